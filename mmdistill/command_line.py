@@ -1,0 +1,61 @@
+"""What every tool does about errors: one sentence, an exit code, no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from mmdistill.errors import UserError
+
+Main = Callable[[Sequence[str] | None], int | None]
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Main, argv: Sequence[str] | None = None) -> int:
+    """Run a tool's ``main`` and return the exit code of its process.
+
+    A ``UserError`` becomes one line on stderr, told once however many processes
+    the launcher started. Everything else is a defect and keeps its traceback.
+
+    Args:
+        main: The tool's function of the command line.
+        argv: Arguments after the tool's name; those of the process when None.
+
+    Returns:
+        What ``main`` returned (0 for None), 2 after a user error, 130 after Ctrl-C.
+    """
+    try:
+        return main(argv) or 0
+    except UserError as error:
+        _tell(f'error: {original_sentence(error)}')
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        _tell('stopped from the keyboard before the end')
+        return EXIT_INTERRUPTED
+
+
+def original_sentence(error: UserError) -> str:
+    """Return the sentence as it was first raised, in one line.
+
+    MMEngine's registries raise a built object's error again with the class
+    prepended, and a loader's worker sends it with its traceback as text. Both keep
+    the type and contain the first sentence; an error that merely followed another
+    one does not, and is told as it stands.
+
+    Args:
+        error: The error that reached the command line.
+    """
+    inner = error.__cause__ or error.__context__
+    while isinstance(inner, UserError) and str(inner) in str(error):
+        error, inner = inner, inner.__cause__ or inner.__context__
+    sentence = str(error).rpartition(f'{UserError.__module__}.{UserError.__name__}: ')
+    return ' '.join(sentence[2].split())
+
+
+def _tell(sentence: str) -> None:
+    rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
+    if rank == '0':
+        sys.stderr.write(f'{sentence}\n')
