@@ -1,0 +1,1 @@
+"""Pure tensor and array functions: no registry, no files, no host library."""
