@@ -1,0 +1,83 @@
+"""Count matching: as many instances on an unlabelled image as on a labelled one.
+
+Data Distillation, section 4.2: the score threshold is the one that makes "the
+average number of annotated instances per unlabeled image roughly equal to the
+average number of instances per labeled image".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Match:
+    """A threshold and what it keeps: the candidates that score at least as much."""
+
+    threshold: float
+    kept: int
+
+
+def match_count(scores: np.ndarray, target: float) -> Match:
+    """Threshold that keeps a number of candidates as near to `target` as possible.
+
+    Candidates of equal score are kept or dropped together. Where two thresholds
+    are equally near, the higher one wins; where all candidates are too few, the
+    lowest score is the threshold. Linear in the number of candidates.
+
+    Args:
+        scores: Scores of all candidates, (M,).
+        target: The number to keep, not necessarily whole.
+
+    Returns:
+        The match; its threshold is infinite when nothing is to be kept.
+
+    Raises:
+        ValueError: If a score is NaN or the target is negative.
+    """
+    if not target >= 0:
+        raise ValueError(f'the target must be at least 0, got {target}')
+    if np.isnan(scores).any():
+        raise ValueError(f'scores must be numbers, got {np.isnan(scores).sum()} NaN')
+    if len(scores) == 0:
+        return Match(np.inf, 0)
+    rank = min(max(round(target), 1), len(scores))
+    pivot = np.partition(scores, len(scores) - rank)[len(scores) - rank]
+    candidates = _matches_around(scores, pivot)
+    return min(candidates, key=lambda match: (abs(match.kept - target), match.kept))
+
+
+def counting_curve(
+    scores: np.ndarray, num_images: int, points: int = 101
+) -> tuple[np.ndarray, np.ndarray]:
+    """Instances per image over the threshold.
+
+    Args:
+        scores: Scores of all candidates, (M,).
+        num_images: Number of images they were found on.
+        points: Number of thresholds, evenly spaced over the scores' range.
+
+    Returns:
+        Thresholds, ascending, (points,), and the mean number of candidates per
+        image that score at least as much, (points,).
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    if num_images < 1:
+        raise ValueError(f'a curve needs at least one image, got {num_images}')
+    if len(scores) == 0:
+        return np.zeros(0), np.zeros(0)
+    thresholds = np.linspace(scores.min(), scores.max(), points)
+    below = np.searchsorted(np.sort(scores), thresholds.astype(scores.dtype))
+    return thresholds, (len(scores) - below) / num_images
+
+
+def _matches_around(scores: np.ndarray, pivot: float) -> list[Match]:
+    """The threshold just above a score, and the one at it."""
+    above = scores[scores > pivot]
+    lowest_above = float(above.min()) if len(above) else np.inf
+    at_least = int((scores >= pivot).sum())
+    return [Match(lowest_above, len(above)), Match(float(pivot), at_least)]
