@@ -1,0 +1,34 @@
+"""Our registry nodes: children of MMEngine's roots.
+
+So ``type='mmdistill.X'`` builds under any default scope, without
+``custom_imports``.
+"""
+
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+MODELS = Registry(
+    'model', parent=MMENGINE_MODELS, scope='mmdistill', locations=['mmdistill.models']
+)
+DATASETS = Registry(
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope='mmdistill',
+    locations=['mmdistill.datasets'],
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope='mmdistill',
+    locations=['mmdistill.datasets'],
+)
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=['mmdistill.engine']
+)
+LOOPS = Registry(
+    'loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=['mmdistill.engine']
+)
