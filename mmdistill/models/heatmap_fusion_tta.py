@@ -1,0 +1,272 @@
+"""Test-time augmentation that fuses heatmaps, for any MMPose top-down estimator.
+
+Data Distillation, section 4.1, "multi-transform inference": one teacher, several
+transforms of each image, one label. Views are crops at several scales, each also
+mirrored; their heatmaps are brought back into the reference crop, averaged where
+a view has evidence, and decoded once.
+
+Left out: transforms other than scale and flip, and the paper's own boxes by
+test-time augmentation: MMPose's top-down models take boxes as given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseTTAModel
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmdistill.errors import UserError
+from mmdistill.functional.crops import Crops, boxes_to_crops
+from mmdistill.functional.fusion import FUSIONS, view_agreement
+from mmdistill.functional.views import View, make_views
+from mmdistill.models.crop_cutter import CropCutter
+from mmdistill.models.families import build_adapter, needs_udp
+from mmdistill.registry import MODELS
+
+CropsOf = Callable[[View], Tensor]
+AREA_OF_BOX = 0.53
+"""Share of its box that a person covers: MMPose's factor where no area is known."""
+UNKNOWN_SIGMA = 0.062
+"""OKS sigma where the data set states none: the mean of COCO's seventeen."""
+
+
+@dataclass(frozen=True)
+class FusedPoses:
+    """Fused poses of `N` instances with `K` keypoints.
+
+    Attributes:
+        keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2).
+        keypoint_scores: Score of each keypoint, from the fused output, (N, K).
+        keypoint_agreement: How far the views agree, 1 being best, (N, K).
+    """
+
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    keypoint_agreement: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, rows: slice) -> FusedPoses:
+        return FusedPoses(
+            self.keypoints[rows],
+            self.keypoint_scores[rows],
+            self.keypoint_agreement[rows],
+        )
+
+
+@MODELS.register_module()
+class HeatmapFusionTTA(BaseTTAModel):
+    """Wrap a top-down pose estimator so that it predicts from several views.
+
+    Takes whole images with boxes and cuts every crop itself, on the model's
+    device. The wrapped model is used through `extract_feat` and `head` alone,
+    and checkpoints of the wrapped model load into the wrapper.
+
+    Args:
+        module: The pose estimator, or its config.
+        scales: Magnifications of the image, each positive and named once.
+        flip: Whether every scale is also seen mirrored.
+        fusion: 'mean' (the paper) or 'max'.
+        padding: Factor by which a crop is larger than its box, as in
+            `GetBBoxCenterScale` of the model's own pipeline.
+        use_udp: Whether crops are cut as with `TopdownAffine(use_udp=True)`.
+            By default as the model's codec needs it.
+        sigmas: Per-keypoint OKS sigmas of the data set, for the agreement.
+        forward_batch_size: Crops in a forward pass.
+        channels_last: Whether the model runs in channels-last memory format,
+            which convolutions on CPUs and on tensor cores like better.
+
+    Raises:
+        UserError: If a scale, the fusion or the wrapped model's head is not one
+            that can be fused.
+    """
+
+    def __init__(
+        self,
+        module: dict | torch.nn.Module,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = True,
+        fusion: str = 'mean',
+        padding: float = 1.25,
+        use_udp: bool | None = None,
+        sigmas: Sequence[float] | None = None,
+        forward_batch_size: int = 64,
+        channels_last: bool = True,
+        data_preprocessor: dict | torch.nn.Module | None = None,
+    ) -> None:
+        super().__init__(module=module, data_preprocessor=data_preprocessor)
+        try:
+            self.views = make_views(scales, flip)
+        except ValueError as error:
+            raise UserError(f'views: {error}') from error
+        if fusion not in FUSIONS:
+            raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
+        self.fusion = fusion
+        self.padding = padding
+        self.sigmas = sigmas
+        self.forward_batch_size = forward_batch_size
+        self.memory_format = (
+            torch.channels_last if channels_last else torch.contiguous_format
+        )
+        self.module.to(memory_format=self.memory_format)
+        self.use_udp = needs_udp(self.module) if use_udp is None else use_udp
+        self.adapter = build_adapter(self.module, self.use_udp)
+
+    def provenance(self) -> dict[str, Any]:
+        """What decides the labels besides the wrapped model, as JSON values."""
+        return {
+            'views': [str(view) for view in self.views],
+            'fusion': self.fusion,
+            'padding': self.padding,
+            'use_udp': self.use_udp,
+        }
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the wrapped model's input, pixels."""
+        width, height = self.module.head.decoder.input_size
+        return int(width), int(height)
+
+    def test_step(self, data: dict) -> list:
+        """Predict fused poses for every box of every image.
+
+        Args:
+            data: `inputs`, a list of uint8 images (3, height, width), and
+                `data_samples`, as `PackPoseInputs` makes them of whole images.
+
+        Returns:
+            The data samples, with `pred_instances` set as MMPose sets them, plus
+            `keypoint_agreement`; coordinates in pixels of the image.
+        """
+        images, samples = data['inputs'], data['data_samples']
+        if not samples:
+            return []
+        boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
+        poses = self.fuse(images, boxes, samples[0].metainfo['flip_indices'])
+        ends = np.cumsum([len(rows) for rows in boxes])
+        for sample, rows, end in zip(samples, boxes, ends, strict=True):
+            self._pack(sample, poses[end - len(rows) : end])
+        return samples
+
+    def val_step(self, data: dict) -> list:
+        """Same as `test_step`."""
+        return self.test_step(data)
+
+    def merge_preds(self, data_samples_list: list) -> list:
+        """Refuse: there are no predictions of single views to merge.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(
+            'HeatmapFusionTTA fuses heatmaps, not predictions: give it whole '
+            'images with boxes, without TestTimeAug in the pipeline'
+        )
+
+    @torch.no_grad()
+    def fuse(
+        self,
+        images: Sequence[Tensor],
+        boxes: Sequence[np.ndarray],
+        flip_indices: Sequence[int],
+    ) -> FusedPoses:
+        """Fused poses of all boxes of some images.
+
+        Args:
+            images: Images in the channel order the model's pipeline loads (BGR
+                for MMPose's), values 0 to 255, each (3, height, width).
+            boxes: Boxes (x1, y1, x2, y2) of each image, pixels, each (n, 4).
+            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+
+        Returns:
+            The poses of all boxes, image by image.
+        """
+        device = next(self.module.parameters()).device
+        owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
+        joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
+        width, height = self.input_size
+        crops = boxes_to_crops(
+            torch.from_numpy(joined).to(device), self.padding, width / height
+        )
+        parts = []
+        for start in range(0, len(joined), self.forward_batch_size):
+            rows = slice(start, start + self.forward_batch_size)
+            cutter = CropCutter(
+                images, owners[rows], crops[rows], self.input_size, self.use_udp
+            )
+            parts.append(self.fuse_crops(cutter.cut, crops[rows], flip_indices))
+        return join_poses(parts, len(flip_indices))
+
+    @torch.no_grad()
+    def fuse_crops(
+        self, crops_of: CropsOf, crops: Crops, flip_indices: Sequence[int]
+    ) -> FusedPoses:
+        """Fused poses of instances whose crops are cut elsewhere.
+
+        Args:
+            crops_of: Gives the crops of a view, values 0 to 255, (N, 3, H, W).
+            crops: Where the reference crops lie in their images.
+            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+        """
+        fusion = self.adapter.start(flip_indices, self.fusion)
+        for view in self.views:
+            fusion.add(view, self._forward(crops_of(view)), crops)
+        instances = self.module.head.decode(fusion.result())
+        decoded = np.concatenate([row.keypoints for row in instances])
+        input_size = np.array(self.input_size, dtype=np.float32)
+        positions = torch.from_numpy((decoded[..., :2] / input_size).astype(np.float32))
+        scores = np.concatenate([row.keypoint_scores for row in instances])
+        return FusedPoses(
+            crops.to_image(positions.to(crops.centers)).cpu().numpy(),
+            scores.astype(np.float32),
+            self._agreement(fusion.spread(), crops.box_areas).cpu().numpy(),
+        )
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        """The head's output for crops, (N, 3, H, W), values 0 to 255."""
+        data = self.module.data_preprocessor(dict(inputs=pixels, data_samples=[]))
+        inputs = data['inputs'].contiguous(memory_format=self.memory_format)
+        return self.module.head.forward(self.module.extract_feat(inputs))
+
+    def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
+        sigmas = self.sigmas or [UNKNOWN_SIGMA] * spread.shape[1]
+        return view_agreement(
+            spread, AREA_OF_BOX * box_areas, torch.tensor(sigmas).to(spread)
+        )
+
+    def _pack(self, sample: Any, poses: FusedPoses) -> None:
+        """Set the predictions of one image, as the wrapped estimator would."""
+        keep = self.module.test_cfg.get('output_keypoint_indices', slice(None))
+        instances = sample.gt_instances
+        sample.pred_instances = InstanceData(
+            keypoints=poses.keypoints[:, keep],
+            keypoint_scores=poses.keypoint_scores[:, keep],
+            keypoints_visible=poses.keypoint_scores[:, keep],
+            keypoint_agreement=poses.keypoint_agreement[:, keep],
+            bboxes=instances.bboxes,
+            bbox_scores=instances.bbox_scores,
+        )
+        # CocoMetric takes the area of an instance from here; MMPose's
+        # TopdownAffine leaves the extent of the crop in it.
+        width, height = self.input_size
+        boxes = torch.from_numpy(np.asarray(instances.bboxes, dtype=np.float32))
+        crops = boxes_to_crops(boxes, self.padding, width / height)
+        instances.bbox_scales = crops.extents.numpy()
+
+
+def join_poses(parts: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
+    """Concatenate poses; without any, an empty one of the right shape."""
+    nothing = np.zeros((0, num_keypoints, 2), dtype=np.float32)
+    parts = [FusedPoses(nothing, nothing[..., 0], nothing[..., 0]), *parts]
+    return FusedPoses(
+        np.concatenate([part.keypoints for part in parts]),
+        np.concatenate([part.keypoint_scores for part in parts]),
+        np.concatenate([part.keypoint_agreement for part in parts]),
+    )
