@@ -1,0 +1,182 @@
+"""The store's columns as arrays, and their form in Parquet.
+
+Shapes: `I` images, `M` candidates, `K` keypoints. All coordinates are pixels of
+the original image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+
+OK = 'ok'
+FAILED = 'failed'
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Instances the teacher found, before any threshold.
+
+    Attributes:
+        bboxes: Boxes (x1, y1, x2, y2), (M, 4).
+        bbox_scores: Scores of the boxes, (M,).
+        keypoints: Coordinates (x, y), (M, K, 2).
+        keypoint_scores: Scores of the keypoints, (M, K).
+        keypoint_agreement: How far the views agree, 1 being best, (M, K).
+        instance_scores: Scores that count matching compares, (M,).
+    """
+
+    bboxes: np.ndarray
+    bbox_scores: np.ndarray
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    keypoint_agreement: np.ndarray
+    instance_scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.instance_scores)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> Candidates:
+        return Candidates(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image of the store, whether anything was found on it or not.
+
+    Attributes:
+        path: Path relative to the image root, with forward slashes.
+        width: Width in pixels; 0 when the image could not be read.
+        height: Height in pixels; 0 when the image could not be read.
+        status: 'ok' or 'failed'.
+        reason: Why it failed, else empty.
+        candidates: What the teacher found.
+    """
+
+    path: str
+    width: int
+    height: int
+    status: str
+    reason: str
+    candidates: Candidates
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """All rows of a store, column by column.
+
+    Attributes:
+        paths: Paths relative to the image root, (I,).
+        sizes: Width and height of each image, (I, 2).
+        failures: Reason of each failed image, None for the others, (I,).
+        image_index: Image of each candidate, ascending, (M,).
+        candidates: The candidates of all images.
+    """
+
+    paths: pa.ChunkedArray
+    sizes: np.ndarray
+    failures: list[str | None]
+    image_index: np.ndarray
+    candidates: Candidates
+
+    @property
+    def num_read(self) -> int:
+        """Images that could be read: the denominator of counts per image."""
+        return sum(reason is None for reason in self.failures)
+
+
+def empty_candidates(num_keypoints: int) -> Candidates:
+    """No candidates, in the right shapes."""
+    return Candidates(
+        *(
+            np.zeros((0, *shape), dtype=np.float32)
+            for shape in _shapes(num_keypoints).values()
+        )
+    )
+
+
+def chunk_schema(num_keypoints: int) -> pa.Schema:
+    """Columns of a chunk: one row per image, a list per column of candidates."""
+    lists = [
+        pa.field(name, pa.list_(_element(shape)))
+        for name, shape in _shapes(num_keypoints).items()
+    ]
+    return pa.schema(
+        [
+            pa.field('path', pa.string()),
+            pa.field('width', pa.int32()),
+            pa.field('height', pa.int32()),
+            pa.field('status', pa.string()),
+            pa.field('reason', pa.string()),
+            *lists,
+        ]
+    )
+
+
+def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
+    """Arrange rows as the columns of a chunk."""
+    schema = chunk_schema(num_keypoints)
+    offsets = np.cumsum([0, *(len(row.candidates) for row in rows)], dtype=np.int32)
+    columns = [
+        pa.array([getattr(row, name) for row in rows], schema.field(name).type)
+        for name in ('path', 'width', 'height', 'status', 'reason')
+    ]
+    for name, shape in _shapes(num_keypoints).items():
+        values = np.concatenate([getattr(row.candidates, name) for row in rows])
+        columns.append(pa.ListArray.from_arrays(offsets, _to_arrow(values, shape)))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
+    """Read the columns of a table of chunks back into arrays."""
+    arrays = {
+        name: table.column(name).combine_chunks() for name in _shapes(num_keypoints)
+    }
+    counts = np.diff(arrays['instance_scores'].offsets.to_numpy())
+    candidates = {
+        name: _from_arrow(arrays[name], shape)
+        for name, shape in _shapes(num_keypoints).items()
+    }
+    sizes = [table.column(name).to_numpy() for name in ('width', 'height')]
+    failed = np.array(table.column('status')) == FAILED
+    reasons = table.column('reason').to_pylist()
+    return StoredLabels(
+        paths=table.column('path'),
+        sizes=np.stack(sizes, axis=1),
+        failures=[r if bad else None for r, bad in zip(reasons, failed, strict=True)],
+        image_index=np.repeat(np.arange(len(counts)), counts),
+        candidates=Candidates(**candidates),
+    )
+
+
+def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
+    return {
+        'bboxes': (4,),
+        'bbox_scores': (),
+        'keypoints': (num_keypoints, 2),
+        'keypoint_scores': (num_keypoints,),
+        'keypoint_agreement': (num_keypoints,),
+        'instance_scores': (),
+    }
+
+
+def _element(shape: tuple[int, ...]) -> pa.DataType:
+    """Arrow type of one candidate's value; x and y of keypoints alternate."""
+    length = int(np.prod(shape))
+    return pa.list_(pa.float32(), length) if shape else pa.float32()
+
+
+def _to_arrow(values: np.ndarray, shape: tuple[int, ...]) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+    if not shape:
+        return flat
+    return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
+
+
+def _from_arrow(lists: pa.ListArray, shape: tuple[int, ...]) -> np.ndarray:
+    elements = lists.flatten()
+    flat = elements.flatten() if shape else elements
+    return flat.to_numpy(zero_copy_only=True).reshape(-1, *shape)

@@ -1,0 +1,122 @@
+"""The selection: which candidates are pseudo-labels, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.labels.columns import Candidates
+from mmdistill.labels.files import read_json, write_json
+
+SELECTION_FILE = 'selection.json'
+
+
+@dataclass(frozen=True)
+class LabeledCounts:
+    """How many instances the labelled set has, as training sees it.
+
+    Attributes:
+        images: All images of the set.
+        annotated_images: Images with at least one instance that is trained on.
+        instances: Instances that are trained on.
+        fingerprint: Names the set: a hash over its images and instances.
+    """
+
+    images: int
+    annotated_images: int
+    instances: int
+    fingerprint: str
+
+    def mean(self, over: str) -> float:
+        """Instances per image, over 'all' or over 'annotated' images."""
+        count = self.images if over == 'all' else self.annotated_images
+        return self.instances / count if count else 0.0
+
+
+@dataclass(frozen=True)
+class UnlabeledCounts:
+    """What a threshold does to the candidates.
+
+    Attributes:
+        images: Images that could be read.
+        failed: Images that could not.
+        candidates: Candidates on them.
+        kept: Candidates at or above the threshold.
+    """
+
+    images: int
+    failed: int
+    candidates: int
+    kept: int
+
+    @property
+    def dropped(self) -> int:
+        """Candidates below the threshold."""
+        return self.candidates - self.kept
+
+    @property
+    def mean(self) -> float:
+        """Kept candidates per image."""
+        return self.kept / self.images if self.images else 0.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A threshold with all that led to it.
+
+    Attributes:
+        rule: 'count' when matched to the labelled set, 'score' when set by hand.
+        score_thr: A candidate is kept when its instance score is at least this.
+        keypoint_thr: A keypoint of a kept candidate is visible when its score
+            is above this; the others have visibility 0 and train nothing.
+        over: Labelled images that count: 'all' or 'annotated'.
+        labeled: Counts of the labelled set.
+        unlabeled: Counts of the store.
+        curve_thresholds: Thresholds of the counting curve, ascending.
+        curve_means: Instances per unlabelled image at each of them.
+    """
+
+    rule: str
+    score_thr: float
+    keypoint_thr: float
+    over: str
+    labeled: LabeledCounts
+    unlabeled: UnlabeledCounts
+    curve_thresholds: tuple[float, ...] = ()
+    curve_means: tuple[float, ...] = ()
+
+    def kept(self, candidates: Candidates) -> np.ndarray:
+        """Which candidates are kept, (M,), bool."""
+        return candidates.instance_scores >= np.float32(self.score_thr)
+
+    def write(self, root: Path) -> None:
+        """Write `selection.json` into a store's folder."""
+        content = asdict(self)
+        content['labeled']['mean'] = self.labeled.mean(self.over)
+        content['unlabeled']['dropped'] = self.unlabeled.dropped
+        content['unlabeled']['mean'] = self.unlabeled.mean
+        write_json(root / SELECTION_FILE, content)
+
+
+def read_selection(root: Path) -> Selection:
+    """Read `selection.json` of a store's folder.
+
+    Raises:
+        UserError: If there is none, or it is not one of ours.
+    """
+    content = read_json(root / SELECTION_FILE, 'the selection')
+    try:
+        for derived in (('labeled', 'mean'), ('unlabeled', 'mean')):
+            content[derived[0]].pop(derived[1])
+        content['unlabeled'].pop('dropped')
+        content['labeled'] = LabeledCounts(**content['labeled'])
+        content['unlabeled'] = UnlabeledCounts(**content['unlabeled'])
+        return Selection(**content)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'the selection {root / SELECTION_FILE} is not one of ours: {error}; '
+            'make it again with tools/select_labels.py'
+        ) from error
