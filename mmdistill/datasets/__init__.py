@@ -1,0 +1,7 @@
+"""Unlabelled images in, pseudo-labels out, and the sampler that mixes them."""
+
+from mmdistill.datasets.mixed_ratio_batch_sampler import MixedRatioBatchSampler
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.unlabeled_dataset import UnlabeledDataset
+
+__all__ = ['MixedRatioBatchSampler', 'PseudoLabelDataset', 'UnlabeledDataset']

@@ -1,0 +1,110 @@
+"""Boxes of unlabelled images, from a detection file in MMPose's form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmdistill.datasets.image_list import ImageList
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of all images, image by image.
+
+    Attributes:
+        offsets: Image i has the boxes offsets[i] to offsets[i + 1], (I + 1,).
+        bboxes: Boxes (x1, y1, x2, y2) in pixels of the image, (M, 4), float32.
+        scores: Scores, (M,), float32.
+    """
+
+    offsets: np.ndarray
+    bboxes: np.ndarray
+    scores: np.ndarray
+
+    def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) and scores (n,) of one image."""
+        rows = slice(self.offsets[number], self.offsets[number + 1])
+        return self.bboxes[rows], self.scores[rows]
+
+
+def read_boxes(
+    path: Path, images: ImageList, category_ids: Collection[int] | None = None
+) -> Boxes:
+    """Read detections: a list of {image_id, category_id, bbox (xywh), score}.
+
+    Args:
+        path: The json file.
+        images: The images that the detections may name.
+        category_ids: Categories that count; all of them by default.
+
+    Raises:
+        UserError: If the file has another form, names an unknown image, or has a
+            box that is not finite, not positive in size or off its image.
+    """
+    detections = read_json(path, 'the detection file')
+    try:
+        if category_ids is not None:
+            detections = [d for d in detections if d['category_id'] in category_ids]
+        names = [d['image_id'] for d in detections]
+        xywh = np.array([d['bbox'] for d in detections], dtype=np.float64)
+        scores = np.array([d['score'] for d in detections], dtype=np.float32)
+        xywh = xywh.reshape(-1, 4)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f'the detection file {path} must be a list of {{image_id, category_id, '
+            f'bbox: [x, y, width, height], score}}; wrong: {error}'
+        ) from error
+    numbers = _image_numbers(path, names, images)
+    _check_boxes(path, names, xywh, scores)
+    if images.sizes is not None:
+        _check_inside(path, names, xywh, images.sizes[numbers])
+    order = np.argsort(numbers, kind='stable')
+    counts = np.bincount(numbers, minlength=len(images))
+    bboxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    return Boxes(
+        np.concatenate([[0], np.cumsum(counts)]),
+        bboxes[order].astype(np.float32),
+        scores[order],
+    )
+
+
+def _image_numbers(path: Path, names: list, images: ImageList) -> np.ndarray:
+    unknown = [name for name in names if name not in images.numbers]
+    if unknown:
+        raise UserError(
+            f'the detection file {path} names {len(unknown)} boxes of unknown '
+            f'images, the first has image_id {unknown[0]!r}'
+        )
+    return np.array([images.numbers[name] for name in names], dtype=np.int64)
+
+
+def _check_boxes(path: Path, names: list, xywh: np.ndarray, scores: np.ndarray) -> None:
+    finite = np.isfinite(xywh).all(axis=1) & np.isfinite(scores)
+    positive = (xywh[:, 2:] > 0).all(axis=1)
+    for good, rule in (
+        (finite, 'numbers that are finite'),
+        (positive, 'a width and height above 0'),
+    ):
+        if not good.all():
+            row = int(np.argmin(good))
+            raise UserError(
+                f'the detection file {path} must give each box {rule}; image_id '
+                f'{names[row]!r} has {xywh[row].tolist()} with score {scores[row]}'
+            )
+
+
+def _check_inside(path: Path, names: list, xywh: np.ndarray, sizes: np.ndarray) -> None:
+    overlaps = ((xywh[:, :2] < sizes) & (xywh[:, :2] + xywh[:, 2:] > 0)).all(axis=1)
+    if not overlaps.all():
+        row = int(np.argmin(overlaps))
+        raise UserError(
+            f'the detection file {path} must give boxes that meet their image; '
+            f'image_id {names[row]!r} of size {sizes[row].tolist()} has '
+            f'{xywh[row].tolist()}'
+        )

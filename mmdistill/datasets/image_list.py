@@ -1,0 +1,109 @@
+"""The list of unlabelled images, from a folder or from COCO image infos."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
+
+SUFFIXES = frozenset({'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'})
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images in a fixed order.
+
+    Attributes:
+        paths: Paths relative to the image root, with forward slashes.
+        numbers: Position of an image by any name a detection file may call it.
+        sizes: Width and height of each image, (I, 2), where they are known.
+    """
+
+    paths: list[str]
+    numbers: dict[int | str, int]
+    sizes: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def sha256(self) -> str:
+        """Hash of the paths in their order."""
+        return hashlib.sha256('\0'.join(self.paths).encode()).hexdigest()
+
+
+def images_of_folder(root: Path) -> ImageList:
+    """All images below a folder, by path.
+
+    A detection file may name them by path, by file name without suffix, or by
+    the number that this is (COCO's ``000000000139.jpg`` is 139).
+
+    Args:
+        root: The folder; links to folders are followed, each folder once.
+
+    Raises:
+        UserError: If the folder does not exist or holds no image.
+    """
+    if not root.is_dir():
+        raise UserError(f'the image folder {root} does not exist')
+    paths = sorted(path.relative_to(root).as_posix() for path in _walk(root))
+    if not paths:
+        raise UserError(
+            f'the image folder {root} holds no image ({", ".join(sorted(SUFFIXES))})'
+        )
+    numbers: dict[int | str, int] = {}
+    for number, path in enumerate(paths):
+        stem = Path(path).stem
+        for name in (path, stem, int(stem) if stem.isdecimal() else stem):
+            numbers.setdefault(name, number)
+    return ImageList(paths, numbers, None)
+
+
+def images_of_coco(ann_file: Path) -> ImageList:
+    """The images of a COCO json, in the order of their ids; annotations are ignored.
+
+    Args:
+        ann_file: A json with `images`, each with `id` and `file_name`.
+
+    Raises:
+        UserError: If the file is missing, has another form or lists no image.
+    """
+    content = read_json(ann_file, 'the image list')
+    try:
+        images = sorted(content['images'], key=lambda image: image['id'])
+        paths = [image['file_name'] for image in images]
+        numbers: dict[int | str, int] = {im['id']: i for i, im in enumerate(images)}
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'the image list {ann_file} must be a COCO json whose images have '
+            f'id and file_name; missing: {error}'
+        ) from error
+    if not paths:
+        raise UserError(f'the image list {ann_file} lists no image')
+    if len(numbers) < len(paths):
+        raise UserError(f'the image list {ann_file} names an image id twice')
+    sizes = [(im.get('width'), im.get('height')) for im in images]
+    known = all(isinstance(side, int) for size in sizes for side in size)
+    return ImageList(paths, numbers, np.array(sizes) if known else None)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Image files below a folder; a folder that links lead to twice comes once."""
+    seen = set()
+    for folder, names, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        # The order of folders decides under which name a linked one is found.
+        names.sort()
+        for name in files:
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder, name)

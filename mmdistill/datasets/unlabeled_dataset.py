@@ -1,0 +1,137 @@
+"""Unlabelled images with boxes, one sample per image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.structures import PoseDataSample
+
+from mmdistill.datasets.boxes import Boxes, read_boxes
+from mmdistill.datasets.image_list import images_of_coco, images_of_folder
+from mmdistill.labels.columns import FAILED, OK
+from mmdistill.labels.files import file_sha256
+from mmdistill.registry import DATASETS
+
+
+@DATASETS.register_module()
+class UnlabeledDataset:
+    """Images to be labelled by a teacher, each decoded once.
+
+    Boxes come from a detection file, or each image is one box. A sample holds
+    the whole image and its boxes, as `HeatmapFusionTTA` takes them. An image
+    that can not be read is a sample without boxes that says why.
+
+    Args:
+        metainfo: Keypoints of the teacher, in MMPose's form: a dict with
+            `from_file`, or with `keypoint_info` and what belongs to it.
+        data_root: Folder that the other paths are relative to.
+        data_prefix: `img`: the folder of the images.
+        ann_file: A COCO json whose `images` are the list; without it, every
+            image below the folder.
+        bbox_file: Detections in MMPose's `bbox_file` form; without it, each
+            image is one box with score 1.
+        category_ids: Categories of the detections that count, by default all.
+
+    Raises:
+        UserError: If there is no image, or the detection file does not fit.
+    """
+
+    def __init__(
+        self,
+        metainfo: dict,
+        data_root: str = '',
+        data_prefix: dict | None = None,
+        ann_file: str = '',
+        bbox_file: str | None = None,
+        category_ids: Collection[int] | None = None,
+    ) -> None:
+        root = Path(data_root)
+        self.metainfo = parse_pose_metainfo(metainfo)
+        self.img_root = root / (data_prefix or {}).get('img', '')
+        self.images = (
+            images_of_coco(root / ann_file)
+            if ann_file
+            else images_of_folder(self.img_root)
+        )
+        self._boxes: Boxes | None = None
+        self.boxes_source = 'the whole image'
+        if bbox_file:
+            # MMPose takes the path of a bbox_file as it stands.
+            self._boxes = read_boxes(Path(bbox_file), self.images, category_ids)
+            self.boxes_source = file_sha256(Path(bbox_file))
+
+    def provenance(self) -> dict[str, Any]:
+        """What decides which image is labelled with which boxes, as JSON values."""
+        names = self.metainfo['keypoint_id2name']
+        return {
+            'images': {'count': len(self), 'sha256': self.images.sha256()},
+            'boxes': self.boxes_source,
+            'keypoints': [names[i] for i in range(self.metainfo['num_keypoints'])],
+        }
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
+        image, reason = _read_image(self.img_root / self.images.paths[number])
+        height, width = image.shape[:2]
+        boxes, scores = self._boxes_of(number, width, height)
+        if not reason and not _meet(boxes, width, height).all():
+            reason = f'a box lies off the image of {width} x {height} pixels'
+        if reason:
+            boxes, scores = boxes[:0], scores[:0]
+        sample = PoseDataSample(
+            metainfo=dict(
+                img_id=number,
+                img_path=str(self.img_root / self.images.paths[number]),
+                path=self.images.paths[number],
+                ori_shape=(height, width),
+                status=FAILED if reason else OK,
+                reason=reason,
+                flip_indices=self.metainfo['flip_indices'],
+                dataset_name=self.metainfo['dataset_name'],
+            )
+        )
+        sample.gt_instances = InstanceData(bboxes=boxes, bbox_scores=scores)
+        # The network never sees the image itself, only crops cut of it.
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return dict(inputs=pixels, data_samples=sample)
+
+    def _boxes_of(
+        self, number: int, width: int, height: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self._boxes is None:
+            whole = np.array([[0, 0, width, height]], dtype=np.float32)
+            return whole, np.ones(1, dtype=np.float32)
+        return self._boxes.of_image(number)
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, str]:
+    """An image (height, width, 3), BGR, or an empty one and why it failed."""
+    try:
+        image = mmcv.imread(path, backend='cv2')
+    except (OSError, cv2.error) as error:
+        image, reason = None, _sentence(error)
+    else:
+        reason = 'not an image that OpenCV decodes'
+    if image is None:
+        return np.zeros((0, 0, 3), dtype=np.uint8), reason
+    return image, ''
+
+
+def _sentence(error: Exception) -> str:
+    """The reason alone, without the path, so that equal failures count as equal."""
+    return getattr(error, 'strerror', None) or str(error).strip().splitlines()[-1]
+
+
+def _meet(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    return (boxes[:, :2] < [width, height]).all(1) & (boxes[:, 2:] > 0).all(1)
