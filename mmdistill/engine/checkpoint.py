@@ -1,0 +1,148 @@
+"""Loading checkpoints as data: weights and MMEngine's own records, nothing else.
+
+A pickle can run any code. torch reads checkpoints with ``weights_only=True``, which
+refuses what is not on a list; MMEngine's checkpoints hold a few harmless objects
+beside weights, and these are the list. The loaders take the place of MMEngine's in
+its `CheckpointLoader`, a registry made for that, so that `load_from`, `resume` and
+`init_cfg` all go through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from torch.hub import load_state_dict_from_url
+from torch.serialization import safe_globals
+
+from mmdistill.errors import UserError
+
+DTYPES = (
+    *('bool', 'uint8', 'int16', 'int32', 'int64'),
+    *('uint32', 'uint64', 'float16', 'float32', 'float64'),
+)
+
+
+def load_local(filename: str, map_location: Any = None) -> Any:
+    """Load a checkpoint file of this machine.
+
+    Args:
+        filename: Path of the file.
+        map_location: Where tensors go, as in `torch.load`.
+
+    Raises:
+        UserError: If there is no such file, or it holds objects that are not on
+            the list, naming them.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise UserError(f'the checkpoint {path} does not exist')
+    return _load(
+        str(path),
+        lambda: torch.load(path, map_location=map_location, weights_only=True),
+    )
+
+
+def load_url(filename: str, map_location: Any = None) -> Any:
+    """Download a checkpoint, once per machine, and load it.
+
+    Args:
+        filename: Its address.
+        map_location: Where tensors go, as in `torch.load`.
+
+    Raises:
+        UserError: If it holds objects that are not on the list, naming them.
+    """
+
+    def load() -> Any:
+        return load_state_dict_from_url(
+            filename, map_location=map_location, weights_only=True
+        )
+
+    if is_main_process():
+        checkpoint = _load(filename, load)
+    barrier()
+    return checkpoint if is_main_process() else _load(filename, load)
+
+
+def _by_name(models: Callable[[], dict[str, str]]) -> Callable[..., Any]:
+    """A loader of models that a list names."""
+
+    def load_named(filename: str, map_location: Any = None) -> Any:
+        name = filename.split('://', 1)[1]
+        known = models()
+        if name not in known:
+            raise UserError(f'{filename} is not in the list of known models')
+        return load_url(known[name], map_location)
+
+    return load_named
+
+
+def _load(name: str, load: Callable[[], Any]) -> Any:
+    with safe_globals(list(_allowed())):
+        try:
+            return load()
+        except Exception as error:
+            # torch wraps what the unpickler refuses in its own long message; the
+            # one line that names the object is what a user needs.
+            refused = _refused_global(str(error))
+            if refused is None:
+                raise
+            raise UserError(
+                f'the checkpoint {name} holds {refused}, which is neither weights '
+                "nor a record of MMEngine's, and is not loaded; save its state_dict "
+                'alone'
+            ) from None
+
+
+def _refused_global(message: str) -> str | None:
+    """The object that torch's unpickler named when it refused a checkpoint."""
+    for mark in ('Unsupported global: GLOBAL ', 'Trying to call reduce for '):
+        _, found, rest = message.partition(mark)
+        if found:
+            return rest.split()[0]
+    _, found, rest = message.partition('Unsupported class ')
+    return rest.split()[0] if found else None
+
+
+def _history_attribute(owner: Any, name: str) -> Any:
+    """Stand-in for `getattr`, which `HistoryBuffer` pickles its statistics by."""
+    if owner is not HistoryBuffer:
+        raise TypeError(f'{name} of {owner} is no statistic of a HistoryBuffer')
+    return getattr(HistoryBuffer, name)
+
+
+def _allowed() -> Iterator[Any]:
+    """What a checkpoint of MMEngine and MMPose holds beside weights."""
+    yield HistoryBuffer
+    yield (_history_attribute, 'builtins.getattr')
+    yield np.ndarray
+    yield np.dtype
+    multiarray: Any = np.core.multiarray
+    # numpy 2 renamed the module; files of both names exist.
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        yield (multiarray._reconstruct, f'{module}._reconstruct')
+        yield (multiarray.scalar, f'{module}.scalar')
+    for name in DTYPES:
+        yield type(np.dtype(name))
+
+
+for _prefixes, _loader in (
+    ('', load_local),
+    (('http://', 'https://'), load_url),
+    (('modelzoo://', 'torchvision://'), _by_name(get_torchvision_models)),
+    (('open-mmlab://', 'openmmlab://'), _by_name(get_external_models)),
+    ('mmcls://', _by_name(get_mmcls_models)),
+):
+    CheckpointLoader.register_scheme(_prefixes, loader=_loader, force=True)

@@ -1,0 +1,125 @@
+"""Count matching after labelling, and its check before training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+
+from mmdistill.engine.labeled_counts import count_labeled
+from mmdistill.engine.matching import described, select_by_count
+from mmdistill.errors import UserError
+from mmdistill.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CountMatchingHook(Hook):
+    """Pick the threshold at which both sets carry as many instances per image.
+
+    After labelling it writes `selection.json` into the store. Before training it
+    makes sure that the selection was matched to the labelled set that is trained
+    on, and says what the student will see.
+
+    The labelled mean is counted over all images of the set by default: then
+    empty images count on both sides alike, which is right when both sets were
+    taken the same way. Where the labelled images were chosen because there is
+    somebody on them and the unlabelled ones were too, 'annotated' is right
+    (Detectron, the paper's code, trains on such images only); with unlabelled
+    images that nobody looked through, it would force labels onto empty ones.
+
+    Args:
+        labeled: Config of the labelled data set; needed for labelling only.
+        over: Labelled images that count, 'all' or 'annotated'.
+        keypoint_thr: Keypoint score above which a keypoint of a kept candidate
+            is visible to the student.
+    """
+
+    def __init__(
+        self,
+        labeled: dict | None = None,
+        over: str = 'all',
+        keypoint_thr: float = 0.2,
+    ) -> None:
+        self.labeled = labeled
+        self.over = over
+        self.keypoint_thr = keypoint_thr
+
+    def before_test(self, runner: Runner) -> None:
+        """Count the labelled set before anything expensive is done.
+
+        Args:
+            runner: The runner of the labelling stage.
+
+        Raises:
+            UserError: If no labelled set is given, or it has no instance.
+        """
+        if not hasattr(runner.test_loop, 'store'):
+            return
+        if self.labeled is None:
+            raise UserError(
+                'CountMatchingHook needs the labelled data set to count, got none'
+            )
+        self._counts = count_labeled(DATASETS.build(self.labeled))
+
+    def after_test(self, runner: Runner) -> None:
+        """Match counts and write the selection.
+
+        Args:
+            runner: The runner of the labelling stage.
+
+        Raises:
+            UserError: If nothing would be kept.
+        """
+        store = getattr(runner.test_loop, 'store', None)
+        if store is None or not is_main_process():
+            return
+        selection = select_by_count(store, self._counts, self.over, self.keypoint_thr)
+        selection.write(store.root)
+        print_log(f'count matching: {described(selection)}', logger='current')
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that the selection belongs to the labelled set, and tell the mix.
+
+        Args:
+            runner: The runner of the training stage.
+
+        Raises:
+            UserError: If the selection was matched to another labelled set.
+        """
+        dataset = runner.train_dataloader.dataset
+        sources = getattr(dataset, 'datasets', [dataset])
+        pseudo = [source for source in sources if hasattr(source, 'selection')]
+        labeled = [source for source in sources if not hasattr(source, 'selection')]
+        if not pseudo or len(labeled) != 1:
+            return
+        for source in pseudo:
+            _check_same_set(source, labeled[0])
+        _tell_mix(runner, labeled[0], pseudo)
+
+
+def _check_same_set(pseudo: Any, labeled: Any) -> None:
+    matched, trained = pseudo.selection.labeled, count_labeled(labeled)
+    if matched.fingerprint != trained.fingerprint:
+        raise UserError(
+            f'the selection of {pseudo.store.root} was matched to a labelled set of '
+            f'{matched.instances} instances on {matched.images} images, training uses '
+            f'another one of {trained.instances} on {trained.images}; select anew with '
+            'tools/select_labels.py'
+        )
+
+
+def _tell_mix(runner: Runner, labeled: Any, pseudo: list) -> None:
+    kept = sum(len(source) for source in pseudo)
+    keypoints = sum(source.num_visible_keypoints for source in pseudo)
+    batches = runner.train_dataloader.batch_sampler
+    slots = getattr(batches, 'slots', None)
+    mix = f', {slots} slots of each batch' if slots else ', without a fixed share'
+    print_log(
+        f'the student sees {len(labeled)} labelled instances and {kept} '
+        f'pseudo-labels with {keypoints} visible keypoints{mix}',
+        logger='current',
+    )

@@ -1,0 +1,78 @@
+"""From a predicted data sample to a row of the label store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmpose.evaluation.functional import oks_nms
+from mmpose.structures import PoseDataSample
+
+from mmdistill.functional.scoring import instance_scores
+from mmdistill.labels.columns import OK, Candidates, ImageRow, empty_candidates
+
+AREA_OF_BOX = 0.53
+"""Share of its box that a person covers: MMPose's factor where no area is known."""
+
+
+def sample_to_row(
+    sample: PoseDataSample, sigmas: Sequence[float], score_floor: float, nms_thr: float
+) -> ImageRow:
+    """Arrange what was predicted on one image as its row.
+
+    Two candidates on the same person would count twice, so of any two whose OKS
+    exceeds `nms_thr` only the better one stays, as in MMPose's `CocoMetric`.
+
+    Args:
+        sample: The image's data sample, with `pred_instances`.
+        sigmas: Per-keypoint OKS sigmas, (K,).
+        score_floor: Instance score below which a candidate is not stored.
+        nms_thr: OKS above which of two candidates only the better is stored.
+    """
+    height, width = sample.metainfo['ori_shape']
+    candidates = empty_candidates(len(sigmas))
+    if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes):
+        found = _candidates(sample)
+        found = found[found.instance_scores >= score_floor]
+        candidates = found[_distinct(found, np.array(sigmas), nms_thr)]
+    return ImageRow(
+        path=sample.metainfo['path'],
+        width=width,
+        height=height,
+        status=sample.metainfo['status'],
+        reason=sample.metainfo['reason'],
+        candidates=candidates,
+    )
+
+
+def _candidates(sample: PoseDataSample) -> Candidates:
+    predicted = sample.pred_instances
+    scores = instance_scores(predicted.bbox_scores, predicted.keypoint_scores)
+    return Candidates(
+        bboxes=predicted.bboxes,
+        bbox_scores=predicted.bbox_scores,
+        keypoints=predicted.keypoints,
+        keypoint_scores=predicted.keypoint_scores,
+        keypoint_agreement=predicted.keypoint_agreement,
+        instance_scores=scores,
+    )
+
+
+def _distinct(found: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:
+    """Rows that stay, best first."""
+    sides = found.bboxes[:, 2:] - found.bboxes[:, :2]
+    poses = [
+        dict(
+            keypoints=np.column_stack([keypoints, scores]),
+            score=score,
+            area=area,
+        )
+        for keypoints, scores, score, area in zip(
+            found.keypoints,
+            found.keypoint_scores,
+            found.instance_scores,
+            AREA_OF_BOX * sides.prod(axis=1),
+            strict=True,
+        )
+    ]
+    return np.array(oks_nms(poses, nms_thr, sigmas), dtype=np.int64)
