@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         raise UserError(f'{path} could not be written: {error.strerror}') from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where the folder is a file there is nothing to remove, and no way to.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -114,8 +114,10 @@ def read_selection(root: Path) -> Selection:
         content['unlabeled'].pop('dropped')
         content['labeled'] = LabeledCounts(**content['labeled'])
         content['unlabeled'] = UnlabeledCounts(**content['unlabeled'])
+        for curve in ('curve_thresholds', 'curve_means'):
+            content[curve] = tuple(content[curve])
         return Selection(**content)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f'the selection {root / SELECTION_FILE} is not one of ours: {error}; '
             'make it again with tools/select_labels.py'

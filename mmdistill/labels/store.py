@@ -110,7 +110,8 @@ class LabelStore:
         """
         table = rows_to_table(rows, self.num_keypoints)
         write_whole(
-            self._chunk(index), lambda part: pq.write_table(table, part, 'zstd')
+            self._chunk(index),
+            lambda part: pq.write_table(table, part, compression='zstd'),
         )
 
     def read(self) -> StoredLabels:

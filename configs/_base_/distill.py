@@ -1,0 +1,15 @@
+"""Defaults of a distillation; a recipe states `teacher`, `unlabeled` and `labels`."""
+
+distill = dict(
+    # Views of each unlabelled image: the paper's nine scales (short side 400 to
+    # 1200 pixels around 800), each also flipped.
+    views=dict(
+        scales=(0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
+        flip=True,
+        fusion='mean',
+    ),
+    # How the labelling runs; images in a batch, and in a chunk of the store.
+    labeling=dict(batch_size=16, num_workers=2, chunk_size=256),
+    # Which candidates become pseudo-labels, and which of their keypoints count.
+    counting=dict(over='all', keypoint_thr=0.2),
+)

@@ -1,0 +1,110 @@
+"""Command-line arguments that make a config, named as MMPose names them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmdistill.errors import UserError
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool with a config takes.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings that override the config, as key=value',
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    # torchrun passes the first spelling, older launchers the second.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(arguments: argparse.Namespace) -> Config:
+    """Read the config that the arguments name, with their overrides.
+
+    The config's folder joins the import path, so that a recipe's own modules stand
+    beside it.
+
+    Args:
+        arguments: Parsed arguments of `add_config_arguments`.
+
+    Raises:
+        UserError: If there is no such file.
+    """
+    path = Path(arguments.config)
+    if not path.is_file():
+        raise UserError(f'the config {path} does not exist')
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    config = Config.fromfile(path)
+    config.merge_from_dict(arguments.cfg_options)
+    config.launcher = arguments.launcher
+    os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    if arguments.work_dir:
+        config.work_dir = arguments.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = f'work_dirs/{path.stem}'
+    return config
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of MMPose's training tool.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint, or from the latest in the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the rate to the batch size'
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='do not evaluate while training'
+    )
+
+
+def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Config:
+    """The config with what the training arguments ask for.
+
+    Args:
+        config: A training config; it is changed.
+        arguments: Parsed arguments of `add_training_arguments`.
+
+    Raises:
+        UserError: If mixed precision is asked of an optimizer wrapper without it.
+    """
+    if arguments.resume is not None:
+        config.resume = True
+        config.load_from = None if arguments.resume == 'auto' else arguments.resume
+    if arguments.amp:
+        kind = config.optim_wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise UserError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')
+        config.optim_wrapper.type = 'AmpOptimWrapper'
+        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if arguments.auto_scale_lr:
+        config.auto_scale_lr = dict(config.get('auto_scale_lr', {}), enable=True)
+    if arguments.no_validate:
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    return config

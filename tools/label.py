@@ -1,0 +1,35 @@
+"""Label the unlabelled images of a config and match counts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and label."""
+    check_environment()
+    from mmdistill import stages
+    from mmdistill.config_arguments import add_config_arguments, load_config
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--write-config',
+        metavar='FILE',
+        help="write the stage's config for MMPose's own tools/test.py, label nothing",
+    )
+    arguments = parser.parse_args(argv)
+    config = load_config(arguments)
+    if arguments.write_config:
+        stages.label_config(config).dump(arguments.write_config)
+    else:
+        stages.label(config)
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint, also with fused views (--tta)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and evaluate."""
+    check_environment()
+    from mmdistill import stages
+    from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.labels.files import write_json
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="fuse the views of distill.views, or HeatmapFusionTTA's own",
+    )
+    parser.add_argument('--out', metavar='FILE', help='write the metrics as json')
+    parser.add_argument('--dump', metavar='FILE', help='write predictions as pickle')
+    arguments = parser.parse_args(argv)
+    config = load_config(arguments)
+    config.load_from = arguments.checkpoint
+    if arguments.dump:
+        dump = dict(type='DumpResults', out_file_path=arguments.dump)
+        config.test_evaluator = [*_listed(config.test_evaluator), dump]
+    metrics = stages.test(stages.tta_config(config) if arguments.tta else config)
+    if arguments.out:
+        write_json(Path(arguments.out), {k: float(v) for k, v in metrics.items()})
+
+
+def _listed(evaluator: object) -> list:
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

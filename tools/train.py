@@ -1,0 +1,32 @@
+"""Train a model; with a `distill` section in the config, label the pile first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and train."""
+    check_environment()
+    from mmdistill import stages
+    from mmdistill.config_arguments import (
+        add_config_arguments,
+        add_training_arguments,
+        load_config,
+        with_training_arguments,
+    )
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    add_training_arguments(parser)
+    arguments = parser.parse_args(argv)
+    stages.train(with_training_arguments(load_config(arguments), arguments))
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
