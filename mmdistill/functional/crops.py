@@ -121,11 +121,11 @@ def cut_crops(image: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     # All crops of an image are sampled as one tall picture: no copy of the
     # image per crop.
     tall = F.grid_sample(
-        image[None], grid.reshape(1, num * height, width, 2), align_corners=True
+        image[None], grid.reshape(1, num * height, width, 2), align_corners=False
     )
     return tall.view(-1, num, height, width).transpose(0, 1)
 
 
 def _normalized(coordinates: Tensor, length: int) -> Tensor:
-    """Pixel coordinates in grid_sample's frame; an image of one pixel has no unit."""
-    return coordinates * (2 / max(length - 1, 1)) - 1
+    """Coordinates in grid_sample's frame: -1 and 1 are the image's outer edges."""
+    return (2 * coordinates + 1) / length - 1

@@ -36,10 +36,10 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
             f'positions must lie in [0, {size}), got {positions[outside][0]}'
         )
     half_bits = max(((size - 1).bit_length() + 1) // 2, 1)
-    items = _feistel(positions.astype(np.uint64), half_bits, key)
+    items = _feistel(positions.ravel().astype(np.uint64), half_bits, key)
     while (astray := items >= size).any():
         items[astray] = _feistel(items[astray], half_bits, key)
-    return items.astype(np.int64)
+    return items.astype(np.int64).reshape(positions.shape)
 
 
 def hash_key(*parts: int) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+AREA_OF_BOX = 0.53
+"""Share of its box that a person covers: MMPose's factor where no area is given."""
+
 
 def instance_scores(
     bbox_scores: np.ndarray, keypoint_scores: np.ndarray, keypoint_thr: float = 0.2

@@ -4,62 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
+from mmpose.models import BottomupPoseEstimator
 
 from mmdistill.errors import UserError
-from mmdistill.models.heatmap_adapter import HeatmapAdapter, heatmap_axes
+from mmdistill.models.heatmap_adapter import HeatmapAdapter
 
 FUSABLE = 'top-down estimators whose head returns one heatmap per keypoint'
 
 
-def build_adapter(module: Any, use_udp: bool) -> HeatmapAdapter:
+def build_adapter(module: Any, use_udp: bool | None = None) -> HeatmapAdapter:
     """The adapter for a model's head.
 
     Args:
         module: A pose estimator of MMPose.
-        use_udp: Whether crops are cut with MMPose's UDP warp.
+        use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
+            model's codec needs it.
 
     Raises:
         UserError: If the model's head is of no family that can be fused.
     """
+    decoder = getattr(getattr(module, 'head', None), 'decoder', None)
+    if not hasattr(decoder, 'heatmap_size'):
+        raise _refusal(module, 'it has no codec of heatmaps')
+    if isinstance(module, BottomupPoseEstimator):
+        raise _refusal(module, 'it works bottom-up')
     output = _head_output(module)
     width, height = (int(length) for length in module.head.decoder.heatmap_size)
     if not isinstance(output, torch.Tensor) or output.shape[2:] != (height, width):
-        raise UserError(
-            f'{type(module.head).__name__} can not be fused: it returns '
-            f'{_described(output)}; what can be fused are {FUSABLE}'
-        )
+        raise _refusal(module, f'it returns {_described(output)}')
     return HeatmapAdapter(module.head, use_udp)
 
 
-def needs_udp(module: Any) -> bool:
-    """Whether a model's codec expects crops cut with MMPose's UDP warp.
-
-    A UDP codec decodes its last cell to the far edge of the input.
-
-    Raises:
-        UserError: If the model has no codec of heatmaps.
-    """
-    axis = heatmap_axes(_decoder(module), use_udp=False)[0]
-    return bool(np.isclose(axis.stride * (axis.cells - 1), axis.pixels))
-
-
-def _decoder(module: Any) -> Any:
-    decoder = getattr(getattr(module, 'head', None), 'decoder', None)
-    if not hasattr(decoder, 'heatmap_size'):
-        part = getattr(module, 'head', module)
-        raise UserError(
-            f'{type(part).__name__} can not be fused: it has no codec of heatmaps; '
-            f'what can be fused are {FUSABLE}'
-        )
-    return decoder
+def _refusal(module: Any, reason: str) -> UserError:
+    name = type(getattr(module, 'head', module)).__name__
+    return UserError(
+        f'{name} can not be fused: {reason}; what can be fused are {FUSABLE}'
+    )
 
 
 @torch.no_grad()
 def _head_output(module: Any) -> Any:
     """What the head returns for one blank input."""
-    width, height = (int(length) for length in _decoder(module).input_size)
+    width, height = (int(length) for length in module.head.decoder.input_size)
     parameter = next(module.parameters())
     blank = torch.zeros(1, 3, height, width, device=parameter.device)
     training = module.training

@@ -32,13 +32,18 @@ class HeatmapAdapter:
 
     Args:
         head: A head of MMPose whose forward returns heatmaps (N, K, h, w).
-        use_udp: Whether crops are cut with MMPose's UDP warp.
+        use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
+            codec needs it.
+
+    Attributes:
+        use_udp: The same, decided.
+        axes: The x and y axis of the heatmaps.
 
     Raises:
         UserError: If the head's codec does not decode plain heatmaps.
     """
 
-    def __init__(self, head: Any, use_udp: bool) -> None:
+    def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         decoder = head.decoder
         if getattr(decoder, 'heatmap_type', 'gaussian') == 'combined':
             raise UserError(
@@ -46,7 +51,8 @@ class HeatmapAdapter:
                 "heatmap_type 'combined' predicts offsets beside its heatmaps, "
                 'which can not be fused yet; use a codec of plain heatmaps'
             )
-        self.axes = heatmap_axes(decoder, use_udp)
+        self.use_udp = needs_udp(decoder) if use_udp is None else use_udp
+        self.axes = heatmap_axes(decoder, self.use_udp)
         self._matrices: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
 
     def start(self, flip_indices: Sequence[int], fusion: str) -> HeatmapFusion:
@@ -111,6 +117,15 @@ class HeatmapFusion:
     def spread(self) -> Tensor:
         """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
         return self._spread.result()
+
+
+def needs_udp(decoder: Any) -> bool:
+    """Whether a codec expects crops cut with MMPose's UDP warp.
+
+    A UDP codec decodes its last cell to the far edge of the input.
+    """
+    axis = heatmap_axes(decoder, use_udp=False)[0]
+    return bool(np.isclose(axis.stride * (axis.cells - 1), axis.pixels))
 
 
 def heatmap_axes(decoder: Any, use_udp: bool) -> tuple[Axis, Axis]:

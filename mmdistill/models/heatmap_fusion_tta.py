@@ -24,14 +24,13 @@ from torch import Tensor
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.fusion import FUSIONS, view_agreement
+from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.functional.views import View, make_views
 from mmdistill.models.crop_cutter import CropCutter
-from mmdistill.models.families import build_adapter, needs_udp
+from mmdistill.models.families import build_adapter
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View], Tensor]
-AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: MMPose's factor where no area is known."""
 UNKNOWN_SIGMA = 0.062
 """OKS sigma where the data set states none: the mean of COCO's seventeen."""
 
@@ -116,8 +115,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             torch.channels_last if channels_last else torch.contiguous_format
         )
         self.module.to(memory_format=self.memory_format)
-        self.use_udp = needs_udp(self.module) if use_udp is None else use_udp
-        self.adapter = build_adapter(self.module, self.use_udp)
+        self.adapter = build_adapter(self.module, use_udp)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the wrapped model, as JSON values."""
@@ -125,7 +123,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             'views': [str(view) for view in self.views],
             'fusion': self.fusion,
             'padding': self.padding,
-            'use_udp': self.use_udp,
+            'use_udp': self.adapter.use_udp,
         }
 
     @property
@@ -199,7 +197,11 @@ class HeatmapFusionTTA(BaseTTAModel):
         for start in range(0, len(joined), self.forward_batch_size):
             rows = slice(start, start + self.forward_batch_size)
             cutter = CropCutter(
-                images, owners[rows], crops[rows], self.input_size, self.use_udp
+                images,
+                owners[rows],
+                crops[rows],
+                self.input_size,
+                self.adapter.use_udp,
             )
             parts.append(self.fuse_crops(cutter.cut, crops[rows], flip_indices))
         return join_poses(parts, len(flip_indices))
@@ -236,14 +238,17 @@ class HeatmapFusionTTA(BaseTTAModel):
         return self.module.head.forward(self.module.extract_feat(inputs))
 
     def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
-        sigmas = self.sigmas or [UNKNOWN_SIGMA] * spread.shape[1]
+        sigmas = self.sigmas
+        if sigmas is None:
+            sigmas = [UNKNOWN_SIGMA] * spread.shape[1]
         return view_agreement(
-            spread, AREA_OF_BOX * box_areas, torch.tensor(sigmas).to(spread)
+            spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
         )
 
     def _pack(self, sample: Any, poses: FusedPoses) -> None:
         """Set the predictions of one image, as the wrapped estimator would."""
-        keep = self.module.test_cfg.get('output_keypoint_indices', slice(None))
+        keep = self.module.test_cfg.get('output_keypoint_indices')
+        keep = slice(None) if keep is None else keep
         instances = sample.gt_instances
         sample.pred_instances = InstanceData(
             keypoints=poses.keypoints[:, keep],
