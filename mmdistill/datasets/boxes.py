@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def read_boxes(
         names = [d['image_id'] for d in detections]
         xywh = np.array([d['bbox'] for d in detections], dtype=np.float64)
         scores = np.array([d['score'] for d in detections], dtype=np.float32)
-        xywh = xywh.reshape(-1, 4)
+        xywh = xywh.reshape(len(names), 4)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f'the detection file {path} must be a list of {{image_id, category_id, '
@@ -72,6 +73,33 @@ def read_boxes(
         bboxes[order].astype(np.float32),
         scores[order],
     )
+
+
+def true_boxes(ann_file: Path) -> list[dict[str, Any]]:
+    """The annotated boxes of a COCO json as detections with score 1.
+
+    Args:
+        ann_file: A COCO json; crowds and boxes without size are left out.
+
+    Raises:
+        UserError: If the file is missing or its annotations have another form.
+    """
+    content = read_json(ann_file, 'the annotation file')
+    try:
+        return [
+            {
+                'image_id': annotation['image_id'],
+                'category_id': annotation['category_id'],
+                'bbox': annotation['bbox'],
+                'score': 1.0,
+            }
+            for annotation in content['annotations']
+            if not annotation.get('iscrowd') and min(annotation['bbox'][2:]) > 0
+        ]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'the annotation file {ann_file} must be a COCO json; missing: {error}'
+        ) from error
 
 
 def _image_numbers(path: Path, names: list, images: ImageList) -> np.ndarray:

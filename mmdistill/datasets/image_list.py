@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ def images_of_folder(root: Path) -> ImageList:
     """All images below a folder, by path.
 
     A detection file may name them by path, by file name without suffix, or by
-    the number that this is (COCO's ``000000000139.jpg`` is 139).
+    the number that this is (COCO's ``000000000139.jpg`` is 139), as long as no
+    other image has that name too.
 
     Args:
         root: The folder; links to folders are followed, each folder once.
@@ -57,12 +59,7 @@ def images_of_folder(root: Path) -> ImageList:
         raise UserError(
             f'the image folder {root} holds no image ({", ".join(sorted(SUFFIXES))})'
         )
-    numbers: dict[int | str, int] = {}
-    for number, path in enumerate(paths):
-        stem = Path(path).stem
-        for name in (path, stem, int(stem) if stem.isdecimal() else stem):
-            numbers.setdefault(name, number)
-    return ImageList(paths, numbers, None)
+    return ImageList(paths, _numbers_by_name(paths), None)
 
 
 def images_of_coco(ann_file: Path) -> ImageList:
@@ -91,6 +88,23 @@ def images_of_coco(ann_file: Path) -> ImageList:
     sizes = [(im.get('width'), im.get('height')) for im in images]
     known = all(isinstance(side, int) for size in sizes for side in size)
     return ImageList(paths, numbers, np.array(sizes) if known else None)
+
+
+def _numbers_by_name(paths: list[str]) -> dict[int | str, int]:
+    """Position of each image by its path and by the short names it alone has."""
+    stems = [Path(path).stem for path in paths]
+    short: list[set[int | str]] = [
+        {stem, int(stem)} if stem.isdecimal() else {stem} for stem in stems
+    ]
+    owners = Counter(name for names in short for name in names)
+    numbers: dict[int | str, int] = {
+        name: number
+        for number, names in enumerate(short)
+        for name in names
+        if owners[name] == 1
+    }
+    numbers.update({path: number for number, path in enumerate(paths)})
+    return numbers
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -8,22 +8,21 @@ import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.errors import UserError
+from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.labels.columns import Candidates
 from mmdistill.labels.selection import read_selection
 from mmdistill.labels.store import LabelStore
 from mmdistill.registry import DATASETS
-
-AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: MMPose's factor where no area is given."""
 
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseCocoStyleDataset):
     """Pseudo-labels for MMPose's top-down pipelines, straight from the store.
 
-    A kept candidate whose keypoints all score too low is left out: it would
-    train nothing. Visibility is 0 or 1, never between: codecs give a keypoint
-    with a visibility below one half an empty target that still has weight.
+    A kept candidate whose keypoints all score too low, or whose box is empty on
+    its image, is left out: it would train nothing. Visibility is 0 or 1, never
+    between: codecs give a keypoint with a visibility below one half an empty
+    target that still has weight.
 
     Args:
         labels: Folder of the label store.
@@ -72,7 +71,9 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         scores = labels.candidates.instance_scores
         keypoint_thr = self._override(self._keypoint_thr, self.selection.keypoint_thr)
         visible = labels.candidates.keypoint_scores > keypoint_thr
-        rows = np.flatnonzero((scores >= np.float32(score_thr)) & visible.any(axis=1))
+        boxes = _clipped(labels.candidates.bboxes, labels.sizes[labels.image_index])
+        kept = (scores >= np.float32(score_thr)) & visible.any(axis=1)
+        rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         if len(rows) == 0:
             raise UserError(_nothing_kept(self.store, scores, score_thr, keypoint_thr))
         root = self._img_root or self.store.manifest['about']['img_root']
@@ -81,7 +82,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             for path in labels.paths.take(labels.image_index[rows]).to_pylist()
         ]
         self._image_index = labels.image_index[rows]
-        self._sizes = labels.sizes[self._image_index]
+        self._boxes = boxes[rows]
         self._candidates = labels.candidates[rows]
         self._visible = visible[rows]
         self._fully_initialized = True
@@ -106,12 +107,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             idx: Number of the instance.
         """
         candidate, visible = self._candidates[idx], self._visible[idx]
-        box = np.clip(candidate.bboxes, 0, np.tile(self._sizes[idx], 2) - 1)
+        box = self._boxes[idx]
         area = np.prod(box[2:] - box[:2]) * AREA_OF_BOX
         info = dict(
             img_id=int(self._image_index[idx]),
             img_path=self._paths[idx],
-            bbox=box[None].astype(np.float32),
+            bbox=box[None].copy(),
             bbox_score=np.ones(1, dtype=np.float32),
             num_keypoints=int(visible.sum()),
             keypoints=candidate.keypoints[None].copy(),
@@ -120,6 +121,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             iscrowd=0,
             segmentation=None,
             id=int(idx),
+            sample_idx=int(idx),
             category_id=np.array(1),
         )
         for key in METAINFO_KEYS:
@@ -153,6 +155,11 @@ METAINFO_KEYS = (
     'skeleton_links',
 )
 """Metainfo that MMPose's datasets put into every sample."""
+
+
+def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) within images of sizes (N, 2), as MMPose clips annotated ones."""
+    return np.clip(boxes, 0, np.tile(sizes, 2) - 1).astype(np.float32)
 
 
 def _nothing_kept(

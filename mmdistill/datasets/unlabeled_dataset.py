@@ -67,6 +67,8 @@ class UnlabeledDataset:
             # MMPose takes the path of a bbox_file as it stands.
             self._boxes = read_boxes(Path(bbox_file), self.images, category_ids)
             self.boxes_source = file_sha256(Path(bbox_file))
+            if category_ids is not None:
+                self.boxes_source += f', categories {sorted(category_ids)}'
 
     def provenance(self) -> dict[str, Any]:
         """What decides which image is labelled with which boxes, as JSON values."""
