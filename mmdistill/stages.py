@@ -19,7 +19,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 import mmdistill.engine  # noqa: F401  (registers the safe loaders)
-from mmdistill.engine.labeled_counts import count_labeled
+from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import described, select_by_count, select_by_score
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection, coco
@@ -43,7 +44,7 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
-    Runner.from_cfg(label_config(config)).test()
+    _runner(label_config(config)).test()
     barrier()
 
 
@@ -58,7 +59,7 @@ def train(config: Config) -> None:
     """
     if 'distill' in config:
         label(config)
-    Runner.from_cfg(config).train()
+    _runner(config).train()
 
 
 def test(config: Config) -> dict[str, float]:
@@ -70,7 +71,7 @@ def test(config: Config) -> dict[str, float]:
     Returns:
         The metrics by name.
     """
-    return Runner.from_cfg(config).test()
+    return _runner(config).test()
 
 
 def select(
@@ -98,7 +99,7 @@ def select(
         keypoint_thr = counting.get('keypoint_thr', 0.2)
     store = LabelStore(section['labels'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
-    labeled = count_labeled(DATASETS.build(_labeled(config)))
+    labeled = count_labeled(build_labeled(_labeled(config)))
     if score_thr is None:
         selection = select_by_count(store, labeled, over, keypoint_thr)
     else:
@@ -195,6 +196,11 @@ def tta_config(config: Config) -> Config:
         dict(type='PackPoseInputs'),
     ]
     return config
+
+
+def _runner(config: Config) -> Runner:
+    prepare_cpu_launch(config)
+    return Runner.from_cfg(config)
 
 
 def _section(config: Config) -> Any:

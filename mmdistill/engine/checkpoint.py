@@ -9,6 +9,8 @@ its `CheckpointLoader`, a registry made for that, so that `load_from`, `resume` 
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ DTYPES = (
     *('bool', 'uint8', 'int16', 'int32', 'int64'),
     *('uint32', 'uint64', 'float16', 'float32', 'float64'),
 )
+
+REFUSED = re.compile(r'GLOBAL (.+?) (?:was not|whose module|is no statistic)')
+"""How torch's unpickler and ours name the object that they refuse."""
 
 
 def load_local(filename: str, map_location: Any = None) -> Any:
@@ -93,33 +98,32 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
     with safe_globals(list(_allowed())):
         try:
             return load()
-        except Exception as error:
+        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
             # torch wraps what the unpickler refuses in its own long message; the
             # one line that names the object is what a user needs.
-            refused = _refused_global(str(error))
+            refused = REFUSED.search(str(error))
             if refused is None:
-                raise
+                raise UserError(
+                    f'{name} can not be read as a checkpoint: {_reason(error)}'
+                ) from error
             raise UserError(
-                f'the checkpoint {name} holds {refused}, which is neither weights '
+                f'the checkpoint {name} holds {refused[1]}, which is neither weights '
                 "nor a record of MMEngine's, and is not loaded; save its state_dict "
                 'alone'
             ) from None
 
 
-def _refused_global(message: str) -> str | None:
-    """The object that torch's unpickler named when it refused a checkpoint."""
-    for mark in ('Unsupported global: GLOBAL ', 'Trying to call reduce for '):
-        _, found, rest = message.partition(mark)
-        if found:
-            return rest.split()[0]
-    _, found, rest = message.partition('Unsupported class ')
-    return rest.split()[0] if found else None
+def _reason(error: Exception) -> str:
+    """What torch says, without its advice to switch the check off."""
+    message = str(error)
+    message = message.partition('WeightsUnpickler error:')[2] or message
+    return (message.strip().splitlines() or ['it ends too early'])[0]
 
 
 def _history_attribute(owner: Any, name: str) -> Any:
     """Stand-in for `getattr`, which `HistoryBuffer` pickles its statistics by."""
     if owner is not HistoryBuffer:
-        raise TypeError(f'{name} of {owner} is no statistic of a HistoryBuffer')
+        raise pickle.UnpicklingError(f'GLOBAL {name} of {owner} is no statistic')
     return getattr(HistoryBuffer, name)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from mmdistill.engine.labeled_counts import count_labeled
+from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import described, select_by_count
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
+from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.registry import HOOKS
 
 
@@ -63,10 +64,10 @@ class CountMatchingHook(Hook):
             raise UserError(
                 'CountMatchingHook needs the labelled data set to count, got none'
             )
-        self._counts = count_labeled(DATASETS.build(self.labeled))
+        self._counts = count_labeled(build_labeled(self.labeled))
 
     def after_test(self, runner: Runner) -> None:
-        """Match counts and write the selection.
+        """Match counts and write the selection, unless one was set by hand.
 
         Args:
             runner: The runner of the labelling stage.
@@ -76,6 +77,11 @@ class CountMatchingHook(Hook):
         """
         store = getattr(runner.test_loop, 'store', None)
         if store is None or not is_main_process():
+            return
+        if _set_by_hand(store):
+            print_log(
+                f'the selection of {store.root} was set by hand and stays', 'current'
+            )
             return
         selection = select_by_count(store, self._counts, self.over, self.keypoint_thr)
         selection.write(store.root)
@@ -99,6 +105,11 @@ class CountMatchingHook(Hook):
         for source in pseudo:
             _check_same_set(source, labeled[0])
         _tell_mix(runner, labeled[0], pseudo)
+
+
+def _set_by_hand(store: LabelStore) -> bool:
+    exists = (store.root / SELECTION_FILE).is_file()
+    return exists and read_selection(store.root).rule == 'score'
 
 
 def _check_same_set(pseudo: Any, labeled: Any) -> None:

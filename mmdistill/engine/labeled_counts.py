@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from mmengine.fileio import load
+from mmpose.registry import DATASETS
 
 from mmdistill.errors import UserError
 from mmdistill.labels.selection import LabeledCounts
+
+
+def build_labeled(config: Mapping[str, Any]) -> Any:
+    """Build a labelled data set to be counted.
+
+    MMEngine can not serialise a set without samples and stops with an error of
+    numpy's. Left as a list it is built, and can be refused with a sentence.
+
+    Args:
+        config: Config of the data set.
+    """
+    return DATASETS.build({**config, 'serialize_data': False})
 
 
 def count_labeled(dataset: Any) -> LabeledCounts:

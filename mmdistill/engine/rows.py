@@ -8,11 +8,8 @@ import numpy as np
 from mmpose.evaluation.functional import oks_nms
 from mmpose.structures import PoseDataSample
 
-from mmdistill.functional.scoring import instance_scores
+from mmdistill.functional.scoring import AREA_OF_BOX, instance_scores
 from mmdistill.labels.columns import OK, Candidates, ImageRow, empty_candidates
-
-AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: MMPose's factor where no area is known."""
 
 
 def sample_to_row(

@@ -96,6 +96,6 @@ class TeacherGuardHook(Hook):
 
 
 def _first_misfit(error: RuntimeError) -> str:
-    """The first key of torch's list of misfits."""
+    """The first key of torch's list of misfits, which can be hundreds long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1] if len(lines) > 1 else lines[0]
+    return lines[min(1, len(lines) - 1)].split('", ')[0]

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.labels.columns import Candidates
 from mmdistill.labels.files import write_json
 from mmdistill.labels.selection import Selection
 from mmdistill.labels.store import LabelStore
-
-AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: MMPose's factor where no area is known."""
 
 
 def export_coco(

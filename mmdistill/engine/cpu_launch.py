@@ -1,0 +1,25 @@
+"""Several processes on machines without CUDA.
+
+MMEngine's launchers set a CUDA device before anything else, and its default model
+wrapper names one. Both steps are skipped when they are already done.
+"""
+
+from __future__ import annotations
+
+import torch
+from mmengine.config import Config
+from torch import distributed
+
+
+def prepare_cpu_launch(config: Config) -> None:
+    """Join the process group by gloo where a launcher started us without CUDA.
+
+    Args:
+        config: The runner's config; its model wrapper is set where it is needed.
+    """
+    if config.get('launcher', 'none') != 'pytorch' or torch.cuda.is_available():
+        return
+    if not distributed.is_initialized():
+        distributed.init_process_group('gloo')
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
+    config.setdefault('model_wrapper_cfg', wrapper)
