@@ -1,0 +1,156 @@
+"""Fixtures: images, candidates and label stores, generated small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.labels import Candidates, ImageRow, LabelStore, Selection
+from mmdistill.labels.columns import empty_candidates
+from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts
+from mmdistill.toy import write_toy_data
+
+COCO = dict(from_file='configs/_base_/datasets/coco.py')
+WIDTH, HEIGHT = 64, 48
+
+# No deadline: how long an example takes says nothing about whether it is right.
+settings.register_profile('mmdistill', deadline=None, derandomize=True)
+settings.load_profile('mmdistill')
+
+
+@pytest.fixture
+def coco_metainfo() -> dict:
+    """Metainfo of the 17 COCO keypoints, as a config gives it."""
+    return dict(COCO)
+
+
+@pytest.fixture
+def coco_names() -> list[str]:
+    """The 17 COCO keypoints by name."""
+    names = parse_pose_metainfo(COCO)['keypoint_id2name']
+    return [names[i] for i in range(17)]
+
+
+@pytest.fixture
+def write_images() -> Callable[..., list[Path]]:
+    """Write noise images of 64 x 48 pixels below a folder."""
+
+    def write(root: Path, *names: str) -> list[Path]:
+        rng = np.random.default_rng(7)
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            assert cv2.imwrite(str(root / name), image)
+        return [root / name for name in names]
+
+    return write
+
+
+@pytest.fixture
+def make_candidates() -> Callable[..., Candidates]:
+    """Draw candidates on an image of 64 x 48 pixels."""
+
+    def make(
+        count: int,
+        seed: int = 0,
+        num_keypoints: int = 17,
+        scores: Sequence[float] | None = None,
+    ) -> Candidates:
+        rng = np.random.default_rng(seed)
+        low = rng.uniform(0, 20, (count, 2))
+        # Eighths of a pixel survive a json of four decimals exactly.
+        keypoints = rng.integers(16, 8 * 46, (count, num_keypoints, 2)) / 8
+        arrays = (
+            np.concatenate([low, low + rng.uniform(10, 25, (count, 2))], axis=1),
+            rng.uniform(0.1, 1, count),
+            keypoints,
+            rng.uniform(0, 1, (count, num_keypoints)),
+            rng.uniform(0, 1, (count, num_keypoints)),
+            rng.uniform(0.1, 1, count) if scores is None else np.array(scores),
+        )
+        return Candidates(*(array.astype(np.float32) for array in arrays))
+
+    return make
+
+
+@pytest.fixture
+def make_rows(make_candidates) -> Callable[..., list[ImageRow]]:
+    """Draw rows of images; a count of None is an image that could not be read."""
+
+    def make(counts: Sequence[int | None], num_keypoints: int = 17) -> list[ImageRow]:
+        return [
+            ImageRow(f'{i:03d}.png', 0, 0, 'failed', 'no such file', empty)
+            if count is None
+            else ImageRow(
+                f'{i:03d}.png',
+                WIDTH,
+                HEIGHT,
+                'ok',
+                '',
+                make_candidates(count, i, num_keypoints),
+            )
+            for empty in [empty_candidates(num_keypoints)]
+            for i, count in enumerate(counts)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def make_store(coco_names) -> Callable[..., LabelStore]:
+    """Write rows as a complete store of COCO keypoints."""
+
+    def make(
+        root: Path,
+        rows: Sequence[ImageRow],
+        chunk_size: int = 3,
+        img_root: Path = Path('images'),
+    ) -> LabelStore:
+        store = LabelStore(root)
+        store.claim(
+            dict(
+                about=dict(img_root=str(img_root)),
+                images=dict(count=len(rows)),
+                chunk_size=chunk_size,
+                keypoints=coco_names,
+            )
+        )
+        for index in store.missing_chunks():
+            start = index * chunk_size
+            store.write_chunk(index, rows[start : start + chunk_size])
+        return store
+
+    return make
+
+
+@pytest.fixture
+def make_selection() -> Callable[..., Selection]:
+    """Select by a score, with counts that nobody looks at."""
+
+    def make(score_thr: float, keypoint_thr: float = 0.2) -> Selection:
+        return Selection(
+            rule='score',
+            score_thr=score_thr,
+            keypoint_thr=keypoint_thr,
+            over='all',
+            labeled=LabeledCounts(4, 3, 6, 'abc'),
+            unlabeled=UnlabeledCounts(5, 1, 9, 7),
+            curve_thresholds=(0.25, 0.5),
+            curve_means=(1.8, 1.4),
+        )
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def toy_root(tmp_path_factory) -> Path:
+    """The toy data set: 6 labelled images, 6 unlabelled ones, 1 of val."""
+    root = tmp_path_factory.mktemp('data') / 'toy'
+    write_toy_data(root, labeled=6, unlabeled=6, val=1)
+    return root

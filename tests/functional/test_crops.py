@@ -1,0 +1,138 @@
+"""Tests of crops, against MMPose's transforms and OpenCV."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmpose.datasets.transforms import GetBBoxCenterScale, TopdownAffine
+from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
+
+from mmdistill.functional.crops import (
+    Crops,
+    boxes_to_crops,
+    crop_coordinates,
+    cut_crops,
+)
+from mmdistill.functional.views import View
+
+INPUT = (48, 64)
+BOXES = {
+    'inside': (30.0, 20.0, 90.5, 110.25),
+    'wide': (10.0, 40.0, 140.0, 60.0),
+    'beyond the left top': (-40.0, -30.0, 50.0, 70.0),
+    'beyond the right bottom': (120.0, 90.0, 230.0, 200.0),
+    'tiny': (70.0, 60.0, 74.0, 69.0),
+}
+
+
+def one_crop(box, padding=1.25):
+    return boxes_to_crops(torch.tensor([box]), padding, INPUT[0] / INPUT[1])
+
+
+def warp_matrix(crops, use_udp, scale=1.0):
+    """MMPose's matrix from image pixels to input pixels, for the only crop."""
+    warp = get_udp_warp_matrix if use_udp else get_warp_matrix
+    center, extent = crops.centers[0].numpy(), crops.extents[0].numpy()
+    return warp(center, extent / scale, 0.0, INPUT)
+
+
+@pytest.fixture
+def photograph():
+    """A smooth random picture, (3, 120, 160), values 0 to 255."""
+    noise = np.random.default_rng(0).uniform(0, 255, (12, 16, 3)).astype(np.float32)
+    picture = cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(picture.clip(0, 255).round()).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize('box', BOXES.values(), ids=BOXES)
+@pytest.mark.parametrize('padding', [1.0, 1.25])
+def test_boxes_to_crops_is_what_mmpose_makes_of_a_box(box, padding):
+    results = GetBBoxCenterScale(padding)({'bbox': np.array([box], np.float32)})
+    extent = TopdownAffine._fix_aspect_ratio(results['bbox_scale'], INPUT[0] / INPUT[1])
+    crops = one_crop(box, padding)
+    np.testing.assert_allclose(crops.centers, results['bbox_center'], rtol=1e-6)
+    np.testing.assert_allclose(crops.extents, extent, rtol=1e-6)
+
+
+def test_boxes_to_crops_keeps_the_area_of_the_box():
+    assert one_crop((10.0, 20.0, 14.0, 25.0)).box_areas.tolist() == [20.0]
+
+
+def test_no_boxes_make_no_crops():
+    assert len(boxes_to_crops(torch.zeros(0, 4), 1.25, 0.75)) == 0
+
+
+def test_rows_of_crops_are_crops():
+    crops = boxes_to_crops(torch.tensor(list(BOXES.values())), 1.25, 0.75)
+    torch.testing.assert_close(crops[1:3].extents, crops.extents[1:3])
+    torch.testing.assert_close(crops[1:3].box_areas, crops.box_areas[1:3])
+
+
+def test_to_image_maps_the_unit_square_onto_the_crop():
+    crops = Crops(
+        torch.tensor([[10.0, 20.0]]), torch.tensor([[4.0, 8.0]]), torch.ones(1)
+    )
+    corners = torch.tensor([[[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]])
+    expected = [[[8.0, 16.0], [10.0, 20.0], [12.0, 24.0]]]
+    assert crops.to_image(corners).tolist() == expected
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+@pytest.mark.parametrize('scale', [0.5, 1.0, 1.5])
+def test_crop_coordinates_invert_the_warp_of_mmpose(scale, use_udp):
+    crops = one_crop(BOXES['inside'])
+    columns, rows = crop_coordinates(View(scale), crops, INPUT, use_udp)
+    inverse = cv2.invertAffineTransform(warp_matrix(crops, use_udp, scale))
+    pixels = np.arange(INPUT[0]), np.arange(INPUT[1])
+    for i, coordinates in enumerate((columns, rows)):
+        expected = inverse[i, i] * pixels[i] + inverse[i, 2]
+        np.testing.assert_allclose(coordinates[0], expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_a_flipped_crop_is_the_mirror_image_of_the_crop(photograph, use_udp):
+    crops = one_crop(BOXES['inside'])
+    plain, mirrored = (
+        cut_crops(photograph, *crop_coordinates(view, crops, INPUT, use_udp))
+        for view in (View(1.2), View(1.2, True))
+    )
+    torch.testing.assert_close(mirrored, plain.flip(-1), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+@pytest.mark.parametrize('box', BOXES.values(), ids=BOXES)
+def test_crops_are_those_of_opencv(photograph, box, use_udp):
+    crops = one_crop(box)
+    ours = cut_crops(photograph, *crop_coordinates(View(), crops, INPUT, use_udp))
+    picture = photograph.permute(1, 2, 0).numpy()
+    theirs = cv2.warpAffine(
+        picture, warp_matrix(crops, use_udp), INPUT, flags=cv2.INTER_LINEAR
+    )
+    difference = np.abs(ours[0].permute(1, 2, 0).numpy() - theirs)
+    assert difference.mean() < 0.5
+
+
+def test_sampling_at_whole_pixels_copies_them(photograph):
+    columns, rows = torch.arange(5.0, 15.0)[None], torch.arange(30.0, 37.0)[None]
+    crop = cut_crops(photograph, columns, rows)[0]
+    torch.testing.assert_close(crop, photograph[:, 30:37, 5:15], rtol=0, atol=0.01)
+
+
+def test_all_crops_of_an_image_equal_one_by_one(photograph):
+    crops = boxes_to_crops(torch.tensor(list(BOXES.values())), 1.25, 0.75)
+    columns, rows = crop_coordinates(View(0.8), crops, INPUT, use_udp=True)
+    single = [cut_crops(photograph, columns[[i]], rows[[i]]) for i in range(len(crops))]
+    torch.testing.assert_close(
+        cut_crops(photograph, columns, rows), torch.cat(single), rtol=0, atol=0
+    )
+
+
+def test_there_is_black_outside_of_an_image(photograph):
+    columns, rows = torch.arange(-20.0, -10.0)[None], torch.arange(0.0, 8.0)[None]
+    assert cut_crops(photograph, columns, rows).abs().max() == 0
+
+
+def test_there_is_black_outside_of_an_image_of_one_pixel():
+    pixel = torch.full((3, 1, 1), 200.0)
+    columns, rows = torch.tensor([[-2.0, 0.0, 2.0]]), torch.tensor([[0.0]])
+    assert cut_crops(pixel, columns, rows)[0, 0].tolist() == [[0.0, 200.0, 0.0]]

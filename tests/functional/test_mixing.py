@@ -1,0 +1,112 @@
+"""Tests of the index plan of mixed batches."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmdistill.functional.mixing import labeled_slots, mixed_batch, stream_items
+
+SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=3)
+SLOTS = st.lists(st.integers(1, 9), min_size=3, max_size=3)
+
+
+def source_of(indices, sizes):
+    """Number of the source that each index of the concatenation falls into."""
+    return np.searchsorted(np.cumsum(sizes), indices, side='right')
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'share', 'slots'),
+    [(5, 0.6, 3), (10, 0.6, 6), (64, 0.6, 39), (3, 0.6, 2), (2, 0.01, 1), (10, 0.7, 7)],
+)
+def test_labeled_slots(batch_size, share, slots):
+    assert labeled_slots(batch_size, share) == slots
+
+
+@given(st.integers(1, 99), st.integers(2, 512))
+def test_labeled_slots_are_the_ceiling_of_the_exact_share(percent, batch_size):
+    exact = math.ceil(Fraction(percent, 100) * batch_size)
+    if exact < batch_size:
+        assert labeled_slots(batch_size, percent / 100) == exact
+    else:
+        with pytest.raises(ValueError, match='leaves none'):
+            labeled_slots(batch_size, percent / 100)
+
+
+@pytest.mark.parametrize('share', [0, 1, -0.2, 1.5, float('nan')])
+def test_a_share_outside_zero_and_one_is_refused(share):
+    with pytest.raises(ValueError, match='between 0 and 1'):
+        labeled_slots(8, share)
+
+
+@given(st.integers(1, 99))
+def test_the_least_batch_that_a_refusal_names_is_the_least(percent):
+    share = percent / 100
+    with pytest.raises(ValueError, match='must be at least') as refusal:
+        labeled_slots(1, share)
+    least = int(str(refusal.value).split()[-1])
+    assert labeled_slots(least, share) == least - 1
+    with pytest.raises(ValueError, match='leaves none'):
+        labeled_slots(least - 1, share)
+
+
+@given(st.integers(1, 50), st.integers(0, 5), st.integers(0, 2**63))
+def test_each_pass_over_a_source_holds_each_sample_once(size, number, key):
+    positions = number * size + np.arange(size)
+    items = stream_items(positions, size, key)
+    np.testing.assert_array_equal(np.sort(items), np.arange(size))
+
+
+def test_passes_over_a_source_have_different_orders():
+    passes = stream_items(np.arange(200), 20, 1).reshape(10, 20)
+    assert len({tuple(order) for order in passes}) == 10
+
+
+def test_the_items_of_a_stream_do_not_depend_on_where_reading_starts():
+    whole = stream_items(np.arange(100), 17, 5)
+    np.testing.assert_array_equal(stream_items(np.arange(40, 90), 17, 5), whole[40:90])
+
+
+@given(SIZES, SLOTS, st.integers(0, 50), st.integers(0, 9))
+def test_every_batch_holds_exactly_the_slots_of_each_source(sizes, slots, number, seed):
+    slots = slots[: len(sizes)]
+    batch = mixed_batch(number, sizes, slots, seed)
+    counts = np.bincount(source_of(batch, sizes), minlength=len(sizes))
+    assert counts.tolist() == slots
+
+
+@given(SIZES, SLOTS, st.integers(0, 9))
+def test_batches_read_a_source_evenly(sizes, slots, seed):
+    slots = slots[: len(sizes)]
+    indices = np.concatenate([mixed_batch(i, sizes, slots, seed) for i in range(12)])
+    for source, start in enumerate(np.cumsum([0, *sizes[:-1]])):
+        mine = indices[source_of(indices, sizes) == source] - start
+        counts = np.bincount(mine, minlength=sizes[source])
+        assert counts.max() - counts.min() <= 1
+
+
+@given(SIZES, SLOTS, st.integers(1, 4), st.integers(0, 20), st.integers(0, 9))
+def test_ranks_together_read_what_one_process_would(sizes, slots, world, number, seed):
+    slots = slots[: len(sizes)]
+    ranks = [mixed_batch(number, sizes, slots, seed, r, world) for r in range(world)]
+    single = mixed_batch(number, sizes, [world * n for n in slots], seed)
+    assert sorted(np.concatenate(ranks)) == sorted(single)
+
+
+def test_sources_of_equal_size_are_read_in_different_orders():
+    batch = mixed_batch(0, [100, 100], [100, 100], seed=0)
+    assert batch[:100].tolist() != (batch[100:] - 100).tolist()
+
+
+def test_seeds_give_different_batches():
+    batches = {tuple(mixed_batch(0, [50, 50], [8, 8], seed)) for seed in range(20)}
+    assert len(batches) == 20
+
+
+def test_a_source_smaller_than_its_slots_is_read_again():
+    batch = mixed_batch(0, [2, 10], [6, 1], seed=0)
+    assert np.bincount(batch[:6]).tolist() == [3, 3]

@@ -1,0 +1,63 @@
+"""Tests of the registry: our types build from a string alone, in a fresh process."""
+
+import json
+import subprocess
+import sys
+
+import mmpose.registry
+import pytest
+from mmengine.registry import init_default_scope
+
+import mmdistill.datasets
+import mmdistill.engine
+import mmdistill.models  # noqa: F401  (registers)
+from mmdistill import registry
+
+NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS')
+NAMES = [(node, name) for node in NODES for name in getattr(registry, node).module_dict]
+RESOLVE = """
+import json, sys
+import mmengine.registry
+from mmengine.registry import init_default_scope
+
+init_default_scope('mmpose')
+found = {}
+for node, name in json.loads(sys.argv[1]):
+    found[name] = getattr(mmengine.registry, node).get('mmdistill.' + name).__module__
+print(json.dumps(found))
+"""
+
+
+def test_every_name_resolves_from_a_string_in_a_fresh_process():
+    done = subprocess.run(
+        [sys.executable, '-c', RESOLVE, json.dumps(NAMES)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = {
+        name: getattr(registry, node).get(name).__module__ for node, name in NAMES
+    }
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
+
+
+@pytest.mark.parametrize(('node', 'name'), NAMES)
+def test_every_name_resolves_from_the_registries_of_mmpose(node, name):
+    init_default_scope('mmpose')
+    found = getattr(mmpose.registry, node).get(f'mmdistill.{name}')
+    assert found is getattr(registry, node).get(name)
+
+
+@pytest.mark.parametrize(
+    ('node', 'name'),
+    [
+        ('MODELS', 'HeatmapFusionTTA'),
+        ('DATASETS', 'UnlabeledDataset'),
+        ('DATASETS', 'PseudoLabelDataset'),
+        ('DATA_SAMPLERS', 'MixedRatioBatchSampler'),
+        ('HOOKS', 'CountMatchingHook'),
+        ('LOOPS', 'LabelLoop'),
+    ],
+)
+def test_the_types_that_configs_name_are_registered(node, name):
+    assert (node, name) in NAMES
