@@ -1,0 +1,116 @@
+"""Lists of unlabelled images."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmdistill.datasets.image_list import images_of_coco, images_of_folder
+from mmdistill.errors import UserError
+
+
+def write_coco(path, images):
+    path.write_text(json.dumps({'images': images}))
+    return path
+
+
+def test_a_folder_is_walked_to_the_bottom_in_order(tmp_path, write_images):
+    write_images(tmp_path, 'b.png', 'a/z.jpg', 'a/b/c.PNG', 'A.jpeg')
+    (tmp_path / 'notes.txt').write_text('no image')
+    expected = ['A.jpeg', 'a/b/c.PNG', 'a/z.jpg', 'b.png']
+    assert images_of_folder(tmp_path).paths == expected
+
+
+def test_a_linked_folder_is_followed(tmp_path, write_images):
+    write_images(tmp_path / 'elsewhere', 'x.png')
+    write_images(tmp_path / 'root', 'a.png')
+    (tmp_path / 'root/link').symlink_to(tmp_path / 'elsewhere')
+    assert images_of_folder(tmp_path / 'root').paths == ['a.png', 'link/x.png']
+
+
+def test_a_loop_of_links_ends(tmp_path, write_images):
+    write_images(tmp_path / 'root', 'a.png', 'sub/b.png')
+    (tmp_path / 'root/sub/back').symlink_to(tmp_path / 'root')
+    assert images_of_folder(tmp_path / 'root').paths == ['a.png', 'sub/b.png']
+
+
+def test_a_folder_that_two_links_lead_to_comes_once(tmp_path, write_images):
+    write_images(tmp_path / 'elsewhere', 'x.png')
+    (tmp_path / 'root').mkdir()
+    for name in ('two', 'one'):
+        (tmp_path / 'root' / name).symlink_to(tmp_path / 'elsewhere')
+    assert images_of_folder(tmp_path / 'root').paths == ['one/x.png']
+
+
+@pytest.mark.parametrize('name', ['a/000000000139.jpg', '000000000139', 139])
+def test_a_detection_may_call_an_image_by_path_stem_or_number(
+    tmp_path, write_images, name
+):
+    write_images(tmp_path, 'a/000000000138.jpg', 'a/000000000139.jpg')
+    assert images_of_folder(tmp_path).numbers[name] == 1
+
+
+def test_a_name_that_two_images_share_names_neither(tmp_path, write_images):
+    write_images(tmp_path, 'a/0001.jpg', 'b/0001.jpg', 'b/1.jpg')
+    numbers = images_of_folder(tmp_path).numbers
+    assert '0001' not in numbers
+    assert 1 not in numbers
+    assert numbers['b/0001.jpg'] == 1
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r'the image folder .*nowhere does not exist'):
+        images_of_folder(tmp_path / 'nowhere')
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    (tmp_path / 'notes.txt').write_text('no image')
+    with pytest.raises(UserError, match=r'holds no image \(\.bmp, \.jpeg'):
+        images_of_folder(tmp_path)
+
+
+def test_the_hash_tells_lists_apart(tmp_path, write_images):
+    write_images(tmp_path, 'a.png', 'b.png')
+    first = images_of_folder(tmp_path).sha256()
+    assert images_of_folder(tmp_path).sha256() == first
+    write_images(tmp_path, 'c.png')
+    assert images_of_folder(tmp_path).sha256() != first
+
+
+def test_coco_images_come_by_id(tmp_path):
+    infos = [dict(id=9, file_name='z.jpg'), dict(id=4, file_name='y.jpg')]
+    images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
+    assert images.paths == ['y.jpg', 'z.jpg']
+    assert images.numbers == {4: 0, 9: 1}
+
+
+def test_coco_sizes_are_known_when_all_are_given(tmp_path):
+    infos = [
+        dict(id=2, file_name='b.jpg', width=30, height=20),
+        dict(id=1, file_name='a.jpg', width=50, height=40),
+    ]
+    images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
+    assert images.sizes.tolist() == [[50, 40], [30, 20]]
+
+
+def test_coco_sizes_are_unknown_when_one_is_not_given(tmp_path):
+    infos = [dict(id=1, file_name='a', width=5, height=4), dict(id=2, file_name='b')]
+    assert images_of_coco(write_coco(tmp_path / 'list.json', infos)).sizes is None
+
+
+@pytest.mark.parametrize(
+    ('content', 'sentence'),
+    [
+        ([], 'must be a COCO json'),
+        ({}, "must be a COCO json .*missing: 'images'"),
+        ({'images': [{'id': 1}]}, "must be a COCO json .*missing: 'file_name'"),
+        ({'images': [{'file_name': 'a'}]}, "must be a COCO json .*missing: 'id'"),
+        ({'images': []}, 'lists no image'),
+        ({'images': [{'id': 1, 'file_name': 'a'}] * 2}, 'names an image id twice'),
+    ],
+)
+def test_a_json_that_is_no_list_of_images_is_refused(tmp_path, content, sentence):
+    (tmp_path / 'list.json').write_text(json.dumps(content))
+    with pytest.raises(UserError, match=sentence):
+        images_of_coco(tmp_path / 'list.json')

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from mmdistill.engine import CountMatchingHook
+from mmdistill.errors import UserError
+from mmdistill.labels.selection import read_selection
+
+
+@pytest.fixture
+def labeled(toy_root, coco_metainfo) -> dict:
+    """Config of the toy data set's labelled part."""
+    return dict(
+        type='mmpose.CocoDataset',
+        metainfo=coco_metainfo,
+        data_root=str(toy_root),
+        ann_file='annotations/labeled.json',
+        pipeline=[],
+    )
+
+
+@pytest.fixture
+def store(tmp_path, make_store, make_rows):
+    """Six images with three candidates each."""
+    return make_store(tmp_path / 'labels', make_rows([3] * 6))
+
+
+def labelling(store) -> SimpleNamespace:
+    return SimpleNamespace(test_loop=SimpleNamespace(store=store))
+
+
+def matched(labeled, store, **settings):
+    hook = CountMatchingHook(labeled, **settings)
+    hook.before_test(labelling(store))
+    hook.after_test(labelling(store))
+    return read_selection(store.root)
+
+
+@pytest.mark.parametrize('over', ['all', 'annotated'])
+def test_the_means_of_both_sets_agree(labeled, store, over):
+    selection = matched(labeled, store, over=over)
+
+    target = min(selection.labeled.mean(over) * 6, 18)
+    assert abs(selection.unlabeled.kept - target) <= 0.5
+
+
+def test_the_hook_s_settings_reach_the_selection(labeled, store):
+    selection = matched(labeled, store, over='annotated', keypoint_thr=0.4)
+
+    assert (selection.over, selection.keypoint_thr) == ('annotated', 0.4)
+
+
+def test_a_selection_set_by_hand_stays(labeled, store, make_selection):
+    make_selection(0.7).write(store.root)
+
+    assert matched(labeled, store) == make_selection(0.7)
+
+
+def test_a_matched_selection_is_matched_again(labeled, store):
+    first = matched(labeled, store, over='all')
+
+    assert matched(labeled, store, over='annotated') != first
+
+
+def test_labelling_needs_a_labelled_set(store):
+    with pytest.raises(UserError, match='needs the labelled data set'):
+        CountMatchingHook().before_test(labelling(store))
+
+
+def test_an_ordinary_test_run_is_left_alone():
+    runner = SimpleNamespace(test_loop=SimpleNamespace())
+    hook = CountMatchingHook()
+
+    hook.before_test(runner)
+    hook.after_test(runner)
+
+
+def training(*sources) -> SimpleNamespace:
+    dataset = SimpleNamespace(datasets=list(sources))
+    batches = SimpleNamespace(slots=(3, 2))
+    loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
+    return SimpleNamespace(train_dataloader=loader)
+
+
+@pytest.fixture
+def sources(labeled, store, toy_root, coco_metainfo):
+    """The labelled set and the pseudo-labels matched to it."""
+    from mmpose.registry import DATASETS
+
+    matched(labeled, store)
+    pseudo = dict(
+        type='mmdistill.PseudoLabelDataset',
+        labels=str(store.root),
+        metainfo=coco_metainfo,
+    )
+    return DATASETS.build(labeled), DATASETS.build(pseudo)
+
+
+def test_training_on_the_matched_set_goes_on_and_tells_the_mix(sources, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        'mmdistill.engine.count_matching_hook.print_log',
+        lambda text, **options: told.append(text),
+    )
+
+    CountMatchingHook().before_train(training(*sources))
+
+    assert f'sees {len(sources[0])} labelled instances and {len(sources[1])}' in told[0]
+    assert '(3, 2) slots of each batch' in told[0]
+
+
+def test_training_on_another_labelled_set_is_refused(labeled, sources):
+    from mmpose.registry import DATASETS
+
+    other = DATASETS.build({**labeled, 'indices': 1})
+
+    with pytest.raises(UserError, match='was matched to a labelled set of'):
+        CountMatchingHook().before_train(training(other, sources[1]))
+
+
+def test_training_without_pseudo_labels_is_left_alone(sources):
+    CountMatchingHook().before_train(training(sources[0], sources[0]))
