@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 from mmdistill.errors import UserError
 
@@ -92,12 +93,15 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
         arguments: Parsed arguments of `add_training_arguments`.
 
     Raises:
-        UserError: If mixed precision is asked of an optimizer wrapper without it.
+        UserError: If mixed precision is asked of an optimizer wrapper without it,
+            or of a machine without an accelerator.
     """
     if arguments.resume is not None:
         config.resume = True
         config.load_from = None if arguments.resume == 'auto' else arguments.resume
     if arguments.amp:
+        if get_device() == 'cpu':
+            raise UserError('--amp needs an accelerator, this machine has none')
         kind = config.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise UserError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')

@@ -210,7 +210,7 @@ def _section(config: Config) -> Any:
             'unlabelled images and the label store'
         )
     for key in ('teacher', 'unlabeled', 'labels'):
-        if key not in config.distill:
+        if config.distill.get(key) is None:
             raise UserError(f'the distill section of {config.filename} has no {key}')
     return config.distill
 

@@ -75,6 +75,13 @@ def test_resume_is_mmpose_s(parse, flags, resume, load_from):
     assert (config.get('resume'), config.get('load_from')) == (resume, load_from)
 
 
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Pretend that there is a GPU."""
+    monkeypatch.setattr('mmdistill.config_arguments.get_device', lambda: 'cuda')
+
+
+@pytest.mark.usefixtures('accelerator')
 def test_amp_takes_the_wrapper_of_mmengine(parse):
     arguments = parse('--amp')
     config = with_training_arguments(load_config(arguments), arguments)
@@ -82,6 +89,15 @@ def test_amp_takes_the_wrapper_of_mmengine(parse):
     assert config.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
+def test_amp_refuses_a_machine_without_accelerator(parse, monkeypatch):
+    monkeypatch.setattr('mmdistill.config_arguments.get_device', lambda: 'cpu')
+    arguments = parse('--amp')
+
+    with pytest.raises(UserError, match='needs an accelerator'):
+        with_training_arguments(load_config(arguments), arguments)
+
+
+@pytest.mark.usefixtures('accelerator')
 def test_amp_refuses_another_wrapper(parse):
     arguments = parse('--amp', '--cfg-options', 'optim_wrapper.type=ApexOptimWrapper')
 

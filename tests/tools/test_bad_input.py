@@ -1,0 +1,165 @@
+"""Each wrong input: one sentence, exit code 2, nothing half-written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import DISTILL, STUDENT, TEACHER_FILE
+
+LABELS = 'work_dirs/toy/labels'
+BOXES = 'work_dirs/toy/detections.bbox.json'
+
+
+def first_box(**changes):
+    boxes = json.loads(Path(BOXES).read_text())
+    boxes[0].update(changes)
+    Path(BOXES).write_text(json.dumps(boxes))
+
+
+def other_keypoints():
+    import torch
+
+    content = torch.load(TEACHER_FILE, weights_only=False)
+    names = content['meta']['dataset_meta']['keypoint_id2name']
+    names[0], names[1] = names[1], names[0]
+    torch.save(content, TEACHER_FILE)
+
+
+def without_instances():
+    path = Path('data/toy/annotations/labeled.json')
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, 'annotations': []}))
+
+
+def empty_folder():
+    shutil.rmtree('data/toy/images/unlabeled')
+    Path('data/toy/images/unlabeled').mkdir()
+
+
+CASES = {
+    'no teacher checkpoint': (
+        lambda: Path(TEACHER_FILE).unlink(),
+        [],
+        'the teacher checkpoint work_dirs/teacher/iter_2.pth does not exist',
+    ),
+    'a teacher with other keypoints': (
+        other_keypoints,
+        [],
+        "was trained on the keypoints ['left_eye', 'nose'",
+    ),
+    'an empty folder': (
+        empty_folder,
+        ['distill.unlabeled.ann_file='],
+        'holds no image',
+    ),
+    'no folder': (
+        lambda: shutil.rmtree('data/toy/images/unlabeled'),
+        ['distill.unlabeled.ann_file='],
+        'does not exist',
+    ),
+    'boxes of an unknown image': (
+        lambda: first_box(image_id=99),
+        [],
+        'the first has image_id 99',
+    ),
+    'a box that is NaN': (
+        lambda: first_box(bbox=[0, 0, float('nan'), 5]),
+        [],
+        'numbers that are finite',
+    ),
+    'a negative box': (
+        lambda: first_box(bbox=[0, 0, -3, 5]),
+        [],
+        'a width and height above 0',
+    ),
+    'a box off its image': (
+        lambda: first_box(bbox=[9000, 0, 3, 5]),
+        [],
+        'boxes that meet their image',
+    ),
+    'a labelled set without instances': (
+        without_instances,
+        [],
+        'has no instance that would be trained on',
+    ),
+    'a view named twice': (
+        lambda: None,
+        ['distill.views.scales=[1.0,1.0]'],
+        'a scale must be named once',
+    ),
+    'a negative scale': (
+        lambda: None,
+        ['distill.views.scales=[-1.0]'],
+        'a scale must be positive, got -1.0',
+    ),
+    'no unlabelled images': (
+        lambda: None,
+        ['distill.unlabeled=None'],
+        'unlabeled',
+    ),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_labelling_refuses(workshop, tool, capfd, case):
+    spoil, options, sentence = CASES[case]
+    spoil()
+    shutil.rmtree(LABELS)
+
+    code = tool('label', STUDENT, '--cfg-options', *DISTILL, *options)
+
+    errors = [e for e in capfd.readouterr().err.splitlines() if e.startswith('error: ')]
+    assert code == 2
+    assert len(errors) == 1
+    assert sentence in errors[0]
+    assert not Path(LABELS).exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (
+            ['distill.views.scales=[1.0]'],
+            "views.views: the store has ['1', '1 flipped'",
+        ),
+        (['distill.labeling.chunk_size=3'], 'chunk_size: the store has 2, this run 3'),
+    ],
+)
+def test_a_store_made_otherwise_is_refused_and_untouched(
+    workshop, tool, capfd, options, sentence
+):
+    files = {path: path.read_bytes() for path in Path(LABELS).rglob('*.*')}
+
+    code = tool('label', STUDENT, '--cfg-options', *DISTILL, *options)
+
+    assert code == 2
+    assert sentence in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in Path(LABELS).rglob('*.*')} == files
+
+
+def test_a_store_of_another_teacher_is_refused(workshop, tool, capfd):
+    import torch
+
+    content = torch.load(TEACHER_FILE, weights_only=False)
+    next(iter(content['state_dict'].values())).add_(1)
+    torch.save(content, TEACHER_FILE)
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 2
+    assert 'teacher.weights: the store has' in capfd.readouterr().err
+
+
+def test_a_selection_that_keeps_nothing_is_refused(workshop, tool, capfd):
+    before = Path(LABELS, 'selection.json').read_bytes()
+
+    code = tool('select_labels', STUDENT, '--score-thr', '2', '--cfg-options', *DISTILL)
+
+    assert code == 2
+    assert 'would be kept' in capfd.readouterr().err
+    assert Path(LABELS, 'selection.json').read_bytes() == before
+
+
+def test_a_config_that_does_not_exist_is_refused(workshop, tool, capfd):
+    assert tool('train', 'nowhere.py') == 2
+    assert 'the config nowhere.py does not exist' in capfd.readouterr().err

@@ -1,0 +1,115 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmdistill.labels import LabelStore
+from mmdistill.labels.selection import read_selection
+from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT
+
+LABELS = 'work_dirs/toy/labels'
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob('*') if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def test_a_row_for_every_image(workshop):
+    labels = LabelStore(LABELS).read()
+
+    expected = sorted(path.name for path in Path('data/toy/images/unlabeled').iterdir())
+    assert labels.paths.to_pylist() == expected
+
+
+def test_no_other_threshold_matches_the_labelled_mean_better(workshop):
+    selection = read_selection(Path(LABELS))
+    scores = LabelStore(LABELS).read().candidates.instance_scores
+
+    target = selection.labeled.mean('all') * selection.unlabeled.images
+    distances = [abs((scores >= score).sum() - target) for score in scores]
+    assert abs(selection.unlabeled.kept - target) == min([target, *distances])
+
+
+@pytest.mark.parametrize('lost', [[0], [1, 3], [0, 1, 2, 3]])
+def test_a_run_that_lost_chunks_ends_in_the_same_files(workshop, tool, lost):
+    before = contents(Path(LABELS))
+    for index in lost:
+        Path(LABELS, 'chunks', f'{index:06d}.parquet').unlink()
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 0
+    assert contents(Path(LABELS)) == before
+
+
+def test_two_processes_write_the_same_files_as_one(workshop):
+    before = contents(Path(LABELS))
+    shutil.rmtree(LABELS)
+
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    command += ['--nproc-per-node', '2', str(REPOSITORY / 'tools/label.py'), STUDENT]
+    command += ['--launcher', 'pytorch', '--cfg-options', *DISTILL]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+
+    assert contents(Path(LABELS)) == before
+
+
+def test_a_killed_run_is_continued(workshop, tool, monkeypatch):
+    before = contents(Path(LABELS))
+    shutil.rmtree(LABELS)
+    written = LabelStore.write_chunk
+    monkeypatch.setattr(
+        LabelStore,
+        'write_chunk',
+        lambda store, index, rows: (
+            written(store, index, rows) if index < 2 else pytest.fail('killed')
+        ),
+    )
+    with pytest.raises(pytest.fail.Exception):
+        tool('label', STUDENT, '--cfg-options', *DISTILL)
+    monkeypatch.undo()
+    monkeypatch.chdir(workshop)
+    assert LabelStore(LABELS).missing_chunks() == [2, 3]
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 0
+    assert contents(Path(LABELS)) == before
+
+
+def test_unreadable_images_are_rows_and_not_counted(workshop, tool):
+    broken = sorted(Path('data/toy/images/unlabeled').iterdir())[0]
+    broken.write_text('not an image')
+    shutil.rmtree(LABELS)
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 0
+
+    labels = LabelStore(LABELS).read()
+    assert labels.failures[0] == 'not an image that OpenCV decodes'
+    assert labels.num_read == 6
+    assert not (labels.image_index == 0).any()
+
+
+def test_a_folder_without_boxes_is_labelled_whole_image_by_image(workshop, tool):
+    options = ['distill.unlabeled.ann_file=', 'distill.unlabeled.bbox_file=']
+    options += ['distill.labels=work_dirs/whole']
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
+
+    labels = LabelStore('work_dirs/whole').read()
+    assert labels.image_index.tolist() == list(range(7))
+    corners = labels.candidates.bboxes[:, 2:]
+    assert (corners == labels.sizes).all()
+
+
+def test_the_written_config_runs_from_mmpose_own_test_tool(workshop, tool):
+    import mmpose
+
+    before = contents(Path(LABELS))
+    tool('label', STUDENT, '--write-config', 'stage1.py', '--cfg-options', *DISTILL)
+    shutil.rmtree(LABELS)
+
+    script = Path(mmpose.__file__).parent / '.mim/tools/test.py'
+    command = [sys.executable, str(script), 'stage1.py', 'work_dirs/teacher/iter_2.pth']
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+
+    assert contents(Path(LABELS)) == before

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmpose.datasets import CocoDataset
+from xtcocotools.coco import COCO
+
+from mmdistill.labels import LabelStore
+from mmdistill.labels.selection import read_selection
+from tests.tools.conftest import DISTILL, STUDENT
+
+LABELS = Path('work_dirs/toy/labels')
+
+
+def test_a_score_keeps_what_scores_as_much(workshop, tool):
+    scores = LabelStore(LABELS).read().candidates.instance_scores
+    score_thr = float(np.sort(scores)[len(scores) // 2])
+
+    tool(
+        'select_labels',
+        *(STUDENT, '--score-thr', str(score_thr), '--cfg-options', *DISTILL),
+    )
+
+    selection = read_selection(LABELS)
+    assert selection.rule == 'score'
+    assert selection.unlabeled.kept == (scores >= np.float32(score_thr)).sum()
+
+
+@pytest.mark.parametrize('over', ['all', 'annotated'])
+def test_both_denominators_can_be_chosen(workshop, tool, over):
+    assert (
+        tool('select_labels', STUDENT, '--over', over, '--cfg-options', *DISTILL) == 0
+    )
+
+    assert read_selection(LABELS).over == over
+
+
+def test_the_export_loads_in_xtcocotools_and_mmpose(workshop, tool):
+    arguments = ['--export-coco', 'labels.json', '--cfg-options', *DISTILL]
+    assert tool('select_labels', STUDENT, *arguments) == 0
+
+    selection = read_selection(LABELS)
+    coco = COCO('labels.json')
+    assert len(coco.imgs) == selection.unlabeled.images
+    assert len(coco.anns) == selection.unlabeled.kept
+    assert len(CocoDataset('labels.json')) == selection.unlabeled.kept

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import DISTILL, STUDENT, TEACHER, TEACHER_FILE
+
+STOCK_FLIP = (
+    *('model.test_cfg.flip_test=True', 'model.test_cfg.flip_mode=heatmap'),
+    'model.test_cfg.shift_heatmap=False',
+)
+
+
+def metrics(tool, config: str, *arguments: str) -> dict[str, float]:
+    command = [config, TEACHER_FILE, '--out', 'metrics.json', *arguments]
+    assert tool('test', *command) == 0
+    return json.loads(Path('metrics.json').read_text())
+
+
+def test_tta_of_one_scale_and_flip_measures_what_mmpose_flip_test_does(workshop, tool):
+    views = [*DISTILL, 'distill.views.scales=[1.0]']
+
+    fused = metrics(tool, STUDENT, '--tta', '--cfg-options', *views)
+    stock = metrics(tool, TEACHER, '--cfg-options', *STOCK_FLIP)
+
+    assert fused.keys() == stock.keys()
+    assert fused['coco/AP'] == pytest.approx(stock['coco/AP'], abs=0.02)
+
+
+def test_tta_needs_no_distill_section(workshop, tool):
+    assert 'coco/AP' in metrics(tool, TEACHER, '--tta')
+
+
+def test_predictions_are_dumped_one_a_person(workshop, tool):
+    metrics(tool, TEACHER, '--dump', 'predictions.pkl')
+
+    annotations = json.loads(Path('data/toy/annotations/val.json').read_text())
+    import pickle
+
+    dumped = pickle.loads(Path('predictions.pkl').read_bytes())
+    counted = [a for a in annotations['annotations'] if a['num_keypoints']]
+    assert len(dumped) == len(counted)

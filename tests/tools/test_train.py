@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmpose.apis import init_model
+
+from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
+
+LABELS = 'work_dirs/toy/labels'
+
+
+def student_options(*more: str) -> list[str]:
+    return ['--no-validate', '--cfg-options', *QUICK, *DISTILL, *more]
+
+
+def weights(path: str) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_stage_1_runs_when_the_store_is_missing(workshop, tool):
+    before = Path(LABELS, 'selection.json').read_bytes()
+    for path in sorted(Path(LABELS).rglob('*'), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    assert tool('train', STUDENT, '--work-dir', 'student', *student_options()) == 0
+
+    assert Path(LABELS, 'selection.json').read_bytes() == before
+    assert Path('student/iter_4.pth').is_file()
+
+
+def test_the_student_loads_in_stock_mmpose(workshop, tool):
+    tool('train', STUDENT, '--work-dir', 'student', *student_options())
+    config = Config.fromfile(TEACHER)
+
+    # MMPose's own loader reads MMEngine's checkpoints with our list of safe objects.
+    model = init_model(config, 'student/iter_4.pth', device='cpu')
+
+    stored = weights('student/iter_4.pth')
+    assert model.state_dict().keys() == stored.keys()
+    assert all(torch.equal(v, stored[k]) for k, v in model.state_dict().items())
+
+
+def test_a_resumed_run_continues_at_its_iteration(workshop, tool, capfd):
+    short = student_options('train_cfg.max_iters=2')
+    assert tool('train', STUDENT, '--work-dir', 'student', *short) == 0
+    options = ['--resume', *student_options()]
+
+    assert tool('train', STUDENT, '--work-dir', 'student', *options) == 0
+
+    assert 'resumed epoch: 0, iter: 2' in capfd.readouterr().out
+    assert Path('student/iter_4.pth').is_file()
+
+
+def test_a_selection_of_another_labelled_set_stops_training(workshop, tool, capfd):
+    path = Path(LABELS, 'selection.json')
+    content = json.loads(path.read_text())
+    content['rule'] = 'score'
+    content['labeled']['fingerprint'] = 'another'
+    path.write_text(json.dumps(content))
+
+    code = tool('train', STUDENT, '--work-dir', 'student', *student_options())
+
+    assert code == 2
+    assert 'was matched to a labelled set of' in capfd.readouterr().err
+    assert not list(Path('student').glob('*.pth'))
+
+
+def test_a_threshold_set_by_hand_survives_training(workshop, tool):
+    options = ['--score-thr', '-0.5', '--keypoint-thr', '-1']
+    tool('select_labels', STUDENT, *options, '--cfg-options', *DISTILL)
+    before = Path(LABELS, 'selection.json').read_bytes()
+
+    assert tool('train', STUDENT, '--work-dir', 'student', *student_options()) == 0
+    assert Path(LABELS, 'selection.json').read_bytes() == before

@@ -1,0 +1,32 @@
+"""Write the true boxes of a COCO json as detections, for trials without a detector."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and write the detections.
+
+    Args:
+        argv: Arguments without the program's name; None for `sys.argv`.
+    """
+    check_environment()
+    from mmdistill.datasets.boxes import true_boxes
+    from mmdistill.labels.files import write_json
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('ann_file', help='COCO json with annotations')
+    parser.add_argument('out', help="the json to write, in MMPose's bbox_file form")
+    arguments = parser.parse_args(argv)
+    write_json(Path(arguments.out), true_boxes(Path(arguments.ann_file)))
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
