@@ -10,7 +10,7 @@ _base_ = ['baseline.py', '../../_base_/distill.py']
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/lspe/teacher/iter_500.pth'),
-    views=dict(scales=(0.75, 0.875, 1.0, 1.125, 1.25)),
+    views=dict(scales=(0.8, 1.0, 1.25)),
     unlabeled=dict(
         data_root='data/lspe/',
         data_prefix=dict(img='images/'),
