@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.stage_configs import label_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
     if arguments.write_config:
-        stages.label_config(config).dump(arguments.write_config)
+        label_config(config).dump(arguments.write_config)
     else:
         stages.label(config)
 

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
     from mmdistill.labels.files import write_json
+    from mmdistill.stage_configs import tta_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.dump:
         dump = dict(type='DumpResults', out_file_path=arguments.dump)
         config.test_evaluator = [*_listed(config.test_evaluator), dump]
-    metrics = stages.test(stages.tta_config(config) if arguments.tta else config)
+    metrics = stages.test(tta_config(config) if arguments.tta else config)
     if arguments.out:
         write_json(Path(arguments.out), {k: float(v) for k, v in metrics.items()})
 

@@ -12,7 +12,6 @@ test-time augmentation: MMPose's top-down models take boxes as given.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,36 +27,12 @@ from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.functional.views import View, make_views
 from mmdistill.models.crop_cutter import CropCutter
 from mmdistill.models.families import build_adapter
+from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View], Tensor]
 UNKNOWN_SIGMA = 0.062
 """OKS sigma where the data set states none: the mean of COCO's seventeen."""
-
-
-@dataclass(frozen=True)
-class FusedPoses:
-    """Fused poses of `N` instances with `K` keypoints.
-
-    Attributes:
-        keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2).
-        keypoint_scores: Score of each keypoint, from the fused output, (N, K).
-        keypoint_agreement: How far the views agree, 1 being best, (N, K).
-    """
-
-    keypoints: np.ndarray
-    keypoint_scores: np.ndarray
-    keypoint_agreement: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-    def __getitem__(self, rows: slice) -> FusedPoses:
-        return FusedPoses(
-            self.keypoints[rows],
-            self.keypoint_scores[rows],
-            self.keypoint_agreement[rows],
-        )
 
 
 @MODELS.register_module()
@@ -264,14 +239,3 @@ class HeatmapFusionTTA(BaseTTAModel):
         boxes = torch.from_numpy(np.asarray(instances.bboxes, dtype=np.float32))
         crops = boxes_to_crops(boxes, self.padding, width / height)
         instances.bbox_scales = crops.extents.numpy()
-
-
-def join_poses(parts: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
-    """Concatenate poses; without any, an empty one of the right shape."""
-    nothing = np.zeros((0, num_keypoints, 2), dtype=np.float32)
-    parts = [FusedPoses(nothing, nothing[..., 0], nothing[..., 0]), *parts]
-    return FusedPoses(
-        np.concatenate([part.keypoints for part in parts]),
-        np.concatenate([part.keypoint_scores for part in parts]),
-        np.concatenate([part.keypoint_agreement for part in parts]),
-    )
