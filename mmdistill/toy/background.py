@@ -1,0 +1,83 @@
+"""Textured backgrounds and the loose objects that stand before figures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mmdistill.toy.canvas import Canvas
+
+
+def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Draw a textured background with clutter, some of it limb-like.
+
+    Args:
+        rng: The source of randomness.
+        size: Width and height in pixels.
+
+    Returns:
+        (height, width, 3) uint8 BGR.
+    """
+    image = _cloud(rng, size)
+    if rng.random() < 0.5:
+        image = _wallpaper(rng, image)
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    for _ in range(rng.integers(1, 8)):
+        draw_object(rng, image)
+    return image
+
+
+def draw_object(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Draw one random bar, ball or box in place.
+
+    Args:
+        rng: The source of randomness.
+        image: (H, W, 3) uint8 BGR, changed in place.
+
+    Returns:
+        (H, W) uint8 silhouette, 255 on the object.
+    """
+    canvas = Canvas(image)
+    height, width = image.shape[:2]
+    centre = rng.uniform(0, [width, height])
+    colour = rng.uniform(0, 255, 3)
+    kind = rng.choice(['bar', 'ball', 'box'], p=[0.5, 0.2, 0.3])
+    if kind == 'bar':
+        reach = rng.normal(0, 0.12 * height, 2)
+        thick = rng.uniform(1.5, 6)
+        canvas.capsule(centre - reach, centre + reach, (thick, thick), colour)
+    elif kind == 'ball':
+        canvas.disc(centre, rng.uniform(4, 14), colour)
+    else:
+        canvas.polygon(centre + _box(rng), colour)
+    return canvas.silhouette
+
+
+def _box(rng: np.random.Generator) -> np.ndarray:
+    """Give the (4, 2) corners of a turned rectangle about the origin."""
+    half = rng.uniform(4, 22, 2)
+    turn = rng.uniform(0, np.pi)
+    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ axes
+
+
+def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Sum coloured noise of falling grain: (height, width, 3) float64."""
+    image = np.full((size[1], size[0], 3), rng.uniform(30, 220, 3))
+    for cells in (2, 5, 12, 40):
+        grey = rng.normal(0, rng.uniform(2, 14), (cells, cells, 1))
+        noise = grey + rng.normal(0, rng.uniform(1, 8), (cells, cells, 3))
+        image += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
+    return image
+
+
+def _wallpaper(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Blend stripes or a grid of random direction and period into an image."""
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    turn, period = rng.uniform(0, np.pi), rng.uniform(6, 40)
+    wave = np.sin((x * np.cos(turn) + y * np.sin(turn)) * 2 * np.pi / period)
+    if rng.random() < 0.5:
+        wave = wave * np.sin((y * np.cos(turn) - x * np.sin(turn)) * 2 * np.pi / period)
+    if rng.random() < 0.5:
+        wave = np.sign(wave)
+    return image + wave[..., None] * rng.normal(0, 15, 3)

@@ -1,0 +1,131 @@
+"""Writes the toy data set to a folder: images, annotations and a manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.toy.annotation import coco_document, image_record, instance_record
+from mmdistill.toy.scene import sample_scene
+
+# The place of a split in this tuple is part of its images' seed.
+SPLITS = ('labeled', 'unlabeled', 'val')
+
+# Raised whenever the drawing changes, so that older folders are drawn anew.
+_VERSION = 1
+_MAKER = 'mmdistill toy data'
+_CONTENT = {'images', 'annotations', 'manifest.json'}
+_JPEG_QUALITY = 92
+
+
+def write_toy_data(
+    root: str | Path,
+    labeled: int = 60,
+    unlabeled: int = 600,
+    val: int = 200,
+    seed: int = 0,
+) -> bool:
+    """Draw the data set, unless the folder already holds exactly this one.
+
+    An image depends on seed, split and its own number only: a larger set
+    starts with the images of a smaller one. The folder appears complete or
+    not at all.
+
+    Args:
+        root: The folder to make, for example `data/toy`.
+        labeled: Number of images in `images/labeled`.
+        unlabeled: Number of images in `images/unlabeled`; their truth goes
+            to `unlabeled_oracle.json` beside `unlabeled.json`.
+        val: Number of images in `images/val`.
+        seed: Any integer from 0.
+
+    Returns:
+        Whether anything was drawn; False when the folder was reused.
+
+    Raises:
+        UserError: The folder holds files that this function did not make, or
+            a number is out of range.
+    """
+    root = Path(root)
+    sizes = {'labeled': labeled, 'unlabeled': unlabeled, 'val': val}
+    manifest = _manifest(sizes, seed)
+    if _is_made_by_us(root) and _read_manifest(root) == manifest:
+        return False
+    partial = root.with_name(f'.{root.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / 'annotations').mkdir(parents=True)
+    for split, size in sizes.items():
+        _write_split(partial, split, size, seed)
+    _write_json(partial / 'manifest.json', manifest)
+    shutil.rmtree(root, ignore_errors=True)
+    partial.replace(root)
+    return True
+
+
+def _manifest(sizes: dict[str, int], seed: int) -> dict[str, Any]:
+    for name, value in {**sizes, 'seed': seed}.items():
+        if value < 0:
+            raise UserError(f'{name} must be 0 or more, got {value}')
+    return {'made_by': _MAKER, 'version': _VERSION, 'seed': seed, **sizes}
+
+
+def _is_made_by_us(root: Path) -> bool:
+    """Tell our own folder from a new one, and refuse everything else."""
+    if not root.exists():
+        return False
+    if not root.is_dir():
+        raise UserError(f'the toy data needs a folder, but {root} is a file')
+    names = {path.name for path in root.iterdir()}
+    if names and not (names == _CONTENT and _read_manifest(root)):
+        raise UserError(
+            f'the toy data may only replace a folder that it made, and {root} '
+            f'holds other files ({", ".join(sorted(names)[:4])})'
+        )
+    return bool(names)
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
+    """Read our own manifest; anything else counts as none."""
+    try:
+        content = json.loads((root / 'manifest.json').read_text())
+    except (OSError, ValueError):
+        return {}
+    ours = isinstance(content, dict) and content.get('made_by') == _MAKER
+    return content if ours else {}
+
+
+def _write_split(root: Path, split: str, size: int, seed: int) -> None:
+    folder = root / 'images' / split
+    folder.mkdir(parents=True)
+    images, annotations = [], []
+    for image_id in range(1, size + 1):
+        rng = np.random.default_rng((seed, SPLITS.index(split), image_id))
+        image, figures = sample_scene(rng)
+        record = image_record(image_id, image.shape)
+        _write_jpeg(folder / record['file_name'], image)
+        images.append(record)
+        annotations += [
+            instance_record(image_id, order, figure)
+            for order, figure in enumerate(figures)
+        ]
+    truth = coco_document(images, annotations)
+    if split == 'unlabeled':
+        _write_json(root / 'annotations/unlabeled_oracle.json', truth)
+        truth = coco_document(images, None)
+    _write_json(root / f'annotations/{split}.json', truth)
+
+
+def _write_jpeg(path: Path, image: np.ndarray) -> None:
+    done, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert done
+    path.write_bytes(data.tobytes())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content) + '\n')
