@@ -1,0 +1,47 @@
+"""Which candidates a picture shows: the same ones on every run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def choose_kept(scores: np.ndarray, score_thr: float, num: int) -> np.ndarray:
+    """Kept candidates at even ranks, from the best to the one nearest the threshold.
+
+    Args:
+        scores: Instance scores, (M,).
+        score_thr: A candidate is kept when it scores at least this.
+        num: How many to choose.
+
+    Returns:
+        Their numbers by descending score, (min(num, kept),).
+    """
+    ranked = _ranked(scores)
+    kept = ranked[scores[ranked] >= np.float32(score_thr)]
+    ranks = np.linspace(0, len(kept) - 1, min(num, len(kept)))
+    return kept[np.rint(ranks).astype(int)]
+
+
+def choose_rejected(scores: np.ndarray, score_thr: float, num: int) -> np.ndarray:
+    """Rejected candidates, half nearest the threshold and half the worst.
+
+    Args:
+        scores: Instance scores, (M,).
+        score_thr: A candidate is rejected when it scores less than this.
+        num: How many to choose.
+
+    Returns:
+        Their numbers by descending score, (min(num, rejected),).
+    """
+    ranked = _ranked(scores)
+    rejected = ranked[scores[ranked] < np.float32(score_thr)]
+    if len(rejected) <= num:
+        return rejected
+    worst = num // 2
+    nearest = rejected[: num - worst]
+    return np.concatenate([nearest, rejected[len(rejected) - worst :]])
+
+
+def _ranked(scores: np.ndarray) -> np.ndarray:
+    """Numbers by descending score; equal scores keep their order."""
+    return np.argsort(-scores, kind='stable')

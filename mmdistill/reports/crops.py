@@ -1,0 +1,107 @@
+"""One candidate on its piece of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+
+from mmdistill.errors import UserError
+from mmdistill.labels import Candidates
+from mmdistill.reports.skeleton import Skeleton
+
+PADDING = 1.35
+OUTSIDE = '#e4e4e4'
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as labelling read it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        RGB, (H, W, 3), uint8.
+
+    Raises:
+        UserError: If it is missing or not an image.
+    """
+    try:
+        image = mmcv.imread(path, channel_order='rgb')
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise UserError(f'the image {path} of the label store can not be read')
+    return image
+
+
+def window_around(bbox: np.ndarray, padding: float = PADDING) -> np.ndarray:
+    """Square (x1, y1, x2, y2) around a box, so that crops share one shape.
+
+    Args:
+        bbox: Box (x1, y1, x2, y2) in pixels of the image, (4,).
+        padding: Side of the square, in longer sides of the box.
+    """
+    center = (bbox[:2] + bbox[2:]) / 2
+    half = max(float((bbox[2:] - bbox[:2]).max()) * padding / 2, 1.0)
+    return np.concatenate([center - half, center + half])
+
+
+def draw_crop(
+    axes: Axes,
+    image: np.ndarray,
+    candidate: Candidates,
+    skeleton: Skeleton,
+    keypoint_thr: float,
+) -> None:
+    """Draw a candidate: visible keypoints filled and joined, the others hollow.
+
+    Args:
+        axes: Where to draw; its data coordinates become pixels of the image, whole
+            numbers at their centres.
+        image: RGB, (H, W, 3).
+        candidate: One candidate, without a leading dimension.
+        skeleton: Links and colours.
+        keypoint_thr: A keypoint is visible when it scores more than this.
+    """
+    window = window_around(candidate.bboxes)
+    _draw_window(axes, image, window)
+    x1, y1, x2, y2 = candidate.bboxes
+    axes.add_patch(
+        Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='white', lw=0.8)
+    )
+    visible = candidate.keypoint_scores > keypoint_thr
+    joined = visible[skeleton.links].all(axis=1)
+    segments = candidate.keypoints[skeleton.links[joined]]
+    # A dark rim keeps a colour readable on a background of the same colour.
+    axes.add_collection(LineCollection(segments, colors='black', lw=3.4, alpha=0.6))
+    axes.add_collection(
+        LineCollection(segments, colors=skeleton.link_colors[joined], lw=2.2)
+    )
+    _draw_keypoints(axes, candidate.keypoints, visible, skeleton.keypoint_colors)
+
+
+def _draw_window(axes: Axes, image: np.ndarray, window: np.ndarray) -> None:
+    size = np.array(image.shape[1::-1])
+    first = np.clip(np.floor(window[:2]).astype(int), 0, size - 1)
+    last = np.clip(np.ceil(window[2:]).astype(int) + 1, first + 1, size)
+    piece = image[first[1] : last[1], first[0] : last[0]]
+    extent = (first[0] - 0.5, last[0] - 0.5, last[1] - 0.5, first[1] - 0.5)
+    axes.imshow(piece, extent=extent, interpolation='bilinear')
+    axes.set(xlim=window[[0, 2]], ylim=window[[3, 1]], xticks=[], yticks=[])
+    axes.set_facecolor(OUTSIDE)
+
+
+def _draw_keypoints(
+    axes: Axes, keypoints: np.ndarray, visible: np.ndarray, colors: np.ndarray
+) -> None:
+    x, y = keypoints[visible].T
+    axes.scatter(x, y, s=20, c=colors[visible], edgecolors='black', lw=0.6)
+    x, y = keypoints[~visible].T
+    axes.scatter(x, y, s=16, facecolors='none', edgecolors=colors[~visible], lw=0.9)
+    axes.autoscale(False)

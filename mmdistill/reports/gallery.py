@@ -1,0 +1,115 @@
+"""The picture of labels that were kept and labels that were rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from mmdistill.labels import Candidates, Selection
+from mmdistill.reports.choice import choose_kept, choose_rejected
+from mmdistill.reports.crops import draw_crop
+from mmdistill.reports.curves import (
+    KEPT,
+    REJECTED,
+    draw_counting_curve,
+    draw_score_histogram,
+)
+from mmdistill.reports.skeleton import Skeleton
+
+COLUMNS = 4
+CROP_INCHES = 2.1
+CURVES_INCHES = 4.6
+
+
+def draw_gallery(
+    candidates: Candidates,
+    image_of: Callable[[int], np.ndarray],
+    selection: Selection,
+    skeleton: Skeleton,
+    num: int,
+) -> Figure:
+    """Draw two blocks of crops, and count matching beside them.
+
+    Args:
+        candidates: All candidates of a store.
+        image_of: Gives the image, RGB (H, W, 3), of a candidate's number.
+        selection: What was kept of them.
+        skeleton: Links and colours of the keypoints.
+        num: Crops in each block.
+    """
+    scores = candidates.instance_scores
+    blocks = [
+        (
+            'Kept: from the best to the last',
+            KEPT,
+            choose_kept(scores, selection.score_thr, num),
+        ),
+        (
+            'Rejected: nearest the threshold, then the worst',
+            REJECTED,
+            choose_rejected(scores, selection.score_thr, num),
+        ),
+    ]
+    rows = -(-num // COLUMNS)
+    figure, panels, beside = _layout(rows)
+    figure.suptitle(headline(selection), fontsize=15)
+    figure.supxlabel(
+        f'filled: keypoints that score above {selection.keypoint_thr:g}; '
+        'hollow: the others',
+        fontsize=11,
+    )
+    for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
+        panel.suptitle(title, color=color, fontsize=14, fontweight='bold')
+        for axes, number in zip(_grid(panel, rows), chosen, strict=False):
+            _draw_one(axes, number, candidates, image_of, selection, skeleton, color)
+    curve, histogram = beside.subplots(2, 1)
+    draw_counting_curve(curve, selection)
+    draw_score_histogram(histogram, scores, selection)
+    return figure
+
+
+def _layout(rows: int) -> tuple[Figure, list[SubFigure], SubFigure]:
+    """A figure with two panels for `rows` rows of crops, and one beside them."""
+    widths = [COLUMNS * CROP_INCHES, CURVES_INCHES]
+    height = 2 * (rows * (CROP_INCHES + 0.12) + 0.4) + 0.7
+    figure = Figure((sum(widths), height), layout='constrained')
+    left, beside = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
+    return figure, list(left.subfigures(2, 1, squeeze=False).flat), beside
+
+
+def headline(selection: Selection) -> str:
+    """What a selection did, in one line."""
+    labeled, unlabeled = selection.labeled, selection.unlabeled
+    how = 'matched' if selection.rule == 'count' else 'set by hand'
+    return (
+        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept at a score of '
+        f'{selection.score_thr:.3f} ({how}): {unlabeled.mean:.2f} per unlabelled image,'
+        f' {labeled.mean(selection.over):.2f} per labelled image'
+    )
+
+
+def _draw_one(
+    axes: Axes,
+    number: int,
+    candidates: Candidates,
+    image_of: Callable[[int], np.ndarray],
+    selection: Selection,
+    skeleton: Skeleton,
+    color: str,
+) -> None:
+    candidate = candidates[int(number)]
+    axes.set_visible(True)
+    draw_crop(axes, image_of(number), candidate, skeleton, selection.keypoint_thr)
+    axes.set_xlabel(f'{candidate.instance_scores:.3f}', fontsize=12, labelpad=3)
+    axes.spines[:].set(color=color, linewidth=2)
+
+
+def _grid(panel: SubFigure, rows: int) -> list[Axes]:
+    """Places for crops, invisible until one is drawn there."""
+    places = list(panel.subplots(rows, COLUMNS, squeeze=False).flat)
+    for axes in places:
+        axes.set_visible(False)
+    return places

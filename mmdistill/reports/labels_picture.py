@@ -1,0 +1,53 @@
+"""From a config and its label store to the picture on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
+from mmdistill.labels.files import write_whole
+from mmdistill.labels.selection import read_selection
+from mmdistill.reports.crops import read_image
+from mmdistill.reports.gallery import draw_gallery
+from mmdistill.reports.skeleton import skeleton_of
+
+
+def draw_labels(config: Config, path: Path, num: int = 8) -> None:
+    """Draw labels that were kept and labels that were rejected.
+
+    Args:
+        config: A config with a `distill` section; the keypoints' colours are those
+            of its test set.
+        path: The picture to write; its ending decides the format, e.g. `.png`.
+        num: Crops in each of the two blocks.
+
+    Raises:
+        UserError: If `num` is not positive, the store is not complete or has no
+            selection, or an image is missing.
+    """
+    if num < 1:
+        raise UserError(f'a picture needs at least 1 label of each kind, got {num}')
+    if 'labels' not in config.get('distill', {}):
+        raise UserError(f'{config.filename} names no label store in distill.labels')
+    store = LabelStore(config.distill.labels)
+    labels = store.read()
+    root = Path(store.manifest['about']['img_root'])
+
+    def image_of(number: int) -> np.ndarray:
+        return read_image(root / labels.paths[int(labels.image_index[number])].as_py())
+
+    figure = draw_gallery(
+        labels.candidates,
+        image_of,
+        read_selection(store.root),
+        skeleton_of(config.test_dataloader.dataset),
+        num,
+    )
+    picture_format = path.suffix.removeprefix('.') or 'png'
+    if picture_format not in figure.canvas.get_supported_filetypes():
+        raise UserError(f'a picture is written as .png, .svg or .pdf, got {path}')
+    write_whole(path, lambda part: figure.savefig(part, format=picture_format, dpi=110))

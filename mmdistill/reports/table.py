@@ -1,0 +1,93 @@
+"""A plain table of metrics, one row per model, several seeds a row."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
+
+Run = dict[str, float]
+
+
+def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str:
+    """Table of the metrics that several models reached.
+
+    A model with several files, one a seed, gets the mean and the sample standard
+    deviation.
+
+    Args:
+        sources: `name=a.json` or `name=a.json,b.json,...`, one a row; each file as
+            tools/test.py writes it.
+        metrics: Metrics to show, one a column; all of the first file when None.
+
+    Returns:
+        The table, aligned, without a line break at its end.
+
+    Raises:
+        UserError: If a source has another form, a file is missing or not a mapping
+            of numbers, or a metric is not in it.
+    """
+    rows = [_read_source(source) for source in sources]
+    if not rows:
+        raise UserError('a table needs at least one name=metrics.json, got none')
+    shown = list(metrics or rows[0][1][0][1])
+    cells = [['', *shown]]
+    for name, runs in rows:
+        cells.append([name, *(_cell(runs, metric) for metric in shown)])
+    return _aligned(cells)
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Three decimals; with several values the mean ± the sample deviation.
+
+    Args:
+        values: The metric of each seed, at least one.
+    """
+    mean = f'{statistics.fmean(values):.3f}'
+    return f'{mean} ± {statistics.stdev(values):.3f}' if len(values) > 1 else mean
+
+
+def _read_source(source: str) -> tuple[str, list[tuple[Path, Run]]]:
+    name, _, files = source.partition('=')
+    paths = [Path(file) for file in files.split(',') if file]
+    if not name or not paths:
+        raise UserError(
+            f'a row must be name=metrics.json or name=a.json,b.json, got {source!r}'
+        )
+    return name, [(path, _read_run(path)) for path in paths]
+
+
+def _read_run(path: Path) -> Run:
+    content: Any = read_json(path, 'the metrics file')
+    if not isinstance(content, dict) or not content:
+        raise UserError(f'the metrics file {path} must map names to numbers')
+    for name, value in content.items():
+        if not isinstance(value, (int, float)):
+            raise UserError(f'{name} of the metrics file {path} must be a number')
+    return content
+
+
+def _cell(runs: Sequence[tuple[Path, Run]], metric: str) -> str:
+    for path, run in runs:
+        if metric not in run:
+            raise UserError(
+                f'the metrics file {path} has no {metric}, only {", ".join(run)}'
+            )
+    return mean_and_deviation([run[metric] for _, run in runs])
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = '-' * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [
+        '  '.join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in cells
+    ]
+    return '\n'.join([lines[0], rule, *lines[1:]])

@@ -1,0 +1,36 @@
+import numpy as np
+
+from mmdistill.reports.skeleton import skeleton_of
+
+THREE_JOINTS = dict(
+    dataset_name='three',
+    paper_info={},
+    keypoint_info={
+        0: dict(name='top', id=0, color=[255, 0, 0], type='upper', swap=''),
+        1: dict(name='left', id=1, color=[0, 255, 0], type='lower', swap='right'),
+        2: dict(name='right', id=2, color=[0, 0, 255], type='lower', swap='left'),
+    },
+    skeleton_info={0: dict(link=('top', 'right'), id=0, color=[0, 51, 255])},
+    joint_weights=[1.0] * 3,
+    sigmas=[0.1] * 3,
+)
+
+
+def test_links_and_colours_come_from_the_metainfo():
+    skeleton = skeleton_of(dict(type='CocoDataset', metainfo=THREE_JOINTS))
+    assert skeleton.links.tolist() == [[0, 2]]
+    np.testing.assert_allclose(skeleton.link_colors, [[0, 0.2, 1]])
+    np.testing.assert_allclose(skeleton.keypoint_colors, np.eye(3))
+
+
+def test_a_type_brings_its_own_metainfo():
+    skeleton = skeleton_of(dict(type='CocoDataset'))
+    assert skeleton.keypoint_colors.shape == (17, 3)
+    assert len(skeleton.links) == len(skeleton.link_colors) == 19
+
+
+def test_a_skeleton_may_have_no_links():
+    metainfo = dict(THREE_JOINTS, skeleton_info={})
+    skeleton = skeleton_of(dict(metainfo=metainfo))
+    assert skeleton.links.shape == (0, 2)
+    assert skeleton.link_colors.shape == (0, 3)

@@ -1,0 +1,29 @@
+"""Draw labels that were kept and labels that were rejected, with the count curve."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and draw."""
+    check_environment()
+    from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.reports import draw_labels
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument('--out', required=True, help='the picture, e.g. labels.png')
+    parser.add_argument('--num', type=int, default=8, help='labels of each kind')
+    arguments = parser.parse_args(argv)
+    draw_labels(load_config(arguments), Path(arguments.out), arguments.num)
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
