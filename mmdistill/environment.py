@@ -56,6 +56,7 @@ def check_environment(
             in the command that mends it.
     """
     _check_installed(find)
+    _check_torch(load)
     _check_opencv(load)
     _check_mmcv_ops(find, load)
     _check_xtcocotools(load)
@@ -71,6 +72,18 @@ def _check_installed(find: Find) -> None:
         raise UserError(
             'this setuptools has no pkg_resources, which MMEngine imports; '
             f'run `{PKG_RESOURCES}`'
+        )
+
+
+def _check_torch(load: Load) -> None:
+    # Older ones have no list of objects that a checkpoint may hold beside weights.
+    version = str(getattr(load('torch'), '__version__', ''))
+    parts = version.split('.')[:2]
+    if all(part.isdecimal() for part in parts) and tuple(map(int, parts)) < (2, 6):
+        raise UserError(
+            'torch must be at least 2.6 to load checkpoints safely, this is '
+            f'{version}; run `pip install "torch>=2.6" torchvision`, then '
+            f'`{COMPILE_MMCV}`'
         )
 
 

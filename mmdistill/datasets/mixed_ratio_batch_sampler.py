@@ -52,6 +52,7 @@ class MixedRatioBatchSampler:
             labeled = labeled_slots(batch_size, labeled_share)
         except ValueError as error:
             raise UserError(f'MixedRatioBatchSampler: {error}') from error
+        self.num_labeled = labeled
         self.slots = (labeled, batch_size - labeled)
         if labeled_source == 1:
             self.slots = self.slots[::-1]

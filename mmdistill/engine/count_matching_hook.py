@@ -127,10 +127,11 @@ def _tell_mix(runner: Runner, labeled: Any, pseudo: list) -> None:
     kept = sum(len(source) for source in pseudo)
     keypoints = sum(source.num_visible_keypoints for source in pseudo)
     batches = runner.train_dataloader.batch_sampler
-    slots = getattr(batches, 'slots', None)
-    mix = f', {slots} slots of each batch' if slots else ', without a fixed share'
+    share = 'mixed without a fixed share'
+    if hasattr(batches, 'num_labeled'):
+        share = f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled'
     print_log(
         f'the student sees {len(labeled)} labelled instances and {kept} '
-        f'pseudo-labels with {keypoints} visible keypoints{mix}',
+        f'pseudo-labels with {keypoints} visible keypoints; {share}',
         logger='current',
     )

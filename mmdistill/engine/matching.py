@@ -93,7 +93,8 @@ def _selection(
         raise UserError(
             f'nothing of the label store {store.root} would be kept: '
             f'{len(scores)} candidates on {num_read} images, threshold '
-            f'{score_thr:.4g}; lower it, or look at the teacher and the boxes'
+            f'{score_thr:.4g}; look at the teacher and the boxes, or set a lower one '
+            'with tools/select_labels.py --score-thr'
         )
     thresholds, means = counting_curve(scores, num_read)
     return Selection(

@@ -118,7 +118,7 @@ class LabelStore:
         """All rows of the complete store.
 
         Raises:
-            UserError: If a chunk is missing or damaged.
+            UserError: If a chunk is missing, damaged or of another store.
         """
         missing = self.missing_chunks()
         if missing:
@@ -126,24 +126,33 @@ class LabelStore:
                 f'the label store {self.root} is not complete: {len(missing)} of '
                 f'{self.num_chunks} chunks are missing; continue with tools/label.py'
             )
-        tables = [self._read_chunk(i) for i in range(self.num_chunks)]
-        return table_to_labels(pa.concat_tables(tables), self.num_keypoints)
+        num_keypoints = self.num_keypoints
+        schema = chunk_schema(num_keypoints)
+        tables = [_read_chunk(self._chunk(i), schema) for i in range(self.num_chunks)]
+        table = pa.concat_tables(tables)
+        expected = self.manifest['images']['count']
+        if len(table) != expected:
+            raise UserError(
+                f'the label store {self.root} must have a row for each of its '
+                f'{expected} images, got {len(table)}: a chunk is not its own'
+            )
+        return table_to_labels(table, num_keypoints)
 
     def _chunk(self, index: int) -> Path:
         return self.root / 'chunks' / f'{index:06d}.parquet'
 
-    def _read_chunk(self, index: int) -> pa.Table:
-        path = self._chunk(index)
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f'chunk {path} is damaged ({str(error).splitlines()[0]}); remove it '
-                'and continue with tools/label.py'
-            ) from error
-        if not table.schema.equals(chunk_schema(self.num_keypoints)):
-            raise UserError(f'chunk {path} has not the columns of a label store')
-        return table
+
+def _read_chunk(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f'chunk {path} is damaged ({str(error).splitlines()[0]}); remove it '
+            'and continue with tools/label.py'
+        ) from error
+    if not table.schema.equals(schema):
+        raise UserError(f'chunk {path} has not the columns of a label store')
+    return table
 
 
 def _decisive(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -216,6 +216,11 @@ class HeatmapFusionTTA(BaseTTAModel):
         sigmas = self.sigmas
         if sigmas is None:
             sigmas = [UNKNOWN_SIGMA] * spread.shape[1]
+        if len(sigmas) != spread.shape[1]:
+            raise UserError(
+                f'sigmas must be one a keypoint, got {len(sigmas)} for '
+                f'{spread.shape[1]} keypoints'
+            )
         return view_agreement(
             spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
         )

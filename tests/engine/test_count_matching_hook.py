@@ -79,7 +79,7 @@ def test_an_ordinary_test_run_is_left_alone():
 
 def training(*sources) -> SimpleNamespace:
     dataset = SimpleNamespace(datasets=list(sources))
-    batches = SimpleNamespace(slots=(3, 2))
+    batches = SimpleNamespace(num_labeled=3, batch_size=5)
     loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
     return SimpleNamespace(train_dataloader=loader)
 
@@ -108,7 +108,7 @@ def test_training_on_the_matched_set_goes_on_and_tells_the_mix(sources, monkeypa
     CountMatchingHook().before_train(training(*sources))
 
     assert f'sees {len(sources[0])} labelled instances and {len(sources[1])}' in told[0]
-    assert '(3, 2) slots of each batch' in told[0]
+    assert '3 of 5 in a batch are labelled' in told[0]
 
 
 def test_training_on_another_labelled_set_is_refused(labeled, sources):

@@ -1,6 +1,9 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import mmpose
 import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
@@ -73,3 +76,14 @@ def test_a_threshold_set_by_hand_survives_training(workshop, tool):
 
     assert tool('train', STUDENT, '--work-dir', 'student', *student_options()) == 0
     assert Path(LABELS, 'selection.json').read_bytes() == before
+
+
+def test_the_recipe_trains_from_mmpose_own_tool(workshop):
+    script = Path(mmpose.__file__).parent / '.mim/tools/train.py'
+    command = [sys.executable, str(script), STUDENT, '--work-dir', 'student']
+
+    subprocess.run(
+        [*command, *student_options()], check=True, capture_output=True, timeout=240
+    )
+
+    assert Path('student/iter_4.pth').is_file()

@@ -13,7 +13,7 @@ def teacher():
     return Config.fromfile(CONFIGS / 'teacher.py')
 
 
-@pytest.mark.parametrize('y', [2, 5, 8, 12, 40, 87, 91])
+@pytest.mark.parametrize('y', [4, 6, 8, 12, 40, 87, 91])
 def test_the_codec_finds_joints_next_to_the_border(teacher, y):
     from mmpose.registry import KEYPOINT_CODECS
 
