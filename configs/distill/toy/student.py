@@ -1,0 +1,39 @@
+"""Toy student: the labelled figures and pseudo-labels of the unlabelled ones.
+
+    python tools/train.py configs/distill/toy/student.py
+
+Labels the images first (detector and teacher must have run), then trains.
+"""
+
+_base_ = ['baseline.py', '../../_base_/distill.py']
+
+distill = dict(
+    teacher=dict(checkpoint='work_dirs/toy/teacher/iter_400.pth'),
+    views=dict(scales=(0.75, 0.875, 1.0, 1.125, 1.25)),
+    unlabeled=dict(
+        data_root='data/toy/',
+        data_prefix=dict(img='images/unlabeled/'),
+        ann_file='annotations/unlabeled.json',
+        bbox_file='work_dirs/toy/detections.bbox.json',
+    ),
+    labels='work_dirs/toy/labels',
+)
+custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
+
+train_dataloader = dict(
+    batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', labeled_share=0.6),
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        ignore_keys='CLASSES',
+        datasets=[
+            _base_.train_dataloader.dataset,
+            dict(
+                type='mmdistill.PseudoLabelDataset',
+                labels=distill['labels'],
+                metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+                pipeline=_base_.train_pipeline,
+            ),
+        ],
+    ),
+)
