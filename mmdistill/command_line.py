@@ -27,6 +27,9 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     Returns:
         What ``main`` returned (0 for None), 2 after a user error, 130 after Ctrl-C.
     """
+    # OpenMP's threads spin while they wait, and on few cores take the time of the
+    # loader's processes. Read when torch is imported, so it must be set before.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     try:
         return main(argv) or 0
     except UserError as error:

@@ -1,5 +1,6 @@
 """Tests of the exit codes and of the one sentence a user reads."""
 
+import os
 import subprocess
 import sys
 
@@ -115,3 +116,13 @@ def test_process_ends_with_the_code():
         [sys.executable, '-c', code], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (2, 'error: no teacher\n')
+
+
+def test_idle_threads_do_not_spin_unless_asked_to(monkeypatch):
+    seen = []
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
+    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
+    monkeypatch.delenv('OMP_WAIT_POLICY')
+    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
+
+    assert seen == ['ACTIVE', 'PASSIVE']

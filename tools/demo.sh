@@ -53,7 +53,7 @@ claim_work_dir() {
 progress() {
   sed -u -n -E \
     -e 's/^.* - (INFO|WARNING) - //' \
-    -e 's/lr: .*(eta: [0-9:]+).*  (loss: [0-9.]+).*/\1  \2/' \
+    -e 's/(base_)?lr: .*(eta: [0-9:]+).*  (loss: [0-9.]+).*/\2  \3/' \
     -e 's/ +(data_)?time: .*//' \
     -e '/^(Iter\(|Epoch\(|label|count matching|the student sees)/p'
 }
