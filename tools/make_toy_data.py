@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', help='the folder to make, e.g. data/toy')
-    parser.add_argument('--labeled', type=int, default=60, help='images')
+    parser.add_argument('--labeled', type=int, default=25, help='images')
     parser.add_argument('--unlabeled', type=int, default=600, help='images')
     parser.add_argument('--val', type=int, default=200, help='images')
     parser.add_argument('--seed', type=int, default=0)

@@ -26,7 +26,7 @@ _JPEG_QUALITY = 92
 
 def write_toy_data(
     root: str | Path,
-    labeled: int = 60,
+    labeled: int = 25,
     unlabeled: int = 600,
     val: int = 200,
     seed: int = 0,

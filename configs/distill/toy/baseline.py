@@ -7,7 +7,7 @@ Time on 2 cores: about two minutes.
 
 _base_ = 'teacher.py'
 
-num_iters = 600
+num_iters = 700
 train_cfg = dict(max_iters=num_iters, val_interval=num_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=20, by_epoch=False),

@@ -1,7 +1,7 @@
 """Toy person detector: a thin RTMDet from scratch on the labelled images.
 
     python tools/train.py configs/distill/toy/detector.py --work-dir work_dirs/toy/detector
-    python tools/test.py configs/distill/toy/detector.py work_dirs/toy/detector/iter_250.pth
+    python tools/test.py configs/distill/toy/detector.py work_dirs/toy/detector/iter_400.pth
 
 The second command finds the people of the unlabelled images and writes them to
 work_dirs/toy/detections.bbox.json. Time: about 90 s of CPU for the training.
@@ -9,7 +9,7 @@ work_dirs/toy/detections.bbox.json. Time: about 90 s of CPU for the training.
 
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
-num_iters = 250
+num_iters = 400
 data_root = 'data/toy/'
 metainfo = dict(classes=('person',))
 # Half the pixels of a side: a person is still 40 to 80 pixels high.
@@ -18,8 +18,14 @@ norm_cfg = dict(type='BN')
 model = dict(
     backbone=dict(widen_factor=0.25, norm_cfg=norm_cfg, init_cfg=None),
     neck=dict(in_channels=[64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
-    bbox_head=dict(num_classes=1, in_channels=64, feat_channels=64, norm_cfg=norm_cfg),
-    test_cfg=dict(score_thr=0.05, nms=dict(iou_threshold=0.6), max_per_img=20),
+    bbox_head=dict(
+        num_classes=1,
+        in_channels=64,
+        feat_channels=64,
+        exp_on_reg=True,
+        norm_cfg=norm_cfg,
+    ),
+    test_cfg=dict(score_thr=0.1, nms=dict(iou_threshold=0.45), max_per_img=8),
 )
 
 pad = dict(type='Pad', size=size, pad_val=dict(img=(114, 114, 114)))
@@ -43,7 +49,7 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(

@@ -7,7 +7,7 @@ Time on 2 cores: about a minute.
 
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'  # noqa: E501
 
-num_iters = 400
+num_iters = 500
 data_root = 'data/toy/'
 # The codec truncates 3 sigma towards zero: another sigma than a whole number
 # shifts the targets next to the border by one cell.
