@@ -7,7 +7,7 @@ import numpy as np
 from mmdistill.errors import UserError
 from mmdistill.functional.count_matching import counting_curve, match_count
 from mmdistill.labels import LabelStore, Selection, StoredLabels
-from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts
+from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts, selectable
 
 OVER = ('all', 'annotated')
 
@@ -31,7 +31,7 @@ def select_by_count(
         raise UserError(f"over must be 'all' or 'annotated', got {over!r}")
     labels = store.read()
     target = labeled.mean(over) * _num_read(store, labels)
-    match = match_count(labels.candidates.instance_scores, target)
+    match = match_count(_selectable_scores(labels, keypoint_thr), target)
     return _selection(
         'count', store, labels, match.threshold, labeled, over, keypoint_thr
     )
@@ -86,7 +86,7 @@ def _selection(
     over: str,
     keypoint_thr: float,
 ) -> Selection:
-    scores = labels.candidates.instance_scores
+    scores = _selectable_scores(labels, keypoint_thr)
     num_read = _num_read(store, labels)
     kept = int((scores >= np.float32(score_thr)).sum())
     if kept == 0:
@@ -104,11 +104,19 @@ def _selection(
         over=over,
         labeled=labeled,
         unlabeled=UnlabeledCounts(
-            num_read, len(labels.failures) - num_read, len(scores), kept
+            num_read,
+            len(labels.failures) - num_read,
+            len(labels.candidates),
+            kept,
         ),
         curve_thresholds=tuple(thresholds.tolist()),
         curve_means=tuple(means.tolist()),
     )
+
+
+def _selectable_scores(labels: StoredLabels, keypoint_thr: float) -> np.ndarray:
+    rows = selectable(labels.candidates, keypoint_thr)
+    return labels.candidates.instance_scores[rows]
 
 
 def _num_read(store: LabelStore, labels: StoredLabels) -> int:

@@ -44,7 +44,7 @@ class UnlabeledCounts:
         images: Images that could be read.
         failed: Images that could not.
         candidates: Candidates on them.
-        kept: Candidates at or above the threshold.
+        kept: Candidates that are kept.
     """
 
     images: int
@@ -54,7 +54,7 @@ class UnlabeledCounts:
 
     @property
     def dropped(self) -> int:
-        """Candidates below the threshold."""
+        """Candidates that are not."""
         return self.candidates - self.kept
 
     @property
@@ -69,7 +69,8 @@ class Selection:
 
     Attributes:
         rule: 'count' when matched to the labelled set, 'score' when set by hand.
-        score_thr: A candidate is kept when its instance score is at least this.
+        score_thr: A candidate is kept when its instance score is at least this
+            and it has a visible keypoint.
         keypoint_thr: A keypoint of a kept candidate is visible when its score
             is above this; the others have visibility 0 and train nothing.
         over: Labelled images that count: 'all' or 'annotated'.
@@ -90,7 +91,8 @@ class Selection:
 
     def kept(self, candidates: Candidates) -> np.ndarray:
         """Which candidates are kept, (M,), bool."""
-        return candidates.instance_scores >= np.float32(self.score_thr)
+        high = candidates.instance_scores >= np.float32(self.score_thr)
+        return high & selectable(candidates, self.keypoint_thr)
 
     def write(self, root: Path) -> None:
         """Write `selection.json` into a store's folder."""
@@ -99,6 +101,21 @@ class Selection:
         content['unlabeled']['dropped'] = self.unlabeled.dropped
         content['unlabeled']['mean'] = self.unlabeled.mean
         write_json(root / SELECTION_FILE, content)
+
+
+def selectable(candidates: Candidates, keypoint_thr: float) -> np.ndarray:
+    """Which candidates have a visible keypoint: the others would train nothing.
+
+    The same rule as for labelled instances, which do not count without keypoints.
+
+    Args:
+        candidates: The candidates.
+        keypoint_thr: Keypoint score above which a keypoint is visible.
+
+    Returns:
+        Which, (M,), bool.
+    """
+    return (candidates.keypoint_scores > keypoint_thr).any(axis=1)
 
 
 def read_selection(root: Path) -> Selection:

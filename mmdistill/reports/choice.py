@@ -5,36 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 
-def choose_kept(scores: np.ndarray, score_thr: float, num: int) -> np.ndarray:
+def choose_kept(scores: np.ndarray, kept: np.ndarray, num: int) -> np.ndarray:
     """Kept candidates at even ranks, from the best to the one nearest the threshold.
 
     Args:
         scores: Instance scores, (M,).
-        score_thr: A candidate is kept when it scores at least this.
+        kept: Which candidates are kept, (M,), bool.
         num: How many to choose.
 
     Returns:
         Their numbers by descending score, (min(num, kept),).
     """
     ranked = _ranked(scores)
-    kept = ranked[scores[ranked] >= np.float32(score_thr)]
-    ranks = np.linspace(0, len(kept) - 1, min(num, len(kept)))
-    return kept[np.rint(ranks).astype(int)]
+    shown = ranked[kept[ranked]]
+    ranks = np.linspace(0, len(shown) - 1, min(num, len(shown)))
+    return shown[np.rint(ranks).astype(int)]
 
 
-def choose_rejected(scores: np.ndarray, score_thr: float, num: int) -> np.ndarray:
+def choose_rejected(scores: np.ndarray, kept: np.ndarray, num: int) -> np.ndarray:
     """Rejected candidates, half nearest the threshold and half the worst.
 
     Args:
         scores: Instance scores, (M,).
-        score_thr: A candidate is rejected when it scores less than this.
+        kept: Which candidates are kept, (M,), bool.
         num: How many to choose.
 
     Returns:
         Their numbers by descending score, (min(num, rejected),).
     """
     ranked = _ranked(scores)
-    rejected = ranked[scores[ranked] < np.float32(score_thr)]
+    rejected = ranked[~kept[ranked]]
     if len(rejected) <= num:
         return rejected
     worst = num // 2

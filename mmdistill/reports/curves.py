@@ -38,15 +38,17 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     axes.legend(frameon=False)
 
 
-def draw_score_histogram(axes: Axes, scores: np.ndarray, selection: Selection) -> None:
+def draw_score_histogram(
+    axes: Axes, scores: np.ndarray, kept: np.ndarray, score_thr: float
+) -> None:
     """How many candidates have which score, kept and rejected.
 
     Args:
         axes: Where to draw.
         scores: Instance scores of all candidates, (M,).
-        selection: The selection.
+        kept: Which candidates are kept, (M,), bool.
+        score_thr: The threshold.
     """
-    kept = scores >= np.float32(selection.score_thr)
     axes.hist(
         [scores[kept], scores[~kept]],
         bins=np.histogram_bin_edges(scores, bins=40).tolist(),
@@ -54,6 +56,6 @@ def draw_score_histogram(axes: Axes, scores: np.ndarray, selection: Selection) -
         color=[KEPT, REJECTED],
         label=[f'{kept.sum()} kept', f'{(~kept).sum()} rejected'],
     )
-    axes.axvline(selection.score_thr, color=KEPT, ls='--')
+    axes.axvline(score_thr, color=KEPT, ls='--')
     axes.set(title='All candidates', xlabel='instance score', ylabel='candidates')
     axes.legend(frameon=False)

@@ -40,17 +40,17 @@ def draw_gallery(
         skeleton: Links and colours of the keypoints.
         num: Crops in each block.
     """
-    scores = candidates.instance_scores
+    scores, kept = candidates.instance_scores, selection.kept(candidates)
     blocks = [
         (
             'Kept: from the best to the last',
             KEPT,
-            choose_kept(scores, selection.score_thr, num),
+            choose_kept(scores, kept, num),
         ),
         (
             'Rejected: nearest the threshold, then the worst',
             REJECTED,
-            choose_rejected(scores, selection.score_thr, num),
+            choose_rejected(scores, kept, num),
         ),
     ]
     rows = -(-num // COLUMNS)
@@ -67,7 +67,7 @@ def draw_gallery(
             _draw_one(axes, number, candidates, image_of, selection, skeleton, color)
     curve, histogram = beside.subplots(2, 1)
     draw_counting_curve(curve, selection)
-    draw_score_histogram(histogram, scores, selection)
+    draw_score_histogram(histogram, scores, kept, selection.score_thr)
     return figure
 
 

@@ -109,3 +109,15 @@ def test_the_log_names_what_is_kept_and_dropped(store):
     text = described(select_by_count(store, LABELED, 'all', 0.2))
     assert '4 of 12 candidates kept, 8 dropped' in text
     assert '0.800 instances per unlabelled image (5 read, 1 failed)' in text
+
+
+def test_candidates_without_a_visible_keypoint_are_neither_counted_nor_kept(store):
+    candidates = store.read().candidates
+    keypoint_thr = float(np.median(candidates.keypoint_scores.max(axis=1)))
+    visible = (candidates.keypoint_scores > keypoint_thr).any(axis=1)
+
+    selection = select_by_score(store, LABELED, 'all', keypoint_thr, 0.0)
+
+    assert 0 < visible.sum() < len(candidates)
+    assert selection.unlabeled.kept == visible.sum()
+    assert selection.kept(candidates).tolist() == visible.tolist()
