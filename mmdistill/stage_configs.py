@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,21 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from mmdistill.errors import UserError
+
+REQUIRED = ('teacher', 'unlabeled', 'labels')
+OPTIONAL = ('views', 'labeling', 'counting', 'labeled')
+PARTS = {
+    'teacher': ('checkpoint', 'config'),
+    'unlabeled': (
+        *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
+    ),
+    'views': ('scales', 'flip', 'fusion', 'forward_batch_size', 'channels_last'),
+    'labeling': (
+        *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr', 'fp16'),
+    ),
+    'counting': ('over', 'keypoint_thr'),
+}
+"""What each part of the `distill` section may state."""
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
@@ -106,10 +121,44 @@ def distill_section(config: Config) -> Any:
             f'{config.filename} has no distill section, which names the teacher, the '
             'unlabelled images and the label store'
         )
-    for key in ('teacher', 'unlabeled', 'labels'):
+    for key in REQUIRED:
         if config.distill.get(key) is None:
             raise UserError(f'the distill section of {config.filename} has no {key}')
+    _check_known('distill', config.distill, (*REQUIRED, *OPTIONAL))
+    for key, part in PARTS.items():
+        _check_known(f'distill.{key}', config.distill.get(key, {}), part)
     return config.distill
+
+
+def check_trained_labels(config: Config) -> None:
+    """Make sure that training reads the store that labelling writes.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If it reads other stores or none.
+    """
+    labels = str(distill_section(config)['labels'])
+    dataset = config.train_dataloader.dataset
+    trained = [
+        str(source.get('labels'))
+        for source in dataset.get('datasets', [dataset])
+        if str(source['type']).endswith('PseudoLabelDataset')
+    ]
+    if labels not in trained:
+        raise UserError(
+            f'training must read the label store {labels} of distill.labels, its '
+            f'PseudoLabelDatasets read {trained or "none"}'
+        )
+
+
+def _check_known(name: str, section: Any, known: Collection[str]) -> None:
+    if not isinstance(section, Mapping):
+        raise UserError(f'{name} must be a dict, got {section!r}')
+    unknown = sorted(set(section) - set(known))
+    if unknown:
+        raise UserError(f'{name} has no {unknown[0]}, only {", ".join(known)}')
 
 
 def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:

@@ -21,6 +21,7 @@ from mmdistill.engine.matching import described, select_by_count, select_by_scor
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.selection import read_selection
 from mmdistill.stage_configs import (
+    check_trained_labels,
     distill_section,
     label_config,
     labeled_config,
@@ -53,6 +54,7 @@ def train(config: Config) -> None:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
     if 'distill' in config:
+        check_trained_labels(config)
         label(config)
     _runner(config).train()
 

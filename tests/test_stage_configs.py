@@ -4,7 +4,11 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.stage_configs import label_config, tta_config
+from mmdistill.stage_configs import (
+    check_trained_labels,
+    label_config,
+    tta_config,
+)
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 
@@ -142,3 +146,36 @@ class TestTtaConfig:
         tta_config(config)
 
         assert config.pretty_text == before
+
+
+class TestCheckTrainedLabels:
+    def test_the_store_of_the_section_is_trained_on(self, config):
+        check_trained_labels(config)
+
+    def test_another_store_is_refused(self, config):
+        config.distill.labels = 'elsewhere'
+
+        with pytest.raises(UserError, match=r"elsewhere .* read \['labels'\]"):
+            check_trained_labels(config)
+
+    def test_no_store_is_refused(self, config):
+        del config.train_dataloader.dataset.datasets[0]
+
+        with pytest.raises(UserError, match='read none'):
+            check_trained_labels(config)
+
+
+@pytest.mark.parametrize(
+    ('part', 'sentence'),
+    [
+        (dict(vews=dict()), 'distill has no vews, only teacher'),
+        (dict(views=dict(scale=1)), r'distill\.views has no scale, only scales'),
+        (dict(labeling=dict(batchsize=1)), r'distill\.labeling has no batchsize'),
+        (dict(teacher='t.pth'), r"distill\.teacher must be a dict, got 't\.pth'"),
+    ],
+)
+def test_an_unknown_setting_is_refused(config, part, sentence):
+    config.distill.update(part)
+
+    with pytest.raises(UserError, match=sentence):
+        label_config(config)

@@ -38,6 +38,10 @@ def test_a_config_with_section_is_labelled_first(monkeypatch):
     monkeypatch.setattr(stages, 'Runner', Runner)
     monkeypatch.setattr(stages, 'label', lambda config: stages_run.append('label'))
 
-    stages.train(Config(dict(distill=dict())))
+    source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    section = dict(teacher=dict(), unlabeled=dict(), labels='labels')
+    loader = dict(dataset=dict(datasets=[source]))
+
+    stages.train(Config(dict(distill=section, train_dataloader=loader)))
 
     assert stages_run == ['label', 'train']

@@ -53,6 +53,7 @@ class MixedRatioBatchSampler:
         except ValueError as error:
             raise UserError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
+        self.labeled_source = labeled_source
         self.slots = (labeled, batch_size - labeled)
         if labeled_source == 1:
             self.slots = self.slots[::-1]

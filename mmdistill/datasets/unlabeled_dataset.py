@@ -16,6 +16,7 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.datasets.boxes import Boxes, read_boxes
 from mmdistill.datasets.image_list import images_of_coco, images_of_folder
+from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
 from mmdistill.labels.files import file_sha256
 from mmdistill.registry import DATASETS
@@ -61,6 +62,7 @@ class UnlabeledDataset:
             if ann_file
             else images_of_folder(self.img_root)
         )
+        self._check_some_image()
         self._boxes: Boxes | None = None
         self.boxes_source = 'the whole image'
         if bbox_file:
@@ -69,6 +71,14 @@ class UnlabeledDataset:
             self.boxes_source = file_sha256(Path(bbox_file))
             if category_ids is not None:
                 self.boxes_source += f', categories {sorted(category_ids)}'
+
+    def _check_some_image(self) -> None:
+        """One missing image is a failed row; all of them are a wrong folder."""
+        if not any((self.img_root / path).is_file() for path in self.images.paths):
+            raise UserError(
+                f'none of the {len(self)} listed images is below {self.img_root}, '
+                f'the first would be {self.images.paths[0]}'
+            )
 
     def provenance(self) -> dict[str, Any]:
         """What decides which image is labelled with which boxes, as JSON values."""

@@ -35,6 +35,11 @@ DTYPES = (
     *('uint32', 'uint64', 'float16', 'float32', 'float64'),
 )
 
+# What torch raises at files that are no checkpoints, by where it stumbles.
+UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError),
+    *(KeyError, IndexError, OSError, UnicodeDecodeError),
+)
 REFUSED = re.compile(r'GLOBAL (.+?) (?:was not|whose module|is no statistic)')
 """How torch's unpickler and ours name the object that they refuse."""
 
@@ -98,7 +103,7 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
     with safe_globals(list(_allowed())):
         try:
             return load()
-        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        except UNREADABLE as error:
             # torch wraps what the unpickler refuses in its own long message; the
             # one line that names the object is what a user needs.
             refused = REFUSED.search(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -10,9 +11,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.engine.matching import described, select_by_count
+from mmdistill.engine.matching import OVER, described, select_by_count
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
+from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.registry import HOOKS
 
@@ -37,6 +38,9 @@ class CountMatchingHook(Hook):
         over: Labelled images that count, 'all' or 'annotated'.
         keypoint_thr: Keypoint score above which a keypoint of a kept candidate
             is visible to the student.
+
+    Raises:
+        UserError: If `over` or `keypoint_thr` is neither of these.
     """
 
     def __init__(
@@ -45,6 +49,10 @@ class CountMatchingHook(Hook):
         over: str = 'all',
         keypoint_thr: float = 0.2,
     ) -> None:
+        if over not in OVER:
+            raise UserError(f'over must be one of {list(OVER)}, got {over!r}')
+        if not isinstance(keypoint_thr, (int, float)) or math.isnan(keypoint_thr):
+            raise UserError(f'keypoint_thr must be a number, got {keypoint_thr!r}')
         self.labeled = labeled
         self.over = over
         self.keypoint_thr = keypoint_thr
@@ -67,7 +75,10 @@ class CountMatchingHook(Hook):
         self._counts = count_labeled(build_labeled(self.labeled))
 
     def after_test(self, runner: Runner) -> None:
-        """Match counts and write the selection, unless one was set by hand.
+        """Match counts and write the selection.
+
+        A selection that stands stays while the store does, and one that was set
+        by hand stays in any case; `tools/select_labels.py` makes another.
 
         Args:
             runner: The runner of the labelling stage.
@@ -78,10 +89,9 @@ class CountMatchingHook(Hook):
         store = getattr(runner.test_loop, 'store', None)
         if store is None or not is_main_process():
             return
-        if _set_by_hand(store):
-            print_log(
-                f'the selection of {store.root} was set by hand and stays', 'current'
-            )
+        standing = _standing_selection(store)
+        if standing and (standing.rule == 'score' or not runner.test_loop.grown):
+            print_log(f'the selection stays: {described(standing)}', logger='current')
             return
         selection = select_by_count(store, self._counts, self.over, self.keypoint_thr)
         selection.write(store.root)
@@ -102,14 +112,25 @@ class CountMatchingHook(Hook):
         labeled = [source for source in sources if not hasattr(source, 'selection')]
         if not pseudo or len(labeled) != 1:
             return
+        _check_slots(runner.train_dataloader.batch_sampler, sources)
         for source in pseudo:
             _check_same_set(source, labeled[0])
         _tell_mix(runner, labeled[0], pseudo)
 
 
-def _set_by_hand(store: LabelStore) -> bool:
+def _standing_selection(store: LabelStore) -> Selection | None:
     exists = (store.root / SELECTION_FILE).is_file()
-    return exists and read_selection(store.root).rule == 'score'
+    return read_selection(store.root) if exists else None
+
+
+def _check_slots(batches: Any, sources: list) -> None:
+    """The sampler can not see which source is labelled; this hook can."""
+    number = getattr(batches, 'labeled_source', None)
+    if number is not None and hasattr(sources[number], 'selection'):
+        raise UserError(
+            f'labeled_source must be the position of the labelled set among the '
+            f'sources, got {number}, which is the pseudo-labels'
+        )
 
 
 def _check_same_set(pseudo: Any, labeled: Any) -> None:

@@ -68,6 +68,7 @@ class LabelLoop(BaseLoop):
         self.score_floor = score_floor
         self.nms_thr = nms_thr
         self.fp16 = fp16
+        self.grown = False
         self.dataloader = self._loader([])
 
     def run(self) -> dict[str, float]:
@@ -78,6 +79,7 @@ class LabelLoop(BaseLoop):
         """
         self.runner.call_hook('before_test')
         missing = self._claim()
+        self.grown = bool(missing)
         mine = missing[get_rank() :: get_world_size()]
         self._tell_start(missing)
         self.dataloader = self._loader(mine)

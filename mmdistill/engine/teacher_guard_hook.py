@@ -41,11 +41,18 @@ class TeacherGuardHook(Hook):
             UserError: If a key is missing, unknown or of another shape, or the
                 checkpoint records other keypoints.
         """
+        weights = checkpoint
+        if isinstance(checkpoint, dict):
+            weights = checkpoint.get('state_dict', checkpoint)
+        if not isinstance(weights, dict):
+            raise UserError(
+                f'a teacher checkpoint must hold weights by name, got a '
+                f'{type(weights).__name__}'
+            )
         self._check_names(checkpoint)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state_dict = {
-            re.sub(r'^module\.', '', key): value
-            for key, value in checkpoint.get('state_dict', checkpoint).items()
+            re.sub(r'^module\.', '', key): value for key, value in weights.items()
         }
         try:
             # A trial load: the model's own hooks rename what older versions saved.
@@ -74,16 +81,28 @@ class TeacherGuardHook(Hook):
             runner: The runner.
 
         Raises:
-            UserError: If none was.
+            UserError: If none was, or the model has another number of keypoints.
         """
         if not self._loaded:
             raise UserError(
                 'a teacher needs its trained weights: give distill.teacher.checkpoint '
                 '(load_from), got none'
             )
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head = getattr(model.module, 'head', None)
+        outputs = getattr(head, 'out_channels', None)
+        if None not in (outputs, self.keypoint_names):
+            self._check_outputs(outputs)
+
+    def _check_outputs(self, outputs: int | None) -> None:
+        if outputs != len(self.keypoint_names or ()):
+            raise UserError(
+                f'the teacher predicts {outputs} keypoints, the labelled set has '
+                f'{len(self.keypoint_names or ())}'
+            )
 
     def _check_names(self, checkpoint: dict) -> None:
-        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         names = meta.get('keypoint_id2name')
         if names is None or self.keypoint_names is None:
             return

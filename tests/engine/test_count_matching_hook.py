@@ -27,8 +27,8 @@ def store(tmp_path, make_store, make_rows):
     return make_store(tmp_path / 'labels', make_rows([3] * 6))
 
 
-def labelling(store) -> SimpleNamespace:
-    return SimpleNamespace(test_loop=SimpleNamespace(store=store))
+def labelling(store, grown: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(test_loop=SimpleNamespace(store=store, grown=grown))
 
 
 def matched(labeled, store, **settings):
@@ -56,6 +56,37 @@ def test_a_selection_set_by_hand_stays(labeled, store, make_selection):
     make_selection(0.7).write(store.root)
 
     assert matched(labeled, store) == make_selection(0.7)
+
+
+def test_a_selection_stays_while_the_store_does(labeled, store):
+    first = matched(labeled, store, over='all')
+    hook = CountMatchingHook(labeled, over='annotated')
+    hook.before_test(labelling(store, grown=False))
+
+    hook.after_test(labelling(store, grown=False))
+
+    assert read_selection(store.root) == first
+
+
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (dict(over='some'), "over must be one of .*, got 'some'"),
+        (dict(keypoint_thr=float('nan')), 'keypoint_thr must be a number, got nan'),
+        (dict(keypoint_thr='a'), "keypoint_thr must be a number, got 'a'"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        CountMatchingHook(**settings)
+
+
+def test_a_share_of_pseudo_labels_is_refused(sources):
+    runner = training(*sources)
+    runner.train_dataloader.batch_sampler.labeled_source = 1
+
+    with pytest.raises(UserError, match='got 1, which is the pseudo-labels'):
+        CountMatchingHook().before_train(runner)
 
 
 def test_a_matched_selection_is_matched_again(labeled, store):

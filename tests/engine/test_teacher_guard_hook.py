@@ -123,3 +123,20 @@ def test_a_checkpoint_without_record_of_keypoints_is_accepted(runner, weights, m
 def test_a_teacher_that_was_never_loaded_is_refused(runner):
     with pytest.raises(UserError, match=r'give distill\.teacher\.checkpoint'):
         TeacherGuardHook(NAMES).before_test(runner)
+
+
+@pytest.mark.parametrize('content', [[1, 2], torch.zeros(3), {'state_dict': [1]}])
+def test_a_checkpoint_without_named_weights_is_refused(runner, content):
+    with pytest.raises(UserError, match='must hold weights by name'):
+        TeacherGuardHook(NAMES).after_load_checkpoint(runner, content)
+
+
+def test_a_teacher_of_another_number_of_keypoints_is_refused():
+    head = nn.Conv2d(3, 5, 1)
+    runner = SimpleNamespace(model=nn.Module())
+    runner.model.module = nn.Module()
+    runner.model.module.head = head
+    weights = {f'head.{key}': value for key, value in head.state_dict().items()}
+
+    with pytest.raises(UserError, match='predicts 5 keypoints, the labelled set has 2'):
+        check(runner, weights)

@@ -39,6 +39,16 @@ def empty_folder():
 
 
 CASES = {
+    'a folder that is gone': (
+        lambda: shutil.rmtree('data/toy/images/unlabeled'),
+        [],
+        'none of the 7 listed images is below',
+    ),
+    'a checkpoint that is text': (
+        lambda: Path(TEACHER_FILE).write_text('not a checkpoint'),
+        [],
+        'can not be read as a checkpoint',
+    ),
     'no teacher checkpoint': (
         lambda: Path(TEACHER_FILE).unlink(),
         [],
