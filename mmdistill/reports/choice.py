@@ -23,7 +23,7 @@ def choose_kept(scores: np.ndarray, kept: np.ndarray, num: int) -> np.ndarray:
 
 
 def choose_rejected(scores: np.ndarray, kept: np.ndarray, num: int) -> np.ndarray:
-    """Rejected candidates, half nearest the threshold and half the worst.
+    """Rejected candidates, half those of the highest scores and half of the lowest.
 
     Args:
         scores: Instance scores, (M,).

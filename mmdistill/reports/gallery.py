@@ -48,7 +48,7 @@ def draw_gallery(
             choose_kept(scores, kept, num),
         ),
         (
-            'Rejected: nearest the threshold, then the worst',
+            'Rejected: the highest scores, then the lowest',
             REJECTED,
             choose_rejected(scores, kept, num),
         ),
