@@ -9,6 +9,7 @@ The teacher has seen drawn figures only (`make demo` trains it): its labels are 
 """
 
 _base_ = '../toy/student.py'
+work_dir = 'work_dirs/coco_mini/student'
 
 data_root = 'data/coco-mini/'
 distill = dict(

@@ -4,6 +4,7 @@ python tools/train.py configs/distill/lspe/baseline.py
 """
 
 _base_ = 'teacher.py'
+work_dir = 'work_dirs/lspe/baseline'
 
 train_cfg = dict(max_iters=1000, val_interval=1000)
 param_scheduler = [

@@ -7,6 +7,7 @@ simulated detections, some of them false.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
+work_dir = 'work_dirs/lspe/student'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/lspe/teacher/iter_500.pth'),

@@ -10,6 +10,7 @@ _base_ = [
     'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py',
     '../../_base_/datasets/lspe.py',
 ]
+work_dir = 'work_dirs/lspe/teacher'
 custom_imports = dict(imports=['efficientnet_lite'], allow_failed_imports=False)
 randomness = dict(seed=0)
 

@@ -6,6 +6,7 @@ The only config that reads the labels of the 4,400 unlabelled images.
 """
 
 _base_ = 'baseline.py'
+work_dir = 'work_dirs/lspe/upper_bound'
 
 train_dataloader = dict(
     dataset=dict(

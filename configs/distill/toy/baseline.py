@@ -6,6 +6,7 @@ Time on 2 cores: about two minutes.
 """
 
 _base_ = 'teacher.py'
+work_dir = 'work_dirs/toy/baseline'
 
 num_iters = 700
 train_cfg = dict(max_iters=num_iters, val_interval=num_iters)

@@ -1,6 +1,6 @@
 """Toy person detector: a thin RTMDet from scratch on the labelled images.
 
-    python tools/train.py configs/distill/toy/detector.py --work-dir work_dirs/toy/detector
+    python tools/train.py configs/distill/toy/detector.py
     python tools/test.py configs/distill/toy/detector.py work_dirs/toy/detector/iter_400.pth
 
 The second command finds the people of the unlabelled images and writes them to
@@ -8,6 +8,7 @@ work_dirs/toy/detections.bbox.json. Time: about 90 s of CPU for the training.
 """  # noqa: E501
 
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+work_dir = 'work_dirs/toy/detector'
 
 num_iters = 400
 data_root = 'data/toy/'

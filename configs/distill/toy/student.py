@@ -6,6 +6,7 @@ Labels the images first (detector and teacher must have run), then trains.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
+work_dir = 'work_dirs/toy/student'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/toy/teacher/iter_500.pth'),

@@ -6,6 +6,7 @@ Time on 2 cores: about a minute.
 """
 
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'  # noqa: E501
+work_dir = 'work_dirs/toy/teacher'
 
 num_iters = 500
 data_root = 'data/toy/'
