@@ -29,6 +29,7 @@ def test_the_baseline_differs_from_the_teacher_in_its_length_only(teacher):
     baseline = Config.fromfile(CONFIGS / 'baseline.py')
     differing = {key for key in baseline if baseline[key] != teacher.get(key)}
     assert differing == {
+        'work_dir',
         'num_iters',
         'train_cfg',
         'param_scheduler',
