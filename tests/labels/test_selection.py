@@ -71,3 +71,12 @@ def test_a_selection_with_one_entry_too_many_is_refused(tmp_path, make_selection
     (tmp_path / 'selection.json').write_text(json.dumps({**content, 'colour': 1}))
     with pytest.raises(UserError, match=r'not one of ours.*colour'):
         read_selection(tmp_path)
+
+
+def test_a_score_equal_to_the_stored_threshold_is_kept(make_candidates, make_selection):
+    candidates = make_candidates(3, scores=[0.3, 0.4, 0.5])
+    threshold = float(candidates.instance_scores[1])
+
+    kept = make_selection(threshold, keypoint_thr=-1).kept(candidates)
+
+    assert kept.tolist() == [False, True, True]
