@@ -14,7 +14,7 @@ work_dir = 'work_dirs/lspe/teacher'
 custom_imports = dict(imports=['efficientnet_lite'], allow_failed_imports=False)
 randomness = dict(seed=0)
 
-train_cfg = dict(_delete_=True, by_epoch=False, max_iters=500, val_interval=500)
+train_cfg = dict(_delete_=True, by_epoch=False, max_iters=1000, val_interval=1000)
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(
@@ -32,7 +32,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
-    dict(type='MultiStepLR', milestones=[350, 450], gamma=0.1, by_epoch=False),
+    dict(type='MultiStepLR', milestones=[700, 900], gamma=0.1, by_epoch=False),
 ]
 
 codec = dict(
