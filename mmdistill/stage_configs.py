@@ -20,7 +20,11 @@ PARTS = {
     'unlabeled': (
         *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
     ),
-    'views': ('scales', 'flip', 'fusion', 'forward_batch_size', 'channels_last'),
+    'views': (
+        *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),
+        *('size_dependent', 'small_area', 'large_area'),
+        *('forward_batch_size', 'channels_last'),
+    ),
     'labeling': (
         *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr', 'fp16'),
     ),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmdistill.functional.views import View, mirror, span
+from mmdistill.functional.views import Frame, View, to_reference
 
 
 @dataclass(frozen=True)
@@ -69,63 +69,51 @@ def boxes_to_crops(boxes: Tensor, padding: float, aspect_ratio: float) -> Crops:
     return Crops((boxes[:, :2] + boxes[:, 2:]) / 2, extents, sides.prod(1))
 
 
-def crop_coordinates(
-    view: View,
-    crops: Crops,
-    input_size: tuple[int, int],
-    use_udp: bool,
-) -> tuple[Tensor, Tensor]:
-    """Image coordinates of every input pixel of a view's crops.
-
-    Crops are not rotated, so columns and rows are independent.
+def crop_offsets(view: View, frame: Frame) -> Tensor:
+    """Where the input pixels of a view lie around the center of any crop.
 
     Args:
         view: The view.
-        crops: The reference crops.
-        input_size: Width and height of the network input.
-        use_udp: Whether crops are cut with MMPose's UDP warp.
+        frame: The network input.
 
     Returns:
-        x of each column (N, W) and y of each row (N, H), pixels of the image.
+        Offsets (x, y) in extents of the reference crop, (H, W, 2).
     """
-    axes = []
-    for axis, pixels in enumerate(input_size):
-        position = torch.arange(pixels, device=crops.centers.device)
-        position = position / span(pixels, use_udp)
-        if view.flip and axis == 0:
-            position = mirror(position, pixels, use_udp)
-        seen = crops.extents[:, axis, None] / view.scale
-        axes.append(crops.centers[:, axis, None] + (position - 0.5) * seen)
-    return axes[0], axes[1]
+    x, y = (
+        torch.arange(pixels, dtype=torch.float64) / span
+        for pixels, span in zip((frame.width, frame.height), frame.spans, strict=True)
+    )
+    shown = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
+    return (to_reference(view, frame, shown) - 0.5).float()
 
 
-def cut_crops(image: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+def sampling_grids(offsets: Tensor, crops: Crops, image_sizes: Tensor) -> Tensor:
+    """Where the input pixels of a view of each crop lie in its image.
+
+    Args:
+        offsets: `crop_offsets` of the view, (H, W, 2).
+        crops: The reference crops.
+        image_sizes: Width and height of each crop's image, pixels, (N, 2).
+
+    Returns:
+        Places in `grid_sample`'s frame, where -1 and 1 are the outer edges of the
+        image, (N, H, W, 2).
+    """
+    starts = (2 * crops.centers + 1) / image_sizes - 1
+    steps = 2 * crops.extents / image_sizes
+    return torch.addcmul(starts[:, None, None], steps[:, None, None], offsets.to(steps))
+
+
+def cut_crops(image: Tensor, grids: Tensor) -> Tensor:
     """Sample crops from one image, bilinearly, with zeros outside of it.
 
     Args:
         image: Float image, (C, height, width).
-        columns: x of each column of each crop, pixels of the image, (N, W).
-        rows: y of each row of each crop, pixels of the image, (N, H).
+        grids: `sampling_grids` of the crops, (N, H, W, 2).
 
     Returns:
         Crops, (N, C, H, W).
     """
-    (num, width), height = columns.shape, rows.shape[1]
-    grid = torch.stack(
-        [
-            _normalized(columns, image.shape[2])[:, None].expand(num, height, width),
-            _normalized(rows, image.shape[1])[:, :, None].expand(num, height, width),
-        ],
-        dim=-1,
-    )
-    # All crops of an image are sampled as one tall picture: no copy of the
-    # image per crop.
-    tall = F.grid_sample(
-        image[None], grid.reshape(1, num * height, width, 2), align_corners=False
-    )
-    return tall.view(-1, num, height, width).transpose(0, 1)
-
-
-def _normalized(coordinates: Tensor, length: int) -> Tensor:
-    """Coordinates in grid_sample's frame: -1 and 1 are the image's outer edges."""
-    return (2 * coordinates + 1) / length - 1
+    # The image is not copied: all crops read the same memory.
+    images = image.expand(len(grids), *image.shape)
+    return F.grid_sample(images, grids, align_corners=False)

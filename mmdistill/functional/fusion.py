@@ -1,6 +1,6 @@
 """Fusing the views of an instance, in memory that does not grow with their number.
 
-Shapes: `N` instances, `K` keypoints, `h, w` heatmap.
+Shapes: `N` instances, `n` of them in a view, `K` keypoints, `h, w` heatmap.
 
 A view that magnifies shows only the middle of the reference crop. Outside of it
 the view has no evidence, which is not evidence of nothing: views are averaged
@@ -12,30 +12,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+EVERY = slice(None)
+Rows = slice | Tensor
+"""Which instances a view is added for: a slice, or distinct indices (n,)."""
+
 
 class MaskedMean:
-    """Running mean of heatmaps over the views that cover a cell."""
+    """Running mean over the views that cover a cell.
 
-    def __init__(self) -> None:
+    Args:
+        num_instances: Number of instances, N.
+    """
+
+    def __init__(self, num_instances: int) -> None:
+        self._num_instances = num_instances
         self._total: Tensor | None = None
         self._weight: Tensor | None = None
 
-    def add(self, heatmaps: Tensor, coverage: Tensor) -> None:
-        """Add one view.
+    def add(self, values: Tensor, coverage: Tensor, rows: Rows = EVERY) -> None:
+        """Add one view of some instances.
 
         Args:
-            heatmaps: Heatmaps on the reference grid, zero without coverage,
-                (N, K, h, w).
-            coverage: 1 where the view has evidence, else 0, (h, w).
+            values: What the view says on the reference grid, zero without coverage,
+                (n, K, ...): heatmaps (n, K, h, w) or vectors (n, K, w).
+            coverage: 1 where the view has evidence, else 0, (...).
+            rows: The n instances.
         """
         if self._total is None or self._weight is None:
-            self._total, self._weight = heatmaps.clone(), coverage.clone()
-        else:
-            self._total += heatmaps
-            self._weight += coverage
+            shape = self._num_instances, *values.shape[1:]
+            self._total = values.new_zeros(shape)
+            self._weight = values.new_zeros(shape[0], 1, *coverage.shape)
+        self._total[rows] += values
+        self._weight[rows] += coverage
 
     def result(self) -> Tensor:
-        """The mean, (N, K, h, w); zero where no view has evidence.
+        """The mean, (N, K, ...); zero where no view has evidence.
 
         Raises:
             RuntimeError: If no view was added.
@@ -46,18 +57,26 @@ class MaskedMean:
 
 
 class MaskedMax:
-    """Running maximum of heatmaps over the views that cover a cell."""
+    """Running maximum over the views that cover a cell.
 
-    def __init__(self) -> None:
+    Args:
+        num_instances: Number of instances, N.
+    """
+
+    def __init__(self, num_instances: int) -> None:
+        self._num_instances = num_instances
         self._best: Tensor | None = None
 
-    def add(self, heatmaps: Tensor, coverage: Tensor) -> None:
-        """Add one view; see `MaskedMean.add`."""
-        seen = heatmaps.masked_fill(coverage == 0, -torch.inf)
-        self._best = seen if self._best is None else torch.maximum(self._best, seen)
+    def add(self, values: Tensor, coverage: Tensor, rows: Rows = EVERY) -> None:
+        """Add one view of some instances; see `MaskedMean.add`."""
+        if self._best is None:
+            shape = self._num_instances, *values.shape[1:]
+            self._best = values.new_full(shape, -torch.inf)
+        seen = values.masked_fill(coverage == 0, -torch.inf)
+        self._best[rows] = torch.maximum(self._best[rows], seen)
 
     def result(self) -> Tensor:
-        """The maximum, (N, K, h, w); zero where no view has evidence.
+        """The maximum, (N, K, ...); zero where no view has evidence.
 
         Raises:
             RuntimeError: If no view was added.
@@ -74,38 +93,54 @@ FUSIONS: dict[str, type[MaskedMean] | type[MaskedMax]] = {
 
 
 class PeakSpread:
-    """Running weighted spread of the views' own peaks around their mean.
+    """Running weighted mean of the views' own peaks, and their spread around it.
 
     The update is West's (1979) weighted form of Welford's, which stays exact
     where a difference of sums would cancel.
+
+    Args:
+        num_instances: Number of instances, N.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_instances: int) -> None:
+        self._num_instances = num_instances
         self._weight: Tensor | None = None
         self._mean: Tensor | None = None
         self._moment: Tensor | None = None
 
-    def add(self, peaks: Tensor, weights: Tensor) -> None:
-        """Add one view.
+    def add(self, peaks: Tensor, weights: Tensor, rows: Rows = EVERY) -> None:
+        """Add one view of some instances.
 
         Args:
-            peaks: Peaks, pixels of the image, (N, K, 2).
+            peaks: Peaks, (n, K, 2), in any one frame.
             weights: How much evidence each peak has; negative counts as none,
-                (N, K).
+                (n, K).
+            rows: The n instances.
         """
-        weights = weights.clamp(min=0)
         if self._weight is None or self._mean is None or self._moment is None:
-            self._weight, self._mean = weights.clone(), peaks.clone()
-            self._moment = torch.zeros_like(weights)
-            return
-        self._weight = self._weight + weights
-        share = torch.where(self._weight > 0, weights / self._weight, 0.0)
-        delta = peaks - self._mean
-        self._mean = self._mean + delta * share[..., None]
-        self._moment += weights * (delta * (peaks - self._mean)).sum(-1)
+            shape = self._num_instances, *weights.shape[1:]
+            self._weight, self._moment = weights.new_zeros(2, *shape).unbind()
+            self._mean = peaks.new_zeros(*shape, 2)
+        weights = weights.clamp(min=0)
+        weight = self._weight[rows] + weights
+        share = torch.where(weight > 0, weights / weight, 0.0)[..., None]
+        mean = self._mean[rows]
+        moved = mean + (peaks - mean) * share
+        self._moment[rows] += weights * ((peaks - mean) * (peaks - moved)).sum(-1)
+        self._mean[rows], self._weight[rows] = moved, weight
+
+    def mean(self) -> Tensor:
+        """Weighted mean peak, (N, K, 2); zero where no view has evidence.
+
+        Raises:
+            RuntimeError: If no view was added.
+        """
+        if self._mean is None:
+            raise RuntimeError('a mean needs at least one view, got none')
+        return self._mean
 
     def result(self) -> Tensor:
-        """Weighted mean squared distance from the mean peak, squared pixels, (N, K).
+        """Weighted mean squared distance from the mean peak, (N, K).
 
         Raises:
             RuntimeError: If no view was added.

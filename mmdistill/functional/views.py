@@ -1,9 +1,9 @@
-"""Views: one transform of an image, its crop, and the way back.
+"""Views: one transform of an image, what its crop shows, and the way back.
 
-Shapes: `N` instances, `K` keypoints, `W, H` network input, `w, h` heatmap.
+Shapes: `W, H` network input.
 
 Convention: coordinates are (x, y). A place inside a crop is its *relative
-position* r, so that the image coordinate is ``x = center + (r - 1/2) * extent``
+position* r, so that the image coordinate is ``center + (r - 1/2) * extent``
 along each axis, whatever the input size or the codec. Two conventions of
 MMPose meet here:
 
@@ -13,168 +13,125 @@ MMPose meet here:
 Mirroring a crop sends input pixel p to ``W - 1 - p``, so r to ``1 - r`` for
 UDP but to ``(W - 1) / W - r`` for the plain warp. For a heatmap of stride 4
 that is a shift of 3/4 of a cell, which MMPose's ``shift_heatmap`` rounds to 1.
+
+The extent of a crop has the aspect ratio of the input, so a view is the same map
+of relative positions for every instance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
-
-SNAP = 1e-6
-"""Positions this close to a cell are that cell: rounding must not cost weight."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One transform of an image.
+    """One transform of an image around the center of an instance's crop.
 
     Attributes:
         scale: Magnification of the image, as in the paper (section 4.1): at
             1.5 a person appears 1.5 times as large, so the crop covers 1 / 1.5
             of the width that the reference crop covers.
         flip: Whether the crop is mirrored left to right.
+        aspect_ratio: Further magnification of the width alone, as in Detectron:
+            at 1.2 a person appears 1.2 times as wide.
+        rotation: Degrees by which the crop is turned, as `bbox_rotation` of
+            MMPose's `TopdownAffine`: at 90 the crop's upper edge lies to the
+            right in the image.
     """
 
     scale: float = 1.0
     flip: bool = False
+    aspect_ratio: float = 1.0
+    rotation: float = 0.0
 
     def __str__(self) -> str:
-        return f'{self.scale:g}{" flipped" if self.flip else ""}'
+        parts = [f'{self.scale:g}']
+        if self.aspect_ratio != 1:
+            parts.append(f'aspect {self.aspect_ratio:g}')
+        if self.rotation:
+            parts.append(f'rotated {self.rotation:g}')
+        if self.flip:
+            parts.append('flipped')
+        return ' '.join(parts)
+
+    @property
+    def separable(self) -> bool:
+        """Whether columns of the crop are columns of the image."""
+        return self.rotation == 0
 
 
 @dataclass(frozen=True)
-class Axis:
-    """The cells of one heatmap axis, and where they lie in the crop.
+class Frame:
+    """The network input, and how crops are warped into it.
 
     Attributes:
-        cells: Number of cells.
-        stride: Decoded input pixels from one cell to the next.
-        offset: Decoded input pixel of cell 0.
-        pixels: Length of the network input along this axis.
+        width: Width of the input, pixels.
+        height: Height of the input, pixels.
         use_udp: Whether crops are cut with MMPose's UDP warp.
     """
 
-    cells: int
-    stride: float
-    offset: float
-    pixels: int
+    width: int
+    height: int
     use_udp: bool
 
-    def position(self, cell: Any) -> Any:
-        """Relative position of (fractional) cells."""
-        return (cell * self.stride + self.offset) / self.pixels
-
-    def cell(self, position: Any) -> Any:
-        """Fractional cell at relative positions; inverse of `position`."""
-        return (position * self.pixels - self.offset) / self.stride
+    @property
+    def spans(self) -> tuple[int, int]:
+        """Input pixels from the left and upper edge of a crop to the others."""
+        less = 1 if self.use_udp else 0
+        return self.width - less, self.height - less
 
 
-def span(pixels: int, use_udp: bool) -> int:
-    """Input pixels from the left edge of a crop to its right edge."""
-    return pixels - 1 if use_udp else pixels
-
-
-def mirror(position: Any, pixels: int, use_udp: bool) -> Any:
-    """Relative position, in a crop, of what lies at `position` in its mirror image."""
-    return (pixels - 1) / span(pixels, use_udp) - position
-
-
-def view_cells(view: View, axis: Axis, horizontal: bool) -> np.ndarray:
-    """Fractional cell of a view's output that shows each cell of the reference.
+def to_view(view: View, frame: Frame, positions: Tensor) -> Tensor:
+    """Where a view shows places of the reference crop.
 
     Args:
         view: The view.
-        axis: The heatmap axis, the same for view and reference.
-        horizontal: Whether this is the axis that a flip mirrors.
+        frame: The network input.
+        positions: Relative positions in the reference crop, (..., 2).
 
     Returns:
-        Cells, (cells,), float64; outside [0, cells - 1] where the view shows
-        nothing of the reference.
+        Relative positions in the view's crop, (..., 2).
     """
-    position = (axis.position(np.arange(axis.cells)) - 0.5) * view.scale + 0.5
-    if view.flip and horizontal:
-        position = mirror(position, axis.pixels, axis.use_udp)
-    return axis.cell(position)
+    size = positions.new_tensor([frame.width, frame.height])
+    offsets = _turned((positions - 0.5) * size, -view.rotation)
+    shown = offsets * positions.new_tensor(_magnifications(view)) / size + 0.5
+    return _mirrored(frame, shown) if view.flip else shown
 
 
-def reference_positions(
-    view: View, axis: Axis, horizontal: bool, cells: Tensor
-) -> Tensor:
-    """Relative positions in the reference crop of cells of a view's output.
-
-    The inverse of `view_cells`, at any cells.
+def to_reference(view: View, frame: Frame, positions: Tensor) -> Tensor:
+    """Places of the reference crop that a view shows; the inverse of `to_view`.
 
     Args:
         view: The view.
-        axis: The heatmap axis.
-        horizontal: Whether this is the axis that a flip mirrors.
-        cells: Cells of the view's output, any shape.
-    """
-    position = axis.position(cells)
-    if view.flip and horizontal:
-        position = mirror(position, axis.pixels, axis.use_udp)
-    return (position - 0.5) / view.scale + 0.5
-
-
-def undo_matrix(view: View, axis: Axis, horizontal: bool) -> np.ndarray:
-    """Matrix that brings one axis of a view's output into the reference crop.
-
-    Views scale and flip, so undoing one is linear interpolation along each
-    axis, with the same matrix for every instance.
-
-    Args:
-        view: The view.
-        axis: The heatmap axis.
-        horizontal: Whether this is the axis that a flip mirrors.
+        frame: The network input.
+        positions: Relative positions in the view's crop, (..., 2).
 
     Returns:
-        Interpolation weights (cells of the reference, cells of the view). A row
-        sums to 1, or to 0 where the view shows nothing of the reference.
+        Relative positions in the reference crop, (..., 2).
     """
-    cells = view_cells(view, axis, horizontal)
-    nearest = np.rint(cells)
-    cells = np.where(np.abs(cells - nearest) < SNAP, nearest, cells)
-    covered = (cells >= 0) & (cells <= axis.cells - 1)
-    low = np.clip(np.floor(cells), 0, axis.cells - 1).astype(int)
-    high = np.minimum(low + 1, axis.cells - 1)
-    fraction = np.where(covered, cells - low, 0.0)
-    matrix = np.zeros((axis.cells, axis.cells))
-    rows = np.arange(axis.cells)
-    np.add.at(matrix, (rows, low), np.where(covered, 1 - fraction, 0.0))
-    np.add.at(matrix, (rows, high), np.where(covered, fraction, 0.0))
-    return matrix
+    size = positions.new_tensor([frame.width, frame.height])
+    shown = _mirrored(frame, positions) if view.flip else positions
+    offsets = (shown - 0.5) * size / positions.new_tensor(_magnifications(view))
+    return _turned(offsets, view.rotation) / size + 0.5
 
 
-def undo_view(heatmaps: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
-    """Bring a view's heatmaps into the reference crop.
-
-    Args:
-        heatmaps: The view's output, (N, K, h, w).
-        columns: `undo_matrix` of the x axis, (w, w).
-        rows: `undo_matrix` of the y axis, (h, h).
-
-    Returns:
-        Heatmaps on the reference grid, (N, K, h, w); zeros without coverage.
-    """
-    return rows @ heatmaps @ columns.T
+def _magnifications(view: View) -> tuple[float, float]:
+    return view.scale * view.aspect_ratio, view.scale
 
 
-def make_views(scales: Sequence[float], flip: bool) -> tuple[View, ...]:
-    """All views of the scales, each also flipped when `flip` is set.
+def _mirrored(frame: Frame, positions: Tensor) -> Tensor:
+    """Relative positions, in a crop, of what lies at them in its mirror image."""
+    x, y = positions.unbind(-1)
+    return torch.stack([(frame.width - 1) / frame.spans[0] - x, y], dim=-1)
 
-    Raises:
-        ValueError: If there is no scale, or one is not positive or named twice.
-    """
-    if not scales:
-        raise ValueError('scales must name at least one scale, got none')
-    for scale in scales:
-        if not scale > 0:
-            raise ValueError(f'a scale must be positive, got {scale}')
-    if len(set(scales)) < len(scales):
-        raise ValueError(f'a scale must be named once, got {list(scales)}')
-    flips = (False, True) if flip else (False,)
-    return tuple(View(float(scale), mirrored) for scale in scales for mirrored in flips)
+
+def _turned(offsets: Tensor, degrees: float) -> Tensor:
+    if degrees == 0:
+        return offsets
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    x, y = offsets.unbind(-1)
+    return torch.stack([cosine * x - sine * y, sine * x + cosine * y], dim=-1)

@@ -3,52 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmdistill.functional.crops import Crops, crop_coordinates, cut_crops
-from mmdistill.functional.views import View
+from mmdistill.functional.crops import Crops, crop_offsets, cut_crops, sampling_grids
+from mmdistill.functional.fusion import Rows
+from mmdistill.functional.views import Frame, View
+
+
+@dataclass(frozen=True)
+class CropSource:
+    """Some instances, and the images to cut them from, on one device.
+
+    Attributes:
+        images: Float images, values 0 to 255, each (3, height, width).
+        owners: For each instance the index of its image, ascending, (N,).
+        crops: The reference crops of the instances.
+    """
+
+    images: Sequence[Tensor]
+    owners: np.ndarray
+    crops: Crops
+
+    def __getitem__(self, rows: slice) -> CropSource:
+        """Some of the instances."""
+        return CropSource(self.images, self.owners[rows], self.crops[rows])
 
 
 class CropCutter:
-    """Cuts any view of some instances; each image is uploaded once.
+    """Cuts any view of some instances.
 
     Args:
-        images: Images, values 0 to 255, each (3, height, width).
-        owners: For each instance the index of its image, ascending, (N,).
-        crops: The instances' reference crops, on the device to cut on.
-        input_size: Width and height of the network input.
-        use_udp: Whether crops are cut with MMPose's UDP warp.
+        frame: The network input.
     """
 
-    def __init__(
-        self,
-        images: Sequence[Tensor],
-        owners: np.ndarray,
-        crops: Crops,
-        input_size: tuple[int, int],
-        use_udp: bool,
-    ) -> None:
-        device = crops.centers.device
-        used, self._counts = np.unique(owners, return_counts=True)
-        self._images = [images[i].to(device).float() for i in used]
-        self._crops = crops
-        self._input_size = input_size
-        self._use_udp = use_udp
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._offsets: dict[tuple[View, torch.device], Tensor] = {}
 
-    def cut(self, view: View) -> Tensor:
-        """The crops that a view shows, values 0 to 255, (N, 3, H, W)."""
-        columns, rows = crop_coordinates(
-            view, self._crops, self._input_size, self._use_udp
-        )
-        counts = self._counts.tolist()
+    def cut(self, source: CropSource, view: View, rows: Rows) -> Tensor:
+        """The crops that a view shows of some instances.
+
+        Args:
+            source: The instances and their images.
+            view: The view.
+            rows: The n instances, in ascending order.
+
+        Returns:
+            Crops, values 0 to 255, (n, 3, H, W).
+        """
+        crops = source.crops[rows]
+        owners = source.owners[rows.cpu() if isinstance(rows, Tensor) else rows]
+        used, counts = np.unique(owners, return_counts=True)
+        images = [source.images[i] for i in used]
+        sizes = crops.centers.new_tensor([image.shape[:0:-1] for image in images])
+        sizes = sizes.repeat_interleave(torch.from_numpy(counts).to(sizes.device), 0)
+        offsets = self._offsets_of(view, crops.centers.device)
+        grids = sampling_grids(offsets, crops, sizes).split(counts.tolist())
         return torch.cat(
-            [
-                cut_crops(image, x, y)
-                for image, x, y in zip(
-                    self._images, columns.split(counts), rows.split(counts), strict=True
-                )
-            ]
+            [cut_crops(image, grid) for image, grid in zip(images, grids, strict=True)]
         )
+
+    def _offsets_of(self, view: View, device: torch.device) -> Tensor:
+        key = (view, device)
+        if key not in self._offsets:
+            self._offsets[key] = crop_offsets(view, self._frame).to(device)
+        return self._offsets[key]

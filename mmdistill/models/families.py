@@ -8,12 +8,13 @@ import torch
 from mmpose.models import BottomupPoseEstimator
 
 from mmdistill.errors import UserError
-from mmdistill.models.heatmap_adapter import HeatmapAdapter
+from mmdistill.models.adapter import Adapter
+from mmdistill.models.heatmap_adapter import HeatmapAdapter, last_stage
 
 FUSABLE = 'top-down estimators whose head returns one heatmap per keypoint'
 
 
-def build_adapter(module: Any, use_udp: bool | None = None) -> HeatmapAdapter:
+def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
     """The adapter for a model's head.
 
     Args:
@@ -29,7 +30,7 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> HeatmapAdapter:
         raise _refusal(module, 'it has no codec of heatmaps')
     if isinstance(module, BottomupPoseEstimator):
         raise _refusal(module, 'it works bottom-up')
-    output = _head_output(module)
+    output = last_stage(_head_output(module))
     width, height = (int(length) for length in module.head.decoder.heatmap_size)
     if not isinstance(output, torch.Tensor) or output.shape[2:] != (height, width):
         raise _refusal(module, f'it returns {_described(output)}')

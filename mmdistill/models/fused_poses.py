@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -15,30 +15,30 @@ class FusedPoses:
     Attributes:
         keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2).
         keypoint_scores: Score of each keypoint, from the fused output, (N, K).
+        keypoints_visible: How visible each keypoint is; its score, where the model
+            does not predict it, (N, K).
         keypoint_agreement: How far the views agree, 1 being best, (N, K).
     """
 
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
+    keypoints_visible: np.ndarray
     keypoint_agreement: np.ndarray
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def __getitem__(self, rows: slice) -> FusedPoses:
-        return FusedPoses(
-            self.keypoints[rows],
-            self.keypoint_scores[rows],
-            self.keypoint_agreement[rows],
-        )
+        return FusedPoses(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def join_poses(parts: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
     """Concatenate poses; without any, an empty one of the right shape."""
-    nothing = np.zeros((0, num_keypoints, 2), dtype=np.float32)
-    parts = [FusedPoses(nothing, nothing[..., 0], nothing[..., 0]), *parts]
+    places = np.zeros((0, num_keypoints, 2), dtype=np.float32)
+    nothing = FusedPoses(places, *[places[..., 0]] * 3)
     return FusedPoses(
-        np.concatenate([part.keypoints for part in parts]),
-        np.concatenate([part.keypoint_scores for part in parts]),
-        np.concatenate([part.keypoint_agreement for part in parts]),
+        *(
+            np.concatenate([getattr(part, field.name) for part in (nothing, *parts)])
+            for field in fields(FusedPoses)
+        )
     )

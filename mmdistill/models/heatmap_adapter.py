@@ -1,6 +1,6 @@
 """Fusing heads whose output is one heatmap per keypoint.
 
-Shapes: `N` instances, `K` keypoints, `w, h` heatmap.
+Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` heatmap.
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ from torch import Tensor
 
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.fusion import FUSIONS, PeakSpread, heatmap_peaks
-from mmdistill.functional.views import (
-    Axis,
-    View,
-    reference_positions,
-    undo_matrix,
-    undo_view,
-)
+from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
+from mmdistill.functional.undo import Axis, Undo, reference_positions, undo_of
+from mmdistill.functional.views import Frame, View
+from mmdistill.models.adapter import DecodedPoses, decode_with
 
 
 class HeatmapAdapter:
@@ -31,12 +27,13 @@ class HeatmapAdapter:
     the two places say what stride and offset the codec's cells have.
 
     Args:
-        head: A head of MMPose whose forward returns heatmaps (N, K, h, w).
+        head: A head of MMPose whose forward returns heatmaps (N, K, h, w), or a
+            list of them, one a stage, of which the last one counts.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
             codec needs it.
 
     Attributes:
-        use_udp: The same, decided.
+        frame: The network input.
         axes: The x and y axis of the heatmaps.
 
     Raises:
@@ -49,74 +46,88 @@ class HeatmapAdapter:
             raise UserError(
                 f'{type(head).__name__} with a {type(decoder).__name__} of '
                 "heatmap_type 'combined' predicts offsets beside its heatmaps, "
-                'which can not be fused yet; use a codec of plain heatmaps'
+                'which can not be fused; use a codec of plain heatmaps'
             )
-        self.use_udp = needs_udp(decoder) if use_udp is None else use_udp
-        self.axes = heatmap_axes(decoder, self.use_udp)
-        self._matrices: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
+        self._head = head
+        width, height = (int(pixels) for pixels in decoder.input_size)
+        self.frame = Frame(
+            width, height, needs_udp(decoder) if use_udp is None else use_udp
+        )
+        self.axes = heatmap_axes(decoder)
+        self._undoing: dict[tuple[View, torch.device], Undo] = {}
 
-    def start(self, flip_indices: Sequence[int], fusion: str) -> HeatmapFusion:
-        """Begin the fusion of some instances.
+    def check_rotation(self) -> None:
+        """Heatmaps can be turned back."""
 
-        Args:
-            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
-            fusion: 'mean' or 'max'.
-        """
-        return HeatmapFusion(self, flip_indices, fusion)
+    def evidence(self, output: Any) -> tuple[Tensor, ...]:
+        """The heatmaps of the last stage, single precision, (n, K, h, w)."""
+        return (last_stage(output).float(),)
 
-    def undo_matrices(self, view: View, device: torch.device) -> tuple[Tensor, Tensor]:
-        """`undo_matrix` of both axes, (w, w) and (h, h), made once per device."""
+    def start(
+        self, num_instances: int, flip_indices: Sequence[int], fusion: str
+    ) -> HeatmapFusion:
+        """Begin the fusion of some instances; see `Adapter.start`."""
+        return HeatmapFusion(self, num_instances, flip_indices, fusion)
+
+    def undo(self, view: View, device: torch.device) -> Undo:
+        """How to undo a view, made once per device."""
         key = (view, device)
-        if key not in self._matrices:
-            columns, rows = (
-                torch.from_numpy(undo_matrix(view, axis, axis is self.axes[0]))
-                .to(torch.float32)
-                .to(device)
-                for axis in self.axes
-            )
-            self._matrices[key] = (columns, rows)
-        return self._matrices[key]
+        if key not in self._undoing:
+            self._undoing[key] = undo_of(view, self.frame, self.axes).to(device)
+        return self._undoing[key]
+
+    def decode(self, heatmaps: Tensor) -> DecodedPoses:
+        """Decode heatmaps in the reference crop, (N, K, h, w)."""
+        return decode_with(self._head, heatmaps)
 
 
 class HeatmapFusion:
     """The running fusion of some instances over their views."""
 
     def __init__(
-        self, adapter: HeatmapAdapter, flip_indices: Sequence[int], fusion: str
+        self,
+        adapter: HeatmapAdapter,
+        num_instances: int,
+        flip_indices: Sequence[int],
+        fusion: str,
     ) -> None:
         self._adapter = adapter
         self._flip_indices = list(flip_indices)
-        self._fused = FUSIONS[fusion]()
-        self._spread = PeakSpread()
+        self._fused = FUSIONS[fusion](num_instances)
+        self._spread = PeakSpread(num_instances)
 
-    def add(self, view: View, heatmaps: Tensor, crops: Crops) -> None:
-        """Undo one view and add it.
-
-        Args:
-            view: The view.
-            heatmaps: The head's output for it, (N, K, h, w).
-            crops: The reference crops.
-        """
-        heatmaps = heatmaps.float()
+    def add(
+        self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
+    ) -> None:
+        """Undo one view of some instances and add it; see `Fusion.add`."""
+        (heatmaps,) = evidence
         if view.flip:
             heatmaps = heatmaps[:, self._flip_indices]
-        peaks, weights = heatmap_peaks(heatmaps)
-        positions = [
-            reference_positions(view, axis, i == 0, peaks[..., i])
-            for i, axis in enumerate(self._adapter.axes)
-        ]
-        self._spread.add(crops.to_image(torch.stack(positions, dim=-1)), weights)
-        columns, rows = self._adapter.undo_matrices(view, heatmaps.device)
-        coverage = rows.sum(1)[:, None] * columns.sum(1)
-        self._fused.add(undo_view(heatmaps, columns, rows), coverage.round())
+        adapter = self._adapter
+        cells, weights = heatmap_peaks(heatmaps)
+        peaks = reference_positions(view, adapter.frame, adapter.axes, cells)
+        self._spread.add(crops.to_image(peaks), weights, rows)
+        undo = adapter.undo(view, heatmaps.device)
+        self._fused.add(undo(heatmaps), undo.coverage, rows)
 
     def result(self) -> Tensor:
         """Fused heatmaps in the reference crop, (N, K, h, w)."""
         return self._fused.result()
 
+    def decode(self) -> DecodedPoses:
+        """The fused poses."""
+        return self._adapter.decode(self.result())
+
     def spread(self) -> Tensor:
         """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
         return self._spread.result()
+
+
+def last_stage(output: Any) -> Any:
+    """What the last stage of a head says, of lists that hold one output a stage."""
+    while isinstance(output, list) and output:
+        output = output[-1]
+    return output
 
 
 def needs_udp(decoder: Any) -> bool:
@@ -124,16 +135,15 @@ def needs_udp(decoder: Any) -> bool:
 
     A UDP codec decodes its last cell to the far edge of the input.
     """
-    axis = heatmap_axes(decoder, use_udp=False)[0]
+    axis = heatmap_axes(decoder)[0]
     return bool(np.isclose(axis.stride * (axis.cells - 1), axis.pixels))
 
 
-def heatmap_axes(decoder: Any, use_udp: bool) -> tuple[Axis, Axis]:
+def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:
     """The x and y axis of a codec's heatmaps, found by decoding two of them.
 
     Args:
         decoder: A codec of MMPose with `input_size` and `heatmap_size`.
-        use_udp: Whether crops are cut with MMPose's UDP warp.
     """
     width, height = (int(length) for length in decoder.heatmap_size)
     low, high = (width // 4, height // 4), (3 * width // 4, 3 * height // 4)
@@ -144,7 +154,6 @@ def heatmap_axes(decoder: Any, use_udp: bool) -> tuple[Axis, Axis]:
             stride=(stride := float((last[i] - first[i]) / (high[i] - low[i]))),
             offset=float(first[i] - stride * low[i]),
             pixels=int(decoder.input_size[i]),
-            use_udp=use_udp,
         )
         for i in range(2)
     )

@@ -2,15 +2,16 @@
 
 Data Distillation, section 4.1, "multi-transform inference": one teacher, several
 transforms of each image, one label. Views are crops at several scales, each also
-mirrored; their heatmaps are brought back into the reference crop, averaged where
-a view has evidence, and decoded once.
+mirrored; what the head says of them is brought back into the reference crop,
+averaged where a view has evidence, and decoded once.
 
-Left out: transforms other than scale and flip, and the paper's own boxes by
-test-time augmentation: MMPose's top-down models take boxes as given.
+Left out: the paper's own boxes by test-time augmentation; MMPose's top-down
+models take boxes as given.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,15 +23,16 @@ from torch import Tensor
 
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops, boxes_to_crops
-from mmdistill.functional.fusion import FUSIONS, view_agreement
+from mmdistill.functional.fusion import FUSIONS, Rows, view_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.functional.views import View, make_views
-from mmdistill.models.crop_cutter import CropCutter
+from mmdistill.functional.view_plan import ViewPlan, make_views
+from mmdistill.functional.views import View
+from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter
 from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.registry import MODELS
 
-CropsOf = Callable[[View], Tensor]
+CropsOf = Callable[[View, Rows], Tensor]
 UNKNOWN_SIGMA = 0.062
 """OKS sigma where the data set states none: the mean of COCO's seventeen."""
 
@@ -40,25 +42,34 @@ class HeatmapFusionTTA(BaseTTAModel):
     """Wrap a top-down pose estimator so that it predicts from several views.
 
     Takes whole images with boxes and cuts every crop itself, on the model's
-    device. The wrapped model is used through `extract_feat` and `head` alone,
-    and checkpoints of the wrapped model load into the wrapper.
+    device. The wrapped model is used through `extract_feat` and `head` alone, its
+    own `flip_test` is not run, and its checkpoints load into the wrapper.
 
     Args:
         module: The pose estimator, or its config.
         scales: Magnifications of the image, each positive and named once.
-        flip: Whether every scale is also seen mirrored.
+        flip: Whether every view is also seen mirrored.
+        aspect_ratios: Magnifications of the image's width alone, seen beside the
+            scales, as in Detectron.
+        rotations: Degrees by which the crop is turned, seen beside the scales.
+        size_dependent: Whether small instances are not scaled down and large ones
+            not scaled up, as Detectron's `KPS_AUG.SCALE_SIZE_DEP`.
+        small_area: Area of a box, squared pixels of the image, below which an
+            instance is small; Detectron's default.
+        large_area: Area of a box from which on an instance is large.
         fusion: 'mean' (the paper) or 'max'.
         padding: Factor by which a crop is larger than its box, as in
             `GetBBoxCenterScale` of the model's own pipeline.
         use_udp: Whether crops are cut as with `TopdownAffine(use_udp=True)`.
             By default as the model's codec needs it.
         sigmas: Per-keypoint OKS sigmas of the data set, for the agreement.
-        forward_batch_size: Crops in a forward pass.
+        forward_batch_size: Crops in a forward pass, of several instances and
+            views.
         channels_last: Whether the model runs in channels-last memory format,
             which convolutions on CPUs and on tensor cores like better.
 
     Raises:
-        UserError: If a scale, the fusion or the wrapped model's head is not one
+        UserError: If a view, the fusion or the wrapped model's head is not one
             that can be fused.
     """
 
@@ -67,6 +78,11 @@ class HeatmapFusionTTA(BaseTTAModel):
         module: dict | torch.nn.Module,
         scales: Sequence[float] = (1.0,),
         flip: bool = True,
+        aspect_ratios: Sequence[float] = (),
+        rotations: Sequence[float] = (),
+        size_dependent: bool = False,
+        small_area: float = 180**2,
+        large_area: float = 180**2,
         fusion: str = 'mean',
         padding: float = 1.25,
         use_udp: bool | None = None,
@@ -77,11 +93,17 @@ class HeatmapFusionTTA(BaseTTAModel):
     ) -> None:
         super().__init__(module=module, data_preprocessor=data_preprocessor)
         try:
-            self.views = make_views(scales, flip)
+            views = make_views(scales, flip, aspect_ratios, rotations)
+            areas = (small_area, large_area) if size_dependent else None
+            self.plan = ViewPlan(views, areas)
         except ValueError as error:
             raise UserError(f'views: {error}') from error
         if fusion not in FUSIONS:
             raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
+        if forward_batch_size < 1:
+            raise UserError(
+                f'forward_batch_size must be at least 1, got {forward_batch_size}'
+            )
         self.fusion = fusion
         self.padding = padding
         self.sigmas = sigmas
@@ -91,21 +113,19 @@ class HeatmapFusionTTA(BaseTTAModel):
         )
         self.module.to(memory_format=self.memory_format)
         self.adapter = build_adapter(self.module, use_udp)
+        if any(not view.separable for view in views):
+            self.adapter.check_rotation()
+        self.cutter = CropCutter(self.adapter.frame)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the wrapped model, as JSON values."""
         return {
-            'views': [str(view) for view in self.views],
+            'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
+            'areas': self.plan.areas,
             'padding': self.padding,
-            'use_udp': self.adapter.use_udp,
+            'use_udp': self.adapter.frame.use_udp,
         }
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Width and height of the wrapped model's input, pixels."""
-        width, height = self.module.head.decoder.input_size
-        return int(width), int(height)
 
     def test_step(self, data: dict) -> list:
         """Predict fused poses for every box of every image.
@@ -164,21 +184,16 @@ class HeatmapFusionTTA(BaseTTAModel):
         device = next(self.module.parameters()).device
         owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
         joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
-        width, height = self.input_size
-        crops = boxes_to_crops(
-            torch.from_numpy(joined).to(device), self.padding, width / height
+        source = CropSource(
+            [image.to(device).float() for image in images],
+            owners,
+            self._crops(torch.from_numpy(joined).to(device)),
         )
         parts = []
         for start in range(0, len(joined), self.forward_batch_size):
-            rows = slice(start, start + self.forward_batch_size)
-            cutter = CropCutter(
-                images,
-                owners[rows],
-                crops[rows],
-                self.input_size,
-                self.adapter.use_udp,
-            )
-            parts.append(self.fuse_crops(cutter.cut, crops[rows], flip_indices))
+            block = source[start : start + self.forward_batch_size]
+            crops_of = functools.partial(self.cutter.cut, block)
+            parts.append(self.fuse_crops(crops_of, block.crops, flip_indices))
         return join_poses(parts, len(flip_indices))
 
     @torch.no_grad()
@@ -188,29 +203,40 @@ class HeatmapFusionTTA(BaseTTAModel):
         """Fused poses of instances whose crops are cut elsewhere.
 
         Args:
-            crops_of: Gives the crops of a view, values 0 to 255, (N, 3, H, W).
+            crops_of: Gives the crops of a view of some of the instances, values
+                0 to 255, (n, 3, H, W).
             crops: Where the reference crops lie in their images.
             flip_indices: For each keypoint the one that a mirror makes of it, (K,).
         """
-        fusion = self.adapter.start(flip_indices, self.fusion)
-        for view in self.views:
-            fusion.add(view, self._forward(crops_of(view)), crops)
-        instances = self.module.head.decode(fusion.result())
-        decoded = np.concatenate([row.keypoints for row in instances])
-        input_size = np.array(self.input_size, dtype=np.float32)
-        positions = torch.from_numpy((decoded[..., :2] / input_size).astype(np.float32))
-        scores = np.concatenate([row.keypoint_scores for row in instances])
+        fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
+        batch_size = max(self.forward_batch_size, len(crops))
+        for batch in self.plan.batches(crops.box_areas, batch_size):
+            pixels = [crops_of(view, rows) for view, rows in batch]
+            evidence = self._forward(torch.cat(pixels))
+            counts = [len(part) for part in pixels]
+            parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
+            for (view, rows), part in zip(batch, parts, strict=True):
+                fusion.add(view, part, crops[rows], rows)
+        poses = fusion.decode()
+        frame = self.adapter.frame
+        positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
         return FusedPoses(
             crops.to_image(positions.to(crops.centers)).cpu().numpy(),
-            scores.astype(np.float32),
+            poses.keypoint_scores,
+            poses.keypoints_visible,
             self._agreement(fusion.spread(), crops.box_areas).cpu().numpy(),
         )
 
-    def _forward(self, pixels: Tensor) -> Tensor:
-        """The head's output for crops, (N, 3, H, W), values 0 to 255."""
+    def _forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """The head's evidence for crops, (N, 3, H, W), values 0 to 255."""
         data = self.module.data_preprocessor(dict(inputs=pixels, data_samples=[]))
         inputs = data['inputs'].contiguous(memory_format=self.memory_format)
-        return self.module.head.forward(self.module.extract_feat(inputs))
+        output = self.module.head.forward(self.module.extract_feat(inputs))
+        return self.adapter.evidence(output)
+
+    def _crops(self, boxes: Tensor) -> Crops:
+        frame = self.adapter.frame
+        return boxes_to_crops(boxes, self.padding, frame.width / frame.height)
 
     def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
         sigmas = self.sigmas
@@ -233,14 +259,12 @@ class HeatmapFusionTTA(BaseTTAModel):
         sample.pred_instances = InstanceData(
             keypoints=poses.keypoints[:, keep],
             keypoint_scores=poses.keypoint_scores[:, keep],
-            keypoints_visible=poses.keypoint_scores[:, keep],
+            keypoints_visible=poses.keypoints_visible[:, keep],
             keypoint_agreement=poses.keypoint_agreement[:, keep],
             bboxes=instances.bboxes,
             bbox_scores=instances.bbox_scores,
         )
         # CocoMetric takes the area of an instance from here; MMPose's
         # TopdownAffine leaves the extent of the crop in it.
-        width, height = self.input_size
         boxes = torch.from_numpy(np.asarray(instances.bboxes, dtype=np.float32))
-        crops = boxes_to_crops(boxes, self.padding, width / height)
-        instances.bbox_scales = crops.extents.numpy()
+        instances.bbox_scales = self._crops(boxes).extents.numpy()

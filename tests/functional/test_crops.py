@@ -10,10 +10,11 @@ from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmdistill.functional.crops import (
     Crops,
     boxes_to_crops,
-    crop_coordinates,
+    crop_offsets,
     cut_crops,
+    sampling_grids,
 )
-from mmdistill.functional.views import View
+from mmdistill.functional.views import Frame, View
 
 INPUT = (48, 64)
 BOXES = {
@@ -77,24 +78,53 @@ def test_to_image_maps_the_unit_square_onto_the_crop():
     assert crops.to_image(corners).tolist() == expected
 
 
+def in_image(view, crops, use_udp):
+    """Image coordinates (x, y) of the input pixels of the only crop, (H, W, 2)."""
+    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
+    return crops.centers[0] + offsets * crops.extents[0]
+
+
+def cut(picture, view, crops, use_udp):
+    """Crops of a view, (N, C, H, W)."""
+    sizes = torch.tensor([picture.shape[:0:-1]] * len(crops)).float()
+    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
+    return cut_crops(picture, sampling_grids(offsets, crops, sizes))
+
+
+def grids_at(picture, columns, rows):
+    """Sampling grid of chosen columns and rows of a picture, (1, H, W, 2)."""
+    x, y = torch.meshgrid(torch.tensor(columns), torch.tensor(rows), indexing='xy')
+    places = torch.stack([x, y], dim=-1)
+    size = torch.tensor(picture.shape[:0:-1])
+    return ((2 * places + 1) / size - 1)[None]
+
+
 @pytest.mark.parametrize('use_udp', [False, True])
 @pytest.mark.parametrize('scale', [0.5, 1.0, 1.5])
-def test_crop_coordinates_invert_the_warp_of_mmpose(scale, use_udp):
+def test_crops_invert_the_warp_of_mmpose(scale, use_udp):
     crops = one_crop(BOXES['inside'])
-    columns, rows = crop_coordinates(View(scale), crops, INPUT, use_udp)
     inverse = cv2.invertAffineTransform(warp_matrix(crops, use_udp, scale))
-    pixels = np.arange(INPUT[0]), np.arange(INPUT[1])
-    for i, coordinates in enumerate((columns, rows)):
-        expected = inverse[i, i] * pixels[i] + inverse[i, 2]
-        np.testing.assert_allclose(coordinates[0], expected, rtol=0, atol=1e-3)
+    x, y = np.meshgrid(np.arange(INPUT[0]), np.arange(INPUT[1]))
+    expected = np.stack([x, y, np.ones_like(x)], axis=-1) @ inverse.T
+    found = in_image(View(scale), crops, use_udp)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+
+
+def test_a_turned_crop_inverts_the_plain_warp_of_mmpose():
+    crops = one_crop(BOXES['inside'])
+    center, extent = crops.centers[0].numpy(), crops.extents[0].numpy()
+    inverse = cv2.invertAffineTransform(get_warp_matrix(center, extent, 25.0, INPUT))
+    x, y = np.meshgrid(np.arange(INPUT[0]), np.arange(INPUT[1]))
+    expected = np.stack([x, y, np.ones_like(x)], axis=-1) @ inverse.T
+    found = in_image(View(rotation=25.0), crops, use_udp=False)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize('use_udp', [False, True])
 def test_a_flipped_crop_is_the_mirror_image_of_the_crop(photograph, use_udp):
     crops = one_crop(BOXES['inside'])
     plain, mirrored = (
-        cut_crops(photograph, *crop_coordinates(view, crops, INPUT, use_udp))
-        for view in (View(1.2), View(1.2, True))
+        cut(photograph, view, crops, use_udp) for view in (View(1.2), View(1.2, True))
     )
     torch.testing.assert_close(mirrored, plain.flip(-1), rtol=0, atol=0.01)
 
@@ -103,36 +133,34 @@ def test_a_flipped_crop_is_the_mirror_image_of_the_crop(photograph, use_udp):
 @pytest.mark.parametrize('box', BOXES.values(), ids=BOXES)
 def test_crops_are_those_of_opencv(photograph, box, use_udp):
     crops = one_crop(box)
-    ours = cut_crops(photograph, *crop_coordinates(View(), crops, INPUT, use_udp))
     picture = photograph.permute(1, 2, 0).numpy()
     theirs = cv2.warpAffine(
         picture, warp_matrix(crops, use_udp), INPUT, flags=cv2.INTER_LINEAR
     )
-    difference = np.abs(ours[0].permute(1, 2, 0).numpy() - theirs)
-    assert difference.mean() < 0.5
+    ours = cut(photograph, View(), crops, use_udp)[0].permute(1, 2, 0).numpy()
+    assert np.abs(ours - theirs).mean() < 0.5
 
 
 def test_sampling_at_whole_pixels_copies_them(photograph):
-    columns, rows = torch.arange(5.0, 15.0)[None], torch.arange(30.0, 37.0)[None]
-    crop = cut_crops(photograph, columns, rows)[0]
+    grids = grids_at(photograph, range(5, 15), range(30, 37))
+    crop = cut_crops(photograph, grids)[0]
     torch.testing.assert_close(crop, photograph[:, 30:37, 5:15], rtol=0, atol=0.01)
 
 
 def test_all_crops_of_an_image_equal_one_by_one(photograph):
     crops = boxes_to_crops(torch.tensor(list(BOXES.values())), 1.25, 0.75)
-    columns, rows = crop_coordinates(View(0.8), crops, INPUT, use_udp=True)
-    single = [cut_crops(photograph, columns[[i]], rows[[i]]) for i in range(len(crops))]
+    single = [cut(photograph, View(0.8), crops[[i]], True) for i in range(len(crops))]
     torch.testing.assert_close(
-        cut_crops(photograph, columns, rows), torch.cat(single), rtol=0, atol=0
+        cut(photograph, View(0.8), crops, True), torch.cat(single), rtol=0, atol=0
     )
 
 
 def test_there_is_black_outside_of_an_image(photograph):
-    columns, rows = torch.arange(-20.0, -10.0)[None], torch.arange(0.0, 8.0)[None]
-    assert cut_crops(photograph, columns, rows).abs().max() == 0
+    grids = grids_at(photograph, range(-20, -10), range(8))
+    assert cut_crops(photograph, grids).abs().max() == 0
 
 
 def test_there_is_black_outside_of_an_image_of_one_pixel():
     pixel = torch.full((3, 1, 1), 200.0)
-    columns, rows = torch.tensor([[-2.0, 0.0, 2.0]]), torch.tensor([[0.0]])
-    assert cut_crops(pixel, columns, rows)[0, 0].tolist() == [[0.0, 200.0, 0.0]]
+    crop = cut_crops(pixel, grids_at(pixel, (-2, 0, 2), (0,)))
+    assert crop[0, 0].tolist() == [[0.0, 200.0, 0.0]]

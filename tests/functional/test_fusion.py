@@ -35,14 +35,15 @@ def peaks():
     return 500 + 20 * torch.randn(VIEWS, 2, 3, 2, generator=generator), weights
 
 
-def fused(fusion, heatmaps, coverage):
+def fused(running, heatmaps, coverage):
+    fusion = running(heatmaps.shape[1])
     for view, seen in zip(heatmaps, coverage, strict=True):
         fusion.add(view, seen)
     return fusion.result()
 
 
 def spread_of(peaks, weights):
-    spread = PeakSpread()
+    spread = PeakSpread(peaks.shape[1])
     for at, weight in zip(peaks, weights, strict=True):
         spread.add(at, weight)
     return spread.result()
@@ -60,19 +61,19 @@ def fused_slowly(reduce, heatmaps, coverage):
 
 def test_masked_mean_is_the_mean_of_the_views_that_cover_a_cell(views):
     expected = fused_slowly(np.mean, *views)
-    np.testing.assert_allclose(fused(MaskedMean(), *views), expected, atol=1e-6)
+    np.testing.assert_allclose(fused(MaskedMean, *views), expected, atol=1e-6)
 
 
 def test_masked_max_is_the_maximum_of_the_views_that_cover_a_cell(views):
     np.testing.assert_array_equal(
-        fused(MaskedMax(), *views), fused_slowly(np.max, *views)
+        fused(MaskedMax, *views), fused_slowly(np.max, *views)
     )
 
 
 @pytest.mark.parametrize('name', FUSIONS)
 def test_the_order_of_views_does_not_matter(name, views):
     there, back = (
-        fused(FUSIONS[name](), heatmaps, coverage)
+        fused(FUSIONS[name], heatmaps, coverage)
         for heatmaps, coverage in (views, [part.flip(0) for part in views])
     )
     torch.testing.assert_close(there, back, rtol=0, atol=1e-6)
@@ -81,15 +82,15 @@ def test_the_order_of_views_does_not_matter(name, views):
 @pytest.mark.parametrize('name', FUSIONS)
 def test_fusing_equal_views_returns_the_view(name, views):
     heatmaps, coverage = (part[:1].expand(VIEWS, *part.shape[1:]) for part in views)
-    result = fused(FUSIONS[name](), heatmaps, coverage)
+    result = fused(FUSIONS[name], heatmaps, coverage)
     torch.testing.assert_close(result, heatmaps[0], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', FUSIONS)
 def test_cells_that_a_view_does_not_cover_are_those_of_the_other_views(name, views):
     heatmaps, coverage = views
-    result = fused(FUSIONS[name](), heatmaps, coverage)
-    others = fused(FUSIONS[name](), heatmaps[1:], coverage[1:])
+    result = fused(FUSIONS[name], heatmaps, coverage)
+    others = fused(FUSIONS[name], heatmaps[1:], coverage[1:])
     outside = coverage[0] == 0
     torch.testing.assert_close(result[..., outside], others[..., outside])
 
@@ -98,7 +99,7 @@ def test_cells_that_a_view_does_not_cover_are_those_of_the_other_views(name, vie
 def test_the_first_view_is_not_written_to(name, views):
     heatmaps, coverage = views
     before = heatmaps.clone(), coverage.clone()
-    fused(FUSIONS[name](), heatmaps, coverage)
+    fused(FUSIONS[name], heatmaps, coverage)
     assert torch.equal(heatmaps, before[0])
     assert torch.equal(coverage, before[1])
 
@@ -106,7 +107,49 @@ def test_the_first_view_is_not_written_to(name, views):
 @pytest.mark.parametrize('running', [MaskedMean, MaskedMax, PeakSpread])
 def test_fusing_nothing_is_refused(running):
     with pytest.raises(RuntimeError, match='at least one view'):
-        running().result()
+        running(2).result()
+
+
+@pytest.mark.parametrize('name', FUSIONS)
+def test_a_view_of_some_instances_leaves_the_others_alone(name, views):
+    """Instance 1 sees every view, instance 0 only the first two."""
+    heatmaps, coverage = views
+    fusion = FUSIONS[name](2)
+    for number, (view, seen) in enumerate(zip(heatmaps, coverage, strict=True)):
+        rows = [0, 1] if number < 2 else [1]
+        fusion.add(view[rows], seen, torch.tensor(rows))
+    for instance, count in ((0, 2), (1, VIEWS)):
+        alone = fused(FUSIONS[name], heatmaps[:count, [instance]], coverage[:count])
+        torch.testing.assert_close(fusion.result()[[instance]], alone)
+
+
+@pytest.mark.parametrize('name', FUSIONS)
+def test_vectors_are_fused_as_heatmaps_of_one_row_are(name, views):
+    heatmaps, coverage = (part[..., 3, :] for part in views)
+    vectors = fused(FUSIONS[name], heatmaps, coverage)
+    rows = fused(FUSIONS[name], heatmaps[..., None, :], coverage[:, None])
+    assert torch.equal(vectors, rows[..., 0, :])
+
+
+def test_the_spread_of_some_instances_leaves_the_others_alone(peaks):
+    at, weights = peaks
+    spread = PeakSpread(2)
+    for number in range(VIEWS):
+        rows = [0, 1] if number < 2 else [1]
+        spread.add(at[number, rows], weights[number, rows], torch.tensor(rows))
+    for instance, count in ((0, 2), (1, VIEWS)):
+        alone = spread_of(at[:count, [instance]], weights[:count, [instance]])
+        torch.testing.assert_close(spread.result()[[instance]], alone)
+
+
+def test_the_mean_peak_is_weighted(peaks):
+    spread = PeakSpread(2)
+    for at, weight in zip(*peaks, strict=True):
+        spread.add(at, weight)
+    weights = peaks[1].clamp(min=0)
+    seen = weights.sum(0) > 0
+    expected = (peaks[0] * weights[..., None]).sum(0) / weights.sum(0)[..., None]
+    torch.testing.assert_close(spread.mean()[seen], expected[seen])
 
 
 def test_peak_spread_is_the_weighted_variance_around_the_weighted_mean(peaks):

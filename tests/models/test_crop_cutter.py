@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmdistill.functional.crops import boxes_to_crops, crop_coordinates, cut_crops
-from mmdistill.functional.views import View
-from mmdistill.models.crop_cutter import CropCutter
+from mmdistill.functional.crops import (
+    boxes_to_crops,
+    crop_offsets,
+    cut_crops,
+    sampling_grids,
+)
+from mmdistill.functional.views import Frame, View
+from mmdistill.models.crop_cutter import CropCutter, CropSource
 
 INPUT = (24, 32)
 OWNERS = np.array([0, 0, 2])
@@ -23,30 +28,57 @@ def images():
 
 
 @pytest.fixture
-def crops():
+def source(images):
     boxes = [[5.0, 5, 30, 35], [20, 10, 58, 39], [-5, 20, 60, 90]]
-    return boxes_to_crops(torch.tensor(boxes), 1.25, INPUT[0] / INPUT[1])
+    crops = boxes_to_crops(torch.tensor(boxes), 1.25, INPUT[0] / INPUT[1])
+    return CropSource([image.float() for image in images], OWNERS, crops)
 
 
-@pytest.mark.parametrize('view', [View(), View(1.3, True)], ids=str)
-def test_each_crop_comes_from_the_image_that_owns_it(images, crops, view):
-    batch = CropCutter(images, OWNERS, crops, INPUT, use_udp=True).cut(view)
-    for i, owner in enumerate(OWNERS):
-        columns, rows = crop_coordinates(view, crops[[i]], INPUT, use_udp=True)
-        alone = cut_crops(images[owner].float(), columns, rows)
-        torch.testing.assert_close(batch[[i]], alone, rtol=0, atol=1e-3)
+def one_by_one(source, view, use_udp):
+    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
+    single = []
+    for i, owner in enumerate(source.owners):
+        image = source.images[owner]
+        size = torch.tensor([image.shape[:0:-1]]).float()
+        grid = sampling_grids(offsets, source.crops[[i]], size)
+        single.append(cut_crops(image, grid))
+    return torch.cat(single)
 
 
-def test_a_view_can_be_cut_twice(images, crops):
-    cutter = CropCutter(images, OWNERS, crops, INPUT, use_udp=False)
-    first = cutter.cut(View())
-    cutter.cut(View(0.5, True))
-    assert torch.equal(cutter.cut(View()), first)
+@pytest.mark.parametrize(
+    'view', [View(), View(1.3, True), View(rotation=20.0)], ids=str
+)
+def test_each_crop_comes_from_the_image_that_owns_it(source, view):
+    batch = CropCutter(Frame(*INPUT, True)).cut(source, view, slice(None))
+    expected = one_by_one(source, view, use_udp=True)
+    torch.testing.assert_close(batch, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('rows', [[0, 2], [1], [2]])
+def test_some_instances_are_cut_as_among_all(source, rows):
+    cutter = CropCutter(Frame(*INPUT, True))
+    everything = cutter.cut(source, View(), slice(None))
+    some = cutter.cut(source, View(), torch.tensor(rows))
+    torch.testing.assert_close(some, everything[rows], rtol=0, atol=1e-3)
+
+
+def test_a_part_of_a_source_has_the_crops_of_its_instances(source):
+    cutter = CropCutter(Frame(*INPUT, True))
+    everything = cutter.cut(source, View(), slice(None))
+    part = cutter.cut(source[1:3], View(), slice(None))
+    torch.testing.assert_close(part, everything[1:3], rtol=0, atol=1e-3)
+
+
+def test_a_view_can_be_cut_twice(source):
+    cutter = CropCutter(Frame(*INPUT, False))
+    first = cutter.cut(source, View(), slice(None))
+    cutter.cut(source, View(0.5, True), slice(None))
+    assert torch.equal(cutter.cut(source, View(), slice(None)), first)
 
 
 @pytest.mark.parametrize('use_udp', [False, True])
-def test_crops_keep_the_range_of_the_image(images, crops, use_udp):
-    batch = CropCutter(images, OWNERS, crops, INPUT, use_udp).cut(View(0.5))
+def test_crops_keep_the_range_of_the_image(source, use_udp):
+    batch = CropCutter(Frame(*INPUT, use_udp)).cut(source, View(0.5), slice(None))
     assert batch.shape == (3, 3, INPUT[1], INPUT[0])
     assert batch.min() >= 0
     assert 200 < batch.max() <= 255.01

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmdistill.functional.crops import boxes_to_crops, crop_coordinates, cut_crops
+from mmdistill.functional.crops import (
+    boxes_to_crops,
+    crop_offsets,
+    cut_crops,
+    sampling_grids,
+)
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, heatmap_peaks
-from mmdistill.functional.views import View, undo_view
+from mmdistill.functional.undo import Axis, undo_of
+from mmdistill.functional.views import Frame, View
 from mmdistill.models import HeatmapFusionTTA
 
 META = torch.device('meta')
@@ -14,9 +20,11 @@ META = torch.device('meta')
 
 def test_crops_are_cut_on_the_device_of_the_boxes():
     crops = boxes_to_crops(torch.empty(5, 4, device=META), 1.25, 0.75)
-    columns, rows = crop_coordinates(View(1.5, flip=True), crops, (48, 64), True)
+    offsets = crop_offsets(View(1.5, flip=True), Frame(48, 64, True))
+    sizes = torch.empty(5, 2, device=META)
 
-    pixels = cut_crops(torch.empty(3, 100, 120, device=META), columns, rows)
+    grids = sampling_grids(offsets.to(META), crops, sizes)
+    pixels = cut_crops(torch.empty(3, 100, 120, device=META), grids)
 
     assert pixels.device == META
     assert pixels.shape == (5, 3, 64, 48)
@@ -24,13 +32,12 @@ def test_crops_are_cut_on_the_device_of_the_boxes():
 
 def test_views_are_fused_on_the_device_of_the_heatmaps():
     heatmaps = torch.empty(5, 17, 16, 12, device=META)
-    fused, spread = MaskedMean(), PeakSpread()
+    fused, spread = MaskedMean(5), PeakSpread(5)
+    axes = Axis(12, 4.0, 0.0, 48), Axis(16, 4.0, 0.0, 64)
 
-    undone = undo_view(
-        heatmaps, torch.empty(12, 12, device=META), torch.empty(16, 16, device=META)
-    )
-    for _ in range(2):
-        fused.add(undone, torch.ones(16, 12, device=META))
+    for view in (View(), View(rotation=20.0)):
+        undo = undo_of(view, Frame(48, 64, True), axes).to(META)
+        fused.add(undo(heatmaps), undo.coverage)
         spread.add(*heatmap_peaks(heatmaps))
 
     assert fused.result().device == spread.result().device == META

@@ -6,8 +6,7 @@ from mmdistill.models.fused_poses import FusedPoses, join_poses
 def poses(count: int, value: float) -> FusedPoses:
     return FusedPoses(
         np.full((count, 3, 2), value, dtype=np.float32),
-        np.full((count, 3), value, dtype=np.float32),
-        np.full((count, 3), value, dtype=np.float32),
+        *[np.full((count, 3), value, dtype=np.float32)] * 3,
     )
 
 
@@ -29,4 +28,5 @@ def test_rows_are_taken_from_all_arrays():
 
     assert len(taken) == 2
     assert taken.keypoints[:, 0, 0].tolist() == [1, 2]
+    assert taken.keypoints_visible[:, 0].tolist() == [1, 2]
     assert taken.keypoint_agreement[:, 0].tolist() == [1, 2]

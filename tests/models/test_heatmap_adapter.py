@@ -7,6 +7,7 @@ from mmpose.registry import KEYPOINT_CODECS
 
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import View
 from mmdistill.models.heatmap_adapter import HeatmapAdapter, heatmap_axes
 
@@ -37,7 +38,7 @@ def heatmaps():
 @pytest.mark.parametrize(('codec', 'x', 'y'), CELLS)
 def test_axes_are_those_of_the_codec(codec, x, y):
     decoder = KEYPOINT_CODECS.build({**codec, **SIZES})
-    axes = heatmap_axes(decoder, use_udp=False)
+    axes = heatmap_axes(decoder)
     found = [(axis.stride, axis.offset) for axis in axes]
     np.testing.assert_allclose(found, [x, y], rtol=1e-5, atol=1e-3)
     assert [(axis.cells, axis.pixels) for axis in axes] == [(24, 96), (32, 128)]
@@ -52,14 +53,16 @@ def test_a_codec_with_offset_fields_is_refused_by_name(make_estimator):
 
 
 def test_the_reference_view_alone_is_returned_as_it_is(make_estimator, crops, heatmaps):
-    fusion = HeatmapAdapter(make_estimator().head, True).start([0, 2, 1], 'mean')
-    fusion.add(REFERENCE, heatmaps, crops)
+    fusion = HeatmapAdapter(make_estimator().head, True).start(2, [0, 2, 1], 'mean')
+    fusion.add(REFERENCE, (heatmaps,), crops, EVERY)
     assert torch.equal(fusion.result(), heatmaps)
 
 
 def test_a_flipped_view_has_its_keypoints_swapped_back(make_estimator, crops, heatmaps):
-    fusion = HeatmapAdapter(make_estimator('UDP').head, True).start([0, 2, 1], 'mean')
-    fusion.add(View(1.0, flip=True), heatmaps, crops)
+    fusion = HeatmapAdapter(make_estimator('UDP').head, True).start(
+        2, [0, 2, 1], 'mean'
+    )
+    fusion.add(View(1.0, flip=True), (heatmaps,), crops, EVERY)
     torch.testing.assert_close(fusion.result(), heatmaps[:, [0, 2, 1]].flip(-1))
 
 
@@ -68,10 +71,10 @@ def test_a_magnified_view_changes_nothing_outside_of_its_middle(
     make_estimator, crops, heatmaps, name
 ):
     adapter = HeatmapAdapter(make_estimator('UDP').head, True)
-    alone, both = (adapter.start([0, 1, 2], name) for _ in range(2))
-    alone.add(REFERENCE, heatmaps, crops)
-    both.add(REFERENCE, heatmaps, crops)
-    both.add(View(2.0), heatmaps + 1, crops)
+    alone, both = (adapter.start(2, [0, 1, 2], name) for _ in range(2))
+    alone.add(REFERENCE, (heatmaps,), crops, EVERY)
+    both.add(REFERENCE, (heatmaps,), crops, EVERY)
+    both.add(View(2.0), (heatmaps + 1,), crops, EVERY)
     changed = (both.result() != alone.result()).all(dim=(0, 1))
     middle = torch.zeros(32, 24, dtype=torch.bool)
     middle[8:24, 6:18] = True
@@ -82,34 +85,41 @@ def test_a_magnified_view_changes_nothing_outside_of_its_middle(
 def test_views_of_equal_peaks_have_no_spread(make_estimator, crops, codec):
     """Cell 12 of the reference is cell 11 of its mirror image, for a UDP codec."""
     adapter = HeatmapAdapter(make_estimator(codec).head, codec == 'UDP')
-    fusion = adapter.start([0], 'mean')
+    fusion = adapter.start(2, [0], 'mean')
     peak = torch.zeros(2, 1, 32, 24)
     peak[..., 10, 12] = 1
-    fusion.add(REFERENCE, peak, crops)
-    fusion.add(REFERENCE, peak, crops)
+    fusion.add(REFERENCE, (peak,), crops, EVERY)
+    fusion.add(REFERENCE, (peak,), crops, EVERY)
     assert fusion.spread().abs().max() < 1e-6
 
 
 def test_spread_is_measured_in_pixels_of_the_image(make_estimator, crops):
-    fusion = HeatmapAdapter(make_estimator('MSRA').head, False).start([0], 'mean')
+    fusion = HeatmapAdapter(make_estimator('MSRA').head, False).start(2, [0], 'mean')
     for column in (10, 14):
         peak = torch.zeros(2, 1, 32, 24)
         peak[..., 16, column] = 1
-        fusion.add(REFERENCE, peak, crops)
+        fusion.add(REFERENCE, (peak,), crops, EVERY)
     # 4 cells apart, so each 2 cells from the mean: 2 * 2 and 2 * 3 pixels.
     torch.testing.assert_close(fusion.spread(), torch.tensor([[16.0], [36.0]]))
 
 
 def test_a_udp_mirror_image_agrees_with_the_picture(make_estimator, crops):
-    fusion = HeatmapAdapter(make_estimator('UDP').head, True).start([0], 'mean')
+    fusion = HeatmapAdapter(make_estimator('UDP').head, True).start(2, [0], 'mean')
     peak = torch.zeros(2, 1, 32, 24)
     peak[..., 10, 15] = 1
-    fusion.add(REFERENCE, peak, crops)
-    fusion.add(View(1.0, flip=True), peak.flip(-1), crops)
+    fusion.add(REFERENCE, (peak,), crops, EVERY)
+    fusion.add(View(1.0, flip=True), (peak.flip(-1),), crops, EVERY)
     assert fusion.spread().abs().max() < 1e-4
 
 
-def test_half_precision_heatmaps_are_fused_in_single(make_estimator, crops, heatmaps):
-    fusion = HeatmapAdapter(make_estimator('MSRA').head, False).start([0, 1, 2], 'mean')
-    fusion.add(REFERENCE, heatmaps.bfloat16(), crops)
-    assert fusion.result().dtype == torch.float32
+def test_evidence_of_half_precision_is_single(make_estimator, heatmaps):
+    adapter = HeatmapAdapter(make_estimator('MSRA').head, False)
+    (evidence,) = adapter.evidence(heatmaps.bfloat16())
+    assert evidence.dtype == torch.float32
+
+
+@pytest.mark.parametrize('nested', [lambda h: [h - 1, h], lambda h: [[h - 1], [0, h]]])
+def test_the_last_of_several_stages_counts(make_estimator, heatmaps, nested):
+    adapter = HeatmapAdapter(make_estimator('MSRA').head, False)
+    (evidence,) = adapter.evidence(nested(heatmaps))
+    assert torch.equal(evidence, heatmaps)

@@ -17,11 +17,11 @@ BOX_TO_SIDES = np.array([[-1, 0], [0, -1], [1, 0], [0, 1]])
 
 def fuse_given(wrapper, given):
     """Fused poses of inputs already cut, a flipped view being their mirror image."""
-    return wrapper.fuse_crops(
-        lambda view: given.pixels.flip(-1) if view.flip else given.pixels,
-        given.crops,
-        FLIP_INDICES,
-    )
+
+    def crops_of(view, rows):
+        return (given.pixels.flip(-1) if view.flip else given.pixels)[rows]
+
+    return wrapper.fuse_crops(crops_of, given.crops, FLIP_INDICES)
 
 
 def as_tensors(images):
@@ -223,9 +223,14 @@ def test_predictions_of_single_views_are_refused(make_estimator):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(scales=()), 'views: scales must name at least one'),
-        (dict(scales=(1.0, -0.5)), 'views: a scale must be positive, got -0.5'),
-        (dict(scales=(1.0, 1.0)), 'views: a scale must be named once'),
+        (dict(scales=()), 'views: at least one scale must be named'),
+        (
+            dict(scales=(1.0, -0.5)),
+            'views: a scale must be positive and finite, got -0.5',
+        ),
+        (dict(scales=(1.0, 1.0)), 'views: a view must be named once'),
+        (dict(scales=(0.5,), size_dependent=True), 'views: .* scale 1 must be among'),
+        (dict(forward_batch_size=0), 'forward_batch_size must be at least 1, got 0'),
         (dict(fusion='median'), r"fusion must be one of .*, got 'median'"),
     ],
 )
@@ -239,6 +244,7 @@ def test_provenance_tells_what_decides_the_labels(make_estimator):
     assert wrapper.provenance() == dict(
         views=['0.5', '0.5 flipped', '1', '1 flipped'],
         fusion='mean',
+        areas=None,
         padding=1.25,
         use_udp=True,
     )

@@ -1,0 +1,189 @@
+"""The way back: bringing a view's output into the reference crop.
+
+Shapes: `N` instances, `K` keypoints, `w, h` cells.
+
+A view is the same map of relative positions for every instance, so undoing it is
+the same interpolation for every instance: along each axis by itself where the
+view does not turn the crop, else over both at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmdistill.functional.views import Frame, View, to_reference, to_view
+
+SNAP = 1e-6
+"""Positions this close to a cell are that cell: rounding must not cost weight."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The cells of one axis of an output, and where they lie in the crop.
+
+    Attributes:
+        cells: Number of cells.
+        stride: Decoded input pixels from one cell to the next.
+        offset: Decoded input pixel of cell 0.
+        pixels: Length of the network input along this axis.
+    """
+
+    cells: int
+    stride: float
+    offset: float
+    pixels: int
+
+    def position(self, cell: Tensor) -> Tensor:
+        """Relative position of (fractional) cells."""
+        return (cell * self.stride + self.offset) / self.pixels
+
+    def cell(self, position: Tensor) -> Tensor:
+        """Fractional cell at relative positions; inverse of `position`."""
+        return (position * self.pixels - self.offset) / self.stride
+
+
+@dataclass(frozen=True)
+class UndoSeparable:
+    """Undoes a view that does not turn the crop.
+
+    Attributes:
+        columns: Weights of the x axis, (w, w): rows are cells of the reference.
+        rows: Weights of the y axis, (h, h).
+    """
+
+    columns: Tensor
+    rows: Tensor
+
+    @cached_property
+    def coverage(self) -> Tensor:
+        """1 where the view shows the reference crop, else 0, (h, w)."""
+        return (self.rows.sum(1)[:, None] * self.columns.sum(1)).round()
+
+    def to(self, device: torch.device) -> UndoSeparable:
+        """The same on another device."""
+        return UndoSeparable(self.columns.to(device), self.rows.to(device))
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
+        return self.rows @ (heatmaps @ self.columns.T)
+
+
+@dataclass(frozen=True)
+class UndoTurned:
+    """Undoes a view that turns the crop.
+
+    Attributes:
+        grid: Where the view shows each cell of the reference, in `grid_sample`'s
+            frame with aligned corners, (h, w, 2).
+        coverage: 1 where the view shows the reference crop, else 0, (h, w).
+    """
+
+    grid: Tensor
+    coverage: Tensor
+
+    def to(self, device: torch.device) -> UndoTurned:
+        """The same on another device."""
+        return UndoTurned(self.grid.to(device), self.coverage.to(device))
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
+        sampled = F.grid_sample(
+            heatmaps.flatten(0, 1)[None], self.grid[None], align_corners=True
+        )
+        return sampled.view_as(heatmaps) * self.coverage
+
+
+Undo = UndoSeparable | UndoTurned
+
+
+def undo_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
+    """How to undo a view of heatmaps.
+
+    Args:
+        view: The view.
+        frame: The network input.
+        axes: The x and y axis of the heatmaps.
+    """
+    if view.separable:
+        columns, rows = (undo_matrix(view, frame, axes, i) for i in range(2))
+        return UndoSeparable(columns, rows)
+    cells = view_cells(view, frame, axes)
+    last = cells.new_tensor([axis.cells - 1 for axis in axes])
+    covered = ((cells >= 0) & (cells <= last)).all(-1)
+    return UndoTurned((2 * cells / last - 1).float(), covered.float())
+
+
+def undo_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
+    """Matrix that brings one axis of a view's output into the reference crop.
+
+    Args:
+        view: The view; it must not turn the crop.
+        frame: The network input.
+        axes: The x and y axis of the output.
+        i: Which of them, 0 or 1.
+
+    Returns:
+        Weights (cells of the reference, cells of the view). A row sums to 1, or
+        to 0 where the view shows nothing of the reference.
+    """
+    assert view.separable
+    cells = view_cells(view, frame, axes)
+    return _interpolation(cells[0, :, 0] if i == 0 else cells[:, 0, 1])
+
+
+def reference_positions(
+    view: View, frame: Frame, axes: tuple[Axis, Axis], cells: Tensor
+) -> Tensor:
+    """Relative positions in the reference crop of cells of a view's output.
+
+    Args:
+        view: The view.
+        frame: The network input.
+        axes: The x and y axis of the output.
+        cells: Cells (x, y) of the view's output, (..., 2).
+    """
+    x, y = cells.unbind(-1)
+    shown = torch.stack([axes[0].position(x), axes[1].position(y)], dim=-1)
+    return to_reference(view, frame, shown)
+
+
+def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
+    """Fractional cells of a view that show the cells of the reference.
+
+    Args:
+        view: The view.
+        frame: The network input.
+        axes: The x and y axis of the output.
+
+    Returns:
+        Cells (x, y), (h, w, 2), float64; outside [0, cells - 1] where the view
+        shows nothing of the reference.
+    """
+    x, y = (
+        axis.position(torch.arange(axis.cells, dtype=torch.float64)) for axis in axes
+    )
+    reference = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
+    x, y = to_view(view, frame, reference).unbind(-1)
+    cells = torch.stack([axes[0].cell(x), axes[1].cell(y)], dim=-1)
+    nearest = cells.round()
+    return torch.where((cells - nearest).abs() < SNAP, nearest, cells)
+
+
+def _interpolation(cells: Tensor) -> Tensor:
+    """Linear weights that read a vector at fractional cells, (n, n), float32."""
+    last = len(cells) - 1
+    covered = (cells >= 0) & (cells <= last)
+    low = cells.floor().clamp(0, last).long()
+    high = (low + 1).clamp(max=last)
+    fraction = torch.where(covered, cells - low, 0.0)
+    matrix = torch.zeros(len(cells), len(cells), dtype=torch.float64)
+    rows = torch.arange(len(cells))
+    at_low = torch.where(covered, 1 - fraction, 0.0)
+    matrix.index_put_((rows, low), at_low, accumulate=True)
+    matrix.index_put_((rows, high), fraction, accumulate=True)
+    return matrix.float()

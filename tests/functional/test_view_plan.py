@@ -1,0 +1,122 @@
+"""Tests of which views are shown of which instances."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmdistill.functional.view_plan import ViewPlan, make_views, suits
+from mmdistill.functional.views import View
+
+AREAS = torch.tensor([100.0, 400.0, 900.0])
+
+
+def test_make_views_pairs_every_scale_with_its_flip():
+    assert make_views((0.5, 1), flip=True) == (
+        View(0.5),
+        View(0.5, True),
+        View(1.0),
+        View(1.0, True),
+    )
+
+
+def test_make_views_without_flip_mirrors_nothing():
+    assert make_views((0.5, 1), flip=False) == (View(0.5), View(1.0))
+
+
+def test_aspect_ratios_and_rotations_stand_beside_the_scales():
+    assert make_views((0.5, 1), False, aspect_ratios=(0.8,), rotations=(-10, 10)) == (
+        View(0.5),
+        View(1.0),
+        View(aspect_ratio=0.8),
+        View(rotation=-10.0),
+        View(rotation=10.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(scales=()), 'at least one scale'),
+        (dict(scales=(1.0, 0.0)), 'a scale must be positive and finite, got 0'),
+        (dict(scales=(-1.0,)), 'a scale must be positive and finite, got -1'),
+        (dict(scales=(float('nan'),)), 'positive and finite, got nan'),
+        (dict(scales=(float('inf'),)), 'positive and finite, got inf'),
+        (dict(scales=(1.0, 1)), 'a view must be named once, got 1 twice'),
+        (dict(scales=(1,), aspect_ratios=(-2,)), 'an aspect ratio must be positive'),
+        (dict(scales=(1,), aspect_ratios=(1,)), 'a view must be named once'),
+        (dict(scales=(1,), rotations=(0,)), 'a view must be named once'),
+        (dict(scales=(1,), rotations=(5, 5)), 'got 1 rotated 5 twice'),
+        (dict(scales=(1,), rotations=(float('inf'),)), 'a rotation must be finite'),
+    ],
+)
+def test_make_views_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_views(flip=True, **settings)
+
+
+@pytest.mark.parametrize(
+    ('view', 'kept'),
+    [
+        (View(0.5), [False, True, True]),
+        (View(0.99, True), [False, True, True]),
+        (View(1.5), [True, True, False]),
+        (View(), [True, True, True]),
+        (View(aspect_ratio=0.5), [True, True, True]),
+        (View(rotation=10.0), [True, True, True]),
+    ],
+)
+def test_small_instances_are_not_scaled_down_nor_large_ones_up(view, kept):
+    assert suits(view, AREAS, small_area=400, large_area=900).tolist() == kept
+
+
+def test_views_that_depend_on_size_need_the_scale_one():
+    with pytest.raises(ValueError, match=r'the scale 1 must be among them.*got 0.5'):
+        ViewPlan((View(0.5),), areas=(1.0, 1.0))
+
+
+def unrolled(batches, num_instances):
+    """Pairs of view and instance, in order, and the size of each batch."""
+    pairs, sizes = [], []
+    for batch in batches:
+        sizes.append(0)
+        for view, rows in batch:
+            chosen = np.arange(num_instances)[rows]
+            sizes[-1] += len(chosen)
+            pairs += [(view, int(i)) for i in chosen]
+    return pairs, sizes
+
+
+@given(
+    num_instances=st.integers(1, 12),
+    room=st.integers(0, 40),
+    num_scales=st.integers(1, 6),
+    flip=st.booleans(),
+)
+def test_batches_show_every_view_of_every_instance_once_and_fit(
+    num_instances, room, num_scales, flip
+):
+    views = make_views([1 + i / 10 for i in range(num_scales)], flip)
+    size = num_instances + room
+    batches = ViewPlan(views).batches(torch.ones(num_instances), size)
+    pairs, sizes = unrolled(batches, num_instances)
+    assert pairs == [(view, i) for view in views for i in range(num_instances)]
+    assert max(sizes) <= size
+    # No two batches in a row would have fitted into one.
+    assert all(a + num_instances > size for a in sizes[:-1])
+
+
+def test_batches_leave_out_instances_that_a_view_does_not_suit():
+    plan = ViewPlan((View(0.5), View(1.0), View(2.0)), areas=(400, 900))
+    pairs, sizes = unrolled(plan.batches(AREAS, 3), 3)
+    expected = [(View(0.5), 1), (View(0.5), 2)]
+    expected += [(View(1.0), i) for i in range(3)]
+    expected += [(View(2.0), 0), (View(2.0), 1)]
+    assert pairs == expected
+    assert sizes == [2, 3, 2]
+
+
+def test_a_view_that_suits_nobody_is_not_shown():
+    plan = ViewPlan((View(0.5), View(1.0)), areas=(1e9, 1e9))
+    assert [view for batch in plan.batches(AREAS, 8) for view, _ in batch] == [View()]
