@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +103,7 @@ def tta_config(config: Config) -> Config:
     views = config.get('distill', {}).get('views', {})
     model = _fused(config, views, parsed['sigmas'].tolist())
     config.model = model
-    dataset.pipeline = [
-        dict(type='LoadImage'),
-        dict(type='GetBBoxCenterScale', padding=model['padding']),
-        dict(type='PackPoseInputs'),
-    ]
+    dataset.pipeline = whole_image_pipeline(model['padding'])
     return config
 
 
@@ -197,20 +193,44 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(dict(given or DATASETS.get(dataset['type']).METAINFO))
 
 
+def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How a top-down test pipeline cuts its crops.
+
+    Args:
+        pipeline: Configs of the transforms.
+
+    Returns:
+        `padding` and `use_udp` for `HeatmapFusionTTA`.
+    """
+    transforms = {str(step['type']).rpartition('.')[2]: step for step in pipeline}
+    affine = transforms.get('TopdownAffine', {})
+    return dict(
+        padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
+        use_udp=affine.get('use_udp', False) if affine else None,
+    )
+
+
+def whole_image_pipeline(padding: float) -> list[dict[str, Any]]:
+    """A test pipeline that gives whole images with boxes, for `HeatmapFusionTTA`.
+
+    Args:
+        padding: Factor by which a crop is larger than its box.
+    """
+    return [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale', padding=padding),
+        dict(type='PackPoseInputs'),
+    ]
+
+
 def _fused(
     config: Config, views: Mapping[str, Any], sigmas: list[float]
 ) -> dict[str, Any]:
     """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
-    transforms = {
-        str(step['type']).rpartition('.')[2]: step
-        for step in config.test_dataloader.dataset.pipeline
-    }
-    affine = transforms.get('TopdownAffine', {})
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         module=copy.deepcopy(config.model),
-        padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
-        use_udp=affine.get('use_udp', False) if affine else None,
+        **crop_settings(config.test_dataloader.dataset.pipeline),
         sigmas=sigmas,
         **views,
     )

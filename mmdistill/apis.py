@@ -1,0 +1,101 @@
+"""Fused poses in a script of one's own, beside `mmpose.apis`.
+
+model = init_model('config.py', 'checkpoint.pth', device='cpu')  # mmpose.apis
+fused = fuse_views(model, scales=(0.75, 1.0, 1.25))
+samples = inference_topdown(fused, 'image.jpg', [[10, 20, 110, 220]])
+samples[0].pred_instances.keypoints  # (1, K, 2), pixels of the image
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.structures import PoseDataSample
+from mmpose.structures.bbox import bbox_xywh2xyxy
+
+from mmdistill.errors import UserError
+from mmdistill.models import HeatmapFusionTTA
+from mmdistill.stage_configs import crop_settings, whole_image_pipeline
+
+BBOX_FORMATS = ('xyxy', 'xywh')
+
+
+def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
+    """Wrap a model of `mmpose.apis.init_model` so that it fuses several views.
+
+    Args:
+        model: A top-down estimator with its `cfg` and `dataset_meta`; it is
+            wrapped and not copied.
+        **views: Arguments of `HeatmapFusionTTA`, such as `scales` and `flip`.
+
+    Returns:
+        The wrapper, on the model's device and with its `dataset_meta`. Crops are
+        cut as the test pipeline of the model's config cuts them.
+
+    Raises:
+        UserError: If the model or a view can not be fused.
+    """
+    pipeline = model.cfg.test_dataloader.dataset.pipeline
+    sigmas = model.dataset_meta['sigmas']
+    settings = {**crop_settings(pipeline), 'sigmas': sigmas, **views}
+    wrapper = HeatmapFusionTTA(model, **settings)
+    wrapper.dataset_meta = model.dataset_meta
+    return wrapper.eval()
+
+
+def inference_topdown(
+    model: HeatmapFusionTTA,
+    img: np.ndarray | str,
+    bboxes: Sequence[Sequence[float]] | np.ndarray,
+    bbox_format: str = 'xyxy',
+) -> list[PoseDataSample]:
+    """Fused poses of an image, called as `mmpose.apis.inference_topdown` is.
+
+    The image is decoded once. No box gives no pose; MMPose would take the whole
+    image for a person.
+
+    Args:
+        model: The wrapper that `fuse_views` made.
+        img: Path of the image, or the image itself, BGR, (height, width, 3).
+        bboxes: Boxes, pixels of the image, (N, 4).
+        bbox_format: 'xyxy' (corners) or 'xywh' (corner and size).
+
+    Returns:
+        One data sample a box, with `pred_instances` of one instance: what MMPose
+        predicts, and `keypoint_agreement`.
+
+    Raises:
+        UserError: If the boxes are not N times 4 or in another format.
+    """
+    if bbox_format not in BBOX_FORMATS:
+        raise UserError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
+    boxes = np.array(bboxes, dtype=np.float32)
+    if boxes.size == 0:
+        return []
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UserError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
+    boxes = bbox_xywh2xyxy(boxes) if bbox_format == 'xywh' else boxes
+    init_default_scope('mmpose')
+    pipeline = Compose(whole_image_pipeline(model.padding))
+    item = pipeline(
+        dict(
+            {'img_path' if isinstance(img, str) else 'img': img},
+            bbox=boxes,
+            bbox_score=np.ones(len(boxes), dtype=np.float32),
+            **model.dataset_meta,
+        )
+    )
+    (sample,) = model.test_step(pseudo_collate([item]))
+    return [_one_of(sample, i) for i in range(len(boxes))]
+
+
+def _one_of(sample: PoseDataSample, i: int) -> PoseDataSample:
+    return PoseDataSample(
+        metainfo=sample.metainfo,
+        gt_instances=sample.gt_instances[i : i + 1],
+        pred_instances=sample.pred_instances[i : i + 1],
+    )

@@ -1,0 +1,117 @@
+"""Tests of fused poses in a script, beside MMPose's own of the same crops."""
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmpose.apis import inference_topdown as inference_of_mmpose
+from mmpose.apis import init_model
+from mmpose.structures import PoseDataSample, merge_data_samples
+
+from mmdistill.apis import fuse_views, inference_topdown
+from mmdistill.errors import UserError
+
+BOXES = [[10.0, 20.0, 90.0, 150.0], [60.0, 5.0, 150.0, 110.0]]
+CODEC = dict(type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2.0)
+
+
+@pytest.fixture
+def model():
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale', padding=1.1),
+        dict(type='TopdownAffine', input_size=(96, 128), use_udp=True),
+        dict(type='PackPoseInputs'),
+    ]
+    estimator = dict(
+        type='TopdownPoseEstimator',
+        backbone=dict(type='ResNet', depth=18),
+        head=dict(
+            type='HeatmapHead',
+            in_channels=512,
+            out_channels=17,
+            deconv_out_channels=(16, 16, 16),
+            deconv_kernel_sizes=(4, 4, 4),
+            decoder=CODEC,
+        ),
+        data_preprocessor=dict(
+            type='PoseDataPreprocessor', std=[60] * 3, mean=[99] * 3
+        ),
+    )
+    config = dict(
+        default_scope='mmpose',
+        model=estimator,
+        test_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=pipeline)),
+    )
+    return init_model(Config(config), device='cpu')
+
+
+@pytest.fixture
+def image():
+    noise = np.random.default_rng(0).uniform(0, 255, (20, 22, 3)).astype(np.uint8)
+    return cv2.resize(noise, (176, 160), interpolation=cv2.INTER_CUBIC)
+
+
+def one_view(model):
+    return fuse_views(model, flip=False, channels_last=False)
+
+
+def test_one_view_is_the_inference_of_mmpose(model, image):
+    theirs = inference_of_mmpose(model, image, np.array(BOXES, np.float32))
+    ours = inference_topdown(one_view(model), image, BOXES)
+    for mine, other in zip(ours, theirs, strict=True):
+        for key in ('keypoint_scores', 'bboxes', 'bbox_scores'):
+            np.testing.assert_allclose(
+                mine.pred_instances[key], other.pred_instances[key], atol=2e-3
+            )
+
+
+def test_crops_are_cut_as_the_pipeline_of_the_config_cuts_them(model):
+    wrapper = fuse_views(model)
+    assert wrapper.padding == 1.1
+    assert wrapper.adapter.frame.use_udp is True
+
+
+def test_there_is_a_data_sample_a_box_which_mmpose_can_merge(model, image):
+    samples = inference_topdown(fuse_views(model, scales=(0.8, 1.0)), image, BOXES)
+    assert [type(sample) for sample in samples] == [PoseDataSample] * 2
+    merged = merge_data_samples(samples)
+    assert merged.pred_instances.keypoints.shape == (2, 17, 2)
+    assert merged.pred_instances.keypoint_agreement.shape == (2, 17)
+
+
+def test_an_image_can_be_named(model, image, tmp_path):
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    wrapper = one_view(model)
+    named, given = (
+        inference_topdown(wrapper, source, BOXES)[1].pred_instances.keypoints
+        for source in (str(tmp_path / 'image.png'), image)
+    )
+    np.testing.assert_array_equal(named, given)
+
+
+def test_boxes_can_be_corners_and_sizes(model, image):
+    sizes = [[x, y, x2 - x, y2 - y] for x, y, x2, y2 in BOXES]
+    wrapper = one_view(model)
+    corners, others = (
+        inference_topdown(wrapper, image, boxes, bbox_format)[0].pred_instances
+        for boxes, bbox_format in ((BOXES, 'xyxy'), (sizes, 'xywh'))
+    )
+    np.testing.assert_array_equal(corners.keypoints, others.keypoints)
+
+
+def test_no_box_is_no_pose(model, image):
+    assert inference_topdown(fuse_views(model), image, []) == []
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'bbox_format', 'message'),
+    [
+        (BOXES, 'cxcywh', "bbox_format must be xyxy or xywh, got 'cxcywh'"),
+        ([1.0, 2, 3, 4], 'xyxy', r'must have the shape \(N, 4\), got \(4,\)'),
+        ([[1.0, 2, 3]], 'xyxy', r'must have the shape \(N, 4\), got \(1, 3\)'),
+    ],
+)
+def test_unusable_boxes_are_refused(model, image, boxes, bbox_format, message):
+    with pytest.raises(UserError, match=message):
+        inference_topdown(fuse_views(model), image, boxes, bbox_format)
