@@ -92,7 +92,8 @@ def label_config(config: Config) -> Config:
 def tta_config(config: Config) -> Config:
     """The config with its model wrapped, to evaluate it with fused views.
 
-    The data set and the metric stay; the pipeline gives whole images with boxes.
+    The data set and the metric stay; the pipeline gives whole images with boxes,
+    and a checkpoint that does not fit is refused as a teacher's is.
 
     Args:
         config: A top-down test config of MMPose, with or without `distill`.
@@ -103,6 +104,8 @@ def tta_config(config: Config) -> Config:
     views = config.get('distill', {}).get('views', {})
     model = _fused(config, views, parsed['sigmas'].tolist())
     config.model = model
+    guard = dict(type='mmdistill.TeacherGuardHook')
+    config.custom_hooks = [*config.get('custom_hooks', []), guard]
     dataset.pipeline = whole_image_pipeline(model['padding'])
     return config
 

@@ -129,7 +129,7 @@ class TestLabelConfig:
 
 
 class TestTtaConfig:
-    def test_only_model_and_pipeline_change(self, config):
+    def test_model_and_pipeline_change(self, config):
         wrapped = tta_config(config)
 
         assert wrapped.model.type == 'mmdistill.HeatmapFusionTTA'
@@ -139,6 +139,13 @@ class TestTtaConfig:
             'PackPoseInputs',
         ]
         assert wrapped.train_dataloader == config.train_dataloader
+
+    def test_a_checkpoint_that_does_not_fit_is_refused(self, config):
+        hooks = [hook.type for hook in tta_config(config).custom_hooks]
+        assert hooks == [
+            *(hook.type for hook in config.get('custom_hooks', [])),
+            'mmdistill.TeacherGuardHook',
+        ]
 
     def test_the_config_given_stays(self, config):
         before = config.pretty_text

@@ -56,7 +56,7 @@ class TeacherGuardHook(Hook):
         }
         try:
             # A trial load: the model's own hooks rename what older versions saved.
-            result = model.module.load_state_dict(state_dict, strict=True)
+            result = model.module.load_state_dict(state_dict, strict=False)
         except RuntimeError as error:
             raise UserError(
                 f'the teacher checkpoint does not fit its model: {_first_misfit(error)}'

@@ -40,3 +40,13 @@ def test_predictions_are_dumped_one_a_person(workshop, tool):
     dumped = pickle.loads(Path('predictions.pkl').read_bytes())
     counted = [a for a in annotations['annotations'] if a['num_keypoints']]
     assert len(dumped) == len(counted)
+
+
+def test_tta_of_a_checkpoint_that_does_not_fit_is_refused(workshop, tool, capsys):
+    import torch
+
+    weights = torch.load(TEACHER_FILE, weights_only=False)['state_dict']
+    weights.pop('head.final_layer.weight')
+    torch.save(dict(state_dict=weights), 'broken.pth')
+    assert tool('test', TEACHER, 'broken.pth', '--tta') == 2
+    assert 'misses 1 of the keys' in capsys.readouterr().err
