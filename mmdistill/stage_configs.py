@@ -14,7 +14,7 @@ from mmpose.registry import DATASETS
 from mmdistill.errors import UserError
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
-OPTIONAL = ('views', 'labeling', 'counting', 'labeled')
+OPTIONAL = ('views', 'labeling', 'counting', 'labeled', 'schedule')
 PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
@@ -29,6 +29,7 @@ PARTS = {
         *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr', 'fp16'),
     ),
     'counting': ('over', 'keypoint_thr'),
+    'schedule': ('max_factor', 'milestones'),
 }
 """What each part of the `distill` section may state."""
 
@@ -129,7 +130,7 @@ def distill_section(config: Config) -> Any:
             raise UserError(f'the distill section of {config.filename} has no {key}')
     _check_known('distill', config.distill, (*REQUIRED, *OPTIONAL))
     for key, part in PARTS.items():
-        _check_known(f'distill.{key}', config.distill.get(key, {}), part)
+        _check_known(f'distill.{key}', config.distill.get(key) or {}, part)
     return config.distill
 
 

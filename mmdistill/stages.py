@@ -20,6 +20,7 @@ from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import described, select_by_count, select_by_score
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.selection import read_selection
+from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     check_trained_labels,
     distill_section,
@@ -56,6 +57,7 @@ def train(config: Config) -> None:
     if 'distill' in config:
         check_trained_labels(config)
         label(config)
+        config = _with_grown_schedule(config)
     _runner(config).train()
 
 
@@ -121,6 +123,15 @@ def export_coco(config: Config, path: str) -> None:
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store.root)
     coco.export_coco(store, selection, Path(path), parsed['dataset_name'], skeleton)
+
+
+def _with_grown_schedule(config: Config) -> Config:
+    rule = config.distill.get('schedule')
+    if rule is None:
+        return config
+    selection = read_selection(Path(config.distill.labels))
+    kept = selection.unlabeled.kept
+    return grown_schedule(config, selection.labeled.instances, kept, **rule)
 
 
 def _runner(config: Config) -> Runner:

@@ -12,4 +12,8 @@ distill = dict(
     labeling=dict(batch_size=16, num_workers=2, chunk_size=256),
     # Which candidates become pseudo-labels, and which of their keypoints count.
     counting=dict(over='all', keypoint_thr=0.2),
+    # How much longer than the base schedule the student trains: as much as its data
+    # grow, at most this factor (the paper: 360,000 iterations after 130,000), with
+    # the steps of the learning rate at these shares. None keeps the schedule.
+    schedule=dict(max_factor=3.0, milestones=(0.7, 0.9)),
 )

@@ -32,6 +32,18 @@ def test_stage_1_runs_when_the_store_is_missing(workshop, tool):
     assert Path('student/iter_4.pth').is_file()
 
 
+def test_the_schedule_grows_with_the_selection(workshop, tool, capfd):
+    counts = json.loads(Path(LABELS, 'selection.json').read_text())
+    labeled, kept = counts['labeled']['instances'], counts['unlabeled']['kept']
+    options = student_options('distill.schedule.max_factor=50')
+
+    assert tool('train', STUDENT, '--work-dir', 'student', *options) == 0
+
+    length = round(4 * (labeled + kept) / labeled)
+    assert Path(f'student/iter_{length}.pth').is_file()
+    assert f'{length} iterations instead of 4' in capfd.readouterr().out
+
+
 def test_the_student_loads_in_stock_mmpose(workshop, tool):
     tool('train', STUDENT, '--work-dir', 'student', *student_options())
     config = Config.fromfile(TEACHER)

@@ -19,6 +19,7 @@ distill = dict(
         bbox_file='data/lspe/annotations/unlabeled_boxes.json',
     ),
     labels='work_dirs/lspe/labels',
+    schedule=dict(max_factor=1.0),  # as long as the baseline
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
 

@@ -22,6 +22,7 @@ distill = dict(
         bbox_file='work_dirs/toy/detections.bbox.json',
     ),
     labels='work_dirs/toy/labels',
+    schedule=dict(max_factor=1.0),  # as long as the baseline
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
 

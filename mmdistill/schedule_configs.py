@@ -1,0 +1,106 @@
+"""The config of a student whose schedule grows with its data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmdistill.errors import UserError
+from mmdistill.functional.schedule import (
+    grown_epochs,
+    grown_iterations,
+    growth,
+    milestones_at,
+)
+
+
+def grown_schedule(
+    config: Config,
+    num_labeled: int,
+    num_selected: int,
+    max_factor: float,
+    milestones: Sequence[float] = (0.7, 0.9),
+) -> Config:
+    """The config with a schedule for the labelled and the selected samples.
+
+    The length of the training grows with the samples, up to a cap. Steps of the
+    learning rate are put at shares of the new length, other schedules that last
+    as long as the training are stretched with it, and warm-ups stay.
+
+    Args:
+        config: A training config whose schedule is meant for the labelled set.
+        num_labeled: Labelled samples.
+        num_selected: Selected pseudo-labels.
+        max_factor: The schedule grows at most by this factor, at least 1.
+        milestones: Shares of the schedule at which a `MultiStepLR` steps.
+
+    Raises:
+        UserError: If `max_factor` or `milestones` is unusable, or the config
+            states no length.
+    """
+    config = copy.deepcopy(config)
+    by_epoch = 'max_iters' not in config.train_cfg
+    key = 'max_epochs' if by_epoch else 'max_iters'
+    if key not in config.train_cfg:
+        raise UserError(
+            'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
+            f'got {dict(config.train_cfg)}'
+        )
+    old = int(config.train_cfg[key])
+    try:
+        factor = growth(num_labeled, num_selected, max_factor)
+        data_factor = (num_labeled + num_selected) / num_labeled
+        new = (
+            grown_epochs(old, factor, data_factor)
+            if by_epoch
+            else grown_iterations(old, factor)
+        )
+        steps = milestones_at(milestones, new)
+    except ValueError as error:
+        raise UserError(f'distill.schedule: {error}') from error
+    config.train_cfg[key] = new
+    if 'param_scheduler' in config:
+        schedulers = _listed(config.param_scheduler)
+        warm_ups = {each.end for each in schedulers if _is_warm_up(each, old)}
+        for i, each in enumerate(schedulers):
+            if not _is_warm_up(each, old):
+                schedulers[i] = _grown(each, old, new, warm_ups)
+            if 'milestones' in each:
+                schedulers[i]['milestones'] = steps
+        config.param_scheduler = schedulers
+    print_log(
+        f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
+        f'for {num_selected} pseudo-labels beside {num_labeled} labelled samples '
+        f'(iterations × {factor:.3g}, at most × {max_factor:g}); steps of the learning '
+        f'rate at {steps}',
+        logger='current',
+    )
+    return config
+
+
+def _grown(
+    scheduler: Mapping[str, Any], old: int, new: int, warm_ups: set[int]
+) -> dict[str, Any]:
+    """A scheduler that lasts as long as the training, for a longer one."""
+    grown, begin = dict(scheduler), scheduler.get('begin', 0)
+    if begin not in warm_ups:
+        grown['begin'] = round(begin * new / old)
+    if 'end' in grown:
+        grown['end'] = new
+    if 'T_max' in grown:
+        grown['T_max'] = new - grown['begin']
+    if 'total_steps' in grown:
+        grown['total_steps'] = new
+    return grown
+
+
+def _is_warm_up(scheduler: Mapping[str, Any], length: int) -> bool:
+    return scheduler.get('end', length) != length
+
+
+def _listed(schedulers: Any) -> list[Any]:
+    return schedulers if isinstance(schedulers, list) else [schedulers]
