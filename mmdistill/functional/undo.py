@@ -30,13 +30,13 @@ class Axis:
         cells: Number of cells.
         stride: Decoded input pixels from one cell to the next.
         offset: Decoded input pixel of cell 0.
-        pixels: Length of the network input along this axis.
+        pixels: Decoded input pixels from one edge of the crop to the other.
     """
 
     cells: int
     stride: float
     offset: float
-    pixels: int
+    pixels: float
 
     def position(self, cell: Tensor) -> Tensor:
         """Relative position of (fractional) cells."""

@@ -62,8 +62,12 @@ class Adapter(Protocol):
     def frame(self) -> Frame:
         """The network input, and the warp that the codec needs."""
 
-    def check_rotation(self) -> None:
-        """Make sure that views which turn the crop can be undone.
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Make sure that the views can be undone and fused.
+
+        Args:
+            views: The views.
+            fusion: 'mean' or 'max'.
 
         Raises:
             UserError: If they can not.

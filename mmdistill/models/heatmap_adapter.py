@@ -6,6 +6,7 @@ Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` heatmap.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,11 @@ class HeatmapAdapter:
         self.frame = Frame(
             width, height, needs_udp(decoder) if use_udp is None else use_udp
         )
-        self.axes = heatmap_axes(decoder)
+        self.axes = peak_axes(decoder, self.frame)
         self._undoing: dict[tuple[View, torch.device], Undo] = {}
 
-    def check_rotation(self) -> None:
-        """Heatmaps can be turned back."""
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Nothing to refuse: heatmaps can be turned back, and have a maximum."""
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps of the last stage, single precision, (n, K, h, w)."""
@@ -137,6 +138,30 @@ def needs_udp(decoder: Any) -> bool:
     """
     axis = heatmap_axes(decoder)[0]
     return bool(np.isclose(axis.stride * (axis.cells - 1), axis.pixels))
+
+
+def peak_axes(decoder: Any, frame: Frame) -> tuple[Axis, Axis]:
+    """The x and y axis of a codec's heatmaps, where a network puts its peaks.
+
+    A network learns what the codec encodes, so the cells lie where the encoder
+    says. For MMPose's codecs that is, on average over a cell, where the decoder
+    reads them (Megvii's encoder rounds down and its decoder adds half a cell), in
+    pixels of a UDP warp for a UDP codec. Only where crops are cut with the other
+    warp than the codec's do the two differ, by a factor of ``(W - 1) / W``: views
+    are undone where the peaks are, and the fused heatmaps decoded as MMPose does.
+
+    Args:
+        decoder: A codec of MMPose with `input_size` and `heatmap_size`.
+        frame: The network input, and the warp that crops are cut with.
+    """
+    needed = Frame(frame.width, frame.height, needs_udp(decoder))
+    x, y = (
+        replace(axis, pixels=axis.pixels * span / needed_span)
+        for axis, span, needed_span in zip(
+            heatmap_axes(decoder), frame.spans, needed.spans, strict=True
+        )
+    )
+    return x, y
 
 
 def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:

@@ -113,8 +113,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         )
         self.module.to(memory_format=self.memory_format)
         self.adapter = build_adapter(self.module, use_udp)
-        if any(not view.separable for view in views):
-            self.adapter.check_rotation()
+        self.adapter.check(views, fusion)
         self.cutter = CropCutter(self.adapter.frame)
 
     def provenance(self) -> dict[str, Any]:
