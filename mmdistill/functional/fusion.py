@@ -55,6 +55,16 @@ class MaskedMean:
             raise RuntimeError('a mean needs at least one view, got none')
         return self._total / self._weight.clamp(min=1)
 
+    def covered(self) -> Tensor:
+        """Where any view has evidence, bool, (N, 1, ...).
+
+        Raises:
+            RuntimeError: If no view was added.
+        """
+        if self._weight is None:
+            raise RuntimeError('coverage needs at least one view, got none')
+        return self._weight > 0
+
 
 class MaskedMax:
     """Running maximum over the views that cover a cell.
@@ -85,11 +95,35 @@ class MaskedMax:
             raise RuntimeError('a maximum needs at least one view, got none')
         return self._best.masked_fill(self._best == -torch.inf, 0.0)
 
+    def covered(self) -> Tensor:
+        """Where any view has evidence, bool, (N, K, ...).
+
+        Raises:
+            RuntimeError: If no view was added.
+        """
+        if self._best is None:
+            raise RuntimeError('coverage needs at least one view, got none')
+        return self._best > -torch.inf
+
 
 FUSIONS: dict[str, type[MaskedMean] | type[MaskedMax]] = {
     'mean': MaskedMean,
     'max': MaskedMax,
 }
+
+
+def fill_uncovered(values: Tensor, covered: Tensor) -> Tensor:
+    """Vectors whose cells without evidence are as low as their lowest with it.
+
+    Raw logits may be negative everywhere; a zero would beat them.
+
+    Args:
+        values: Fused vectors, (N, K, w).
+        covered: Where a view has evidence, bool, as `MaskedMean.covered`; (N, 1, w)
+            or (N, K, w).
+    """
+    lowest = torch.where(covered, values, torch.inf).amin(-1, keepdim=True)
+    return torch.where(covered, values, lowest)
 
 
 class PeakSpread:
