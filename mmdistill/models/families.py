@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmpose.models import BottomupPoseEstimator
+from mmpose.models import BottomupPoseEstimator, PoseLifter
+from torch import Tensor
 
 from mmdistill.errors import UserError
 from mmdistill.models.adapter import Adapter
+from mmdistill.models.coordinate_adapter import (
+    CoordinateAdapter,
+    coordinates_of,
+    input_size_of,
+)
 from mmdistill.models.heatmap_adapter import HeatmapAdapter, last_stage
+from mmdistill.models.simcc_adapter import SimCCAdapter, bins_of
+from mmdistill.models.visibility_adapter import VisibilityAdapter
 
-FUSABLE = 'top-down estimators whose head returns one heatmap per keypoint'
+INSTEAD = (
+    'use one of the top-down 2-D models of MMPose (heatmaps, SimCC or regression) '
+    "with a detector's boxes"
+)
 
 
 def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
@@ -25,29 +36,72 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
     Raises:
         UserError: If the model's head is of no family that can be fused.
     """
-    decoder = getattr(getattr(module, 'head', None), 'decoder', None)
-    if not hasattr(decoder, 'heatmap_size'):
-        raise _refusal(module, 'it has no codec of heatmaps')
     if isinstance(module, BottomupPoseEstimator):
-        raise _refusal(module, 'it works bottom-up')
-    output = last_stage(_head_output(module))
-    width, height = (int(length) for length in module.head.decoder.heatmap_size)
-    if not isinstance(output, torch.Tensor) or output.shape[2:] != (height, width):
-        raise _refusal(module, f'it returns {_described(output)}')
-    return HeatmapAdapter(module.head, use_udp)
+        raise _refusal(module, 'it finds the persons of an image by itself')
+    if isinstance(module, PoseLifter):
+        raise _refusal(module, 'it sees poses and no image')
+    head: Any = getattr(module, 'head', None)
+    try:
+        size = input_size_of(getattr(head, 'pose_head', head).decoder)
+    except AttributeError as error:
+        raise _refusal(module, 'it has no codec of 2-D keypoints') from error
+    output = _head_output(module, *size)
+    if not hasattr(head, 'pose_head'):
+        return _adapter(module, head, output, use_udp)
+    poses, _ = output
+    return VisibilityAdapter(head, _adapter(module, head.pose_head, poses, use_udp))
+
+
+def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapter:
+    """The adapter that understands a head's output and codec."""
+    if _is_heatmaps(head.decoder, output):
+        return HeatmapAdapter(head, use_udp)
+    if _is_vectors(head.decoder, output):
+        return SimCCAdapter(head, use_udp)
+    if _is_coordinates(head.decoder, output):
+        return CoordinateAdapter(head, use_udp)
+    raise _refusal(module, f'it returns {_described(output)}')
+
+
+def _is_heatmaps(decoder: Any, output: Any) -> bool:
+    """Whether an output is a heatmap per keypoint, maybe for each of some stages."""
+    output = last_stage(output)
+    return (
+        hasattr(decoder, 'heatmap_size')
+        and isinstance(output, Tensor)
+        and output.shape[2:] == tuple(int(i) for i in decoder.heatmap_size)[::-1]
+    )
+
+
+def _is_vectors(decoder: Any, output: Any) -> bool:
+    """Whether an output is a vector per keypoint for each axis."""
+    return (
+        hasattr(decoder, 'simcc_split_ratio')
+        and isinstance(output, tuple)
+        and [vectors.shape[2:] for vectors in output]
+        == [(i,) for i in bins_of(decoder)]
+    )
+
+
+def _is_coordinates(decoder: Any, output: Any) -> bool:
+    """Whether an output is coordinates, maybe with deviations or heatmaps."""
+    output = coordinates_of(output)
+    return (
+        not hasattr(decoder, 'heatmap_size')
+        and isinstance(output, Tensor)
+        and output.ndim == 3
+        and output.shape[2] in (2, 4)
+    )
 
 
 def _refusal(module: Any, reason: str) -> UserError:
     name = type(getattr(module, 'head', module)).__name__
-    return UserError(
-        f'{name} can not be fused: {reason}; what can be fused are {FUSABLE}'
-    )
+    return UserError(f'{name} can not be fused: {reason}; {INSTEAD}')
 
 
 @torch.no_grad()
-def _head_output(module: Any) -> Any:
+def _head_output(module: Any, width: int, height: int) -> Any:
     """What the head returns for one blank input."""
-    width, height = (int(length) for length in module.head.decoder.input_size)
     parameter = next(module.parameters())
     blank = torch.zeros(1, 3, height, width, device=parameter.device)
     training = module.training
@@ -58,8 +112,8 @@ def _head_output(module: Any) -> Any:
 
 
 def _described(output: object) -> str:
-    if isinstance(output, torch.Tensor):
+    if isinstance(output, Tensor):
         return f'a tensor of shape {tuple(output.shape)}'
     if isinstance(output, (list, tuple)):
-        return f'a {type(output).__name__} of {len(output)}'
+        return f'a {type(output).__name__} of {", ".join(map(_described, output))}'
     return f'a {type(output).__name__}'
