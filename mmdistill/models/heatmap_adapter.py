@@ -19,6 +19,7 @@ from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.undo import Axis, Undo, reference_positions, undo_of
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import DecodedPoses, decode_with
+from mmdistill.models.keypoint_order import swapped
 
 
 class HeatmapAdapter:
@@ -103,7 +104,7 @@ class HeatmapFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         (heatmaps,) = evidence
         if view.flip:
-            heatmaps = heatmaps[:, self._flip_indices]
+            heatmaps = swapped(heatmaps, self._flip_indices)
         adapter = self._adapter
         cells, weights = heatmap_peaks(heatmaps)
         peaks = reference_positions(view, adapter.frame, adapter.axes, cells)

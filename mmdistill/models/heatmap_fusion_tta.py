@@ -30,11 +30,10 @@ from mmdistill.functional.views import View
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter
 from mmdistill.models.fused_poses import FusedPoses, join_poses
+from mmdistill.models.keypoint_order import flip_indices_of, sigmas_of
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
-UNKNOWN_SIGMA = 0.062
-"""OKS sigma where the data set states none: the mean of COCO's seventeen."""
 
 
 @MODELS.register_module()
@@ -62,7 +61,8 @@ class HeatmapFusionTTA(BaseTTAModel):
             `GetBBoxCenterScale` of the model's own pipeline.
         use_udp: Whether crops are cut as with `TopdownAffine(use_udp=True)`.
             By default as the model's codec needs it.
-        sigmas: Per-keypoint OKS sigmas of the data set, for the agreement.
+        sigmas: Per-keypoint OKS sigmas of the data set, for the agreement; of all
+            keypoints of the model, or of those that it gives out.
         forward_batch_size: Crops in a forward pass, of several instances and
             views.
         channels_last: Whether the model runs in channels-last memory format,
@@ -141,7 +141,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         if not samples:
             return []
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
-        poses = self.fuse(images, boxes, samples[0].metainfo['flip_indices'])
+        flip_indices = flip_indices_of(self.module, samples[0].metainfo)
+        poses = self.fuse(images, boxes, flip_indices)
         ends = np.cumsum([len(rows) for rows in boxes])
         for sample, rows, end in zip(samples, boxes, ends, strict=True):
             self._pack(sample, poses[end - len(rows) : end])
@@ -238,14 +239,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         return boxes_to_crops(boxes, self.padding, frame.width / frame.height)
 
     def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
-        sigmas = self.sigmas
-        if sigmas is None:
-            sigmas = [UNKNOWN_SIGMA] * spread.shape[1]
-        if len(sigmas) != spread.shape[1]:
-            raise UserError(
-                f'sigmas must be one a keypoint, got {len(sigmas)} for '
-                f'{spread.shape[1]} keypoints'
-            )
+        kept = self.module.test_cfg.get('output_keypoint_indices')
+        sigmas = sigmas_of(self.sigmas, kept, spread.shape[1])
         return view_agreement(
             spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
         )

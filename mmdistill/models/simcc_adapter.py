@@ -27,6 +27,7 @@ from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovere
 from mmdistill.functional.undo import Axis, reference_positions, undo_matrix
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import DecodedPoses, decode_with
+from mmdistill.models.keypoint_order import swapped
 
 
 class SimCCAdapter:
@@ -111,7 +112,7 @@ class SimCCFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         adapter = self._adapter
         if view.flip:
-            evidence = tuple(vectors[:, self._flip_indices] for vectors in evidence)
+            evidence = tuple(swapped(each, self._flip_indices) for each in evidence)
         values, bins = zip(*(vectors.max(dim=2) for vectors in evidence), strict=True)
         cells = torch.stack(bins, dim=-1).to(evidence[0].dtype)
         peaks = reference_positions(view, adapter.frame, adapter.axes, cells)

@@ -15,6 +15,7 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, Rows
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import Adapter, DecodedPoses, Fusion
+from mmdistill.models.keypoint_order import swapped
 
 
 class VisibilityAdapter:
@@ -86,7 +87,7 @@ class VisibilityFusion:
         *poses, visibility = evidence
         self._poses.add(view, tuple(poses), crops, rows)
         if view.flip:
-            visibility = visibility[:, self._flip_indices]
+            visibility = swapped(visibility, self._flip_indices)
         self._visibility.add(visibility, visibility.new_ones(()), rows)
 
     def decode(self) -> DecodedPoses:
