@@ -80,7 +80,8 @@ def inference_topdown(
         raise UserError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
     boxes = bbox_xywh2xyxy(boxes) if bbox_format == 'xywh' else boxes
     init_default_scope('mmpose')
-    pipeline = Compose(whole_image_pipeline(model.padding))
+    uncut = whole_image_pipeline(model.module.cfg.test_dataloader.dataset.pipeline)
+    pipeline = Compose(uncut)
     item = pipeline(
         dict(
             {'img_path' if isinstance(img, str) else 'img': img},

@@ -93,8 +93,9 @@ def label_config(config: Config) -> Config:
 def tta_config(config: Config) -> Config:
     """The config with its model wrapped, to evaluate it with fused views.
 
-    The data set and the metric stay; the pipeline gives whole images with boxes,
-    and a checkpoint that does not fit is refused as a teacher's is.
+    The data set and the metric stay; the pipeline cuts no crops any more, but gives
+    whole images with boxes, and a checkpoint that does not fit is refused as a
+    teacher's is.
 
     Args:
         config: A top-down test config of MMPose, with or without `distill`.
@@ -103,11 +104,10 @@ def tta_config(config: Config) -> Config:
     dataset = config.test_dataloader.dataset
     parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
     views = config.get('distill', {}).get('views', {})
-    model = _fused(config, views, parsed['sigmas'].tolist())
-    config.model = model
+    config.model = _fused(config, views, parsed['sigmas'].tolist())
     guard = dict(type='mmdistill.TeacherGuardHook')
     config.custom_hooks = [*config.get('custom_hooks', []), guard]
-    dataset.pipeline = whole_image_pipeline(model['padding'])
+    dataset.pipeline = whole_image_pipeline(dataset.pipeline)
     return config
 
 
@@ -206,7 +206,7 @@ def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         `padding` and `use_udp` for `HeatmapFusionTTA`.
     """
-    transforms = {str(step['type']).rpartition('.')[2]: step for step in pipeline}
+    transforms = {_name(step): step for step in pipeline}
     affine = transforms.get('TopdownAffine', {})
     return dict(
         padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
@@ -214,17 +214,13 @@ def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
 
 
-def whole_image_pipeline(padding: float) -> list[dict[str, Any]]:
-    """A test pipeline that gives whole images with boxes, for `HeatmapFusionTTA`.
+def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """A top-down test pipeline that cuts no crops, for `HeatmapFusionTTA`.
 
     Args:
-        padding: Factor by which a crop is larger than its box.
+        pipeline: Configs of the transforms.
     """
-    return [
-        dict(type='LoadImage'),
-        dict(type='GetBBoxCenterScale', padding=padding),
-        dict(type='PackPoseInputs'),
-    ]
+    return [step for step in pipeline if _name(step) != 'TopdownAffine']
 
 
 def _fused(
@@ -238,3 +234,8 @@ def _fused(
         sigmas=sigmas,
         **views,
     )
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    """The type of a transform, without its scope."""
+    return str(step['type']).rpartition('.')[2]

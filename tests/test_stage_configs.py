@@ -24,6 +24,7 @@ def config(tmp_path) -> Config:
         dict(type='LoadImage'),
         dict(type='GetBBoxCenterScale', padding=1.5),
         dict(type='TopdownAffine', input_size=(64, 64), use_udp=True),
+        dict(type='PackPoseInputs', meta_keys=('id', 'flip_indices')),
     ]
     return Config(
         dict(
@@ -133,11 +134,6 @@ class TestTtaConfig:
         wrapped = tta_config(config)
 
         assert wrapped.model.type == 'mmdistill.HeatmapFusionTTA'
-        assert [step.type for step in wrapped.test_dataloader.dataset.pipeline] == [
-            'LoadImage',
-            'GetBBoxCenterScale',
-            'PackPoseInputs',
-        ]
         assert wrapped.train_dataloader == config.train_dataloader
 
     def test_a_checkpoint_that_does_not_fit_is_refused(self, config):
@@ -146,6 +142,11 @@ class TestTtaConfig:
             *(hook.type for hook in config.get('custom_hooks', [])),
             'mmdistill.TeacherGuardHook',
         ]
+
+    def test_the_pipeline_stays_but_for_the_crops(self, config):
+        load, pad, _, pack = config.test_dataloader.dataset.pipeline
+        wrapped = tta_config(config)
+        assert wrapped.test_dataloader.dataset.pipeline == [load, pad, pack]
 
     def test_the_config_given_stays(self, config):
         before = config.pretty_text
