@@ -96,8 +96,10 @@ PUBLISHED = {
         shift=-0.25,
     ),
     'SimCC': Published(
-        'body_2d_keypoint/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192',
+        'body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192',
         'vectors',
+        dict(input_size=(96, 128)),
+        dict(input_size=(96, 128), in_featuremap_size=(3, 4)),
         shift=-1.0,
     ),
     'RTMPose': Published(
@@ -119,7 +121,7 @@ PUBLISHED = {
     ),
     'RLE': Published(
         'body_2d_keypoint/topdown_regression/coco/'
-        'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192',
+        'td-reg_res50_rle-8xb64-210e_coco-256x192',
         'coordinates',
         dict(input_size=(96, 128)),
     ),
