@@ -70,7 +70,17 @@ class UndoSeparable:
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
-        return self.rows @ (heatmaps @ self.columns.T)
+        if not self._keeps_columns:
+            heatmaps = heatmaps @ self.columns.T
+        return heatmaps if self._keeps_rows else self.rows @ heatmaps
+
+    @cached_property
+    def _keeps_columns(self) -> bool:
+        return _is_identity(self.columns)
+
+    @cached_property
+    def _keeps_rows(self) -> bool:
+        return _is_identity(self.rows)
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,10 @@ def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
     cells = torch.stack([axes[0].cell(x), axes[1].cell(y)], dim=-1)
     nearest = cells.round()
     return torch.where((cells - nearest).abs() < SNAP, nearest, cells)
+
+
+def _is_identity(matrix: Tensor) -> bool:
+    return torch.equal(matrix, torch.eye(len(matrix)).to(matrix))
 
 
 def _interpolation(cells: Tensor) -> Tensor:
