@@ -23,10 +23,11 @@ PARTS = {
     'views': (
         *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),
         *('size_dependent', 'small_area', 'large_area'),
-        *('forward_batch_size', 'channels_last'),
+        *('forward_batch_size', 'channels_last', 'fold_batch_norm'),
+        *('precision', 'compile'),
     ),
     'labeling': (
-        *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr', 'fp16'),
+        *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr'),
     ),
     'counting': ('over', 'keypoint_thr'),
     'schedule': ('max_factor', 'milestones'),

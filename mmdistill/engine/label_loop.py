@@ -10,7 +10,7 @@ from mmengine.dist import barrier, broadcast_object_list, get_rank, get_world_si
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner, autocast
+from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
@@ -41,7 +41,6 @@ class LabelLoop(BaseLoop):
         chunk_size: Images in a chunk.
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which of two candidates only the better is stored.
-        fp16: Whether forward passes run under autocast.
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class LabelLoop(BaseLoop):
         chunk_size: int = 256,
         score_floor: float = 0.01,
         nms_thr: float = 0.9,
-        fp16: bool = False,
     ) -> None:
         self._runner = runner
         self._loader_config = dict(dataloader)
@@ -67,7 +65,6 @@ class LabelLoop(BaseLoop):
         self.chunk_size = chunk_size
         self.score_floor = score_floor
         self.nms_thr = nms_thr
-        self.fp16 = fp16
         self.grown = False
         self.dataloader = self._loader([])
 
@@ -99,8 +96,7 @@ class LabelLoop(BaseLoop):
     @torch.no_grad()
     def _run_iter(self, number: int, batch: dict) -> list:
         self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
-        with autocast(enabled=self.fp16):
-            samples = self.runner.model.test_step(batch)
+        samples = self.runner.model.test_step(batch)
         self.runner.call_hook(
             'after_test_iter', batch_idx=number, data_batch=batch, outputs=samples
         )

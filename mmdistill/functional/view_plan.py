@@ -73,6 +73,18 @@ class ViewPlan:
         return rows, len(rows)
 
 
+def even_blocks(length: int, size: int) -> Iterator[slice]:
+    """As few slices of at most `size` rows as there can be, equally long or nearly.
+
+    Args:
+        length: Number of rows.
+        size: Most rows in a slice.
+    """
+    count = math.ceil(length / size)
+    for i in range(count):
+        yield slice(length * i // count, length * (i + 1) // count)
+
+
 def make_views(
     scales: Sequence[float],
     flip: bool,

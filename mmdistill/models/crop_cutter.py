@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ class CropSource:
     """Some instances, and the images to cut them from, on one device.
 
     Attributes:
-        images: Float images, values 0 to 255, each (3, height, width).
+        images: Float images, each (3, height, width); outside of them is 0.
         owners: For each instance the index of its image, ascending, (N,).
         crops: The reference crops of the instances.
     """
@@ -53,7 +53,7 @@ class CropCutter:
             rows: The n instances, in ascending order.
 
         Returns:
-            Crops, values 0 to 255, (n, 3, H, W).
+            Crops, (n, 3, H, W).
         """
         crops = source.crops[rows]
         owners = source.owners[rows.cpu() if isinstance(rows, Tensor) else rows]
@@ -66,6 +66,26 @@ class CropCutter:
         return torch.cat(
             [cut_crops(image, grid) for image, grid in zip(images, grids, strict=True)]
         )
+
+    def crops_of(self, source: CropSource) -> Callable[[View, Rows], Tensor]:
+        """Cuts views of some instances, a mirrored one from the one before it.
+
+        Input pixel p of a mirrored view shows what pixel W - 1 - p of its mirror
+        image shows. A view must always show the same of the instances.
+
+        Args:
+            source: The instances and their images.
+        """
+        last: dict[View, Tensor] = {}
+
+        def cut(view: View, rows: Rows) -> Tensor:
+            plain = replace(view, flip=False)
+            if plain not in last:
+                last.clear()
+                last[plain] = self.cut(source, plain, rows)
+            return last[plain].flip(-1) if view.flip else last[plain]
+
+        return cut
 
     def _offsets_of(self, view: View, device: torch.device) -> Tensor:
         key = (view, device)

@@ -11,7 +11,6 @@ models take boxes as given.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,15 +24,18 @@ from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.fusion import FUSIONS, Rows, view_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.functional.view_plan import ViewPlan, make_views
+from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter
 from mmdistill.models.fused_poses import FusedPoses, join_poses
+from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.keypoint_order import flip_indices_of, sigmas_of
+from mmdistill.models.network import Network
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
+CPU_BATCH_SIZE, BATCH_SIZE = 8, 64
 
 
 @MODELS.register_module()
@@ -64,9 +66,15 @@ class HeatmapFusionTTA(BaseTTAModel):
         sigmas: Per-keypoint OKS sigmas of the data set, for the agreement; of all
             keypoints of the model, or of those that it gives out.
         forward_batch_size: Crops in a forward pass, of several instances and
-            views.
+            views. By default 8 on a CPU, whose caches hold no more, else 64.
         channels_last: Whether the model runs in channels-last memory format,
             which convolutions on CPUs and on tensor cores like better.
+        fold_batch_norm: Whether batch norms are folded into the convolutions
+            before them, in a copy of the model; changes rounding alone.
+        precision: 'float32', or 'bfloat16' or 'float16' to run the network, and
+            nothing else, under autocast.
+        compile: Whether `torch.compile` compiles the network, once for all batch
+            sizes.
 
     Raises:
         UserError: If a view, the fusion or the wrapped model's head is not one
@@ -87,8 +95,11 @@ class HeatmapFusionTTA(BaseTTAModel):
         padding: float = 1.25,
         use_udp: bool | None = None,
         sigmas: Sequence[float] | None = None,
-        forward_batch_size: int = 64,
+        forward_batch_size: int | None = None,
         channels_last: bool = True,
+        fold_batch_norm: bool = True,
+        precision: str = 'float32',
+        compile: bool = False,
         data_preprocessor: dict | torch.nn.Module | None = None,
     ) -> None:
         super().__init__(module=module, data_preprocessor=data_preprocessor)
@@ -100,7 +111,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             raise UserError(f'views: {error}') from error
         if fusion not in FUSIONS:
             raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
-        if forward_batch_size < 1:
+        if forward_batch_size is not None and forward_batch_size < 1:
             raise UserError(
                 f'forward_batch_size must be at least 1, got {forward_batch_size}'
             )
@@ -108,10 +119,13 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.padding = padding
         self.sigmas = sigmas
         self.forward_batch_size = forward_batch_size
-        self.memory_format = (
+        self.precision = precision
+        memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format
         )
-        self.module.to(memory_format=self.memory_format)
+        self.module.to(memory_format=memory_format)
+        self.network = Network(self.module, precision, fold_batch_norm, compile)
+        self.normalizer = InputNormalizer(self.module.data_preprocessor, memory_format)
         self.adapter = build_adapter(self.module, use_udp)
         self.adapter.check(views, fusion)
         self.cutter = CropCutter(self.adapter.frame)
@@ -124,6 +138,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             'areas': self.plan.areas,
             'padding': self.padding,
             'use_udp': self.adapter.frame.use_udp,
+            'precision': self.precision,
         }
 
     def test_step(self, data: dict) -> list:
@@ -185,15 +200,15 @@ class HeatmapFusionTTA(BaseTTAModel):
         owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
         joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
         source = CropSource(
-            [image.to(device).float() for image in images],
+            [self.normalizer.scaled(image.to(device)) for image in images],
             owners,
             self._crops(torch.from_numpy(joined).to(device)),
         )
         parts = []
-        for start in range(0, len(joined), self.forward_batch_size):
-            block = source[start : start + self.forward_batch_size]
-            crops_of = functools.partial(self.cutter.cut, block)
-            parts.append(self.fuse_crops(crops_of, block.crops, flip_indices))
+        for rows in even_blocks(len(joined), self._batch_size(device)):
+            block = source[rows]
+            crops_of = self.cutter.crops_of(block)
+            parts.append(self._fuse(crops_of, block.crops, flip_indices))
         return join_poses(parts, len(flip_indices))
 
     @torch.no_grad()
@@ -208,11 +223,24 @@ class HeatmapFusionTTA(BaseTTAModel):
             crops: Where the reference crops lie in their images.
             flip_indices: For each keypoint the one that a mirror makes of it, (K,).
         """
+        return self._fuse(
+            lambda view, rows: self.normalizer.scaled(crops_of(view, rows)),
+            crops,
+            flip_indices,
+        )
+
+    def _fuse(
+        self, scaled_of: CropsOf, crops: Crops, flip_indices: Sequence[int]
+    ) -> FusedPoses:
+        """Fused poses of instances; `scaled_of` gives crops of scaled images."""
+        self.network.look_at_weights()
         fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
-        batch_size = max(self.forward_batch_size, len(crops))
+        batch_size = max(self._batch_size(crops.centers.device), len(crops))
         for batch in self.plan.batches(crops.box_areas, batch_size):
-            pixels = [crops_of(view, rows) for view, rows in batch]
-            evidence = self._forward(torch.cat(pixels))
+            pixels = [scaled_of(view, rows) for view, rows in batch]
+            evidence = self.adapter.evidence(
+                self.network(self.normalizer.inputs(pixels))
+            )
             counts = [len(part) for part in pixels]
             parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
             for (view, rows), part in zip(batch, parts, strict=True):
@@ -227,12 +255,10 @@ class HeatmapFusionTTA(BaseTTAModel):
             self._agreement(fusion.spread(), crops.box_areas).cpu().numpy(),
         )
 
-    def _forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """The head's evidence for crops, (N, 3, H, W), values 0 to 255."""
-        data = self.module.data_preprocessor(dict(inputs=pixels, data_samples=[]))
-        inputs = data['inputs'].contiguous(memory_format=self.memory_format)
-        output = self.module.head.forward(self.module.extract_feat(inputs))
-        return self.adapter.evidence(output)
+    def _batch_size(self, device: torch.device) -> int:
+        if self.forward_batch_size is not None:
+            return self.forward_batch_size
+        return CPU_BATCH_SIZE if device.type == 'cpu' else BATCH_SIZE
 
     def _crops(self, boxes: Tensor) -> Crops:
         frame = self.adapter.frame

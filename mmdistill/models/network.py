@@ -1,0 +1,172 @@
+"""The forward pass of the wrapped model, in the fastest form that is safe."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from mmcv.cnn.utils import fuse_conv_bn
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmdistill.errors import UserError
+
+Forward = Callable[[Tensor], Any]
+PRECISIONS = {
+    'float32': torch.float32,
+    'bfloat16': torch.bfloat16,
+    'float16': torch.float16,
+}
+FOLDING_TOLERANCE = 1e-4
+"""How far folding may change an output, in parts of the largest: rounding does."""
+
+
+class Network:
+    """Runs `extract_feat` and `head.forward` of a pose estimator.
+
+    The estimator itself stays as it is: what is folded or compiled is made of its
+    weights when it first runs, and made again when they have changed.
+
+    Args:
+        module: The pose estimator.
+        precision: 'float32', or 'bfloat16' or 'float16' for autocast.
+        fold_batch_norm: Whether batch norms are folded into the convolutions before
+            them, in a copy. Where that changes an output by more than rounding,
+            the estimator runs unfolded.
+        compile_network: Whether `torch.compile` compiles it.
+
+    Raises:
+        UserError: If the precision is none of these.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        precision: str = 'float32',
+        fold_batch_norm: bool = True,
+        compile_network: bool = False,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UserError(
+                f'precision must be one of {list(PRECISIONS)}, got {precision!r}'
+            )
+        self._module = module
+        self._precision = precision
+        self._fold = fold_batch_norm
+        self._compile = compile_network
+        self._made_of: list[tuple[int, int]] | None = None
+        self._forward: Forward | None = None
+
+    def look_at_weights(self) -> None:
+        """Forget what was made of weights that are no longer the estimator's."""
+        weights = _fingerprint(self._module)
+        if weights != self._made_of:
+            self._forward, self._made_of = None, weights
+
+    def __call__(self, inputs: Tensor) -> Any:
+        """What the head returns for network inputs, (N, 3, H, W)."""
+        if self._module.training:
+            return forward_of(self._module)(inputs)
+        if self._forward is None:
+            self._forward = self._make(inputs)
+        with self._autocast(inputs.device):
+            if self._compile:
+                torch._dynamo.maybe_mark_dynamic(inputs, 0)
+            return self._forward(inputs)
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        if self._precision == 'float32':
+            return nullcontext()
+        return torch.autocast(device.type, PRECISIONS[self._precision])
+
+    def _make(self, inputs: Tensor) -> Forward:
+        self._warn_if_slow(inputs.device)
+        if self._compile:
+            return self._compiled(inputs.device)
+        return self._folded(inputs) if self._fold else forward_of(self._module)
+
+    def _folded(self, inputs: Tensor) -> Forward:
+        """The forward pass of a folded copy, if it says the same."""
+        plain = forward_of(self._module)
+        folded = forward_of(fuse_conv_bn(copy.deepcopy(self._module)))
+        if _agree(plain(inputs[:1]), folded(inputs[:1])):
+            return folded
+        print_log(
+            f'{type(self._module).__name__} runs with its batch norms: folding them '
+            'into its convolutions changes what it returns',
+            logger='current',
+        )
+        return plain
+
+    def _compiled(self, device: torch.device) -> Forward:
+        """The compiled forward pass; on a CPU the weights are compiled in."""
+        # What was compiled of other weights would fit this module as well.
+        torch.compiler.reset()
+        # Freezing folds the batch norms and lays the weights out for oneDNN.
+        compiled = torch.compile(
+            forward_of(self._module), options={'freezing': device.type == 'cpu'}
+        )
+
+        def forward(inputs: Tensor) -> Any:
+            try:
+                return compiled(inputs)
+            except torch._inductor.exc.InductorError as error:
+                raise UserError(
+                    'compile=True needs a working compiler (g++ for a CPU): '
+                    f'{str(error).strip().splitlines()[0]}'
+                ) from error
+
+        return forward
+
+    def _warn_if_slow(self, device: torch.device) -> None:
+        if device.type == 'cpu' and not _is_native(self._precision):
+            print_log(
+                f'this CPU has no instructions for {self._precision}, which will be '
+                "slower than precision='float32'",
+                logger='current',
+                level=logging.WARNING,
+            )
+
+
+def forward_of(module: Any) -> Forward:
+    """The forward pass of a pose estimator up to what its head returns."""
+
+    def forward(inputs: Tensor) -> Any:
+        return module.head.forward(module.extract_feat(inputs))
+
+    return forward
+
+
+def best_precision() -> str:
+    """The narrowest precision that this CPU computes in, 'bfloat16' or 'float32'."""
+    return 'bfloat16' if _is_native('bfloat16') else 'float32'
+
+
+def _is_native(precision: str) -> bool:
+    if precision == 'bfloat16':
+        return torch.cpu._is_avx512_bf16_supported() or (
+            torch.cpu._is_amx_tile_supported()
+        )
+    if precision == 'float16':
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    return True
+
+
+def _fingerprint(module: torch.nn.Module) -> list[tuple[int, int]]:
+    """Changes whenever a weight is replaced or written to."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return [(tensor.data_ptr(), tensor._version) for tensor in tensors]
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Whether two outputs of a head differ by rounding alone."""
+    if isinstance(one, Tensor):
+        largest = one.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+        return bool((one - other).abs().max() <= FOLDING_TOLERANCE * largest)
+    if isinstance(one, (list, tuple)):
+        return all(map(_agree, one, other))
+    return one is None and other is None
