@@ -92,12 +92,16 @@ class Network:
     def _folded(self, inputs: Tensor) -> Forward:
         """The forward pass of a folded copy, if it says the same."""
         plain = forward_of(self._module)
-        folded = forward_of(fuse_conv_bn(copy.deepcopy(self._module)))
-        if _agree(plain(inputs[:1]), folded(inputs[:1])):
-            return folded
+        try:
+            folded = forward_of(fuse_conv_bn(copy.deepcopy(self._module)))
+            if _agree(plain(inputs[:1]), folded(inputs[:1])):
+                return folded
+        except RuntimeError:
+            # A batch norm that does not even fit the convolution named before it.
+            pass
         print_log(
-            f'{type(self._module).__name__} runs with its batch norms: folding them '
-            'into its convolutions changes what it returns',
+            f'{type(self._module).__name__} runs with its batch norms: folded into '
+            'the convolutions before them they change what it returns',
             logger='current',
         )
         return plain
