@@ -1,0 +1,175 @@
+"""Labelling throughput: the stock way, ours, and the bare forward passes.
+
+Side by side in one process and turn by turn, on images with annotated persons:
+
+* stock: MMPose's `CocoDataset`, one item per person, mmcv's `TestTimeAug` over the
+  scales, MMPose's model as its config has it, a forward pass per view;
+* ours: `UnlabeledDataset`, one item per image, and `HeatmapFusionTTA`, once with
+  its defaults (safe) and once with `torch.compile` and the narrowest precision
+  that the CPU computes in (fast);
+* bare: the network of ours alone, the same number of crops in the same batches.
+
+Images are decoded on both sides. Where there is a choice the stock way gets the
+faster one: the `dataset` key, which `TestTimeAug` would deep-copy for every view,
+is popped; mirrored views are made of the crops and not of the images; heatmaps are
+undone and averaged with our own functions, and decoded once and not once a view.
+
+Both fuse heatmaps of the same views, so their keypoints can be compared. The codec
+is exchanged for MMPose's UDP one, of the same size, for which a mirrored heatmap is
+the exact inverse of a mirrored input. What remains are the crops: MMPose's are
+rounded to 8 bits and cut at 1/32 of a pixel.
+
+No trained weights are needed: speed does not depend on them, but keypoints do, and
+the heatmaps of random weights have no peaks. So batch norms get the statistics of
+the crops, and the last convolution is fitted by ridge regression from its inputs to
+the heatmaps of the annotated keypoints: deterministic, and a matter of seconds.
+
+Needs a checkout's images: by default those of data/coco-mini.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fitted_models import MODELS, build_model
+from labeling_ways import Data, Ours, Poses, Stock
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def measure(
+    ways: dict[str, Callable[[], Any]], options: argparse.Namespace
+) -> dict[str, float]:
+    """Median seconds of each way, taken in turns."""
+    clock = time.process_time if options.clock == 'cpu' else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.repeats):
+        for name, way in ways.items():
+            start = clock()
+            way()
+            seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def compare(name: str, data: Data, options: argparse.Namespace) -> dict[str, float]:
+    """All ways of one model."""
+    import copy
+
+    from mmdistill.models.network import best_precision
+
+    model = build_model(name, data)
+    stock = Stock(data, copy.deepcopy(model), options)
+    modes: dict[str, dict[str, Any]] = {'safe': {}}
+    if options.fast:
+        precision = options.precision or best_precision()
+        modes['fast'] = dict(precision=precision, compile=True)
+    ours = {
+        mode: Ours(data, copy.deepcopy(model), options, **settings)
+        for mode, settings in modes.items()
+    }
+    ways: dict[str, Callable[[], Any]] = {'stock': stock}
+    truth = stock()
+    result: dict[str, Any] = {}
+    for mode, way in ours.items():
+        way.watch_batches()
+        prefix = '' if mode == 'safe' else f'{mode}_'
+        result[f'{prefix}mean_px_diff'] = mean_difference(truth, way())
+        ways |= {f'{mode} ours': way, f'{mode} bare': way.bare}
+    if options.profile:
+        show_profile(ours)
+    seconds = measure(ways, options)
+    crops = sum(shape[0] for shape in ours['safe'].seen)
+    tell(name, seconds, crops)
+    for mode in modes:
+        prefix = '' if mode == 'safe' else f'{mode}_'
+        mine = seconds[f'{mode} ours']
+        result[f'{prefix}stock_over_ours'] = seconds['stock'] / mine
+        result[f'{prefix}ours_over_bare'] = mine / seconds[f'{mode} bare']
+    return {'crops': crops, **modes.get('fast', {}), **result}
+
+
+def mean_difference(one: Poses, other: Poses) -> float:
+    """Mean distance of keypoints, pixels of the image."""
+    assert one.keys() == other.keys()
+    distances = [np.linalg.norm(one[key] - other[key], axis=-1) for key in one]
+    return float(np.mean(distances))
+
+
+def show_profile(ours: dict[str, Ours]) -> None:
+    from torch.profiler import ProfilerActivity, profile
+
+    for mode, way in ours.items():
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            way()
+        averages = profiler.key_averages()
+        print(f'\n{mode}:\n{averages.table("self_cpu_time_total", row_limit=20)}')
+
+
+def tell(name: str, seconds: dict[str, float], crops: int) -> None:
+    print(
+        f'\n{name}, {crops} crops\n{"way":12}{"s":>9}{"ms a crop":>12}{"stock /":>10}'
+    )
+    for way, taken in seconds.items():
+        share = seconds['stock'] / taken
+        print(f'{way:12}{taken:9.2f}{taken / crops * 1e3:12.2f}{share:10.2f}')
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    summary, _, rest = (__doc__ or '').partition('\n')
+    parser = argparse.ArgumentParser(
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root = Path('data/coco-mini')
+    annotations = root / 'annotations/person_keypoints_val2017.json'
+    add = parser.add_argument
+    add('--annotations', type=Path, default=annotations)
+    add('--image-folder', type=Path, default=root / 'val2017')
+    add('--images', type=int, default=16, help='number of images with persons')
+    add('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
+    add('--scales', nargs='+', type=float, default=[0.75, 1.0, 1.25])
+    add('--no-flip', dest='flip', action='store_false')
+    add('--persons', type=int, default=32, help='persons in a batch of the stock way')
+    add('--images-per-batch', type=int, default=16, help='images in a batch of ours')
+    add('--crops', type=int, help='crops in a forward pass of ours')
+    add('--workers', type=int, default=0, help='loader processes, on both sides')
+    add('--threads', type=int, help="PyTorch's threads")
+    add('--repeats', type=int, default=3)
+    add('--precision', help='of the fast mode; by default what the CPU has')
+    add('--no-fast', dest='fast', action='store_false', help='nothing is compiled')
+    add('--clock', choices=('wall', 'cpu'), default='wall')
+    add('--profile', action='store_true', help='where ours spends its time')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, measure and print."""
+    options = parse(argv)
+    check_environment()
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmpose')
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Data(
+            options.annotations, options.image_folder, options.images, Path(folder)
+        )
+        results = {name: compare(name, data, options) for name in options.models}
+    print(json.dumps({**results[options.models[0]], **results}))
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
