@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmdistill.errors import UserError
@@ -45,7 +46,8 @@ def swapped(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
             f'keypoints of the model, got {len(flip_indices)}; set metainfo of the '
             'model, or views without flip'
         )
-    return values[:, flip_indices]
+    partners = torch.as_tensor(flip_indices, device=values.device)
+    return values.index_select(1, partners)
 
 
 def sigmas_of(
