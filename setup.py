@@ -18,5 +18,5 @@ setup(
     # Lower bounds only, each tested. MMPose, MMDetection and mmcv are not named:
     # pip would follow their own requirements too, reach for chumpy or compile
     # mmcv a second time. `mmdistill.environment` tells what is missing of them.
-    install_requires=['mmengine>=0.10.7', 'numpy', 'pyarrow<26', 'torch'],
+    install_requires=['mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'],
 )

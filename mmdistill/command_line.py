@@ -10,7 +10,6 @@ from mmdistill.errors import UserError
 
 Main = Callable[[Sequence[str] | None], int | None]
 
-EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
@@ -25,7 +24,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the tool's name; those of the process when None.
 
     Returns:
-        What ``main`` returned (0 for None), 2 after a user error, 130 after Ctrl-C.
+        What ``main`` returned (0 for None), 130 after Ctrl-C, the `exit_code` of a
+        user error (2, or 1 where too many images failed).
     """
     # OpenMP's threads spin while they wait, and on few cores take the time of the
     # loader's processes. Read when torch is imported, so it must be set before.
@@ -34,14 +34,14 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
         return main(argv) or 0
     except UserError as error:
         _tell(f'error: {original_sentence(error)}')
-        return EXIT_USER_ERROR
+        return error.exit_code
     except KeyboardInterrupt:
         _tell('stopped from the keyboard before the end')
         return EXIT_INTERRUPTED
 
 
 def original_sentence(error: UserError) -> str:
-    """Return the sentence as it was first raised, in one line.
+    """Return the sentence as it was first raised, particulars on their own lines.
 
     MMEngine's registries raise a built object's error again with the class
     prepended, and a loader's worker sends it with its traceback as text. Both keep
@@ -55,7 +55,8 @@ def original_sentence(error: UserError) -> str:
     while isinstance(inner, UserError) and str(inner) in str(error):
         error, inner = inner, inner.__cause__ or inner.__context__
     sentence = str(error).rpartition(f'{UserError.__module__}.{UserError.__name__}: ')
-    return ' '.join(sentence[2].split())
+    lines = sentence[2].split('\n- ')
+    return '\n- '.join(' '.join(line.split()) for line in lines)
 
 
 def _tell(sentence: str) -> None:

@@ -6,7 +6,15 @@ from __future__ import annotations
 class UserError(ValueError):
     """A wrong input, configuration or environment, told in one sentence.
 
-    The sentence names the thing, the rule and the value received. The
-    command line prints it alone and exits with code 2; everything else is a
-    defect and keeps its traceback.
+    The sentence names the thing, the rule and the value received; particulars may
+    follow, each on a line that begins with ``- ``. The command line prints it alone
+    and exits with `exit_code`; everything else is a defect and keeps its traceback.
     """
+
+    exit_code = 2
+
+
+class TooManyFailuresError(UserError):
+    """The run did all it could and wrote it down, but too many images failed."""
+
+    exit_code = 1

@@ -19,6 +19,7 @@ PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
         *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
+        'max_pixels',
     ),
     'views': (
         *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),
@@ -28,6 +29,7 @@ PARTS = {
     ),
     'labeling': (
         *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr'),
+        'max_failures',
     ),
     'counting': ('over', 'keypoint_thr'),
     'schedule': ('max_factor', 'milestones'),

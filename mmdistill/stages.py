@@ -20,6 +20,7 @@ from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import described, select_by_count, select_by_score
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.selection import read_selection
+from mmdistill.labels.status import described_status, store_status
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     check_trained_labels,
@@ -103,9 +104,22 @@ def select(
         selection = select_by_count(store, labeled, over, keypoint_thr)
     else:
         selection = select_by_score(store, labeled, over, keypoint_thr, score_thr)
-    selection.write(store.root)
+    selection.write(store)
     print_log(described(selection), logger='current')
     return selection
+
+
+def status(config: Config) -> list[str]:
+    """How far the label store of a config is, line by line.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If there is no store.
+    """
+    store = LabelStore(distill_section(config)['labels'])
+    return [f'label store {store.root}', *described_status(store_status(store))]
 
 
 def export_coco(config: Config, path: str) -> None:
@@ -121,7 +135,7 @@ def export_coco(config: Config, path: str) -> None:
     store = LabelStore(distill_section(config)['labels'])
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
-    selection = read_selection(store.root)
+    selection = read_selection(store)
     coco.export_coco(store, selection, Path(path), parsed['dataset_name'], skeleton)
 
 

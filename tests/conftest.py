@@ -102,6 +102,23 @@ def make_rows(make_candidates) -> Callable[..., list[ImageRow]]:
     return make
 
 
+class NamedPile:
+    """Images that are names only, each one box."""
+
+    def __init__(self, paths: Sequence[str], boxes: str = 'whole') -> None:
+        self.paths = list(paths)
+        self.boxes = boxes
+
+    def boxes_sha256(self, numbers: np.ndarray) -> str:
+        return self.boxes
+
+
+@pytest.fixture
+def make_pile() -> Callable[..., NamedPile]:
+    """Name images that a store is told of."""
+    return NamedPile
+
+
 @pytest.fixture
 def make_store(coco_names) -> Callable[..., LabelStore]:
     """Write rows as a complete store of COCO keypoints."""
@@ -116,14 +133,14 @@ def make_store(coco_names) -> Callable[..., LabelStore]:
         store.claim(
             dict(
                 about=dict(img_root=str(img_root)),
-                images=dict(count=len(rows)),
                 chunk_size=chunk_size,
                 keypoints=coco_names,
-            )
+            ),
+            NamedPile([row.path for row in rows]),
         )
         for index in store.missing_chunks():
-            start = index * chunk_size
-            store.write_chunk(index, rows[start : start + chunk_size])
+            place = store.places()[index]
+            store.write_chunk(index, rows[place.start : place.stop])
         return store
 
     return make

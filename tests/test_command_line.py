@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mmdistill.command_line import original_sentence, run
-from mmdistill.errors import UserError
+from mmdistill.errors import TooManyFailuresError, UserError
 
 SENTENCE = 'the folder must hold images, found none'
 
@@ -30,6 +30,23 @@ def test_arguments_reach_main():
     received = []
     run(received.extend, ['--resume', 'config.py'])
     assert received == ['--resume', 'config.py']
+
+
+def test_particulars_keep_their_lines(capsys):
+    def differ(argv):
+        raise UserError('made otherwise\nwith care.\n- a: 1, not 2\n- b: x, not  y')
+
+    assert run(differ) == 2
+    lines = capsys.readouterr().err.splitlines()
+    expected = ['error: made otherwise with care.', '- a: 1, not 2', '- b: x, not y']
+    assert lines == expected
+
+
+def test_too_many_failures_exit_1():
+    def fail(argv):
+        raise TooManyFailuresError('too many')
+
+    assert run(fail) == 1
 
 
 def test_defect_keeps_its_traceback():
@@ -108,7 +125,7 @@ def test_sentence_of_several_lines_is_told_in_one():
 def test_process_ends_with_the_code():
     code = (
         'import sys; from mmdistill.command_line import run; '
-        'from mmdistill.errors import UserError\n'
+        'from mmdistill.errors import TooManyFailuresError, UserError\n'
         'def main(argv): raise UserError("no teacher")\n'
         'sys.exit(run(main))'
     )

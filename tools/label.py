@@ -24,9 +24,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='FILE',
         help="write the stage's config for MMPose's own tools/test.py, label nothing",
     )
+    parser.add_argument(
+        '--status',
+        action='store_true',
+        help='tell what is done, missing and failed and who labels, label nothing',
+    )
+    parser.add_argument(
+        '--max-failures',
+        type=float,
+        metavar='SHARE',
+        help='share of failed images above which the finished run exits with 1 '
+        '(0.05, or distill.labeling.max_failures)',
+    )
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
-    if arguments.write_config:
+    if arguments.max_failures is not None:
+        options = {'distill.labeling.max_failures': arguments.max_failures}
+        config.merge_from_dict(options)
+    if arguments.status:
+        sys.stdout.write('\n'.join([*stages.status(config), '']))
+    elif arguments.write_config:
         label_config(config).dump(arguments.write_config)
     else:
         stages.label(config)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from mmdistill.errors import UserError
 from mmdistill.labels.files import read_json
@@ -22,25 +20,29 @@ class ImageList:
     """Images in a fixed order.
 
     Attributes:
-        paths: Paths relative to the image root, with forward slashes.
-        numbers: Position of an image by any name a detection file may call it.
-        sizes: Width and height of each image, (I, 2), where they are known.
+        paths: Paths relative to the image root, with forward slashes, each once.
+        ids: What a detection file calls the images, where the list says so.
     """
 
     paths: list[str]
-    numbers: dict[int | str, int]
-    sizes: np.ndarray | None
+    ids: list[int | str] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def sha256(self) -> str:
-        """Hash of the paths in their order."""
-        return hashlib.sha256('\0'.join(self.paths).encode()).hexdigest()
+    @cached_property
+    def numbers(self) -> dict[int | str, int]:
+        """Position of an image by any name a detection file may call it."""
+        if self.ids is None:
+            return _numbers_by_name(self.paths)
+        return {name: number for number, name in enumerate(self.ids)}
 
 
 def images_of_folder(root: Path) -> ImageList:
     """All images below a folder, by path.
+
+    A name that is not UTF-8 stands in the list with its bytes spelled out; it can't be
+    opened by that and becomes a failed row.
 
     A detection file may name them by path, by file name without suffix, or by
     the number that this is (COCO's ``000000000139.jpg`` is 139), as long as no
@@ -54,12 +56,12 @@ def images_of_folder(root: Path) -> ImageList:
     """
     if not root.is_dir():
         raise UserError(f'the image folder {root} does not exist')
-    paths = sorted(path.relative_to(root).as_posix() for path in _walk(root))
+    paths = sorted(_spelled(path.relative_to(root).as_posix()) for path in _walk(root))
     if not paths:
         raise UserError(
             f'the image folder {root} holds no image ({", ".join(sorted(SUFFIXES))})'
         )
-    return ImageList(paths, _numbers_by_name(paths), None)
+    return ImageList(paths)
 
 
 def images_of_coco(ann_file: Path) -> ImageList:
@@ -75,7 +77,7 @@ def images_of_coco(ann_file: Path) -> ImageList:
     try:
         images = sorted(content['images'], key=lambda image: image['id'])
         paths = [image['file_name'] for image in images]
-        numbers: dict[int | str, int] = {im['id']: i for i, im in enumerate(images)}
+        ids = [image['id'] for image in images]
     except (KeyError, TypeError) as error:
         raise UserError(
             f'the image list {ann_file} must be a COCO json whose images have '
@@ -83,11 +85,11 @@ def images_of_coco(ann_file: Path) -> ImageList:
         ) from error
     if not paths:
         raise UserError(f'the image list {ann_file} lists no image')
-    if len(numbers) < len(paths):
-        raise UserError(f'the image list {ann_file} names an image id twice')
-    sizes = [(im.get('width'), im.get('height')) for im in images]
-    known = all(isinstance(side, int) for size in sizes for side in size)
-    return ImageList(paths, numbers, np.array(sizes) if known else None)
+    for what, values in (('an image id', ids), ('the file', paths)):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            raise UserError(f'the image list {ann_file} names {what} twice: {value}')
+    return ImageList(paths, ids)
 
 
 def _numbers_by_name(paths: list[str]) -> dict[int | str, int]:
@@ -105,6 +107,10 @@ def _numbers_by_name(paths: list[str]) -> dict[int | str, int]:
     }
     numbers.update({path: number for number, path in enumerate(paths)})
     return numbers
+
+
+def _spelled(name: str) -> str:
+    return name.encode(errors='backslashreplace').decode()
 
 
 def _walk(root: Path) -> Iterator[Path]:

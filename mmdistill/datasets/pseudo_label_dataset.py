@@ -66,7 +66,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             return
         self._check_keypoints()
         labels = self.store.read()
-        self.selection = read_selection(self.store.root)
+        self.selection = read_selection(self.store)
         score_thr = self._override(self._score_thr, self.selection.score_thr)
         scores = labels.candidates.instance_scores
         keypoint_thr = self._override(self._keypoint_thr, self.selection.keypoint_thr)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import mmcv
 import numpy as np
+import pyarrow as pa
 import torch
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
@@ -16,10 +15,12 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.datasets.boxes import Boxes, read_boxes
 from mmdistill.datasets.image_list import images_of_coco, images_of_folder
+from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
-from mmdistill.labels.files import file_sha256
 from mmdistill.registry import DATASETS
+
+WHOLE_IMAGE = 'the whole image'
 
 
 @DATASETS.register_module()
@@ -40,6 +41,7 @@ class UnlabeledDataset:
         bbox_file: Detections in MMPose's `bbox_file` form; without it, each
             image is one box with score 1.
         category_ids: Categories of the detections that count, by default all.
+        max_pixels: Width times height above which an image is not decoded.
 
     Raises:
         UserError: If there is no image, or the detection file does not fit.
@@ -53,59 +55,73 @@ class UnlabeledDataset:
         ann_file: str = '',
         bbox_file: str | None = None,
         category_ids: Collection[int] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(metainfo)
         self.img_root = root / (data_prefix or {}).get('img', '')
-        self.images = (
+        self._reader = ImageReader(max_pixels)
+        images = (
             images_of_coco(root / ann_file)
             if ann_file
             else images_of_folder(self.img_root)
         )
-        self._check_some_image()
+        # One block of text: a list of strings would be copied by every worker.
+        self._paths = pa.array(images.paths, pa.large_string())
+        self._check_some_image(images.paths)
         self._boxes: Boxes | None = None
-        self.boxes_source = 'the whole image'
+        self.boxes_source = WHOLE_IMAGE
         if bbox_file:
             # MMPose takes the path of a bbox_file as it stands.
-            self._boxes = read_boxes(Path(bbox_file), self.images, category_ids)
-            self.boxes_source = file_sha256(Path(bbox_file))
+            self._boxes = read_boxes(Path(bbox_file), images, category_ids)
+            self.boxes_source = 'detections'
             if category_ids is not None:
-                self.boxes_source += f', categories {sorted(category_ids)}'
+                self.boxes_source += f' of the categories {sorted(category_ids)}'
 
-    def _check_some_image(self) -> None:
+    def _check_some_image(self, paths: Sequence[str]) -> None:
         """One missing image is a failed row; all of them are a wrong folder."""
-        if not any((self.img_root / path).is_file() for path in self.images.paths):
+        if not any((self.img_root / path).is_file() for path in paths):
             raise UserError(
                 f'none of the {len(self)} listed images is below {self.img_root}, '
-                f'the first would be {self.images.paths[0]}'
+                f'the first would be {paths[0]}'
             )
 
+    @property
+    def paths(self) -> list[str]:
+        """Paths of all images, relative to the image root."""
+        return self._paths.to_pylist()
+
+    def boxes_sha256(self, numbers: np.ndarray) -> str:
+        """Hash of the boxes and scores of some images, in this order, (n,)."""
+        return self._boxes.sha256(numbers) if self._boxes else WHOLE_IMAGE
+
     def provenance(self) -> dict[str, Any]:
-        """What decides which image is labelled with which boxes, as JSON values."""
+        """What decides how an image becomes a row, as JSON values."""
         names = self.metainfo['keypoint_id2name']
         return {
-            'images': {'count': len(self), 'sha256': self.images.sha256()},
             'boxes': self.boxes_source,
+            'max_pixels': self._reader.max_pixels,
             'keypoints': [names[i] for i in range(self.metainfo['num_keypoints'])],
         }
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._paths)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
-        image, reason = _read_image(self.img_root / self.images.paths[number])
-        height, width = image.shape[:2]
+        path = self._paths[number].as_py()
+        image = self._reader.read(self.img_root / path)
+        (height, width), reason = image.shape, image.reason
         boxes, scores = self._boxes_of(number, width, height)
         if not reason and not _meet(boxes, width, height).all():
-            reason = f'a box lies off the image of {width} x {height} pixels'
+            reason = 'a box lies off the image'
         if reason:
             boxes, scores = boxes[:0], scores[:0]
         sample = PoseDataSample(
             metainfo=dict(
                 img_id=number,
-                img_path=str(self.img_root / self.images.paths[number]),
-                path=self.images.paths[number],
+                img_path=str(self.img_root / path),
+                path=path,
                 ori_shape=(height, width),
                 status=FAILED if reason else OK,
                 reason=reason,
@@ -115,7 +131,8 @@ class UnlabeledDataset:
         )
         sample.gt_instances = InstanceData(bboxes=boxes, bbox_scores=scores)
         # The network never sees the image itself, only crops cut of it.
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        chw = np.ascontiguousarray(image.pixels.transpose(2, 0, 1))
+        pixels = torch.from_numpy(chw)
         return dict(inputs=pixels, data_samples=sample)
 
     def _boxes_of(
@@ -125,24 +142,6 @@ class UnlabeledDataset:
             whole = np.array([[0, 0, width, height]], dtype=np.float32)
             return whole, np.ones(1, dtype=np.float32)
         return self._boxes.of_image(number)
-
-
-def _read_image(path: Path) -> tuple[np.ndarray, str]:
-    """An image (height, width, 3), BGR, or an empty one and why it failed."""
-    try:
-        image = mmcv.imread(path, backend='cv2')
-    except (OSError, cv2.error) as error:
-        image, reason = None, _sentence(error)
-    else:
-        reason = 'not an image that OpenCV decodes'
-    if image is None:
-        return np.zeros((0, 0, 3), dtype=np.uint8), reason
-    return image, ''
-
-
-def _sentence(error: Exception) -> str:
-    """The reason alone, without the path, so that equal failures count as equal."""
-    return getattr(error, 'strerror', None) or str(error).strip().splitlines()[-1]
 
 
 def _meet(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -11,10 +11,10 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.engine.matching import OVER, described, select_by_count
+from mmdistill.engine.matching import OVER, described, select_by_count, select_by_score
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
-from mmdistill.labels.selection import SELECTION_FILE, read_selection
+from mmdistill.labels.selection import SELECTION_FILE, standing_selection
 from mmdistill.registry import HOOKS
 
 
@@ -77,8 +77,9 @@ class CountMatchingHook(Hook):
     def after_test(self, runner: Runner) -> None:
         """Match counts and write the selection.
 
-        A selection that stands stays while the store does, and one that was set
-        by hand stays in any case; `tools/select_labels.py` makes another.
+        A selection that stands stays while the store does; when images joined it,
+        counts are matched again, and a threshold that was set by hand stays with
+        new counts. `tools/select_labels.py` makes another in any case.
 
         Args:
             runner: The runner of the labelling stage.
@@ -89,12 +90,17 @@ class CountMatchingHook(Hook):
         store = getattr(runner.test_loop, 'store', None)
         if store is None or not is_main_process():
             return
-        standing = _standing_selection(store)
-        if standing and (standing.rule == 'score' or not runner.test_loop.grown):
+        standing, current = _standing(store)
+        if standing is not None and current:
             print_log(f'the selection stays: {described(standing)}', logger='current')
             return
-        selection = select_by_count(store, self._counts, self.over, self.keypoint_thr)
-        selection.write(store.root)
+        if standing is not None and standing.rule == 'score':
+            selection = _counted_anew(store, standing)
+        else:
+            selection = select_by_count(
+                store, self._counts, self.over, self.keypoint_thr
+            )
+        selection.write(store)
         print_log(f'count matching: {described(selection)}', logger='current')
 
     def before_train(self, runner: Runner) -> None:
@@ -118,9 +124,20 @@ class CountMatchingHook(Hook):
         _tell_mix(runner, labeled[0], pseudo)
 
 
-def _standing_selection(store: LabelStore) -> Selection | None:
-    exists = (store.root / SELECTION_FILE).is_file()
-    return read_selection(store.root) if exists else None
+def _standing(store: LabelStore) -> tuple[Selection | None, bool]:
+    if not (store.root / SELECTION_FILE).is_file():
+        return None, False
+    return standing_selection(store)
+
+
+def _counted_anew(store: LabelStore, selection: Selection) -> Selection:
+    return select_by_score(
+        store,
+        selection.labeled,
+        selection.over,
+        selection.keypoint_thr,
+        selection.score_thr,
+    )
 
 
 def _check_slots(batches: Any, sources: list) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import barrier, broadcast_object_list, get_rank, get_world_size
+from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
@@ -14,11 +16,15 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmdistill.engine.failures import check_failures
 from mmdistill.engine.provenance import make_manifest
 from mmdistill.engine.rows import sample_to_row
+from mmdistill.engine.shared_store import claim_together
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
+from mmdistill.labels import ImageRow, LabelStore
 from mmdistill.labels.chunk_batch_sampler import ChunkBatchSampler
+from mmdistill.labels.generations import Place
+from mmdistill.labels.lock import RunLock
 from mmdistill.registry import LOOPS
 
 LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
@@ -32,6 +38,7 @@ class LabelLoop(BaseLoop):
     Chunks of images are the unit of work. A chunk is written when its last image
     is labelled; one that exists is done, so an interrupted run continues with
     what is missing, with any number of processes, and ends in the same files.
+    Images that the store does not have yet join it. One run at a time.
 
     Args:
         runner: The runner; its model is a `HeatmapFusionTTA`.
@@ -41,6 +48,8 @@ class LabelLoop(BaseLoop):
         chunk_size: Images in a chunk.
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which of two candidates only the better is stored.
+        max_failures: Share of failed images above which the run, with everything
+            written, ends in an error.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class LabelLoop(BaseLoop):
         chunk_size: int = 256,
         score_floor: float = 0.01,
         nms_thr: float = 0.9,
+        max_failures: float = 0.05,
     ) -> None:
         self._runner = runner
         self._loader_config = dict(dataloader)
@@ -59,42 +69,55 @@ class LabelLoop(BaseLoop):
             raise UserError('LabelLoop needs a folder for the label store, got none')
         if chunk_size < 1:
             raise UserError(f'chunk_size must be at least 1, got {chunk_size}')
+        if not 0 <= max_failures <= 1:
+            raise UserError(f'max_failures must be a share, 0 to 1, got {max_failures}')
         self.dataset = DATASETS.build(self._loader_config['dataset'])
         runner.visualizer.dataset_meta = self.dataset.metainfo
         self.store = LabelStore(labels)
         self.chunk_size = chunk_size
         self.score_floor = score_floor
         self.nms_thr = nms_thr
-        self.grown = False
-        self.dataloader = self._loader([])
+        self.max_failures = max_failures
+        self.dataloader = self._loader([], np.zeros(0, dtype=np.int64))
 
     def run(self) -> dict[str, float]:
         """Label what the store misses.
 
         Raises:
-            UserError: If the store was made otherwise.
+            UserError: If the store was made otherwise, another run has it, the disk
+                refuses a file, or too many images failed.
         """
+        lock = RunLock(self.store.root)
+        try:
+            self._run(lock)
+        finally:
+            lock.release()
+        return {}
+
+    def _run(self, lock: RunLock) -> None:
         self.runner.call_hook('before_test')
-        missing = self._claim()
-        self.grown = bool(missing)
+        order, missing = claim_together(self.store, lock, self._manifest, self.dataset)
+        places = self.store.places()
+        self._tell_start(sum(len(places[chunk]) for chunk in missing))
         mine = missing[get_rank() :: get_world_size()]
-        self._tell_start(missing)
-        self.dataloader = self._loader(mine)
+        self.dataloader = self._loader([places[chunk] for chunk in mine], order)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        rows = []
+        rows: list[ImageRow] = []
         for number, batch in enumerate(self.dataloader):
             rows += self._run_iter(number, batch)
-            if len(rows) == self._length(mine[0]):
-                self.store.write_chunk(mine.pop(0), rows)
+            if len(rows) == len(places[mine[0]]):
+                self._write(mine.pop(0), rows)
                 rows = []
         barrier()
         self.runner.call_hook('after_test_epoch', metrics={})
+        too_many = check_failures(self.store, self.max_failures)
         self.runner.call_hook('after_test')
-        return {}
+        if too_many:
+            raise too_many
 
     @torch.no_grad()
-    def _run_iter(self, number: int, batch: dict) -> list:
+    def _run_iter(self, number: int, batch: dict) -> list[ImageRow]:
         self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
         samples = self.runner.model.test_step(batch)
         self.runner.call_hook(
@@ -110,47 +133,37 @@ class LabelLoop(BaseLoop):
             for sample in samples
         ]
 
-    def _claim(self) -> list[int]:
-        """Begin or continue the store on the first rank; the others hear of it."""
+    def _manifest(self) -> dict[str, Any]:
         model = self.runner.model
-        heard: list[Any] = [None, None]
-        if get_rank() == 0:
-            manifest = make_manifest(
-                model.module if is_model_wrapper(model) else model,
-                self.dataset,
-                self.chunk_size,
-                self.score_floor,
-                self.nms_thr,
-                str(self.runner.cfg.get('load_from')),
-            )
-            try:
-                self.store.claim(manifest)
-                heard[0] = self.store.missing_chunks()
-            except UserError as error:
-                heard[1] = str(error)
-        broadcast_object_list(heard)
-        if heard[1] is not None:
-            raise UserError(heard[1])
-        return heard[0]
-
-    def _loader(self, chunks: list[int]) -> DataLoader:
-        config = self._loader_config
-        batches = ChunkBatchSampler(
-            chunks, self.chunk_size, len(self.dataset), config['batch_size']
+        return make_manifest(
+            model.module if is_model_wrapper(model) else model,
+            self.dataset,
+            self.chunk_size,
+            self.score_floor,
+            self.nms_thr,
+            str(self.runner.cfg.get('load_from')),
+            self.fp16,
         )
+
+    def _write(self, chunk: int, rows: list[ImageRow]) -> None:
+        try:
+            self.store.write_chunk(chunk, rows)
+        except UserError as error:
+            # The command line tells the first rank's errors only.
+            if get_rank():
+                print_log(str(error), logger='current', level=logging.ERROR)
+            raise
+
+    def _loader(self, places: list[Place], order: np.ndarray) -> DataLoader:
+        config = self._loader_config
         return DataLoader(
             self.dataset,
-            batch_sampler=batches,
+            batch_sampler=ChunkBatchSampler(places, order, config['batch_size']),
             collate_fn=pseudo_collate,
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
         )
 
-    def _length(self, chunk: int) -> int:
-        start = chunk * self.chunk_size
-        return min(self.chunk_size, len(self.dataset) - start)
-
-    def _tell_start(self, missing: list[int]) -> None:
-        to_do = sum(self._length(chunk) for chunk in missing)
+    def _tell_start(self, to_do: int) -> None:
         print_log(
             f'labelling {to_do} of {len(self.dataset)} images into {self.store.root}, '
             f'{len(self.dataset) - to_do} are done',

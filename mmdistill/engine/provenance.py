@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import mmdistill
+from mmdistill.functional.rounding import STEPS_OF_SCORE, STEPS_PER_PIXEL
 
 
 def weights_sha256(module: nn.Module) -> str:
@@ -30,11 +31,12 @@ def make_manifest(
     score_floor: float,
     nms_thr: float,
     checkpoint: str,
+    fp16: bool = False,
 ) -> dict[str, Any]:
     """Everything that decides what a store holds, as JSON values.
 
     `about` names paths, which may move; the rest must agree for a run to be
-    continued.
+    continued. The store itself adds the images and their boxes.
 
     Args:
         model: The fusing wrapper, its `module` the teacher with its weights.
@@ -43,6 +45,7 @@ def make_manifest(
         score_floor: Instance score below which nothing is stored.
         nms_thr: OKS above which of two candidates only the better is stored.
         checkpoint: Where the teacher's weights came from.
+        fp16: Whether forward passes run under autocast.
     """
     return {
         'about': {'img_root': str(dataset.img_root), 'checkpoint': checkpoint},
@@ -55,6 +58,8 @@ def make_manifest(
         'chunk_size': chunk_size,
         'score_floor': score_floor,
         'nms_thr': nms_thr,
+        'fp16': fp16,
+        'steps': {'pixel': STEPS_PER_PIXEL, 'score': STEPS_OF_SCORE},
         'versions': {
             'mmdistill': mmdistill.__version__,
             'mmpose': mmpose.__version__,

@@ -8,6 +8,11 @@ import numpy as np
 from mmpose.evaluation.functional import oks_nms
 from mmpose.structures import PoseDataSample
 
+from mmdistill.functional.rounding import (
+    STEPS_OF_SCORE,
+    STEPS_PER_PIXEL,
+    rounded,
+)
 from mmdistill.functional.scoring import AREA_OF_BOX, instance_scores
 from mmdistill.labels.columns import OK, Candidates, ImageRow, empty_candidates
 
@@ -19,6 +24,8 @@ def sample_to_row(
 
     Two candidates on the same person would count twice, so of any two whose OKS
     exceeds `nms_thr` only the better one stays, as in MMPose's `CocoMetric`.
+    Coordinates are rounded to 1/64 pixel, scores of keypoints and agreement to
+    1/1024: what is finer is noise and would be most of the store.
 
     Args:
         sample: The image's data sample, with `pred_instances`.
@@ -44,14 +51,14 @@ def sample_to_row(
 
 def _candidates(sample: PoseDataSample) -> Candidates:
     predicted = sample.pred_instances
-    scores = instance_scores(predicted.bbox_scores, predicted.keypoint_scores)
+    scores = rounded(predicted.keypoint_scores, STEPS_OF_SCORE)
     return Candidates(
         bboxes=predicted.bboxes,
         bbox_scores=predicted.bbox_scores,
-        keypoints=predicted.keypoints,
-        keypoint_scores=predicted.keypoint_scores,
-        keypoint_agreement=predicted.keypoint_agreement,
-        instance_scores=scores,
+        keypoints=rounded(predicted.keypoints, STEPS_PER_PIXEL),
+        keypoint_scores=scores,
+        keypoint_agreement=rounded(predicted.keypoint_agreement, STEPS_OF_SCORE),
+        instance_scores=instance_scores(predicted.bbox_scores, scores),
     )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from mmdistill.labels.generations import Place
+
 
 class ChunkBatchSampler:
     """Numbers of images, batch by batch, chunk by chunk.
@@ -12,24 +16,23 @@ class ChunkBatchSampler:
     does not depend on which process labels which chunk.
 
     Args:
-        chunks: The chunks to go through, in this order.
-        chunk_size: Images in a chunk.
-        num_images: Images in all chunks of the store.
+        places: The chunks to go through, in this order.
+        order: For each image of the store its number in the data set, (I,).
         batch_size: Most images in a batch.
     """
 
     def __init__(
-        self, chunks: Sequence[int], chunk_size: int, num_images: int, batch_size: int
+        self, places: Sequence[Place], order: np.ndarray, batch_size: int
     ) -> None:
-        self._batches = [
-            list(range(start, min(start + batch_size, end)))
-            for chunk in chunks
-            for end in [min((chunk + 1) * chunk_size, num_images)]
-            for start in range(chunk * chunk_size, end, batch_size)
+        self._order = order
+        self._spans = [
+            slice(start, min(start + batch_size, place.stop))
+            for place in places
+            for start in range(place.start, place.stop, batch_size)
         ]
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._spans)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
+        return (self._order[span].tolist() for span in self._spans)

@@ -16,7 +16,8 @@ from mmdistill.errors import UserError
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name and rename it when it is complete.
 
-    A reader sees the old file or the new one, never a part.
+    A reader sees the old file or the new one, never a part, also after the power
+    failed.
 
     Args:
         path: Where the file shall be.
@@ -29,15 +30,36 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        with temporary.open('rb') as written:
-            os.fsync(written.fileno())
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     except OSError as error:
-        raise UserError(f'{path} could not be written: {error.strerror}') from error
+        reason = error.strerror or str(error)
+        raise UserError(f'{path} could not be written: {reason}') from error
     finally:
         # Where the folder is a file there is nothing to remove, and no way to.
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_parts(root: Path) -> None:
+    """Remove what killed writes left below a folder.
+
+    Args:
+        root: A folder that nobody else writes to.
+    """
+    for part in root.rglob('.*.part'):
+        with suppress(OSError):
+            part.unlink()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes whole or not at all."""
+
+    def write(part: Path) -> None:
+        part.write_bytes(data)
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -64,7 +86,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise UserError(f'{what} {path} can not be read: {error.strerror}') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f'{what} {path} is not valid JSON: {error}') from error
 
 
@@ -72,3 +94,16 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open('rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def json_sha256(content: Any) -> str:
+    """SHA-256 of JSON values, whatever the order of their keys, hexadecimal."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What must agree for labels to stand in one store.
+
+    Not what is for readers (`about`), nor the images, of which more may come.
+
+    Args:
+        manifest: The manifest of a store or of a run.
+    """
+    left_out = ('about', 'images')
+    return {key: value for key, value in manifest.items() if key not in left_out}
+
+
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Lines that say where two manifests disagree, one a leaf.
 

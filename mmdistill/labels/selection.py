@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import Candidates
-from mmdistill.labels.files import read_json, write_json
+from mmdistill.labels.files import json_sha256, read_json, write_json
+from mmdistill.labels.store import LabelStore
 
 SELECTION_FILE = 'selection.json'
 
@@ -94,13 +94,19 @@ class Selection:
         high = candidates.instance_scores >= np.float32(self.score_thr)
         return high & selectable(candidates, self.keypoint_thr)
 
-    def write(self, root: Path) -> None:
-        """Write `selection.json` into a store's folder."""
+    def write(self, store: LabelStore) -> None:
+        """Write `selection.json` into the store's folder.
+
+        Args:
+            store: The store that it was made of, as it is now.
+        """
         content = asdict(self)
         content['labeled']['mean'] = self.labeled.mean(self.over)
         content['unlabeled']['dropped'] = self.unlabeled.dropped
         content['unlabeled']['mean'] = self.unlabeled.mean
-        write_json(root / SELECTION_FILE, content)
+        content['store'] = store.digest()
+        content['sha256'] = json_sha256(content)
+        write_json(store.root / SELECTION_FILE, content)
 
 
 def selectable(candidates: Candidates, keypoint_thr: float) -> np.ndarray:
@@ -118,14 +124,34 @@ def selectable(candidates: Candidates, keypoint_thr: float) -> np.ndarray:
     return (candidates.keypoint_scores > keypoint_thr).any(axis=1)
 
 
-def read_selection(root: Path) -> Selection:
-    """Read `selection.json` of a store's folder.
+def read_selection(store: LabelStore) -> Selection:
+    """Read the selection of a store.
+
+    Raises:
+        UserError: If there is none, it is not one of ours, or the store has other
+            images by now.
+    """
+    selection, current = standing_selection(store)
+    if not current:
+        raise UserError(
+            f'the selection {store.root / SELECTION_FILE} was made before the store '
+            'became what it is; make it again with tools/select_labels.py'
+        )
+    return selection
+
+
+def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
+    """The selection in a store's folder, and whether it is of the store as it is.
 
     Raises:
         UserError: If there is none, or it is not one of ours.
     """
-    content = read_json(root / SELECTION_FILE, 'the selection')
+    path = store.root / SELECTION_FILE
+    content = read_json(path, 'the selection')
     try:
+        digest, made_of = content.pop('sha256'), content.pop('store')
+        if digest != json_sha256({**content, 'store': made_of}):
+            raise ValueError('it was changed after it was written')
         for derived in (('labeled', 'mean'), ('unlabeled', 'mean')):
             content[derived[0]].pop(derived[1])
         content['unlabeled'].pop('dropped')
@@ -133,9 +159,11 @@ def read_selection(root: Path) -> Selection:
         content['unlabeled'] = UnlabeledCounts(**content['unlabeled'])
         for curve in ('curve_thresholds', 'curve_means'):
             content[curve] = tuple(content[curve])
-        return Selection(**content)
-    except (AttributeError, KeyError, TypeError) as error:
+        return Selection(**content), made_of == store.digest()
+    except UserError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f'the selection {root / SELECTION_FILE} is not one of ours: {error}; '
+            f'the selection {path} is not one of ours: {error}; '
             'make it again with tools/select_labels.py'
         ) from error

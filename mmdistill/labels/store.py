@@ -6,14 +6,16 @@ resume, whatever the number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmdistill.errors import UserError
+from mmdistill.labels import chunk_file
 from mmdistill.labels.columns import (
     ImageRow,
     StoredLabels,
@@ -21,14 +23,36 @@ from mmdistill.labels.columns import (
     rows_to_table,
     table_to_labels,
 )
-from mmdistill.labels.files import read_json, write_json, write_whole
-from mmdistill.labels.manifest import differences
+from mmdistill.labels.files import (
+    json_sha256,
+    read_json,
+    remove_parts,
+    write_bytes,
+    write_json,
+)
+from mmdistill.labels.generations import (
+    Generation,
+    Pile,
+    Place,
+    disagreements,
+    generation_of,
+    generations_in,
+    images_entry,
+    places,
+    store_order,
+)
+from mmdistill.labels.manifest import differences, identity
 
 MANIFEST_FILE = 'manifest.json'
+PATHS_SCHEMA = pa.schema([pa.field('path', pa.string())])
 
 
 class LabelStore:
-    """A store's folder: ``manifest.json``, ``chunks/*.parquet``, ``selection.json``.
+    """A store's folder.
+
+    ``manifest.json`` (what made it), ``chunks/*.parquet`` (the labels),
+    ``images/*.parquet`` (the list of images, a file a generation) and
+    ``selection.json``.
 
     Args:
         root: The folder; it need not exist yet.
@@ -47,72 +71,158 @@ class LabelStore:
         """What produced the store.
 
         Raises:
-            UserError: If the folder holds no store.
+            UserError: If the folder holds no store, or its manifest is not ours.
         """
         if not self.exists:
             raise UserError(
                 f'{self.root} holds no label store (no {MANIFEST_FILE}); '
                 'make one with tools/label.py'
             )
-        return read_json(self.root / MANIFEST_FILE, 'the manifest')
+        manifest = read_json(self.root / MANIFEST_FILE, 'the manifest')
+        try:
+            generations_in(manifest)
+            manifest['chunk_size'] + len(manifest['keypoints'])
+            manifest['about']['img_root']
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(
+                f'the manifest {self.root / MANIFEST_FILE} is not one of ours '
+                f'(wrong: {error}); it is damaged, or of another version'
+            ) from error
+        return manifest
 
-    def claim(self, manifest: Mapping[str, Any]) -> None:
-        """Begin the store, or make sure that what it holds was made the same way.
+    def claim(self, manifest: Mapping[str, Any], pile: Pile) -> np.ndarray:
+        """Begin, continue or extend the store; nobody else may write to it now.
+
+        Images that it does not have yet join it as a new generation. What it holds
+        must have been made the same way, and its images must still be there with
+        the same boxes.
 
         Args:
             manifest: What produces it, a nested mapping of JSON values; has
-                `images.count`, `chunk_size` and `keypoints`. What stands under
-                `about` is for readers and may differ.
+                `chunk_size` and `keypoints`. What stands under `about` is for
+                readers and may differ.
+            pile: The images.
+
+        Returns:
+            Positions in the pile of the store's images, in its order, (I,).
 
         Raises:
-            UserError: If the store was made otherwise, naming each difference.
+            UserError: If the store was made otherwise, a line for each difference.
         """
+        remove_parts(self.root)
         if not self.exists:
-            write_json(self.root / MANIFEST_FILE, manifest)
-            return
-        lines = differences(_decisive(self.manifest), _decisive(manifest))
+            order = np.arange(len(pile.paths))
+            self._join(manifest, [], pile, order)
+            return order
+        held = self.manifest
+        stored, generations = self.paths(), generations_in(held)
+        lines = differences(identity(held), identity(manifest))
+        lines += disagreements(generations, stored, pile)
         if lines:
             raise UserError(
                 f'the label store {self.root} was made otherwise and is not mixed '
                 'with this run; name another folder in distill.labels or remove '
-                'this one. ' + '; '.join(lines)
+                'this one.' + ''.join(f'\n- {line}' for line in lines)
             )
+        old, new = store_order(stored, pile)
+        if len(new):
+            self._join(held, generations, pile, new)
+        return np.concatenate([old, new])
+
+    def digest(self) -> str:
+        """Names what the complete store holds: equal manifests, equal labels."""
+        manifest = self.manifest
+        return json_sha256([identity(manifest), manifest['images']])
 
     @property
     def num_keypoints(self) -> int:
         """Keypoints of each candidate."""
         return len(self.manifest['keypoints'])
 
+    def places(self) -> list[Place]:
+        """The images of each chunk of the complete store."""
+        manifest = self.manifest
+        return places(generations_in(manifest), manifest['chunk_size'])
+
     @property
     def num_chunks(self) -> int:
         """Chunks of the complete store."""
-        manifest = self.manifest
-        return -(-manifest['images']['count'] // manifest['chunk_size'])
+        return len(self.places())
 
     def missing_chunks(self) -> list[int]:
         """Chunks that are still to be written, ascending."""
-        return [i for i in range(self.num_chunks) if not self._chunk(i).is_file()]
+        present = {path.name for path in self.root.glob('chunks/*.parquet')}
+        chunks = range(self.num_chunks)
+        return [i for i in chunks if self._chunk(i).name not in present]
 
     @property
     def complete(self) -> bool:
         """Whether every chunk is written."""
         return self.exists and not self.missing_chunks()
 
+    def paths(self) -> list[str]:
+        """Paths of all images, in the store's order, labelled yet or not.
+
+        Raises:
+            UserError: If the list is damaged.
+        """
+        manifest = self.manifest
+        lists = [
+            chunk_file.read(
+                self._list(number), self._list_origin(manifest, entry), PATHS_SCHEMA
+            )
+            for number, entry in enumerate(generations_in(manifest))
+        ]
+        return pa.concat_tables(lists).column('path').to_pylist()
+
     def write_chunk(self, index: int, rows: Sequence[ImageRow]) -> None:
         """Write one chunk, whole or not at all.
 
         Args:
             index: Number of the chunk.
-            rows: Its images, in the order of the image list.
+            rows: Its images, in the order of the store.
 
         Raises:
             UserError: If the disk refuses the file.
         """
-        table = rows_to_table(rows, self.num_keypoints)
-        write_whole(
-            self._chunk(index),
-            lambda part: pq.write_table(table, part, compression='zstd'),
-        )
+        manifest = self.manifest
+        place = places(generations_in(manifest), manifest['chunk_size'])[index]
+        assert len(rows) == len(place)
+        table = rows_to_table(rows, len(manifest['keypoints']))
+        data = chunk_file.encode(table, _origin(manifest, place, index))
+        write_bytes(self._chunk(index), data)
+
+    def scan(
+        self,
+        columns: Sequence[str] | None = None,
+        chunks: Sequence[int] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Chunks one after the other, so that memory need not hold them all.
+
+        Args:
+            columns: Columns to read, by default all.
+            chunks: Chunks to read, by default all, which must be there.
+
+        Raises:
+            UserError: If a chunk is missing, damaged or of another store.
+        """
+        if chunks is None:
+            self._check_complete()
+            chunks = range(self.num_chunks)
+        manifest = self.manifest
+        all_places = places(generations_in(manifest), manifest['chunk_size'])
+        schema = chunk_schema(len(manifest['keypoints']))
+        reads = [
+            partial(
+                chunk_file.read,
+                self._chunk(index),
+                _origin(manifest, all_places[index], index),
+                schema,
+                columns,
+            )
+            for index in chunks
+        ]
+        yield from chunk_file.read_ahead(reads)
 
     def read(self) -> StoredLabels:
         """All rows of the complete store.
@@ -120,40 +230,43 @@ class LabelStore:
         Raises:
             UserError: If a chunk is missing, damaged or of another store.
         """
+        return table_to_labels(pa.concat_tables(self.scan()), self.num_keypoints)
+
+    def _check_complete(self) -> None:
         missing = self.missing_chunks()
         if missing:
             raise UserError(
                 f'the label store {self.root} is not complete: {len(missing)} of '
                 f'{self.num_chunks} chunks are missing; continue with tools/label.py'
             )
-        num_keypoints = self.num_keypoints
-        schema = chunk_schema(num_keypoints)
-        tables = [_read_chunk(self._chunk(i), schema) for i in range(self.num_chunks)]
-        table = pa.concat_tables(tables)
-        expected = self.manifest['images']['count']
-        if len(table) != expected:
-            raise UserError(
-                f'the label store {self.root} must have a row for each of its '
-                f'{expected} images, got {len(table)}: a chunk is not its own'
-            )
-        return table_to_labels(table, num_keypoints)
+
+    def _join(
+        self,
+        manifest: Mapping[str, Any],
+        generations: Sequence[Generation],
+        pile: Pile,
+        numbers: np.ndarray,
+    ) -> None:
+        """Add images as a generation; it counts once the manifest names it."""
+        added = generation_of(pile, numbers)
+        paths = pile.paths
+        table = pa.table([[paths[i] for i in numbers]], schema=PATHS_SCHEMA)
+        data = chunk_file.encode(table, self._list_origin(manifest, added))
+        write_bytes(self._list(len(generations)), data)
+        images = images_entry([*generations, added])
+        write_json(self.root / MANIFEST_FILE, {**manifest, 'images': images})
+
+    def _list_origin(self, manifest: Mapping[str, Any], generation: Generation) -> str:
+        return json_sha256([identity(manifest), generation.paths])
 
     def _chunk(self, index: int) -> Path:
         return self.root / 'chunks' / f'{index:06d}.parquet'
 
-
-def _read_chunk(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f'chunk {path} is damaged ({str(error).splitlines()[0]}); remove it '
-            'and continue with tools/label.py'
-        ) from error
-    if not table.schema.equals(schema):
-        raise UserError(f'chunk {path} has not the columns of a label store')
-    return table
+    def _list(self, generation: int) -> Path:
+        return self.root / 'images' / f'{generation:06d}.parquet'
 
 
-def _decisive(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in manifest.items() if key != 'about'}
+def _origin(manifest: Mapping[str, Any], place: Place, index: int) -> str:
+    """Names the one place of a chunk: who labelled which images, and its number."""
+    generation = manifest['images']['generations'][place.generation]
+    return json_sha256([identity(manifest), generation, place.start, index])

@@ -43,7 +43,7 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
     figure = draw_gallery(
         labels.candidates,
         image_of,
-        read_selection(store.root),
+        read_selection(store),
         skeleton_of(config.test_dataloader.dataset),
         num,
     )

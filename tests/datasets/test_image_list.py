@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -70,12 +71,17 @@ def test_an_empty_folder_is_named(tmp_path):
         images_of_folder(tmp_path)
 
 
-def test_the_hash_tells_lists_apart(tmp_path, write_images):
-    write_images(tmp_path, 'a.png', 'b.png')
-    first = images_of_folder(tmp_path).sha256()
-    assert images_of_folder(tmp_path).sha256() == first
-    write_images(tmp_path, 'c.png')
-    assert images_of_folder(tmp_path).sha256() != first
+def test_a_name_that_is_not_utf8_is_spelled_out(tmp_path, write_images):
+    write_images(tmp_path, 'a.png')
+    (tmp_path / 'a.png').rename(os.fsdecode(bytes(tmp_path) + b'/\xff.png'))
+    assert images_of_folder(tmp_path).paths == ['\\udcff.png']
+
+
+@pytest.mark.parametrize('name', ['two words.png', 'zwölf 十二 🙂.png', 'a\nb.png'])
+def test_any_other_name_stays_as_it_is(tmp_path, write_images, name):
+    write_images(tmp_path, 'a.png')
+    (tmp_path / 'a.png').rename(tmp_path / name)
+    assert images_of_folder(tmp_path).paths == [name]
 
 
 def test_coco_images_come_by_id(tmp_path):
@@ -83,20 +89,6 @@ def test_coco_images_come_by_id(tmp_path):
     images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
     assert images.paths == ['y.jpg', 'z.jpg']
     assert images.numbers == {4: 0, 9: 1}
-
-
-def test_coco_sizes_are_known_when_all_are_given(tmp_path):
-    infos = [
-        dict(id=2, file_name='b.jpg', width=30, height=20),
-        dict(id=1, file_name='a.jpg', width=50, height=40),
-    ]
-    images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
-    assert images.sizes.tolist() == [[50, 40], [30, 20]]
-
-
-def test_coco_sizes_are_unknown_when_one_is_not_given(tmp_path):
-    infos = [dict(id=1, file_name='a', width=5, height=4), dict(id=2, file_name='b')]
-    assert images_of_coco(write_coco(tmp_path / 'list.json', infos)).sizes is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +99,11 @@ def test_coco_sizes_are_unknown_when_one_is_not_given(tmp_path):
         ({'images': [{'id': 1}]}, "must be a COCO json .*missing: 'file_name'"),
         ({'images': [{'file_name': 'a'}]}, "must be a COCO json .*missing: 'id'"),
         ({'images': []}, 'lists no image'),
-        ({'images': [{'id': 1, 'file_name': 'a'}] * 2}, 'names an image id twice'),
+        ({'images': [{'id': 1, 'file_name': 'a'}] * 2}, 'names an image id twice: 1'),
+        (
+            {'images': [{'id': i, 'file_name': 'a'} for i in (1, 2)]},
+            'names the file twice: a',
+        ),
     ],
 )
 def test_a_json_that_is_no_list_of_images_is_refused(tmp_path, content, sentence):

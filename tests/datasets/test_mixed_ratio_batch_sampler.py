@@ -14,6 +14,7 @@ from mmpose.datasets.datasets.body import CocoDataset
 
 from mmdistill.datasets import MixedRatioBatchSampler, PseudoLabelDataset
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
 
 PIPELINE = [
     dict(type='mmpose.LoadImage'),
@@ -42,7 +43,7 @@ def pseudo(
     rows = make_rows((4, 0, 2, 5))
     write_images(tmp_path / 'images', *(row.path for row in rows))
     make_store(tmp_path / 'store', rows, img_root=tmp_path / 'images')
-    make_selection(0.0).write(tmp_path / 'store')
+    make_selection(0.0).write(LabelStore(tmp_path / 'store'))
     return PseudoLabelDataset(
         str(tmp_path / 'store'), metainfo=coco_metainfo, pipeline=PIPELINE
     )

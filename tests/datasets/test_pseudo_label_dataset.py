@@ -37,7 +37,7 @@ def stored(tmp_path, write_images, make_rows, make_store, make_selection):
     rows = make_rows(COUNTS)
     write_images(tmp_path / 'images', *(row.path for row in rows))
     store = make_store(tmp_path / 'store', rows, img_root=tmp_path / 'images')
-    make_selection(0.4, keypoint_thr=0.3).write(store.root)
+    make_selection(0.4, keypoint_thr=0.3).write(store)
     return store
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from mmdistill.engine import CountMatchingHook
@@ -27,15 +28,15 @@ def store(tmp_path, make_store, make_rows):
     return make_store(tmp_path / 'labels', make_rows([3] * 6))
 
 
-def labelling(store, grown: bool = True) -> SimpleNamespace:
-    return SimpleNamespace(test_loop=SimpleNamespace(store=store, grown=grown))
+def labelling(store) -> SimpleNamespace:
+    return SimpleNamespace(test_loop=SimpleNamespace(store=store))
 
 
 def matched(labeled, store, **settings):
     hook = CountMatchingHook(labeled, **settings)
     hook.before_test(labelling(store))
     hook.after_test(labelling(store))
-    return read_selection(store.root)
+    return read_selection(store)
 
 
 @pytest.mark.parametrize('over', ['all', 'annotated'])
@@ -53,7 +54,7 @@ def test_the_hook_s_settings_reach_the_selection(labeled, store):
 
 
 def test_a_selection_set_by_hand_stays(labeled, store, make_selection):
-    make_selection(0.7).write(store.root)
+    make_selection(0.7).write(store)
 
     assert matched(labeled, store) == make_selection(0.7)
 
@@ -61,11 +62,11 @@ def test_a_selection_set_by_hand_stays(labeled, store, make_selection):
 def test_a_selection_stays_while_the_store_does(labeled, store):
     first = matched(labeled, store, over='all')
     hook = CountMatchingHook(labeled, over='annotated')
-    hook.before_test(labelling(store, grown=False))
+    hook.before_test(labelling(store))
 
-    hook.after_test(labelling(store, grown=False))
+    hook.after_test(labelling(store))
 
-    assert read_selection(store.root) == first
+    assert read_selection(store) == first
 
 
 @pytest.mark.parametrize(
@@ -89,10 +90,40 @@ def test_a_share_of_pseudo_labels_is_refused(sources):
         CountMatchingHook().before_train(runner)
 
 
-def test_a_matched_selection_is_matched_again(labeled, store):
-    first = matched(labeled, store, over='all')
+@pytest.fixture
+def extended(store, make_pile, make_rows):
+    """Let three more images with four candidates each join the store."""
 
-    assert matched(labeled, store, over='annotated') != first
+    def extend():
+        paths = [*store.paths(), 'x.png', 'y.png', 'z.png']
+        store.claim(store.manifest, make_pile(paths))
+        for chunk in store.missing_chunks():
+            store.write_chunk(chunk, make_rows([4] * len(store.places()[chunk])))
+
+    return extend
+
+
+def test_counts_are_matched_again_when_the_store_grew(labeled, store, extended):
+    first = matched(labeled, store)
+    extended()
+
+    second = matched(labeled, store)
+
+    assert (first.unlabeled.images, second.unlabeled.images) == (6, 9)
+    assert (first.unlabeled.candidates, second.unlabeled.candidates) == (18, 30)
+
+
+def test_a_score_set_by_hand_is_counted_again_when_the_store_grew(
+    labeled, store, extended, make_selection
+):
+    make_selection(0.7).write(store)
+    extended()
+
+    selection = matched(labeled, store)
+
+    scores = store.read().candidates.instance_scores
+    assert (selection.rule, selection.score_thr) == ('score', 0.7)
+    assert selection.unlabeled.kept == (scores >= np.float32(0.7)).sum()
 
 
 def test_labelling_needs_a_labelled_set(store):

@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
 
-from mmdistill.engine import LabelLoop
-from mmdistill.errors import UserError
+from mmdistill.errors import TooManyFailuresError, UserError
 from mmdistill.labels import LabelStore
-
-NUM_IMAGES = 7
-
-
-class Teacher(torch.nn.Module):
-    """Finds the corner of every box with all keypoints, and counts its work."""
-
-    def __init__(self, views: str = 'one') -> None:
-        super().__init__()
-        self.module = torch.nn.Linear(1, 1)
-        torch.nn.init.ones_(self.module.weight)
-        torch.nn.init.ones_(self.module.bias)
-        self.views = views
-        self.batches: list[int] = []
-
-    def provenance(self) -> dict[str, str]:
-        return dict(views=self.views)
-
-    def test_step(self, batch: dict) -> list:
-        self.batches.append(len(batch['data_samples']))
-        for sample in batch['data_samples']:
-            boxes = sample.gt_instances.bboxes
-            scores = np.full((len(boxes), 17), 0.5, dtype=np.float32)
-            sample.pred_instances = InstanceData(
-                keypoints=np.repeat(boxes[:, None, :2], 17, axis=1),
-                keypoint_scores=scores,
-                keypoint_agreement=scores,
-                bboxes=boxes,
-                bbox_scores=sample.gt_instances.bbox_scores,
-            )
-        return batch['data_samples']
-
-
-@pytest.fixture
-def label(tmp_path, write_images, coco_metainfo):
-    """Run the loop over seven images; returns the teacher and the store."""
-    write_images(tmp_path / 'pile', *(f'{i}.png' for i in range(NUM_IMAGES)))
-
-    def run(
-        name: str = 'labels', teacher: Teacher | None = None, **settings
-    ) -> tuple[Teacher, LabelStore]:
-        teacher = teacher or Teacher()
-        loader = dict(
-            batch_size=2,
-            num_workers=0,
-            dataset=dict(
-                type='mmdistill.UnlabeledDataset',
-                metainfo=coco_metainfo,
-                data_root=str(tmp_path / 'pile'),
-            ),
-        )
-        runner = SimpleNamespace(
-            model=teacher,
-            cfg=dict(load_from='teacher.pth'),
-            visualizer=SimpleNamespace(),
-            call_hook=lambda name, **arguments: None,
-        )
-        options = dict(labels=str(tmp_path / name), chunk_size=3)
-        LabelLoop(runner, loader, **(options | settings)).run()
-        return teacher, LabelStore(tmp_path / name)
-
-    return run
+from tests.engine.conftest import NUM_IMAGES, Teacher
 
 
 def chunk_bytes(store: LabelStore) -> list[bytes]:
@@ -155,6 +92,7 @@ def test_other_weights_are_refused(label):
     [
         (dict(labels=''), 'needs a folder for the label store'),
         (dict(chunk_size=0), 'chunk_size must be at least 1, got 0'),
+        (dict(max_failures=1.1), 'max_failures must be a share, 0 to 1, got 1.1'),
     ],
 )
 def test_wrong_settings_are_refused(label, settings, sentence):
@@ -167,3 +105,97 @@ def test_nothing_is_written_before_the_teacher_is_known(label, tmp_path):
         label(chunk_size=-1)
 
     assert not Path(tmp_path, 'labels').exists()
+
+
+def test_only_new_images_are_labelled(label, tmp_path, write_images):
+    _, store = label()
+    before = chunk_bytes(store)
+    write_images(tmp_path / 'pile', '00.png', '3a.png')
+
+    teacher, _ = label()
+
+    assert sum(teacher.batches) == 2
+    assert chunk_bytes(store)[: len(before)] == before
+    added = store.read().paths.to_pylist()[NUM_IMAGES:]
+    assert added == ['00.png', '3a.png']
+
+
+def test_an_interrupted_run_may_be_extended(label, tmp_path, write_images):
+    _, store = label()
+    sorted(store.root.glob('chunks/*'))[1].unlink()
+    write_images(tmp_path / 'pile', '00.png')
+
+    teacher, _ = label()
+
+    assert sum(teacher.batches) == 3 + 1
+    assert len(store.read().failures) == NUM_IMAGES + 1
+
+
+def test_other_boxes_of_the_new_images_only_are_taken(label, tmp_path, write_images):
+    def detect(*images):
+        rows = [dict(image_id=i, category_id=1, bbox=[1, 1, 9, 9]) for i in images]
+        text = json.dumps([dict(row, score=0.5) for row in rows])
+        (tmp_path / 'boxes.json').write_text(text)
+        return dict(dataset=dict(bbox_file=str(tmp_path / 'boxes.json')))
+
+    label(**detect(0, 3))
+    write_images(tmp_path / 'pile', '00x.png')
+
+    teacher, store = label(**detect(3, 0, '00x'))
+    assert sum(teacher.batches) == 1
+    assert store.read().image_index.tolist() == [0, 3, NUM_IMAGES]
+
+    with pytest.raises(UserError, match='\n- boxes of images 1 to 7: the store has'):
+        label(**detect(3, 1, '00x'))
+
+
+def test_images_that_are_gone_are_refused_by_name(label, tmp_path):
+    label()
+    for name in '1245':
+        (tmp_path / 'pile' / f'{name}.png').unlink()
+
+    with pytest.raises(
+        UserError, match=r'4 of the store .*: 1\.png, 2\.png, 4\.png, …'
+    ):
+        label()
+
+
+def test_failed_images_are_rows_up_to_a_share(label, tmp_path):
+    (tmp_path / 'pile/2.png').write_text('no image')
+
+    _, store = label(max_failures=0.15)
+
+    assert store.read().num_read == NUM_IMAGES - 1
+
+
+@pytest.mark.parametrize('count', [1, NUM_IMAGES - 1])
+def test_too_many_failed_images_are_an_error_after_all_is_written(
+    label, tmp_path, count
+):
+    for number in range(count):
+        (tmp_path / f'pile/{number}.png').write_text('no image')
+
+    with pytest.raises(TooManyFailuresError, match=rf'{count} of 7 images .* failed'):
+        label()
+
+    assert LabelStore(tmp_path / 'labels').read().num_read == NUM_IMAGES - count
+
+
+def test_what_a_killed_write_left_is_removed(label):
+    _, store = label()
+    (store.root / 'chunks/.000001.parquet.1.part').write_text('half')
+
+    label()
+
+    assert list(store.root.rglob('*.part')) == []
+
+
+def test_labels_hold_the_rounded_values_of_the_teacher(label, tmp_path):
+    (tmp_path / 'boxes.json').write_text(
+        '[{"image_id": 1, "category_id": 1, "bbox": [10.3, 5.7, 20, 30], "score": 0.9}]'
+    )
+    _, store = label(dataset=dict(bbox_file=str(tmp_path / 'boxes.json')))
+
+    candidates = store.read().candidates
+    assert candidates.keypoints[0, 0].tolist() == [659 / 64, 365 / 64]
+    assert candidates.bboxes.tolist() == np.float32([[10.3, 5.7, 30.3, 35.7]]).tolist()

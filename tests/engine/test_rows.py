@@ -30,6 +30,13 @@ def sample_of(found, status='ok', reason=''):
     return sample
 
 
+def stepped(scores):
+    """Scores to a 1024th."""
+    return np.float32([round(float(s) * 1024) / 1024 for s in scores.flat]).reshape(
+        scores.shape
+    )
+
+
 def doubled(found, shift):
     """Each candidate twice, its double moved by some pixels and scored less."""
     arrays = dict(vars(found))
@@ -55,7 +62,7 @@ def slow_oks(one, other, sigmas):
 def test_candidates_are_stored_best_first(make_candidates, sigmas):
     found = make_candidates(5)
     row = sample_to_row(sample_of(found), sigmas, 0, 0.9)
-    scores = instance_scores(found.bbox_scores, found.keypoint_scores)
+    scores = instance_scores(found.bbox_scores, stepped(found.keypoint_scores))
     assert row.candidates.instance_scores.tolist() == sorted(scores, reverse=True)
 
 
@@ -63,8 +70,18 @@ def test_each_candidate_keeps_what_belongs_to_it(make_candidates, sigmas):
     found = make_candidates(5)
     kept = sample_to_row(sample_of(found), sigmas, 0, 0.9).candidates
     order = np.argsort(-instance_scores(found.bbox_scores, found.keypoint_scores))
-    for name in ('bboxes', 'keypoints', 'keypoint_scores', 'keypoint_agreement'):
+    for name in ('bboxes', 'keypoints'):
         assert np.array_equal(getattr(kept, name), getattr(found, name)[order])
+    for name in ('keypoint_scores', 'keypoint_agreement'):
+        expected = stepped(getattr(found, name)[order])
+        assert np.array_equal(getattr(kept, name), expected)
+
+
+def test_coordinates_are_stored_to_a_64th_of_a_pixel(make_candidates, sigmas):
+    found = make_candidates(1)
+    found.keypoints[0, 0] = [10.0079, 10.0077]
+    kept = sample_to_row(sample_of(found), sigmas, 0, 0.9).candidates
+    assert kept.keypoints[0, 0].tolist() == [10 + 1 / 64, 10]
 
 
 def test_what_scores_below_the_floor_is_not_stored(make_candidates, sigmas):

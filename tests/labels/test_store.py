@@ -14,13 +14,14 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.labels import Candidates, LabelStore
+from tests.conftest import NamedPile
 
+PILE = NamedPile([f'{i}.png' for i in range(7)])
 COUNTS = (2, 0, None, 3, 1, 0, 4)
 MANIFEST = {
     'about': {'img_root': 'here'},
     'teacher': {'weights': 'aa'},
     'views': ['1'],
-    'images': {'count': 7},
     'chunk_size': 3,
     'keypoints': ['nose'],
 }
@@ -59,44 +60,46 @@ def test_equal_rows_give_equal_bytes(tmp_path, make_rows, make_store):
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
 
-def test_order_of_writing_chunks_does_not_matter(tmp_path, make_rows, make_store):
+def test_order_of_writing_chunks_does_not_matter(
+    tmp_path, make_rows, make_store, make_pile
+):
     rows = make_rows(COUNTS)
     first = make_store(tmp_path / 'a', rows)
     second = LabelStore(tmp_path / 'b')
-    second.claim(first.manifest)
+    second.claim(first.manifest, make_pile([row.path for row in rows]))
     for index in (2, 0, 1):
         second.write_chunk(index, rows[index * 3 : index * 3 + 3])
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
 
 def test_the_same_manifest_continues(tmp_path):
-    LabelStore(tmp_path).claim(MANIFEST)
+    LabelStore(tmp_path).claim(MANIFEST, PILE)
     before = files(tmp_path)
-    LabelStore(tmp_path).claim(json.loads(json.dumps(MANIFEST)))
+    LabelStore(tmp_path).claim(json.loads(json.dumps(MANIFEST)), PILE)
     assert files(tmp_path) == before
 
 
 def test_about_may_differ(tmp_path):
-    LabelStore(tmp_path).claim(MANIFEST)
-    LabelStore(tmp_path).claim({**MANIFEST, 'about': {'img_root': 'there'}})
+    LabelStore(tmp_path).claim(MANIFEST, PILE)
+    LabelStore(tmp_path).claim({**MANIFEST, 'about': {'img_root': 'there'}}, PILE)
     assert LabelStore(tmp_path).manifest['about'] == {'img_root': 'here'}
 
 
 def test_another_manifest_is_refused_with_every_difference(tmp_path):
-    LabelStore(tmp_path).claim(MANIFEST)
+    LabelStore(tmp_path).claim(MANIFEST, PILE)
     other = {**MANIFEST, 'teacher': {'weights': 'bb'}, 'chunk_size': 4}
     with pytest.raises(UserError) as error:
-        LabelStore(tmp_path).claim(other)
+        LabelStore(tmp_path).claim(other, PILE)
     assert 'teacher.weights: the store has aa, this run bb' in str(error.value)
     assert 'chunk_size: the store has 3, this run 4' in str(error.value)
     assert 'views' not in str(error.value)
 
 
 def test_a_refused_manifest_changes_nothing(tmp_path):
-    LabelStore(tmp_path).claim(MANIFEST)
+    LabelStore(tmp_path).claim(MANIFEST, PILE)
     before = files(tmp_path)
     with pytest.raises(UserError):
-        LabelStore(tmp_path).claim({**MANIFEST, 'views': ['2']})
+        LabelStore(tmp_path).claim({**MANIFEST, 'views': ['2']}, PILE)
     assert files(tmp_path) == before
 
 
@@ -141,7 +144,7 @@ def test_a_store_continued_after_a_kill_reads_the_same(tmp_path, make_rows, make
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / 'taken').write_text('')
     with pytest.raises(UserError, match='could not be written'):
-        LabelStore(tmp_path / 'taken').claim(MANIFEST)
+        LabelStore(tmp_path / 'taken').claim(MANIFEST, PILE)
 
 
 def damage_truncate(data):
@@ -180,14 +183,14 @@ def test_a_damaged_chunk_is_named(tmp_path, make_rows, make_store, damage):
     store = make_store(tmp_path, make_rows(COUNTS))
     chunk = tmp_path / 'chunks/000001.parquet'
     chunk.write_bytes(damage(chunk.read_bytes()))
-    with pytest.raises(UserError, match=r'chunk .*000001\.parquet is damaged'):
+    with pytest.raises(UserError, match=r'000001\.parquet is damaged .*tools/label'):
         store.read()
 
 
 def test_a_foreign_parquet_is_named(tmp_path, make_rows, make_store):
     store = make_store(tmp_path, make_rows(COUNTS))
     pq.write_table(pa.table({'x': [1]}), tmp_path / 'chunks/000001.parquet')
-    with pytest.raises(UserError, match=r'000001\.parquet has not the columns'):
+    with pytest.raises(UserError, match=r'000001\.parquet is damaged'):
         store.read()
 
 

@@ -3,6 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
 from mmdistill.reports import draw_labels
 
 
@@ -12,7 +13,7 @@ def config(tmp_path, write_images, make_rows, make_store, make_selection):
     rows = make_rows([2, 0, None, 5])
     write_images(tmp_path / 'images', '000.png', '001.png', '003.png')
     store = make_store(tmp_path / 'labels', rows, img_root=tmp_path / 'images')
-    make_selection(0.5).write(store.root)
+    make_selection(0.5).write(store)
     return Config(
         dict(
             distill=dict(labels=str(store.root)),
@@ -37,7 +38,7 @@ def test_the_same_store_gives_the_same_picture(config, tmp_path):
 
 def test_another_threshold_gives_another_picture(config, tmp_path, make_selection):
     draw_labels(config, tmp_path / 'a.png', num=2)
-    make_selection(0.25).write(tmp_path / 'labels')
+    make_selection(0.25).write(LabelStore(tmp_path / 'labels'))
     draw_labels(config, tmp_path / 'b.png', num=2)
     assert (tmp_path / 'a.png').read_bytes() != (tmp_path / 'b.png').read_bytes()
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def test_a_row_for_every_image(workshop):
 
 
 def test_no_other_threshold_matches_the_labelled_mean_better(workshop):
-    selection = read_selection(Path(LABELS))
+    selection = read_selection(LabelStore(LABELS))
     scores = LabelStore(LABELS).read().candidates.instance_scores
 
     target = selection.labeled.mean('all') * selection.unlabeled.images
@@ -81,12 +82,62 @@ def test_unreadable_images_are_rows_and_not_counted(workshop, tool):
     broken.write_text('not an image')
     shutil.rmtree(LABELS)
 
-    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 0
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 1
 
     labels = LabelStore(LABELS).read()
-    assert labels.failures[0] == 'not an image that OpenCV decodes'
+    assert labels.failures[0] == 'not an image: no header that Pillow reads'
     assert labels.num_read == 6
     assert not (labels.image_index == 0).any()
+    assert read_selection(LabelStore(LABELS)).unlabeled.failed == 1
+
+
+@pytest.mark.parametrize(('share', 'code'), [('0.1', 1), ('0.15', 0)])
+def test_max_failures_decides_the_exit_code(workshop, tool, capfd, share, code):
+    boxes = Path('work_dirs/toy/detections.bbox.json')
+    first, *others = json.loads(boxes.read_text())
+    boxes.write_text(json.dumps([{**first, 'bbox': [9000, 0, 3, 5]}, *others]))
+    shutil.rmtree(LABELS)
+
+    arguments = ['--max-failures', share, '--cfg-options', *DISTILL]
+    assert tool('label', STUDENT, *arguments) == code
+
+    streams = capfd.readouterr()
+    assert '1 of 7 images failed (14.29%)' in streams.out
+    assert '1: a box lies off the image' in streams.out
+    assert ('more than max_failures 10.00%' in streams.err) == (code == 1)
+
+
+def test_new_images_are_added_and_counted(workshop, tool):
+    before = contents(Path(LABELS))
+    options = ['distill.unlabeled.ann_file=', 'distill.labels=work_dirs/grown']
+    options += ['distill.unlabeled.bbox_file=']
+    images = Path('data/toy/images/unlabeled')
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
+    first = read_selection(LabelStore('work_dirs/grown'))
+    shutil.copy(sorted(images.iterdir())[0], images / '0new.png')
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
+
+    store = LabelStore('work_dirs/grown')
+    assert store.read().paths.to_pylist()[-1] == '0new.png'
+    second = read_selection(store)
+    assert (first.unlabeled.images, second.unlabeled.images) == (7, 8)
+    assert contents(Path(LABELS)) == before
+
+
+def test_the_status_is_told_and_nothing_done(workshop, tool, capsys):
+    Path(LABELS, 'chunks/000001.parquet').unlink()
+    before = contents(Path(LABELS))
+
+    assert tool('label', STUDENT, '--status', '--cfg-options', *DISTILL) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f'label store {LABELS}'
+    assert lines[1].startswith('done: 5 of 7 images, in 3 of 4 chunks, with ')
+    assert lines[2] == 'missing: 2 images, 1 chunks'
+    assert lines[3] == '0 of 5 images failed (0.00%)'
+    assert lines[-1] == 'run: none'
+    assert contents(Path(LABELS)) == before
 
 
 def test_a_folder_without_boxes_is_labelled_whole_image_by_image(workshop, tool):

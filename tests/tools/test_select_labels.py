@@ -21,7 +21,7 @@ def test_a_score_keeps_what_scores_as_much(workshop, tool):
         *(STUDENT, '--score-thr', str(score_thr), '--cfg-options', *DISTILL),
     )
 
-    selection = read_selection(LABELS)
+    selection = read_selection(LabelStore(LABELS))
     assert selection.rule == 'score'
     assert selection.unlabeled.kept == (scores >= np.float32(score_thr)).sum()
 
@@ -32,14 +32,14 @@ def test_both_denominators_can_be_chosen(workshop, tool, over):
         tool('select_labels', STUDENT, '--over', over, '--cfg-options', *DISTILL) == 0
     )
 
-    assert read_selection(LABELS).over == over
+    assert read_selection(LabelStore(LABELS)).over == over
 
 
 def test_the_export_loads_in_xtcocotools_and_mmpose(workshop, tool):
     arguments = ['--export-coco', 'labels.json', '--cfg-options', *DISTILL]
     assert tool('select_labels', STUDENT, *arguments) == 0
 
-    selection = read_selection(LABELS)
+    selection = read_selection(LabelStore(LABELS))
     coco = COCO('labels.json')
     assert len(coco.imgs) == selection.unlabeled.images
     assert len(coco.anns) == selection.unlabeled.kept

@@ -1,0 +1,120 @@
+"""Reading an image that nobody vouches for: pixels, or the reason why not."""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from PIL import Image
+
+from mmdistill.errors import UserError
+
+MAX_PIXELS = 2**26
+"""Default limit: 67 million pixels, 200 MB decoded."""
+BYTES_PER_PIXEL = 8
+"""Four channels of 16 bits: no file of pixels needs more, header and all."""
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """What became of a file.
+
+    Attributes:
+        pixels: The image, (height, width, 3), uint8, BGR; (0, 0, 3) if it failed.
+        shape: Height and width, as far as they are known, else 0.
+        reason: Why it failed, else empty. It names neither file nor numbers, so that
+            equal failures count as equal.
+    """
+
+    pixels: np.ndarray
+    shape: tuple[int, int]
+    reason: str
+
+
+class ImageReader:
+    """Read images as MMPose's `LoadImage` does, within a limit.
+
+    The size is taken from the header before anything is decoded, and the file must
+    be a regular one: neither a decompression bomb nor an endless device takes more
+    memory than an image of `max_pixels`.
+
+    Args:
+        max_pixels: Width times height above which an image is not decoded.
+
+    Raises:
+        UserError: If `max_pixels` is not positive, or above what Pillow opens.
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
+        if not 0 < max_pixels <= most:
+            raise UserError(f'max_pixels must be 1 to {most}, got {max_pixels}')
+        self.max_pixels = max_pixels
+
+    def read(self, path: Path) -> ReadImage:
+        """Read one image; whatever is wrong with the file is a reason.
+
+        Args:
+            path: The file.
+        """
+        shape = (0, 0)
+        try:
+            self._check_file(path)
+            shape = self._header_shape(path)
+            pixels = mmcv.imfrombytes(path.read_bytes(), backend='cv2')
+        except OSError as error:
+            return _failed(shape, error.strerror or str(error))
+        except MemoryError:
+            return _failed(shape, 'more memory than there is')
+        except cv2.error:
+            pixels = None
+        except _BadFileError as error:
+            return _failed(error.shape, error.reason)
+        if pixels is None:
+            return _failed(shape, 'not an image that OpenCV decodes')
+        return ReadImage(pixels, pixels.shape[:2], '')
+
+    def _check_file(self, path: Path) -> None:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise _BadFileError('Is a directory')
+        if not stat.S_ISREG(status.st_mode):
+            raise _BadFileError('not a regular file')
+        if status.st_size == 0:
+            raise _BadFileError('a file without bytes')
+        if status.st_size > BYTES_PER_PIXEL * self.max_pixels + 2**20:
+            raise _BadFileError('more bytes than max_pixels may need')
+
+    def _header_shape(self, path: Path) -> tuple[int, int]:
+        """Height and width by the header, before any turn that EXIF asks for."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                with Image.open(path) as image:
+                    width, height = image.size
+        except Image.DecompressionBombError as error:
+            raise _BadFileError('more pixels than max_pixels') from error
+        except FileNotFoundError:
+            raise
+        # Pillow's parsers let nearly any error through when the bytes are hostile.
+        except Exception as error:
+            raise _BadFileError('not an image: no header that Pillow reads') from error
+        if width * height > self.max_pixels:
+            raise _BadFileError('more pixels than max_pixels', (height, width))
+        return height, width
+
+
+class _BadFileError(Exception):
+    def __init__(self, reason: str, shape: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.shape = shape
+
+
+def _failed(shape: tuple[int, int], reason: str) -> ReadImage:
+    return ReadImage(np.zeros((0, 0, 3), dtype=np.uint8), shape, reason)

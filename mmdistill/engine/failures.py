@@ -1,0 +1,47 @@
+"""Failed images of a finished store: told by reason, and too many of them."""
+
+from __future__ import annotations
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from mmdistill.engine.shared_store import tell_all
+from mmdistill.errors import TooManyFailuresError
+from mmdistill.labels import LabelStore
+from mmdistill.labels.status import count_failures, described_failures
+
+
+def check_failures(
+    store: LabelStore, max_failures: float
+) -> TooManyFailuresError | None:
+    """Log the failed images of a complete store by reason.
+
+    Args:
+        store: The store.
+        max_failures: Share of failed images that is accepted.
+
+    Returns:
+        The error to end with where more failed; none otherwise.
+
+    Raises:
+        TooManyFailuresError: If more failed and no image could be read at all:
+            then there is nothing to select from.
+    """
+    failures = tell_all(lambda: count_failures(store))
+    images = sum(len(place) for place in store.places())
+    if failures and is_main_process():
+        for line in described_failures(failures, images):
+            print_log(line, logger='current')
+    share = failures.total() / images
+    if share <= max_failures:
+        return None
+    reason, count = failures.most_common(1)[0]
+    error = TooManyFailuresError(
+        f'{failures.total()} of {images} images of {store.root} failed ({share:.2%}), '
+        f'more than max_failures {max_failures:.2%}; {count} because: {reason}. The '
+        'store is complete; mend the images and remove it, or accept the failures with '
+        'a larger distill.labeling.max_failures'
+    )
+    if failures.total() == images:
+        raise error
+    return error
