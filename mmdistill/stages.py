@@ -19,6 +19,7 @@ from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import described, select_by_count, select_by_score
 from mmdistill.labels import LabelStore, Selection, coco
+from mmdistill.labels.coco import ExportOptions
 from mmdistill.labels.selection import read_selection
 from mmdistill.labels.status import described_status, store_status
 from mmdistill.schedule_configs import grown_schedule
@@ -122,12 +123,15 @@ def status(config: Config) -> list[str]:
     return [f'label store {store.root}', *described_status(store_status(store))]
 
 
-def export_coco(config: Config, path: str) -> None:
+def export_coco(
+    config: Config, path: str, options: ExportOptions | None = None
+) -> None:
     """Write the selected labels of a config's store as COCO json.
 
     Args:
         config: A config with a `distill` section.
         path: The json to write.
+        options: What it holds besides the kept labels.
 
     Raises:
         UserError: If the store is not complete or has no selection.
@@ -136,7 +140,9 @@ def export_coco(config: Config, path: str) -> None:
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
-    coco.export_coco(store, selection, Path(path), parsed['dataset_name'], skeleton)
+    coco.export_coco(
+        store, selection, Path(path), parsed['dataset_name'], skeleton, options
+    )
 
 
 def _with_grown_schedule(config: Config) -> Config:

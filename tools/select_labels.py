@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.labels.coco import ExportOptions
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -38,11 +39,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='FILE',
         help='also write the selected labels as COCO json',
     )
+    parser.add_argument(
+        '--rejected',
+        action='store_true',
+        help='with --export-coco: the rejected candidates too, as ignored ones',
+    )
+    parser.add_argument(
+        '--most-disagreed',
+        type=int,
+        metavar='N',
+        help='with --export-coco: only the N images whose views disagree most, the '
+        'worst first, to be corrected by hand',
+    )
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
     stages.select(config, arguments.score_thr, arguments.over, arguments.keypoint_thr)
     if arguments.export_coco:
-        stages.export_coco(config, arguments.export_coco)
+        options = ExportOptions(
+            rejected=arguments.rejected, most_disagreed=arguments.most_disagreed
+        )
+        stages.export_coco(config, arguments.export_coco, options)
 
 
 if __name__ == '__main__':

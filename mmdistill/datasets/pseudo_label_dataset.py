@@ -9,9 +9,9 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.labels.columns import Candidates
 from mmdistill.labels.selection import read_selection
 from mmdistill.labels.store import LabelStore
+from mmdistill.labels.training_labels import TrainingLabels, read_training_labels
 from mmdistill.registry import DATASETS
 
 
@@ -65,40 +65,24 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         if getattr(self, '_fully_initialized', False):
             return
         self._check_keypoints()
-        labels = self.store.read()
         self.selection = read_selection(self.store)
         score_thr = self._override(self._score_thr, self.selection.score_thr)
-        scores = labels.candidates.instance_scores
         keypoint_thr = self._override(self._keypoint_thr, self.selection.keypoint_thr)
-        visible = labels.candidates.keypoint_scores > keypoint_thr
-        boxes = _clipped(labels.candidates.bboxes, labels.sizes[labels.image_index])
-        kept = (scores >= np.float32(score_thr)) & visible.any(axis=1)
-        rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        if len(rows) == 0:
-            raise UserError(_nothing_kept(self.store, scores, score_thr, keypoint_thr))
-        root = self._img_root or self.store.manifest['about']['img_root']
-        self._paths = [
-            str(Path(root, path))
-            for path in labels.paths.take(labels.image_index[rows]).to_pylist()
-        ]
-        self._image_index = labels.image_index[rows]
-        self._boxes = boxes[rows]
-        self._candidates = labels.candidates[rows]
-        self._visible = visible[rows]
+        self.labels = read_training_labels(self.store, score_thr, keypoint_thr)
+        if len(self.labels) == 0:
+            raise UserError(
+                _nothing_kept(self.store, self.labels, score_thr, keypoint_thr)
+            )
+        self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
         self._fully_initialized = True
-
-    @property
-    def candidates(self) -> Candidates:
-        """The kept candidates."""
-        return self._candidates
 
     @property
     def num_visible_keypoints(self) -> int:
         """Keypoints of all kept candidates that train the student."""
-        return int(self._visible.sum())
+        return int(self.labels.visible.sum())
 
     def __len__(self) -> int:
-        return len(self._image_index)
+        return len(self.labels)
 
     def get_data_info(self, idx: int) -> dict:
         """One instance, with the keys that MMPose's datasets give.
@@ -106,16 +90,17 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         Args:
             idx: Number of the instance.
         """
-        candidate, visible = self._candidates[idx], self._visible[idx]
-        box = self._boxes[idx]
+        labels = self.labels
+        box, visible = labels.bboxes[idx], labels.visible[idx]
+        path = labels.paths[int(labels.path_index[idx])].as_py()
         area = np.prod(box[2:] - box[:2]) * AREA_OF_BOX
         info = dict(
-            img_id=int(self._image_index[idx]),
-            img_path=self._paths[idx],
+            img_id=int(labels.image_index[idx]),
+            img_path=str(self._root / path),
             bbox=box[None].copy(),
             bbox_score=np.ones(1, dtype=np.float32),
             num_keypoints=int(visible.sum()),
-            keypoints=candidate.keypoints[None].copy(),
+            keypoints=labels.keypoints[idx][None].copy(),
             keypoints_visible=visible[None].astype(np.float32),
             area=np.array(max(area, 1), dtype=np.float32),
             iscrowd=0,
@@ -157,17 +142,12 @@ METAINFO_KEYS = (
 """Metainfo that MMPose's datasets put into every sample."""
 
 
-def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) within images of sizes (N, 2), as MMPose clips annotated ones."""
-    return np.clip(boxes, 0, np.tile(sizes, 2) - 1).astype(np.float32)
-
-
 def _nothing_kept(
-    store: LabelStore, scores: np.ndarray, score_thr: float, keypoint_thr: float
+    store: LabelStore, labels: TrainingLabels, score_thr: float, keypoint_thr: float
 ) -> str:
-    best = f'{scores.max():.4g}' if len(scores) else 'none'
+    best = f'{labels.best_score:.4g}' if labels.num_candidates else 'none'
     return (
-        f'the selection of {store.root} keeps none of {len(scores)} candidates at '
-        f'score_thr {score_thr:.4g} and keypoint_thr {keypoint_thr:.4g} (best score: '
-        f'{best}); choose others with tools/select_labels.py'
+        f'the selection of {store.root} keeps none of {labels.num_candidates} '
+        f'candidates at score_thr {score_thr:.4g} and keypoint_thr {keypoint_thr:.4g} '
+        f'(best score: {best}); choose others with tools/select_labels.py'
     )

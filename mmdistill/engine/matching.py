@@ -6,8 +6,9 @@ import numpy as np
 
 from mmdistill.errors import UserError
 from mmdistill.functional.count_matching import counting_curve, match_count
-from mmdistill.labels import LabelStore, Selection, StoredLabels
-from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts, selectable
+from mmdistill.labels import LabelStore, Selection
+from mmdistill.labels.scores import StoreScores, read_scores
+from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts
 
 OVER = ('all', 'annotated')
 
@@ -29,11 +30,10 @@ def select_by_count(
     """
     if over not in OVER:
         raise UserError(f"over must be 'all' or 'annotated', got {over!r}")
-    labels = store.read()
-    target = labeled.mean(over) * _num_read(store, labels)
-    match = match_count(_selectable_scores(labels, keypoint_thr), target)
+    scores = _scores_of(store, keypoint_thr)
+    match = match_count(scores.selectable, labeled.mean(over) * scores.images)
     return _selection(
-        'count', store, labels, match.threshold, labeled, over, keypoint_thr
+        'count', store, scores, match.threshold, labeled, over, keypoint_thr
     )
 
 
@@ -56,8 +56,8 @@ def select_by_score(
     Raises:
         UserError: If no image could be read, or nothing is kept.
     """
-    labels = store.read()
-    return _selection('score', store, labels, score_thr, labeled, over, keypoint_thr)
+    scores = _scores_of(store, keypoint_thr)
+    return _selection('score', store, scores, score_thr, labeled, over, keypoint_thr)
 
 
 def described(selection: Selection) -> str:
@@ -80,23 +80,21 @@ def described(selection: Selection) -> str:
 def _selection(
     rule: str,
     store: LabelStore,
-    labels: StoredLabels,
+    scores: StoreScores,
     score_thr: float,
     labeled: LabeledCounts,
     over: str,
     keypoint_thr: float,
 ) -> Selection:
-    scores = _selectable_scores(labels, keypoint_thr)
-    num_read = _num_read(store, labels)
-    kept = int((scores >= np.float32(score_thr)).sum())
+    kept = int((scores.selectable >= np.float32(score_thr)).sum())
     if kept == 0:
         raise UserError(
             f'nothing of the label store {store.root} would be kept: '
-            f'{len(scores)} candidates on {num_read} images, threshold '
+            f'{len(scores.selectable)} candidates on {scores.images} images, threshold '
             f'{score_thr:.4g}; look at the teacher and the boxes, or set a lower one '
             'with tools/select_labels.py --score-thr'
         )
-    thresholds, means = counting_curve(scores, num_read)
+    thresholds, means = counting_curve(scores.selectable, scores.images)
     return Selection(
         rule=rule,
         score_thr=float(score_thr),
@@ -104,25 +102,18 @@ def _selection(
         over=over,
         labeled=labeled,
         unlabeled=UnlabeledCounts(
-            num_read,
-            len(labels.failures) - num_read,
-            len(labels.candidates),
-            kept,
+            scores.images, scores.failed, scores.candidates, kept
         ),
         curve_thresholds=tuple(thresholds.tolist()),
         curve_means=tuple(means.tolist()),
     )
 
 
-def _selectable_scores(labels: StoredLabels, keypoint_thr: float) -> np.ndarray:
-    rows = selectable(labels.candidates, keypoint_thr)
-    return labels.candidates.instance_scores[rows]
-
-
-def _num_read(store: LabelStore, labels: StoredLabels) -> int:
-    if labels.num_read == 0:
+def _scores_of(store: LabelStore, keypoint_thr: float) -> StoreScores:
+    scores = read_scores(store, keypoint_thr)
+    if scores.images == 0:
         raise UserError(
-            f'none of the {len(labels.failures)} images of the label store '
-            f'{store.root} could be read, the first because: {labels.failures[0]}'
+            f'none of the {scores.failed} images of the label store '
+            f'{store.root} could be read, the first because: {scores.first_failure}'
         )
-    return labels.num_read
+    return scores

@@ -132,13 +132,10 @@ def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
 
 def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
     """Read the columns of a table of chunks back into arrays."""
-    arrays = {
-        name: table.column(name).combine_chunks() for name in _shapes(num_keypoints)
-    }
-    counts = np.diff(arrays['instance_scores'].offsets.to_numpy())
+    counts = candidate_counts(table)
     candidates = {
-        name: _from_arrow(arrays[name], shape)
-        for name, shape in _shapes(num_keypoints).items()
+        name: candidate_column(table, name, num_keypoints)
+        for name in _shapes(num_keypoints)
     }
     sizes = [table.column(name).to_numpy() for name in ('width', 'height')]
     failed = np.array(table.column('status')) == FAILED
@@ -150,6 +147,25 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         image_index=np.repeat(np.arange(len(counts)), counts),
         candidates=Candidates(**candidates),
     )
+
+
+def candidate_counts(table: pa.Table) -> np.ndarray:
+    """Candidates of each image of a table with `instance_scores`, (I,)."""
+    return np.diff(table['instance_scores'].combine_chunks().offsets.to_numpy())
+
+
+def candidate_column(table: pa.Table, name: str, num_keypoints: int) -> np.ndarray:
+    """One column of a table's candidates, without a copy.
+
+    Args:
+        table: A table of one chunk or more.
+        name: An attribute of `Candidates`.
+        num_keypoints: Keypoints of each candidate.
+
+    Returns:
+        As `Candidates` has it, (M, ...), read-only.
+    """
+    return _from_arrow(table[name].combine_chunks(), _shapes(num_keypoints)[name])
 
 
 def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:

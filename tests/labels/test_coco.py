@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pycocotools.coco
 import pytest
 from mmpose.datasets.datasets.body import CocoDataset
 from xtcocotools.coco import COCO
 
 from mmdistill.errors import UserError
-from mmdistill.labels.coco import export_coco
+from mmdistill.labels.coco import ExportOptions, export_coco
 
 COUNTS = (2, 0, None, 3, 0, 4)
 
@@ -79,7 +80,7 @@ def test_scores_are_those_of_the_instances(exported):
     labels, selection, path = exported
     kept = labels.candidates[selection.kept(labels.candidates)]
     scores = [a['score'] for a in COCO(str(path)).anns.values()]
-    assert scores == kept.instance_scores.tolist()
+    assert np.float32(scores).tolist() == kept.instance_scores.tolist()
 
 
 def test_mmpose_reads_every_instance(exported, coco_metainfo):
@@ -102,3 +103,119 @@ def test_an_incomplete_store_is_not_exported(
     with pytest.raises(UserError, match='not complete'):
         export_coco(store, make_selection(0.4), tmp_path / 'coco.json', 'person')
     assert not (tmp_path / 'coco.json').exists()
+
+
+def test_pycocotools_reads_every_instance(exported):
+    labels, selection, path = exported
+    annotations = pycocotools.coco.COCO(str(path)).anns
+    assert len(annotations) == selection.kept(labels.candidates).sum()
+
+
+def test_the_info_tells_what_made_the_labels(exported):
+    _, selection, path = exported
+    info = json.loads(path.read_text())['info']
+    assert info['made_by']['keypoints'][0] == 'nose'
+    assert info['selection']['score_thr'] == selection.score_thr
+    assert len(info['store']) == 64
+
+
+def column(annotations, name, *shape):
+    values = np.array([annotation[name] for annotation in annotations])
+    return values.reshape(-1, *shape).astype(np.float32)
+
+
+def test_every_kept_value_comes_back_to_the_last_bit(exported):
+    labels, selection, path = exported
+    kept = labels.candidates[np.flatnonzero(selection.kept(labels.candidates))]
+    annotations = json.loads(path.read_text())['annotations']
+    for name in ('bbox_scores', 'keypoint_scores', 'keypoint_agreement'):
+        key = 'bbox_score' if name == 'bbox_scores' else name
+        back = np.array([a[key] for a in annotations], dtype=np.float32)
+        assert np.array_equal(back, getattr(kept, name))
+    assert np.array_equal(column(annotations, 'score'), kept.instance_scores)
+    boxes = np.array([a['bbox'] for a in annotations])
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    assert np.array_equal(corners.astype(np.float32), kept.bboxes)
+    keypoints = column(annotations, 'keypoints', 17, 3)
+    visible = kept.keypoint_scores > selection.keypoint_thr
+    assert np.array_equal(keypoints[..., 2] == 2, visible)
+    assert np.array_equal(keypoints[visible][:, :2], kept.keypoints[visible])
+
+
+@pytest.fixture
+def export(tmp_path, make_rows, make_store, make_selection):
+    """Export with options; returns the store's labels, what is kept and the json."""
+    store = make_store(tmp_path / 'store', make_rows(COUNTS))
+
+    def export(**options):
+        selection = make_selection(0.4)
+        path = tmp_path / 'coco.json'
+        export_coco(store, selection, path, 'person', options=ExportOptions(**options))
+        labels = store.read()
+        return labels, selection.kept(labels.candidates), path
+
+    return export
+
+
+def test_rejected_candidates_are_ignored_by_all(export, coco_metainfo):
+    _, kept, path = export(rejected=True)
+    annotations = COCO(str(path)).anns
+    assert sorted(annotations) == list(range(1, len(kept) + 1))
+    for number, annotation in annotations.items():
+        assert annotation['ignore'] == annotation['iscrowd'] == (not kept[number - 1])
+    dataset = CocoDataset(ann_file=str(path), metainfo=coco_metainfo)
+    assert len(dataset) == kept.sum() < len(kept)
+
+
+def test_details_can_be_left_out(export):
+    annotations = COCO(str(export(details=False)[2])).anns.values()
+    assert not any('keypoint_scores' in annotation for annotation in annotations)
+
+
+def test_the_worst_images_come_first(export):
+    labels, kept, path = export(most_disagreed=2)
+    worst = {}
+    for row in np.flatnonzero(kept):
+        candidate = labels.candidates[row]
+        seen = candidate.keypoint_scores > 0.2
+        mean = 1 - candidate.keypoint_agreement[seen].mean()
+        image = int(labels.image_index[row]) + 1
+        worst[image] = max(worst.get(image, -1), mean)
+    expected = sorted(worst, key=worst.get, reverse=True)[:2]
+    assert [i['id'] for i in json.loads(path.read_text())['images']] == expected
+    of_images = {a['image_id'] for a in COCO(str(path)).anns.values()}
+    assert of_images == set(expected)
+
+
+def test_corrected_labels_are_labelled_data(export, tmp_path, coco_metainfo):
+    labels, _, path = export(most_disagreed=3)
+    content = json.loads(path.read_text())
+    corrected, deleted = content['annotations'][0], content['annotations'].pop()
+    corrected['keypoints'][:3] = [12.5, 13.25, 2]
+    path.write_text(json.dumps(content))
+
+    dataset = CocoDataset(
+        ann_file=str(path),
+        data_prefix=dict(img='images/'),
+        metainfo=coco_metainfo,
+    )
+
+    infos = {
+        info['id']: info for info in map(dataset.get_data_info, range(len(dataset)))
+    }
+    assert infos.keys() == {a['id'] for a in content['annotations']}
+    assert deleted['id'] not in infos
+    mine = infos[corrected['id']]
+    assert mine['keypoints'][0, 0].tolist() == [12.5, 13.25]
+    assert mine['keypoints_visible'][0, 0] == 1
+    others = labels.candidates[corrected['id'] - 1]
+    seen = mine['keypoints_visible'][0, 1:] > 0
+    assert np.array_equal(mine['keypoints'][0, 1:][seen], others.keypoints[1:][seen])
+
+
+def test_a_store_without_kept_labels_is_valid_json(
+    tmp_path, make_rows, make_store, make_selection
+):
+    store = make_store(tmp_path / 'store', make_rows((0, 0)))
+    export_coco(store, make_selection(0.4), tmp_path / 'coco.json', 'person')
+    assert json.loads((tmp_path / 'coco.json').read_text())['annotations'] == []
