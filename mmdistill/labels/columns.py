@@ -1,7 +1,30 @@
 """The store's columns as arrays, and their form in Parquet.
 
 Shapes: `I` images, `M` candidates, `K` keypoints. All coordinates are pixels of
-the original image.
+the original image. ``chunks/*.parquet`` has one row an image, in plain Parquet for
+DuckDB, pandas, Spark and others:
+
+==================  ==================  ============================================
+column              type                content
+==================  ==================  ============================================
+path                string              relative to `about.img_root` in the manifest
+width, height       int32               pixels; 0 where not even the header was read
+status              string              'ok' or 'failed'
+reason              string              why it failed, else empty
+bboxes              list<float[4]>      (x1, y1, x2, y2) of each candidate
+bbox_scores         list<float>         scores of the boxes
+keypoints           list<float[2 K]>    x and y by turns, keypoint after keypoint
+keypoint_scores     list<float[K]>      scores of the keypoints
+keypoint_agreement  list<float[K]>      how far the views agree, 1 being best
+instance_scores     list<float>         what the threshold is compared with
+==================  ==================  ============================================
+
+The lists of a row are equally long, one element a candidate, best first. The names
+of the keypoints stand in the manifest. The most frequent reasons, and the number of
+candidates above a score (see also `QUERY`):
+
+    SELECT reason, count(*) FROM 'chunks/*.parquet' WHERE status = 'failed'
+    GROUP BY reason ORDER BY count(*) DESC
 """
 
 from __future__ import annotations
@@ -11,6 +34,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
+
+QUERY = """
+SELECT path, bbox, score, points[1] AS nose_x, points[2] AS nose_y
+FROM (
+    SELECT path, unnest(bboxes) AS bbox, unnest(keypoints) AS points,
+           unnest(instance_scores) AS score
+    FROM read_parquet('{chunks}')
+)
+WHERE score >= {score_thr} ORDER BY score DESC
+"""
+"""An example for DuckDB: the candidates above a score, a row each, best first."""
 
 OK = 'ok'
 FAILED = 'failed'

@@ -14,6 +14,7 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.labels import Candidates, LabelStore
+from mmdistill.labels.columns import QUERY
 from tests.conftest import NamedPile
 
 PILE = NamedPile([f'{i}.png' for i in range(7)])
@@ -213,6 +214,64 @@ def test_duckdb_counts_what_a_threshold_keeps(
         f"FROM read_parquet('{tmp_path}/chunks/*.parquet')) WHERE score >= 0.5"
     ).fetchall()
     assert kept == make_selection(0.5).kept(store.read().candidates).sum()
+
+
+def test_duckdb_runs_the_documented_query(tmp_path, make_rows, make_store):
+    found = make_store(tmp_path, make_rows(COUNTS)).read().candidates
+    query = QUERY.format(chunks=f'{tmp_path}/chunks/*.parquet', score_thr=0.5)
+    rows = duckdb.sql(query).fetchall()
+    scores = found.instance_scores
+    order = [i for i in np.argsort(-scores) if scores[i] >= 0.5]
+    assert len(rows) == len(order) > 0
+    for (_, bbox, score, x, y), i in zip(rows, order, strict=True):
+        assert score == scores[i]
+        assert list(bbox) == found.bboxes[i].tolist()
+        assert [x, y] == found.keypoints[i, 0].tolist()
+
+
+def test_duckdb_counts_failures_by_reason(tmp_path, make_rows, make_store):
+    make_store(tmp_path, make_rows(COUNTS))
+    counted = duckdb.sql(
+        f"SELECT reason, count(*) FROM '{tmp_path}/chunks/*.parquet' "
+        "WHERE status = 'failed' GROUP BY reason ORDER BY count(*) DESC"
+    ).fetchall()
+    assert counted == [('no such file', 1)]
+
+
+def test_chunks_that_were_swapped_are_refused(tmp_path, make_rows, make_store):
+    store = make_store(tmp_path, make_rows(COUNTS))
+    first, second = (tmp_path / f'chunks/00000{i}.parquet' for i in (0, 1))
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+    with pytest.raises(UserError, match=r'000000\.parquet is of another label store'):
+        store.read()
+
+
+def test_a_chunk_of_another_store_is_refused(tmp_path, make_rows, make_store):
+    store = make_store(tmp_path / 'a', make_rows(COUNTS))
+    other = LabelStore(tmp_path / 'b')
+    other.claim({**store.manifest, 'teacher': 'another'}, NamedPile(store.paths()))
+    other.write_chunk(0, make_rows(COUNTS)[:3])
+    chunk = other.root / 'chunks/000000.parquet'
+    (store.root / 'chunks/000000.parquet').write_bytes(chunk.read_bytes())
+    with pytest.raises(UserError, match=r'000000\.parquet is of another label store'):
+        store.read()
+
+
+def test_a_changed_manifest_refuses_its_chunks(tmp_path, make_rows, make_store):
+    store = make_store(tmp_path, make_rows(COUNTS))
+    text = (tmp_path / 'manifest.json').read_text()
+    (tmp_path / 'manifest.json').write_text(text.replace('"nose"', '"mouth"'))
+    with pytest.raises(UserError, match='is of another label store'):
+        store.read()
+
+
+@pytest.mark.parametrize('content', ['{}', '[]', 'null', '{"images": 3}', '\x00'])
+def test_a_manifest_of_others_is_a_sentence(tmp_path, content):
+    (tmp_path / 'manifest.json').write_text(content)
+    with pytest.raises(UserError, match=r'the manifest .*manifest\.json is not '):
+        LabelStore(tmp_path).read()
 
 
 def test_pandas_reads_boxes(tmp_path, make_rows, make_store):
