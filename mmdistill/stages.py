@@ -149,7 +149,7 @@ def _with_grown_schedule(config: Config) -> Config:
     rule = config.distill.get('schedule')
     if rule is None:
         return config
-    selection = read_selection(Path(config.distill.labels))
+    selection = read_selection(LabelStore(config.distill.labels))
     kept = selection.unlabeled.kept
     return grown_schedule(config, selection.labeled.instances, kept, **rule)
 
