@@ -33,12 +33,12 @@ class FusedPoses:
 
 
 def join_poses(parts: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
-    """Concatenate poses; without any, an empty one of the right shape."""
+    """Concatenate poses; without any, an empty one of `num_keypoints`."""
     places = np.zeros((0, num_keypoints, 2), dtype=np.float32)
     nothing = FusedPoses(places, *[places[..., 0]] * 3)
     return FusedPoses(
         *(
-            np.concatenate([getattr(part, field.name) for part in (nothing, *parts)])
+            np.concatenate([getattr(part, field.name) for part in parts or [nothing]])
             for field in fields(FusedPoses)
         )
     )

@@ -8,6 +8,7 @@ from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.errors import UserError
+from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.keypoint_order import (
     UNKNOWN_SIGMA,
     flip_indices_of,
@@ -55,3 +56,37 @@ def test_unknown_sigmas_are_those_of_cocos_wrists():
 def test_another_number_of_sigmas_is_refused(kept):
     with pytest.raises(UserError, match='got 2 for 4 keypoints'):
         sigmas_of([0.1, 0.2], kept, 4)
+
+
+@pytest.fixture
+def predict_kept(make_estimator, some_images, pack):
+    """Fused poses of a model of three keypoints of which two are given out."""
+
+    def predict(metainfo=None, **options):
+        estimator = make_estimator()
+        estimator.test_cfg = dict(output_keypoint_indices=[2, 0])
+        estimator.metainfo = metainfo
+        data = pack(some_images.images[0], some_images.boxes[0])
+        data['data_samples'].set_metainfo(dict(flip_indices=[1, 0]))
+        data = {key: [value] for key, value in data.items()}
+        wrapper = HeatmapFusionTTA(estimator, sigmas=[0.05, 0.1], **options)
+        (sample,) = wrapper.test_step(data)
+        return sample.pred_instances
+
+    return predict
+
+
+def test_keypoints_that_are_given_out_are_fused_without_flip(predict_kept, some_images):
+    found = predict_kept(flip=False)
+    true = some_images.keypoints[0][:, [2, 0]]
+    assert abs(found.keypoints - true).max() < 3
+    assert found.keypoint_agreement.shape == true.shape[:2]
+
+
+def test_with_flip_they_need_the_metainfo_of_the_model(predict_kept, some_images):
+    with pytest.raises(UserError, match='metainfo of the model'):
+        predict_kept(flip=True)
+    # The picture has a channel for each keypoint, which a mirror does not swap.
+    found = predict_kept(dict(flip_indices=[0, 1, 2]), flip=True)
+    true = some_images.keypoints[0][:, [2, 0]]
+    assert abs(found.keypoints - true).max() < 3
