@@ -162,6 +162,24 @@ def reference_positions(
     return to_reference(view, frame, shown)
 
 
+def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
+    """What becomes of a step of one cell when a view is undone.
+
+    Args:
+        view: The view.
+        frame: The network input.
+        axes: The x and y axis of the output.
+
+    Returns:
+        Steps in cells of the reference, (2, 2), float64: the first column is that
+        of a step along x in the view.
+    """
+    corners = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.float64)
+    x, y = reference_positions(view, frame, axes, corners).unbind(-1)
+    cells = torch.stack([axes[0].cell(x), axes[1].cell(y)])
+    return cells[:, 1:] - cells[:, :1]
+
+
 def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
     """Fractional cells of a view that show the cells of the reference.
 

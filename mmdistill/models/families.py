@@ -15,7 +15,8 @@ from mmdistill.models.coordinate_adapter import (
     coordinates_of,
     input_size_of,
 )
-from mmdistill.models.heatmap_adapter import HeatmapAdapter, last_stage
+from mmdistill.models.heatmap_adapter import HeatmapAdapter, has_offsets, last_stage
+from mmdistill.models.offset_adapter import OffsetAdapter
 from mmdistill.models.simcc_adapter import SimCCAdapter, bins_of
 from mmdistill.models.visibility_adapter import VisibilityAdapter
 
@@ -55,7 +56,8 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
 def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapter:
     """The adapter that understands a head's output and codec."""
     if _is_heatmaps(head.decoder, output):
-        return HeatmapAdapter(head, use_udp)
+        adapter = OffsetAdapter if has_offsets(head.decoder) else HeatmapAdapter
+        return adapter(head, use_udp)
     if _is_vectors(head.decoder, output):
         return SimCCAdapter(head, use_udp)
     if _is_coordinates(head.decoder, output):
@@ -64,7 +66,7 @@ def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapt
 
 
 def _is_heatmaps(decoder: Any, output: Any) -> bool:
-    """Whether an output is a heatmap per keypoint, maybe for each of some stages."""
+    """Whether an output is heatmaps, maybe of several stages, or with offsets."""
     output = last_stage(output)
     return (
         hasattr(decoder, 'heatmap_size')

@@ -44,7 +44,7 @@ class HeatmapAdapter:
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         decoder = head.decoder
-        if getattr(decoder, 'heatmap_type', 'gaussian') == 'combined':
+        if has_offsets(decoder):
             raise UserError(
                 f'{type(head).__name__} with a {type(decoder).__name__} of '
                 "heatmap_type 'combined' predicts offsets beside its heatmaps, "
@@ -132,6 +132,11 @@ def last_stage(output: Any) -> Any:
     return output
 
 
+def has_offsets(decoder: Any) -> bool:
+    """Whether a codec has two maps of offsets beside each heatmap."""
+    return getattr(decoder, 'heatmap_type', 'gaussian') == 'combined'
+
+
 def needs_udp(decoder: Any) -> bool:
     """Whether a codec expects crops cut with MMPose's UDP warp.
 
@@ -172,7 +177,9 @@ def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:
         decoder: A codec of MMPose with `input_size` and `heatmap_size`.
     """
     width, height = (int(length) for length in decoder.heatmap_size)
-    low, high = (width // 4, height // 4), (3 * width // 4, 3 * height // 4)
+    # Far from the border, at which some codecs blur the cells.
+    low = 3 * width // 8, 3 * height // 8
+    high = 5 * width // 8, 5 * height // 8
     first, last = (_decoded_cell(decoder, cell) for cell in (low, high))
     return tuple(  # type: ignore[return-value]
         Axis(
@@ -188,7 +195,8 @@ def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:
 def _decoded_cell(decoder: Any, cell: tuple[int, int]) -> np.ndarray:
     """Input pixel (x, y) that the codec decodes a single bright cell to."""
     width, height = decoder.heatmap_size
-    heatmap = np.zeros((1, int(height), int(width)), dtype=np.float32)
+    maps = 3 if has_offsets(decoder) else 1
+    heatmap = np.zeros((maps, int(height), int(width)), dtype=np.float32)
     heatmap[0, cell[1], cell[0]] = 1
     keypoints, _ = decoder.decode(heatmap)
     return np.asarray(keypoints, dtype=np.float64)[0, 0]

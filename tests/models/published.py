@@ -36,7 +36,8 @@ class Published:
 
     Attributes:
         config: Its path below `mmpose::`, without the ending.
-        kind: What its head returns: 'heatmaps', 'vectors' or 'coordinates'.
+        kind: What its head returns: 'heatmaps', 'offsets' (beside heatmaps),
+            'vectors' or 'coordinates'.
         codec: Settings of its codec that are made smaller.
         head: Settings of its head that follow from these.
         middle: Share of a cell from its place in the heatmap to the pixel it says.
@@ -59,6 +60,11 @@ PUBLISHED = {
     'UDP': Published(
         'body_2d_keypoint/topdown_heatmap/coco/cspnext-tiny_udp_8xb256-210e_coco-256x192',
         'heatmaps',
+        SMALL,
+    ),
+    'UDP, combined': Published(
+        f'{COCO}_hrnet-w32_udp-regress-8xb64-210e_coco-256x192',
+        'offsets',
         SMALL,
     ),
     'ViPNAS': Published(

@@ -10,6 +10,7 @@ from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.coordinate_adapter import CoordinateAdapter
 from mmdistill.models.families import build_adapter
 from mmdistill.models.heatmap_adapter import HeatmapAdapter
+from mmdistill.models.offset_adapter import OffsetAdapter
 from mmdistill.models.simcc_adapter import SimCCAdapter
 from mmdistill.models.visibility_adapter import VisibilityAdapter
 
@@ -195,7 +196,7 @@ def test_a_choice_of_warp_overrides_what_the_codec_needs(make_estimator):
     assert build_adapter(make_estimator('UDP'), use_udp=False).frame.use_udp is False
 
 
-def test_offset_fields_beside_heatmaps_are_refused_by_name():
+def test_offset_fields_beside_heatmaps_have_their_adapter():
     combined = dict(type='UDPHeatmap', heatmap_type='combined', **SIZES)
     head = dict(
         in_channels=512,
@@ -204,8 +205,9 @@ def test_offset_fields_beside_heatmaps_are_refused_by_name():
         deconv_kernel_sizes=(4,) * 3,
         decoder=combined,
     )
-    with pytest.raises(UserError, match=r"HeatmapHead .* UDPHeatmap .*'combined'"):
-        HeatmapFusionTTA(resnet_with('HeatmapHead', head))
+    adapter = build_adapter(resnet_with('HeatmapHead', head))
+    assert isinstance(adapter, OffsetAdapter)
+    assert adapter.frame.use_udp
 
 
 @pytest.mark.parametrize('training', [False, True])
