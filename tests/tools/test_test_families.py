@@ -10,7 +10,8 @@ import torch
 from mmengine.hub import get_config
 
 from mmdistill.toy import write_toy_data
-from tests.models.published import PUBLISHED, Crew, without_pretrained
+from tests.models.crew import Crew, without_pretrained
+from tests.models.published import PUBLISHED
 
 ONE_VIEW = '--cfg-options', 'distill.views.scales=[1.0]', 'distill.views.flip=False'
 NO_FLIP = '--cfg-options', 'model.test_cfg.flip_test=False'
