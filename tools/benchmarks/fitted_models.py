@@ -1,4 +1,10 @@
-"""Published models that find something without trained weights."""
+"""Published models that find something without trained weights.
+
+Untrained networks with batch norms are chaotic: rounding the pixels to 8 bits
+changes the features behind them by two thirds, and every keypoint with them. With
+small scales and positive shifts their rectifiers hardly rectify, and the same
+rounding changes the features by a thousandth, as it does in trained networks.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +18,23 @@ MODELS = {
 }
 CONFIGS = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 CODEC = dict(type='UDPHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
-RIDGE = 1e-3
+GAIN = 0.3
+"""Scale of the batch norms; their shift is 1."""
+RIDGE = 1e-5
 """Weight of the penalty, relative to the features' mean square."""
 
 
-def build_model(name: str, data: Any) -> Any:
-    """A published model, fitted to the persons of some `labeling_ways.Data`."""
+def build_model(name: str, data: Any, checkpoint: str | None = None) -> Any:
+    """A published model with its weights, or fitted to the persons of some data.
+
+    Args:
+        name: One of `MODELS`.
+        data: A `labeling_ways.Data`.
+        checkpoint: Weights of this model, by default none.
+    """
     from mmengine.config import Config
     from mmengine.hub import get_config
+    from mmengine.runner import load_checkpoint
     from mmpose.registry import MODELS as REGISTRY
 
     config: Config = get_config(CONFIGS + MODELS[name])
@@ -27,7 +42,10 @@ def build_model(name: str, data: Any) -> Any:
     config.model.head.decoder = dict(CODEC)
     torch.manual_seed(0)
     model = REGISTRY.build(config.model)
-    fit(model, data)
+    if checkpoint is None:
+        fit(model, data)
+    else:
+        load_checkpoint(model, checkpoint, strict=True)
     return model.eval()
 
 
@@ -41,23 +59,44 @@ def fit(model: Any, data: Any) -> None:
     pixels = dict(inputs=[item['inputs'] for item in items], data_samples=[])
     inputs = model.data_preprocessor(pixels)['inputs']
     targets = torch.stack([i['data_samples'].gt_fields.heatmaps for i in items])
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-    model.train()
+    set_batch_norms(model, inputs)
+    features = penultimate_features(model, inputs)
+    ones = torch.ones_like(features[:, :1])
+    weight = ridge(torch.cat([features, ones], dim=1), rows_of(targets))
     last = model.head.final_layer
-    features: list[torch.Tensor] = []
-    hook = last.register_forward_pre_hook(lambda _, given: features.append(given[0]))
-    model.head.forward(model.extract_feat(inputs))
-    model.eval()
-    features.clear()
-    model.head.forward(model.extract_feat(inputs))
-    hook.remove()
-    x = features[0].movedim(1, -1).flatten(0, 2).double()
-    x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-    y = targets.movedim(1, -1).flatten(0, 2).double()
-    square = x.T @ x
-    square += RIDGE * square.diagonal().mean() * torch.eye(len(square)).double()
-    weight = torch.linalg.solve(square, x.T @ y).T.float()
     last.weight.copy_(weight[:, :-1, None, None])
     last.bias.copy_(weight[:, -1])
+
+
+def set_batch_norms(model: Any, inputs: torch.Tensor) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+            module.weight.fill_(GAIN)
+            module.bias.fill_(1.0)
+    model.train()
+    model.head.forward(model.extract_feat(inputs))
+    model.eval()
+
+
+def penultimate_features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """Inputs of the last convolution, one row a cell."""
+    seen: list[torch.Tensor] = []
+    hook = model.head.final_layer.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
+    model.head.forward(model.extract_feat(inputs))
+    hook.remove()
+    return rows_of(seen[0])
+
+
+def rows_of(maps: torch.Tensor) -> torch.Tensor:
+    """Maps (N, C, h, w) as rows (N * h * w, C), double precision."""
+    return maps.movedim(1, -1).flatten(0, 2).double()
+
+
+def ridge(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Weights of the penalised regression from x to y, a row an output."""
+    square = x.T @ x
+    penalty = RIDGE * square.diagonal().mean() * torch.eye(len(square))
+    return torch.linalg.solve(square + penalty.to(square), x.T @ y).T.float()

@@ -22,7 +22,10 @@ rounded to 8 bits and cut at 1/32 of a pixel.
 No trained weights are needed: speed does not depend on them, but keypoints do, and
 the heatmaps of random weights have no peaks. So batch norms get the statistics of
 the crops, and the last convolution is fitted by ridge regression from its inputs to
-the heatmaps of the annotated keypoints: deterministic, and a matter of seconds.
+the heatmaps of the annotated keypoints: deterministic, and a matter of seconds. Such
+heatmaps are still flat, and where two cells are almost equally high the smallest
+difference moves the keypoint from one to the other: the mean difference is over all
+keypoints, the median stands beside it, and `--checkpoints` takes trained weights.
 
 Needs a checkout's images: by default those of data/coco-mini.
 """
@@ -62,13 +65,15 @@ def measure(
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def compare(name: str, data: Data, options: argparse.Namespace) -> dict[str, float]:
+def compare(
+    name: str, checkpoint: str | None, data: Data, options: argparse.Namespace
+) -> dict[str, Any]:
     """All ways of one model."""
     import copy
 
     from mmdistill.models.network import best_precision
 
-    model = build_model(name, data)
+    model = build_model(name, data, checkpoint)
     stock = Stock(data, copy.deepcopy(model), options)
     modes: dict[str, dict[str, Any]] = {'safe': {}}
     if options.fast:
@@ -84,7 +89,9 @@ def compare(name: str, data: Data, options: argparse.Namespace) -> dict[str, flo
     for mode, way in ours.items():
         way.watch_batches()
         prefix = '' if mode == 'safe' else f'{mode}_'
-        result[f'{prefix}mean_px_diff'] = mean_difference(truth, way())
+        distances = differences(truth, way())
+        result[f'{prefix}mean_px_diff'] = float(distances.mean())
+        result[f'{prefix}median_px_diff'] = float(np.median(distances))
         ways |= {f'{mode} ours': way, f'{mode} bare': way.bare}
     if options.profile:
         show_profile(ours)
@@ -99,11 +106,10 @@ def compare(name: str, data: Data, options: argparse.Namespace) -> dict[str, flo
     return {'crops': crops, **modes.get('fast', {}), **result}
 
 
-def mean_difference(one: Poses, other: Poses) -> float:
-    """Mean distance of keypoints, pixels of the image."""
+def differences(one: Poses, other: Poses) -> np.ndarray:
+    """Distances of keypoints, pixels of the image, (N, K)."""
     assert one.keys() == other.keys()
-    distances = [np.linalg.norm(one[key] - other[key], axis=-1) for key in one]
-    return float(np.mean(distances))
+    return np.stack([np.linalg.norm(one[key] - other[key], axis=-1) for key in one])
 
 
 def show_profile(ours: dict[str, Ours]) -> None:
@@ -139,6 +145,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--image-folder', type=Path, default=root / 'val2017')
     add('--images', type=int, default=16, help='number of images with persons')
     add('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
+    add('--checkpoints', nargs='+', default=[], help='trained weights, one a model')
     add('--scales', nargs='+', type=float, default=[0.75, 1.0, 1.25])
     add('--no-flip', dest='flip', action='store_false')
     add('--persons', type=int, default=32, help='persons in a batch of the stock way')
@@ -167,7 +174,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         data = Data(
             options.annotations, options.image_folder, options.images, Path(folder)
         )
-        results = {name: compare(name, data, options) for name in options.models}
+        weights = dict(zip(options.models, options.checkpoints, strict=False))
+        results = {
+            name: compare(name, weights.get(name), data, options)
+            for name in options.models
+        }
     print(json.dumps({**results[options.models[0]], **results}))
 
 
