@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.labels.files import json_sha256, read_json
+from mmdistill.labels.generations import Generation, Place, generations_in
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a store's manifest.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: If there is none, or it is not one of ours.
+    """
+    if not path.is_file():
+        raise UserError(
+            f'{path.parent} holds no label store (no {path.name}); '
+            'make one with tools/label.py'
+        )
+    manifest = read_json(path, 'the manifest')
+    try:
+        generations_in(manifest)
+        manifest['chunk_size'] + len(manifest['keypoints'])
+        manifest['about']['img_root']
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
+            'or of another version'
+        ) from error
+    return manifest
 
 
 def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,6 +49,29 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     left_out = ('about', 'images')
     return {key: value for key, value in manifest.items() if key not in left_out}
+
+
+def origin(manifest: Mapping[str, Any], generation: Generation, *place: int) -> str:
+    """Names the one place of a file: who labelled which images, and its place there.
+
+    Args:
+        manifest: The manifest of the store.
+        generation: The images.
+        place: The place among them; none for their list.
+    """
+    return json_sha256([identity(manifest), asdict(generation), *place])
+
+
+def chunk_origin(manifest: Mapping[str, Any], place: Place, index: int) -> str:
+    """Names the one place of a chunk.
+
+    Args:
+        manifest: The manifest of the store.
+        place: The images of the chunk.
+        index: Its number.
+    """
+    generation = generations_in(manifest)[place.generation]
+    return origin(manifest, generation, place.start, index)
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

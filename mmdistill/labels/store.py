@@ -25,7 +25,6 @@ from mmdistill.labels.columns import (
 )
 from mmdistill.labels.files import (
     json_sha256,
-    read_json,
     remove_parts,
     write_bytes,
     write_json,
@@ -41,7 +40,13 @@ from mmdistill.labels.generations import (
     places,
     store_order,
 )
-from mmdistill.labels.manifest import differences, identity
+from mmdistill.labels.manifest import (
+    chunk_origin,
+    differences,
+    identity,
+    origin,
+    read_manifest,
+)
 
 MANIFEST_FILE = 'manifest.json'
 PATHS_SCHEMA = pa.schema([pa.field('path', pa.string())])
@@ -73,22 +78,7 @@ class LabelStore:
         Raises:
             UserError: If the folder holds no store, or its manifest is not ours.
         """
-        if not self.exists:
-            raise UserError(
-                f'{self.root} holds no label store (no {MANIFEST_FILE}); '
-                'make one with tools/label.py'
-            )
-        manifest = read_json(self.root / MANIFEST_FILE, 'the manifest')
-        try:
-            generations_in(manifest)
-            manifest['chunk_size'] + len(manifest['keypoints'])
-            manifest['about']['img_root']
-        except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(
-                f'the manifest {self.root / MANIFEST_FILE} is not one of ours '
-                f'(wrong: {error}); it is damaged, or of another version'
-            ) from error
-        return manifest
+        return read_manifest(self.root / MANIFEST_FILE)
 
     def claim(self, manifest: Mapping[str, Any], pile: Pile) -> np.ndarray:
         """Begin, continue or extend the store; nobody else may write to it now.
@@ -168,9 +158,7 @@ class LabelStore:
         """
         manifest = self.manifest
         lists = [
-            chunk_file.read(
-                self._list(number), self._list_origin(manifest, entry), PATHS_SCHEMA
-            )
+            chunk_file.read(self._list(number), origin(manifest, entry), PATHS_SCHEMA)
             for number, entry in enumerate(generations_in(manifest))
         ]
         return pa.concat_tables(lists).column('path').to_pylist()
@@ -189,7 +177,7 @@ class LabelStore:
         place = places(generations_in(manifest), manifest['chunk_size'])[index]
         assert len(rows) == len(place)
         table = rows_to_table(rows, len(manifest['keypoints']))
-        data = chunk_file.encode(table, _origin(manifest, place, index))
+        data = chunk_file.encode(table, chunk_origin(manifest, place, index))
         write_bytes(self._chunk(index), data)
 
     def scan(
@@ -216,7 +204,7 @@ class LabelStore:
             partial(
                 chunk_file.read,
                 self._chunk(index),
-                _origin(manifest, all_places[index], index),
+                chunk_origin(manifest, all_places[index], index),
                 schema,
                 columns,
             )
@@ -251,22 +239,13 @@ class LabelStore:
         added = generation_of(pile, numbers)
         paths = pile.paths
         table = pa.table([[paths[i] for i in numbers]], schema=PATHS_SCHEMA)
-        data = chunk_file.encode(table, self._list_origin(manifest, added))
+        data = chunk_file.encode(table, origin(manifest, added))
         write_bytes(self._list(len(generations)), data)
         images = images_entry([*generations, added])
         write_json(self.root / MANIFEST_FILE, {**manifest, 'images': images})
-
-    def _list_origin(self, manifest: Mapping[str, Any], generation: Generation) -> str:
-        return json_sha256([identity(manifest), generation.paths])
 
     def _chunk(self, index: int) -> Path:
         return self.root / 'chunks' / f'{index:06d}.parquet'
 
     def _list(self, generation: int) -> Path:
         return self.root / 'images' / f'{generation:06d}.parquet'
-
-
-def _origin(manifest: Mapping[str, Any], place: Place, index: int) -> str:
-    """Names the one place of a chunk: who labelled which images, and its number."""
-    generation = manifest['images']['generations'][place.generation]
-    return json_sha256([identity(manifest), generation, place.start, index])

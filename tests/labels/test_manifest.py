@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from mmdistill.labels.manifest import differences
+from dataclasses import asdict
+
+import pytest
+
+from mmdistill.errors import UserError
+from mmdistill.labels.generations import Generation, places
+from mmdistill.labels.manifest import (
+    chunk_origin,
+    differences,
+    identity,
+    origin,
+    read_manifest,
+)
 
 STORED = {'teacher': {'weights': 'aa', 'code': 'c'}, 'views': ['0.5', '1'], 'size': 3}
 
@@ -25,3 +37,39 @@ def test_a_leaf_that_one_side_lacks_is_a_line():
         'new: the store has None, this run 1',
         'teacher.code: the store has c, this run None',
     ]
+
+
+def test_the_identity_is_all_but_images_and_what_is_for_readers():
+    manifest = {**STORED, 'about': {'img_root': 'x'}, 'images': {'count': 3}}
+    assert identity(manifest) == STORED
+
+
+def test_a_manifest_is_read_back(tmp_path, make_store, make_rows):
+    store = make_store(tmp_path, make_rows((1, 2)))
+    manifest = read_manifest(tmp_path / 'manifest.json')
+    assert manifest['images']['count'] == 2
+    assert manifest == store.manifest
+
+
+def test_a_manifest_that_lacks_something_is_named(tmp_path):
+    (tmp_path / 'manifest.json').write_text('{"images": {"generations": []}}')
+    with pytest.raises(UserError, match=r"not one of ours \(wrong: 'chunk_size'\)"):
+        read_manifest(tmp_path / 'manifest.json')
+
+
+def test_every_place_of_every_store_has_its_own_name():
+    generations = [Generation(6, 'a', 'b'), Generation(6, 'a', 'c')]
+    manifests = [
+        {
+            **change,
+            'images': {'count': 12, 'generations': list(map(asdict, generations))},
+        }
+        for change in (STORED, {**STORED, 'size': 4})
+    ]
+    names = {
+        chunk_origin(manifest, place, index)
+        for manifest in manifests
+        for index, place in enumerate(places(generations, 3))
+    }
+    lists = {origin(m, generation) for m in manifests for generation in generations}
+    assert len(names | lists) == 2 * 4 + 2 * 2
