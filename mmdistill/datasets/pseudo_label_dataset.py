@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +110,9 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             sample_idx=int(idx),
             category_id=np.array(1),
         )
+        # The property `metainfo` copies all of it, each time it is asked for.
         for key in METAINFO_KEYS:
-            info[key] = self.metainfo[key]
+            info[key] = copy.deepcopy(self._metainfo[key])
         return info
 
     def _check_keypoints(self) -> None:

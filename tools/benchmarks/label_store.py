@@ -14,6 +14,7 @@ The last line is JSON. Figures of a loaded machine mean little.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -73,8 +74,14 @@ def select(root: Path) -> dict[str, float]:
 
 
 def feed_workers(build: Callable[[], Any]) -> dict[str, float]:
-    """Memory of loader workers after labels by chance went through them, MiB."""
+    """Memory of loader workers after labels by chance went through them, MiB.
+
+    Frozen, Python's collector does not write into the objects of the imports, which
+    would count as the workers' own memory on either side.
+    """
     dataset = build()
+    gc.collect()
+    gc.freeze()
     alone = memory()['pss']
     loader = DataLoader(
         dataset,
