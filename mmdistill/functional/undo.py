@@ -9,7 +9,7 @@ view does not turn the crop, else over both at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -54,10 +54,14 @@ class UndoSeparable:
     Attributes:
         columns: Weights of the x axis, (w, w): rows are cells of the reference.
         rows: Weights of the y axis, (h, h).
+        keeps_columns: Whether `columns` is the identity and costs nothing.
+        keeps_rows: Whether `rows` is.
     """
 
     columns: Tensor
     rows: Tensor
+    keeps_columns: bool = False
+    keeps_rows: bool = False
 
     @cached_property
     def coverage(self) -> Tensor:
@@ -66,21 +70,13 @@ class UndoSeparable:
 
     def to(self, device: torch.device) -> UndoSeparable:
         """The same on another device."""
-        return UndoSeparable(self.columns.to(device), self.rows.to(device))
+        return replace(self, columns=self.columns.to(device), rows=self.rows.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
-        if not self._keeps_columns:
+        if not self.keeps_columns:
             heatmaps = heatmaps @ self.columns.T
-        return heatmaps if self._keeps_rows else self.rows @ heatmaps
-
-    @cached_property
-    def _keeps_columns(self) -> bool:
-        return _is_identity(self.columns)
-
-    @cached_property
-    def _keeps_rows(self) -> bool:
-        return _is_identity(self.rows)
+        return heatmaps if self.keeps_rows else self.rows @ heatmaps
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,7 @@ def undo_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
     """
     if view.separable:
         columns, rows = (undo_matrix(view, frame, axes, i) for i in range(2))
-        return UndoSeparable(columns, rows)
+        return UndoSeparable(columns, rows, _is_identity(columns), _is_identity(rows))
     cells = view_cells(view, frame, axes)
     last = cells.new_tensor([axis.cells - 1 for axis in axes])
     covered = ((cells >= 0) & (cells <= last)).all(-1)
@@ -203,7 +199,7 @@ def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
 
 
 def _is_identity(matrix: Tensor) -> bool:
-    return torch.equal(matrix, torch.eye(len(matrix)).to(matrix))
+    return torch.equal(matrix, torch.eye(len(matrix)))
 
 
 def _interpolation(cells: Tensor) -> Tensor:

@@ -139,8 +139,9 @@ class Crew:
 
     def fuse(self, **views: Any) -> Any:
         """Our fused poses, from the same crops."""
+        plainly = dict(channels_last=False, fold_batch_norm=False)
         wrapper = HeatmapFusionTTA(
-            self.estimator, use_udp=self.use_udp, channels_last=False, **views
+            self.estimator, use_udp=self.use_udp, **plainly, **views
         )
 
         def crops_of(view: View, rows: Rows) -> Tensor:

@@ -247,4 +247,5 @@ def test_provenance_tells_what_decides_the_labels(make_estimator):
         areas=None,
         padding=1.25,
         use_udp=True,
+        precision='float32',
     )

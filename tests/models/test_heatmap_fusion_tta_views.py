@@ -55,10 +55,15 @@ def test_a_single_transformed_view_finds_the_true_keypoints(
     assert np.linalg.norm(poses.keypoints - truth, axis=-1).max() < 1.5
 
 
+def wrap(estimator, **settings):
+    """A wrapper that runs the estimator itself and not a folded copy."""
+    return HeatmapFusionTTA(estimator, fold_batch_norm=False, **settings)
+
+
 def test_the_flip_test_of_the_model_itself_is_not_run(forwards, some_images):
     estimator, counts = forwards
     estimator.test_cfg = dict(flip_test=True, shift_heatmap=True)
-    wrapper = HeatmapFusionTTA(estimator, flip=True)
+    wrapper = wrap(estimator, flip=True)
     counts.clear()
     fuse_images(wrapper, some_images)
     assert sum(counts) == 2 * sum(map(len, some_images.boxes))
@@ -66,7 +71,7 @@ def test_the_flip_test_of_the_model_itself_is_not_run(forwards, some_images):
 
 def test_views_of_few_instances_share_a_forward_pass(forwards, some_images):
     estimator, counts = forwards
-    wrapper = HeatmapFusionTTA(estimator, scales=(0.8, 1.0, 1.2), forward_batch_size=12)
+    wrapper = wrap(estimator, scales=(0.8, 1.0, 1.2), forward_batch_size=12)
     counts.clear()
     fuse_images(wrapper, some_images)
     # Three instances of two images, six views: four views a pass.
@@ -75,7 +80,7 @@ def test_views_of_few_instances_share_a_forward_pass(forwards, some_images):
 
 def test_no_forward_pass_has_more_crops_than_asked_for(forwards, some_images):
     estimator, counts = forwards
-    wrapper = HeatmapFusionTTA(estimator, scales=(0.8, 1.0, 1.2), forward_batch_size=2)
+    wrapper = wrap(estimator, scales=(0.8, 1.0, 1.2), forward_batch_size=2)
     counts.clear()
     fuse_images(wrapper, some_images)
     assert max(counts) == 2
@@ -87,7 +92,7 @@ def test_a_view_is_forwarded_only_for_the_instances_it_suits(forwards, some_imag
     sides = np.concatenate(some_images.boxes)
     areas = (sides[:, 2:] - sides[:, :2]).prod(1)
     middle = float(np.median(areas))
-    wrapper = HeatmapFusionTTA(
+    wrapper = wrap(
         estimator,
         scales=(0.8, 1.0, 1.25),
         flip=False,

@@ -92,12 +92,12 @@ CASES = {
     'a view named twice': (
         lambda: None,
         ['distill.views.scales=[1.0,1.0]'],
-        'a scale must be named once',
+        'a view must be named once, got 1 twice',
     ),
     'a negative scale': (
         lambda: None,
         ['distill.views.scales=[-1.0]'],
-        'a scale must be positive, got -1.0',
+        'a scale must be positive and finite, got -1.0',
     ),
     'no unlabelled images': (
         lambda: None,
