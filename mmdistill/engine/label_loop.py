@@ -142,7 +142,6 @@ class LabelLoop(BaseLoop):
             self.score_floor,
             self.nms_thr,
             str(self.runner.cfg.get('load_from')),
-            self.fp16,
         )
 
     def _write(self, chunk: int, rows: list[ImageRow]) -> None:

@@ -31,7 +31,6 @@ def make_manifest(
     score_floor: float,
     nms_thr: float,
     checkpoint: str,
-    fp16: bool = False,
 ) -> dict[str, Any]:
     """Everything that decides what a store holds, as JSON values.
 
@@ -45,7 +44,6 @@ def make_manifest(
         score_floor: Instance score below which nothing is stored.
         nms_thr: OKS above which of two candidates only the better is stored.
         checkpoint: Where the teacher's weights came from.
-        fp16: Whether forward passes run under autocast.
     """
     return {
         'about': {'img_root': str(dataset.img_root), 'checkpoint': checkpoint},
@@ -58,7 +56,6 @@ def make_manifest(
         'chunk_size': chunk_size,
         'score_floor': score_floor,
         'nms_thr': nms_thr,
-        'fp16': fp16,
         'steps': {'pixel': STEPS_PER_PIXEL, 'score': STEPS_OF_SCORE},
         'versions': {
             'mmdistill': mmdistill.__version__,

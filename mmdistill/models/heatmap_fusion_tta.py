@@ -26,16 +26,17 @@ from mmdistill.functional.fusion import FUSIONS, Rows, view_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
+from mmdistill.models.adapter import Fusion
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter
 from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.keypoint_order import flip_indices_of, sigmas_of
-from mmdistill.models.network import Network
+from mmdistill.models.network import Network, batch_size_on
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
-CPU_BATCH_SIZE, BATCH_SIZE = 8, 64
+Prepare = Callable[[list[Tensor]], Tensor]
 
 
 @MODELS.register_module()
@@ -204,11 +205,13 @@ class HeatmapFusionTTA(BaseTTAModel):
             owners,
             self._crops(torch.from_numpy(joined).to(device)),
         )
+        size = self.forward_batch_size or batch_size_on(device)
         parts = []
-        for rows in even_blocks(len(joined), self._batch_size(device)):
+        for rows in even_blocks(len(joined), size):
             block = source[rows]
             crops_of = self.cutter.crops_of(block)
-            parts.append(self._fuse(crops_of, block.crops, flip_indices))
+            prepare = self.normalizer.inputs
+            parts.append(self._fuse(crops_of, prepare, block.crops, flip_indices))
         return join_poses(parts, len(flip_indices))
 
     @torch.no_grad()
@@ -223,42 +226,46 @@ class HeatmapFusionTTA(BaseTTAModel):
             crops: Where the reference crops lie in their images.
             flip_indices: For each keypoint the one that a mirror makes of it, (K,).
         """
-        return self._fuse(
-            lambda view, rows: self.normalizer.scaled(crops_of(view, rows)),
-            crops,
-            flip_indices,
-        )
+        prepare = self.normalizer.inputs_of_crops
+        return self._fuse(crops_of, prepare, crops, flip_indices)
 
     def _fuse(
-        self, scaled_of: CropsOf, crops: Crops, flip_indices: Sequence[int]
+        self,
+        crops_of: CropsOf,
+        prepare: Prepare,
+        crops: Crops,
+        flip_indices: Sequence[int],
     ) -> FusedPoses:
-        """Fused poses of instances; `scaled_of` gives crops of scaled images."""
+        """Fused poses of instances; `prepare` makes network inputs of their crops."""
         self.network.look_at_weights()
         fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
-        batch_size = max(self._batch_size(crops.centers.device), len(crops))
-        for batch in self.plan.batches(crops.box_areas, batch_size):
-            pixels = [scaled_of(view, rows) for view, rows in batch]
-            evidence = self.adapter.evidence(
-                self.network(self.normalizer.inputs(pixels))
-            )
-            counts = [len(part) for part in pixels]
-            parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
-            for (view, rows), part in zip(batch, parts, strict=True):
-                fusion.add(view, part, crops[rows], rows)
+        size = self.forward_batch_size or batch_size_on(crops.centers.device)
+        for batch in self.plan.batches(crops.box_areas, max(size, len(crops))):
+            self._add_views(fusion, batch, crops_of, prepare, crops)
         poses = fusion.decode()
         frame = self.adapter.frame
         positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
+        places = crops.to_image(positions.to(crops.centers)).cpu().numpy()
+        agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
         return FusedPoses(
-            crops.to_image(positions.to(crops.centers)).cpu().numpy(),
-            poses.keypoint_scores,
-            poses.keypoints_visible,
-            self._agreement(fusion.spread(), crops.box_areas).cpu().numpy(),
+            places, poses.keypoint_scores, poses.keypoints_visible, agreement
         )
 
-    def _batch_size(self, device: torch.device) -> int:
-        if self.forward_batch_size is not None:
-            return self.forward_batch_size
-        return CPU_BATCH_SIZE if device.type == 'cpu' else BATCH_SIZE
+    def _add_views(
+        self,
+        fusion: Fusion,
+        batch: Sequence[tuple[View, Rows]],
+        crops_of: CropsOf,
+        prepare: Prepare,
+        crops: Crops,
+    ) -> None:
+        """One forward pass; nothing of it outlives it but what is fused."""
+        pixels = [crops_of(view, rows) for view, rows in batch]
+        evidence = self.adapter.evidence(self.network(prepare(pixels)))
+        counts = [len(part) for part in pixels]
+        parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
+        for (view, rows), part in zip(batch, parts, strict=True):
+            fusion.add(view, part, crops[rows], rows)
 
     def _crops(self, boxes: Tensor) -> Crops:
         frame = self.adapter.frame

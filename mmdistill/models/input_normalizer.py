@@ -59,9 +59,7 @@ class InputNormalizer:
             Network inputs, (N, 3, H, W).
         """
         if self._order is None:
-            data = dict(inputs=torch.cat(crops), data_samples=[])
-            inputs = self._preprocessor(data)['inputs']
-            return inputs.contiguous(memory_format=self._memory_format)
+            return self.inputs_of_crops(crops)
         counts = [len(part) for part in crops]
         inputs = torch.empty(
             (sum(counts), *crops[0].shape[1:]),
@@ -72,6 +70,19 @@ class InputNormalizer:
         for part, place in zip(crops, inputs.split(counts), strict=True):
             torch.add(part, shift, out=place)
         return inputs
+
+    def inputs_of_crops(self, crops: list[Tensor]) -> Tensor:
+        """Network inputs as the preprocessor itself makes them, to the last digit.
+
+        Args:
+            crops: Crops that were not scaled, values 0 to 255, each (n, 3, H, W).
+
+        Returns:
+            Network inputs, (N, 3, H, W).
+        """
+        data = dict(inputs=torch.cat(crops), data_samples=[])
+        inputs: Tensor = self._preprocessor(data)['inputs']
+        return inputs.contiguous(memory_format=self._memory_format)
 
     @torch.no_grad()
     def _ask(self, images: Tensor) -> Tensor | None:

@@ -106,7 +106,6 @@ def test_paths_may_move(tmp_path, manifest, pile):
         (dict(chunk_size=3), 'chunk_size'),
         (dict(score_floor=0.1), 'score_floor'),
         (dict(nms_thr=0.5), 'nms_thr'),
-        (dict(fp16=True), 'fp16'),
         (dict(max_pixels=9), 'max_pixels'),
     ],
 )
