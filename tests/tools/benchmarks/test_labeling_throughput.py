@@ -1,0 +1,31 @@
+"""The benchmark runs, and both sides find the same keypoints."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+KEYS = {'stock_over_ours', 'ours_over_bare', 'mean_px_diff', 'median_px_diff'}
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'benchmarks'))
+    return importlib.import_module('labeling_throughput')
+
+
+@pytest.mark.slow
+def test_both_sides_find_the_same_keypoints(benchmark, capsys):
+    options = ('--models', 'mobilenetv2', '--images', '1', '--scales', '0.8', '1')
+
+    benchmark.main([*options, '--repeats', '1', '--no-fast'])
+
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(result) >= KEYS
+    assert result['mobilenetv2'].keys() >= KEYS
+    assert result['median_px_diff'] < 0.25
