@@ -1,6 +1,6 @@
-import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mmpose
@@ -8,6 +8,8 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
+from mmdistill.labels import LabelStore
+from mmdistill.labels.selection import read_selection
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 
 LABELS = 'work_dirs/toy/labels'
@@ -68,11 +70,10 @@ def test_a_resumed_run_continues_at_its_iteration(workshop, tool, capfd):
 
 
 def test_a_selection_of_another_labelled_set_stops_training(workshop, tool, capfd):
-    path = Path(LABELS, 'selection.json')
-    content = json.loads(path.read_text())
-    content['rule'] = 'score'
-    content['labeled']['fingerprint'] = 'another'
-    path.write_text(json.dumps(content))
+    store = LabelStore(LABELS)
+    selection = read_selection(store)
+    other = replace(selection.labeled, fingerprint='another')
+    replace(selection, rule='score', labeled=other).write(store)
 
     code = tool('train', STUDENT, '--work-dir', 'student', *student_options())
 

@@ -47,9 +47,15 @@ FED = 5000
 
 def first_batch(dataset: Any) -> dict[str, float]:
     """Hand a batch to training; the transforms, equal on both sides, are left out."""
-    loader = DataLoader(dataset, 64, shuffle=True, collate_fn=pseudo_collate)
+    loader = DataLoader(dataset, 64, shuffle=True, collate_fn=collate)
     assert len(next(iter(loader))['keypoints']) == min(64, len(dataset))
     return dict(labels=len(dataset))
+
+
+def collate(samples: Sequence[dict]) -> dict:
+    """Without the reference to the data set, which MMPose's last transform drops."""
+    kept = [{k: v for k, v in s.items() if k != 'dataset'} for s in samples]
+    return pseudo_collate(kept)
 
 
 def start_from_store(root: Path) -> dict[str, float]:
@@ -88,7 +94,7 @@ def feed_workers(build: Callable[[], Any]) -> dict[str, float]:
         64,
         sampler=RandomSampler(dataset, replacement=True, num_samples=FED),
         num_workers=WORKERS,
-        collate_fn=pseudo_collate,
+        collate_fn=collate,
         persistent_workers=True,
     )
     batches = iter(loader)
