@@ -35,8 +35,8 @@ def test_stage_1_runs_when_the_store_is_missing(workshop, tool):
 
 
 def test_the_schedule_grows_with_the_selection(workshop, tool, capfd):
-    counts = json.loads(Path(LABELS, 'selection.json').read_text())
-    labeled, kept = counts['labeled']['instances'], counts['unlabeled']['kept']
+    selection = read_selection(LabelStore(LABELS))
+    labeled, kept = selection.labeled.instances, selection.unlabeled.kept
     options = student_options('distill.schedule.max_factor=50')
 
     assert tool('train', STUDENT, '--work-dir', 'student', *options) == 0

@@ -10,7 +10,8 @@ work_dir = 'work_dirs/toy/student'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/toy/teacher/iter_500.pth'),
-    views=dict(scales=(0.8, 1.0, 1.25)),
+    # As far as this small teacher sees alike: at 0.8 and 1.25 it has half the AP.
+    views=dict(scales=(0.9, 1.0, 1.1)),
     # The boxes are rough: poses of two boxes on one figure differ, and a keypoint
     # that scores little is often off.
     labeling=dict(nms_thr=0.5),
