@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -14,7 +15,11 @@ from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import OVER, described, select_by_count, select_by_score
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
-from mmdistill.labels.selection import SELECTION_FILE, standing_selection
+from mmdistill.labels.selection import (
+    SELECTION_FILE,
+    LabeledCounts,
+    standing_selection,
+)
 from mmdistill.registry import HOOKS
 
 
@@ -110,18 +115,26 @@ class CountMatchingHook(Hook):
             runner: The runner of the training stage.
 
         Raises:
-            UserError: If the selection was matched to another labelled set.
+            UserError: If the selection was matched to none of the labelled sets, or
+                there is none.
         """
         dataset = runner.train_dataloader.dataset
         sources = getattr(dataset, 'datasets', [dataset])
         pseudo = [source for source in sources if hasattr(source, 'selection')]
         labeled = [source for source in sources if not hasattr(source, 'selection')]
-        if not pseudo or len(labeled) != 1:
+        if not pseudo:
             return
+        if not labeled:
+            raise UserError(
+                'CountMatchingHook needs a labelled set beside the pseudo-labels to '
+                'compare their counts with, got none; a training on pseudo-labels '
+                'alone goes without this hook'
+            )
         _check_slots(runner.train_dataloader.batch_sampler, sources)
+        counts = [count_labeled(source) for source in labeled]
         for source in pseudo:
-            _check_same_set(source, labeled[0])
-        _tell_mix(runner, labeled[0], pseudo)
+            _check_same_set(source, counts)
+        _tell_mix(runner, labeled, pseudo)
 
 
 def _standing(store: LabelStore) -> tuple[Selection | None, bool]:
@@ -150,18 +163,20 @@ def _check_slots(batches: Any, sources: list) -> None:
         )
 
 
-def _check_same_set(pseudo: Any, labeled: Any) -> None:
-    matched, trained = pseudo.selection.labeled, count_labeled(labeled)
-    if matched.fingerprint != trained.fingerprint:
-        raise UserError(
-            f'the selection of {pseudo.store.root} was matched to a labelled set of '
-            f'{matched.instances} instances on {matched.images} images, training uses '
-            f'another one of {trained.instances} on {trained.images}; select anew with '
-            'tools/select_labels.py'
-        )
+def _check_same_set(pseudo: Any, counts: Sequence[LabeledCounts]) -> None:
+    matched = pseudo.selection.labeled
+    if matched.fingerprint in (trained.fingerprint for trained in counts):
+        return
+    others = ' and '.join(f'{each.instances} on {each.images}' for each in counts)
+    raise UserError(
+        f'the selection of {pseudo.store.root} was matched to a labelled set of '
+        f'{matched.instances} instances on {matched.images} images, training uses '
+        f'another one of {others}; select anew with tools/select_labels.py'
+    )
 
 
-def _tell_mix(runner: Runner, labeled: Any, pseudo: list) -> None:
+def _tell_mix(runner: Runner, labeled: list, pseudo: list) -> None:
+    instances = sum(len(source) for source in labeled)
     kept = sum(len(source) for source in pseudo)
     keypoints = sum(source.num_visible_keypoints for source in pseudo)
     batches = runner.train_dataloader.batch_sampler
@@ -169,7 +184,7 @@ def _tell_mix(runner: Runner, labeled: Any, pseudo: list) -> None:
     if hasattr(batches, 'num_labeled'):
         share = f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled'
     print_log(
-        f'the student sees {len(labeled)} labelled instances and {kept} '
+        f'the student sees {instances} labelled instances and {kept} '
         f'pseudo-labels with {keypoints} visible keypoints; {share}',
         logger='current',
     )

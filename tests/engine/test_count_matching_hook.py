@@ -182,5 +182,27 @@ def test_training_on_another_labelled_set_is_refused(labeled, sources):
         CountMatchingHook().before_train(training(other, sources[1]))
 
 
+def test_the_matched_set_may_be_one_of_several(labeled, sources):
+    from mmpose.registry import DATASETS
+
+    other = DATASETS.build({**labeled, 'indices': 1})
+
+    CountMatchingHook().before_train(training(other, *sources))
+
+
+def test_training_on_other_labelled_sets_alone_is_refused(labeled, sources):
+    from mmpose.registry import DATASETS
+
+    one, two = (DATASETS.build({**labeled, 'indices': n}) for n in (1, 2))
+
+    with pytest.raises(UserError, match=r'another one of .* and '):
+        CountMatchingHook().before_train(training(one, two, sources[1]))
+
+
+def test_pseudo_labels_without_a_labelled_set_are_refused(sources):
+    with pytest.raises(UserError, match='needs a labelled set beside'):
+        CountMatchingHook().before_train(training(sources[1]))
+
+
 def test_training_without_pseudo_labels_is_left_alone(sources):
     CountMatchingHook().before_train(training(sources[0], sources[0]))
