@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.undo import Axis, Undo, reference_positions, undo_of
@@ -37,19 +36,10 @@ class HeatmapAdapter:
     Attributes:
         frame: The network input.
         axes: The x and y axis of the heatmaps.
-
-    Raises:
-        UserError: If the head's codec does not decode plain heatmaps.
     """
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         decoder = head.decoder
-        if has_offsets(decoder):
-            raise UserError(
-                f'{type(head).__name__} with a {type(decoder).__name__} of '
-                "heatmap_type 'combined' predicts offsets beside its heatmaps, "
-                'which can not be fused; use a codec of plain heatmaps'
-            )
         self._head = head
         width, height = (int(pixels) for pixels in decoder.input_size)
         self.frame = Frame(

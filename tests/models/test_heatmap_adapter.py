@@ -5,7 +5,6 @@ import pytest
 import torch
 from mmpose.registry import KEYPOINT_CODECS
 
-from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import View
@@ -42,14 +41,6 @@ def test_axes_are_those_of_the_codec(codec, x, y):
     found = [(axis.stride, axis.offset) for axis in axes]
     np.testing.assert_allclose(found, [x, y], rtol=1e-5, atol=1e-3)
     assert [(axis.cells, axis.pixels) for axis in axes] == [(24, 96), (32, 128)]
-
-
-def test_a_codec_with_offset_fields_is_refused_by_name(make_estimator):
-    head = make_estimator('UDP').head
-    combined = dict(type='UDPHeatmap', heatmap_type='combined', **SIZES)
-    head.decoder = KEYPOINT_CODECS.build(combined)
-    with pytest.raises(UserError, match=r"HeatmapHead .* UDPHeatmap .*'combined'"):
-        HeatmapAdapter(head, use_udp=True)
 
 
 def test_the_reference_view_alone_is_returned_as_it_is(make_estimator, crops, heatmaps):

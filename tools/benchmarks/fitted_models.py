@@ -49,6 +49,16 @@ def build_model(name: str, data: Any, checkpoint: str | None = None) -> Any:
     return model.eval()
 
 
+def recipe_model(config: Any, checkpoint: str) -> Any:
+    """The model of a recipe with a UDP codec, with its trained weights."""
+    from mmengine.runner import load_checkpoint
+    from mmpose.registry import MODELS as REGISTRY
+
+    model = REGISTRY.build(config.model)
+    load_checkpoint(model, checkpoint, strict=True)
+    return model.eval()
+
+
 @torch.no_grad()
 def fit(model: Any, data: Any) -> None:
     """Set statistics of batch norms, and solve for the last convolution."""

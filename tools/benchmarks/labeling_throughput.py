@@ -25,7 +25,8 @@ the crops, and the last convolution is fitted by ridge regression from its input
 the heatmaps of the annotated keypoints: deterministic, and a matter of seconds. Such
 heatmaps are still flat, and where two cells are almost equally high the smallest
 difference moves the keypoint from one to the other: the mean difference is over all
-keypoints, the median stands beside it, and `--checkpoints` takes trained weights.
+keypoints, the median stands beside it. `--checkpoints` takes trained weights of these
+models, `--recipe` a trained model of a recipe of one's own.
 
 Needs a checkout's images: by default those of data/coco-mini.
 """
@@ -38,13 +39,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fitted_models import MODELS, build_model
+from fitted_models import MODELS, build_model, recipe_model
 from labeling_ways import Data, Ours, Poses, Stock
 
 from mmdistill.command_line import run
@@ -66,14 +67,13 @@ def measure(
 
 
 def compare(
-    name: str, checkpoint: str | None, data: Data, options: argparse.Namespace
+    name: str, model: Any, data: Data, options: argparse.Namespace
 ) -> dict[str, Any]:
     """All ways of one model."""
     import copy
 
     from mmdistill.models.network import best_precision
 
-    model = build_model(name, data, checkpoint)
     stock = Stock(data, copy.deepcopy(model), options)
     modes: dict[str, dict[str, Any]] = {'safe': {}}
     if options.fast:
@@ -146,6 +146,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--images', type=int, default=16, help='number of images with persons')
     add('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
     add('--checkpoints', nargs='+', default=[], help='trained weights, one a model')
+    add(
+        '--recipe',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='a trained model with a UDP codec instead, on its own kind of data',
+    )
     add('--scales', nargs='+', type=float, default=[0.75, 1.0, 1.25])
     add('--no-flip', dest='flip', action='store_false')
     add('--persons', type=int, default=32, help='persons in a batch of the stock way')
@@ -161,6 +167,27 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def compared(
+    options: argparse.Namespace, folder: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The comparison of each model, by name."""
+    from mmdistill.config_arguments import load_config
+
+    files = options.annotations, options.image_folder, options.images, folder
+    if options.recipe:
+        path, checkpoint = options.recipe
+        given = argparse.Namespace(config=path, cfg_options={}, launcher='none')
+        given.local_rank, given.work_dir = 0, None
+        config = load_config(given)
+        data = Data(*files, metainfo=config.test_dataloader.dataset.get('metainfo'))
+        yield path, compare(path, recipe_model(config, checkpoint), data, options)
+        return
+    data = Data(*files)
+    for i, name in enumerate(options.models):
+        checkpoint = options.checkpoints[i] if options.checkpoints else None
+        yield name, compare(name, build_model(name, data, checkpoint), data, options)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, measure and print."""
     options = parse(argv)
@@ -171,15 +198,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        data = Data(
-            options.annotations, options.image_folder, options.images, Path(folder)
-        )
-        weights = dict(zip(options.models, options.checkpoints, strict=False))
-        results = {
-            name: compare(name, weights.get(name), data, options)
-            for name in options.models
-        }
-    print(json.dumps({**results[options.models[0]], **results}))
+        results = dict(compared(options, Path(folder)))
+    print(json.dumps({**next(iter(results.values())), **results}))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from fitted_models import CODEC
 
 Poses = dict[tuple[Any, ...], np.ndarray]
 """Keypoints, (K, 2), by image and box."""
@@ -23,11 +22,18 @@ class Data:
         images: Its folder of images.
         count: How many images to use, those with annotated persons first come.
         folder: Where to write the reduced files.
+        metainfo: Of the data set, by default COCO's.
     """
 
     def __init__(
-        self, annotations: Path, images: Path, count: int, folder: Path
+        self,
+        annotations: Path,
+        images: Path,
+        count: int,
+        folder: Path,
+        metainfo: dict | None = None,
     ) -> None:
+        self.metainfo = metainfo
         content = json.loads(annotations.read_text())
         persons = [
             person
@@ -49,6 +55,7 @@ class Data:
         from mmpose.datasets import CocoDataset
 
         return CocoDataset(
+            metainfo=self.metainfo,
             ann_file=str(self.ann_file),
             data_prefix=dict(img=f'{self.images.resolve()}/'),
             pipeline=pipeline,
@@ -62,7 +69,7 @@ class Data:
         from mmdistill.datasets import UnlabeledDataset
 
         return UnlabeledDataset(
-            metainfo=CocoDataset.METAINFO,
+            metainfo=self.metainfo or CocoDataset.METAINFO,
             data_prefix=dict(img=str(self.images.resolve())),
             ann_file=str(self.ann_file),
             bbox_file=str(self.boxes),
@@ -90,7 +97,8 @@ class Stock:
         from mmdistill.models.families import build_adapter
 
         self.model, self.options = model, options
-        views = [Compose(cutting(1.25 / scale)) for scale in options.scales]
+        size = model.head.decoder.input_size
+        views = [Compose(cutting(1.25 / scale, size)) for scale in options.scales]
         augmentation = dict(type='TestTimeAug', transforms=[views])
         pipeline = [dict(type='LoadImage'), without_dataset, augmentation]
         self.dataset = data.stock(pipeline)
@@ -191,9 +199,8 @@ def without_dataset(results: dict) -> dict:
     return results
 
 
-def cutting(padding: float) -> list[dict]:
+def cutting(padding: float, size: tuple[int, int]) -> list[dict]:
     """A view of one person, as MMPose's pipelines cut it."""
-    size = CODEC['input_size']
     return [
         dict(type='GetBBoxCenterScale', padding=padding),
         dict(type='TopdownAffine', input_size=size, use_udp=True),
