@@ -175,8 +175,8 @@ class HeatmapFusionTTA(BaseTTAModel):
             UserError: Always.
         """
         raise UserError(
-            'HeatmapFusionTTA fuses heatmaps, not predictions: give it whole '
-            'images with boxes, without TestTimeAug in the pipeline'
+            'HeatmapFusionTTA fuses what a head returns, not predictions: give it '
+            'whole images with boxes, without TestTimeAug in the pipeline'
         )
 
     @torch.no_grad()

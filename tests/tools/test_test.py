@@ -1,9 +1,11 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import DISTILL, STUDENT, TEACHER, TEACHER_FILE
+from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER, TEACHER_FILE
 
 STOCK_FLIP = (
     *('model.test_cfg.flip_test=True', 'model.test_cfg.flip_mode=heatmap'),
@@ -40,6 +42,17 @@ def test_predictions_are_dumped_one_a_person(workshop, tool):
     dumped = pickle.loads(Path('predictions.pkl').read_bytes())
     counted = [a for a in annotations['annotations'] if a['num_keypoints']]
     assert len(dumped) == len(counted)
+
+
+def test_two_processes_measure_with_tta_what_one_does(workshop, tool):
+    alone = metrics(tool, TEACHER, '--tta')
+
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    command += ['--nproc-per-node', '2', str(REPOSITORY / 'tools/test.py'), TEACHER]
+    command += [TEACHER_FILE, '--tta', '--out', 'two.json', '--launcher', 'pytorch']
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+
+    assert json.loads(Path('two.json').read_text()) == pytest.approx(alone, abs=1e-6)
 
 
 def test_tta_of_a_checkpoint_that_does_not_fit_is_refused(workshop, tool, capsys):

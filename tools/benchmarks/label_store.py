@@ -43,6 +43,8 @@ from mmdistill.labels.selection import LabeledCounts, read_selection
 WORKERS = 4
 FED = 5000
 """Labels that go through the workers."""
+MOST_LINKS = 30_000
+"""Links to one file; ext4 allows 65,000."""
 
 
 def first_batch(dataset: Any) -> dict[str, float]:
@@ -156,9 +158,12 @@ def label_images(folder: Path, images: int) -> dict[str, float]:
     """Label links to one image with the real loop, data set and store."""
     pile = folder / f'pile{images}'
     pile.mkdir()
-    cv2.imwrite(str(folder / 'image.jpg'), np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
     for number in range(images):
-        os.link(folder / 'image.jpg', pile / f'{number:08d}.jpg')
+        first = pile / f'{number - number % MOST_LINKS:08d}.jpg'
+        if number % MOST_LINKS:
+            os.link(first, pile / f'{number:08d}.jpg')
+        else:
+            cv2.imwrite(str(first), np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
     dataset = dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=dict(METAINFO),
