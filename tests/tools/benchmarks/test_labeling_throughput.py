@@ -14,14 +14,15 @@ KEYS = {'stock_over_ours', 'ours_over_bare', 'mean_px_diff', 'median_px_diff'}
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
     monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'benchmarks'))
     return importlib.import_module('labeling_throughput')
 
 
 @pytest.mark.slow
-def test_both_sides_find_the_same_keypoints(benchmark, capsys):
-    options = ('--models', 'mobilenetv2', '--images', '1', '--scales', '0.8', '1')
+def test_both_sides_find_the_same_keypoints(benchmark, toy_root, capsys):
+    options = ['--models', 'mobilenetv2', '--images', '2', '--scales', '0.8', '1']
+    options += ['--annotations', str(toy_root / 'annotations/labeled.json')]
+    options += ['--image-folder', str(toy_root / 'images/labeled')]
 
     benchmark.main([*options, '--repeats', '1', '--no-fast'])
 
