@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from mmdistill.errors import UserError
 from mmdistill.labels.files import read_json
 
@@ -22,10 +24,12 @@ class ImageList:
     Attributes:
         paths: Paths relative to the image root, with forward slashes, each once.
         ids: What a detection file calls the images, where the list says so.
+        sizes: Width and height of each image, (I, 2), where the list says so.
     """
 
     paths: list[str]
     ids: list[int | str] | None = None
+    sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -89,7 +93,9 @@ def images_of_coco(ann_file: Path) -> ImageList:
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
             raise UserError(f'the image list {ann_file} names {what} twice: {value}')
-    return ImageList(paths, ids)
+    sizes = [(image.get('width'), image.get('height')) for image in images]
+    known = all(isinstance(side, int) for size in sizes for side in size)
+    return ImageList(paths, ids, np.array(sizes) if known else None)
 
 
 def _numbers_by_name(paths: list[str]) -> dict[int | str, int]:

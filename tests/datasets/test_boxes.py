@@ -11,7 +11,8 @@ from mmdistill.datasets.boxes import read_boxes
 from mmdistill.datasets.image_list import ImageList
 from mmdistill.errors import UserError
 
-KNOWN = ImageList(['a.jpg', 'b.jpg', 'c.jpg'], [1, 2, 3])
+KNOWN = ImageList(['a.jpg', 'b.jpg', 'c.jpg'], [1, 2, 3], np.array([[64, 48]] * 3))
+UNKNOWN = ImageList(KNOWN.paths, KNOWN.ids)
 
 
 def detection(image_id=1, bbox=(2, 3, 10, 20), score=0.5, category_id=1):
@@ -76,6 +77,8 @@ def test_a_file_without_detections_gives_no_boxes(read):
         (detection(score=np.nan), 'finite; image_id 2 .*score nan'),
         (detection(bbox=(2, 3, -10, 20)), 'above 0; image_id 2 has .*-10'),
         (detection(bbox=(2, 3, 10, 0)), r'above 0; image_id 2 has .*10.0, 0.0\]'),
+        (detection(bbox=(64, 3, 10, 20)), r'meet their image; image_id 2 .*\[64, 48\]'),
+        (detection(bbox=(2, -20, 10, 20)), 'meet their image; image_id 2'),
         (detection(bbox=(2, 3, 10)), 'must be a list of'),
         (detection(bbox='2 3'), 'must be a list of'),
         (detection(score='high'), 'must be a list of'),
@@ -122,8 +125,8 @@ def test_a_category_is_needed_only_to_choose_by_it(read):
         read([plain], category_ids=[1])
 
 
-def test_boxes_off_an_image_are_left_to_the_decoder(read):
-    boxes = read([detection(bbox=(9000, 3, 10, 20))])
+def test_boxes_off_an_image_of_unknown_size_are_left_to_the_decoder(read):
+    boxes = read([detection(bbox=(9000, 3, 10, 20))], UNKNOWN)
     assert boxes.of_image(0)[0].tolist() == [[9000, 3, 9010, 23]]
 
 

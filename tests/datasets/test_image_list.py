@@ -91,6 +91,20 @@ def test_coco_images_come_by_id(tmp_path):
     assert images.numbers == {4: 0, 9: 1}
 
 
+def test_coco_sizes_are_known_when_all_are_given(tmp_path):
+    infos = [
+        dict(id=2, file_name='b.jpg', width=30, height=20),
+        dict(id=1, file_name='a.jpg', width=50, height=40),
+    ]
+    images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
+    assert images.sizes.tolist() == [[50, 40], [30, 20]]
+
+
+def test_coco_sizes_are_unknown_when_one_is_not_given(tmp_path):
+    infos = [dict(id=1, file_name='a', width=5, height=4), dict(id=2, file_name='b')]
+    assert images_of_coco(write_coco(tmp_path / 'list.json', infos)).sizes is None
+
+
 @pytest.mark.parametrize(
     ('content', 'sentence'),
     [
