@@ -120,7 +120,7 @@ def described_status(status: StoreStatus) -> list[str]:
         f'missing: {status.images - status.done} images, {status.missing} chunks',
         *(f'damaged: {sentence}' for sentence in status.damaged),
         *described_failures(status.failures, status.done),
-        f'size: {status.num_bytes / 2**20:.1f} MiB',
+        f'size: {status.num_bytes:,} bytes',
         f'run: {status.run or "none"}',
     ]
 
