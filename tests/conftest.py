@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
+from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.labels import Candidates, ImageRow, LabelStore, Selection
@@ -22,6 +23,12 @@ WIDTH, HEIGHT = 64, 48
 # No deadline: how long an example takes says nothing about whether it is right.
 settings.register_profile('mmdistill', deadline=None, derandomize=True)
 settings.load_profile('mmdistill')
+
+
+@pytest.fixture(autouse=True)
+def fresh_loggers() -> None:
+    """Runs of the same second have one name, and so one logger with closed streams."""
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture
