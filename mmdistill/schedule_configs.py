@@ -39,8 +39,8 @@ def grown_schedule(
         milestones: Shares of the schedule at which a `MultiStepLR` steps.
 
     Raises:
-        UserError: If `max_factor` or `milestones` is unusable, or the config
-            states no length.
+        UserError: If `max_factor` or `milestones` is unusable, the config states no
+            length, or a scheduler counts other steps than the training.
     """
     config = copy.deepcopy(config)
     by_epoch = 'max_iters' not in config.train_cfg
@@ -68,9 +68,8 @@ def grown_schedule(
         warm_ups = {each.end for each in schedulers if _is_warm_up(each, old)}
         for i, each in enumerate(schedulers):
             if not _is_warm_up(each, old):
-                schedulers[i] = _grown(each, old, new, warm_ups)
-            if 'milestones' in each:
-                schedulers[i]['milestones'] = steps
+                _check_counting(each, by_epoch)
+                schedulers[i] = _grown(each, old, new, warm_ups, steps)
         config.param_scheduler = schedulers
     print_log(
         f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
@@ -83,12 +82,18 @@ def grown_schedule(
 
 
 def _grown(
-    scheduler: Mapping[str, Any], old: int, new: int, warm_ups: set[int]
+    scheduler: Mapping[str, Any],
+    old: int,
+    new: int,
+    warm_ups: set[int],
+    steps: list[int],
 ) -> dict[str, Any]:
     """A scheduler that lasts as long as the training, for a longer one."""
     grown, begin = dict(scheduler), scheduler.get('begin', 0)
     if begin not in warm_ups:
         grown['begin'] = round(begin * new / old)
+    if 'milestones' in grown:
+        grown['milestones'] = steps
     if 'end' in grown:
         grown['end'] = new
     if 'T_max' in grown:
@@ -96,6 +101,18 @@ def _grown(
     if 'total_steps' in grown:
         grown['total_steps'] = new
     return grown
+
+
+def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
+    """Epochs can not be told from iterations by the number alone."""
+    # MMEngine's schedulers count epochs unless they are told otherwise.
+    counts_epochs = scheduler.get('by_epoch', True)
+    if counts_epochs != by_epoch:
+        raise UserError(
+            'distill.schedule needs schedulers that count what the training counts, '
+            f'by_epoch={by_epoch}: {scheduler["type"]} has by_epoch={counts_epochs}; '
+            'state it, or set distill.schedule to None'
+        )
 
 
 def _is_warm_up(scheduler: Mapping[str, Any], length: int) -> bool:

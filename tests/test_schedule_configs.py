@@ -57,7 +57,8 @@ def test_a_warm_up_stays_and_steps_stand_at_their_shares():
 
 
 def test_a_schedule_that_begins_after_the_warm_up_still_does():
-    cosine = dict(type='CosineAnnealingLR', begin=500, end=1000, T_max=500)
+    whole = dict(begin=500, end=1000, T_max=500, by_epoch=False)
+    cosine = dict(type='CosineAnnealingLR', **whole)
     config = grown_schedule(iterations(WARM_UP, cosine), 100, 100, max_factor=4)
     grown = config.param_scheduler[1]
     assert (grown['begin'], grown['end'], grown['T_max']) == (500, 2000, 1500)
@@ -111,6 +112,25 @@ def test_what_was_chosen_is_told(capsys):
 def test_an_unusable_rule_is_refused(rule, message):
     with pytest.raises(UserError, match=message):
         grown_schedule(iterations(WARM_UP), 100, 100, **rule)
+
+
+@pytest.mark.parametrize('by_epoch', [dict(by_epoch=True), dict()])
+def test_a_scheduler_of_epochs_in_a_training_of_iterations_is_refused(by_epoch):
+    steps = dict(type='MultiStepLR', milestones=[5], **by_epoch)
+    with pytest.raises(UserError, match='MultiStepLR has by_epoch=True'):
+        grown_schedule(iterations(WARM_UP, steps), 100, 100, max_factor=2)
+
+
+def test_steps_in_iterations_of_a_training_of_epochs_are_refused(by_epoch):
+    by_epoch.param_scheduler[1].by_epoch = False
+    with pytest.raises(UserError, match='MultiStepLR has by_epoch=False'):
+        grown_schedule(by_epoch, 1000, 3000, max_factor=2)
+
+
+def test_steps_that_end_early_stay(by_epoch):
+    by_epoch.param_scheduler[1].end = 100
+    config = grown_schedule(by_epoch, 1000, 3000, max_factor=2)
+    assert config.param_scheduler[1].milestones == [170, 200]
 
 
 def test_a_config_without_a_length_is_refused():
