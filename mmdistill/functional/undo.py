@@ -124,6 +124,27 @@ def undo_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
     return UndoTurned((2 * cells / last - 1).float(), covered.float())
 
 
+class Undoing:
+    """How to undo the views of heatmaps, each made once per device.
+
+    Args:
+        frame: The network input.
+        axes: The x and y axis of the heatmaps.
+    """
+
+    def __init__(self, frame: Frame, axes: tuple[Axis, Axis]) -> None:
+        self._frame = frame
+        self._axes = axes
+        self._made: dict[tuple[View, torch.device], Undo] = {}
+
+    def of(self, view: View, device: torch.device) -> Undo:
+        """How to undo a view, on a device."""
+        key = (view, device)
+        if key not in self._made:
+            self._made[key] = undo_of(view, self._frame, self._axes).to(device)
+        return self._made[key]
+
+
 def undo_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
     """Matrix that brings one axis of a view's output into the reference crop.
 

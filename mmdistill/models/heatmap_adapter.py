@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
-from mmdistill.functional.undo import Axis, Undo, reference_positions, undo_of
+from mmdistill.functional.undo import Axis, Undo, Undoing, reference_positions
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import DecodedPoses, decode_with
 from mmdistill.models.keypoint_order import swapped
@@ -46,7 +46,7 @@ class HeatmapAdapter:
             width, height, needs_udp(decoder) if use_udp is None else use_udp
         )
         self.axes = peak_axes(decoder, self.frame)
-        self._undoing: dict[tuple[View, torch.device], Undo] = {}
+        self._undoing = Undoing(self.frame, self.axes)
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Nothing to refuse: heatmaps can be turned back, and have a maximum."""
@@ -62,11 +62,8 @@ class HeatmapAdapter:
         return HeatmapFusion(self, num_instances, flip_indices, fusion)
 
     def undo(self, view: View, device: torch.device) -> Undo:
-        """How to undo a view, made once per device."""
-        key = (view, device)
-        if key not in self._undoing:
-            self._undoing[key] = undo_of(view, self.frame, self.axes).to(device)
-        return self._undoing[key]
+        """How to undo a view, on a device."""
+        return self._undoing.of(view, device)
 
     def decode(self, heatmaps: Tensor) -> DecodedPoses:
         """Decode heatmaps in the reference crop, (N, K, h, w)."""

@@ -20,12 +20,7 @@ from torch import Tensor
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
-from mmdistill.functional.undo import (
-    Undo,
-    reference_jacobian,
-    reference_positions,
-    undo_of,
-)
+from mmdistill.functional.undo import Undoing, reference_jacobian, reference_positions
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import DecodedPoses, decode_with
 from mmdistill.models.heatmap_adapter import last_stage, needs_udp, peak_axes
@@ -59,7 +54,7 @@ class OffsetAdapter:
         )
         self.axes = peak_axes(decoder, self.frame)
         self.radius = float(decoder.radius_factor * max(decoder.heatmap_size))
-        self._undoing: dict[tuple[View, torch.device], Undo] = {}
+        self._undoing = Undoing(self.frame, self.axes)
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that offsets are to be averaged; see `Adapter.check`."""
@@ -89,11 +84,7 @@ class OffsetAdapter:
         Returns:
             Maps (n, K, 3, h, w), and 1 where there is evidence, else 0, (h, w).
         """
-        key = (view, maps.device)
-        if key not in self._undoing:
-            undo = undo_of(view, self.frame, self.axes).to(maps.device)
-            self._undoing[key] = undo
-        undo = self._undoing[key]
+        undo = self._undoing.of(view, maps.device)
         undone = undo(maps.flatten(1, 2)).view_as(maps)
         jacobian = reference_jacobian(view, self.frame, self.axes).to(maps)
         likely, offsets = undone.split([1, MAPS - 1], dim=2)

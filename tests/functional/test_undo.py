@@ -6,6 +6,7 @@ import torch
 
 from mmdistill.functional.undo import (
     Axis,
+    Undoing,
     reference_positions,
     undo_matrix,
     undo_of,
@@ -163,3 +164,12 @@ def test_an_undo_moves_to_another_device(view):
     undo = undo_of(view, Frame(*INPUT, True), axes(True)).to(meta)
     assert undo(torch.empty(2, 3, 64, 48, device=meta)).shape == (2, 3, 64, 48)
     assert undo.coverage.device == meta
+
+
+def test_a_view_s_undo_is_made_once_per_device():
+    undoing, view = Undoing(Frame(*INPUT, True), axes(True)), View(0.8, True)
+    cpu, meta = torch.device('cpu'), torch.device('meta')
+    assert undoing.of(view, cpu) is undoing.of(view, cpu)
+    assert undoing.of(view, meta).coverage.device == meta
+    expected = undo_of(view, Frame(*INPUT, True), axes(True))
+    assert torch.equal(undoing.of(view, cpu).columns, expected.columns)
