@@ -71,6 +71,9 @@ def grown_schedule(
                 _check_counting(each, by_epoch)
                 schedulers[i] = _grown(each, old, new, warm_ups, steps)
         config.param_scheduler = schedulers
+    for hook in config.get('custom_hooks', []):
+        if 'switch_epoch' in hook:
+            hook['switch_epoch'] = round(hook['switch_epoch'] * new / old)
     print_log(
         f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
         f'for {num_selected} pseudo-labels beside {num_labeled} labelled samples '

@@ -14,7 +14,7 @@ from mmpose.registry import DATASETS
 from mmdistill.errors import UserError
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
-OPTIONAL = ('views', 'labeling', 'counting', 'labeled', 'schedule')
+OPTIONAL = ('views', 'labeling', 'counting', 'labeled', 'mixing', 'schedule')
 PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
@@ -32,6 +32,7 @@ PARTS = {
         'max_failures',
     ),
     'counting': ('over', 'keypoint_thr'),
+    'mixing': ('labeled_share',),
     'schedule': ('max_factor', 'milestones'),
 }
 """What each part of the `distill` section may state."""
@@ -137,27 +138,9 @@ def distill_section(config: Config) -> Any:
     return config.distill
 
 
-def check_trained_labels(config: Config) -> None:
-    """Make sure that training reads the store that labelling writes.
-
-    Args:
-        config: A config with a `distill` section.
-
-    Raises:
-        UserError: If it reads other stores or none.
-    """
-    labels = str(distill_section(config)['labels'])
-    dataset = config.train_dataloader.dataset
-    trained = [
-        str(source.get('labels'))
-        for source in dataset.get('datasets', [dataset])
-        if str(source['type']).endswith('PseudoLabelDataset')
-    ]
-    if labels not in trained:
-        raise UserError(
-            f'training must read the label store {labels} of distill.labels, its '
-            f'PseudoLabelDatasets read {trained or "none"}'
-        )
+def is_pseudo(dataset: Mapping[str, Any]) -> bool:
+    """Whether a data set's config is of pseudo-labels."""
+    return str(dataset['type']).endswith('PseudoLabelDataset')
 
 
 def _check_known(name: str, section: Any, known: Collection[str]) -> None:
@@ -189,7 +172,7 @@ def labeled_config(config: Config) -> dict[str, Any]:
     """Config of the labelled data set, without its pipeline."""
     dataset = config.distill.get('labeled', config.train_dataloader.dataset)
     for source in dataset.get('datasets', [dataset]):
-        if not str(source['type']).endswith('PseudoLabelDataset'):
+        if not is_pseudo(source):
             return dict(copy.deepcopy(dict(source)), pipeline=[])
     raise UserError(f'{config.filename} trains on no labelled data set')
 

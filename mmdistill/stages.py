@@ -24,12 +24,12 @@ from mmdistill.labels.selection import read_selection
 from mmdistill.labels.status import described_status, store_status
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
-    check_trained_labels,
     distill_section,
     label_config,
     labeled_config,
     unparsed_metainfo,
 )
+from mmdistill.student_configs import student_config
 
 
 def label(config: Config) -> None:
@@ -57,9 +57,9 @@ def train(config: Config) -> None:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
     if 'distill' in config:
-        check_trained_labels(config)
+        student = student_config(config)
         label(config)
-        config = _with_grown_schedule(config)
+        config = _with_grown_schedule(student)
     _runner(config).train()
 
 

@@ -137,3 +137,11 @@ def test_a_config_without_a_length_is_refused():
     config = Config(dict(train_cfg=dict(by_epoch=False)))
     with pytest.raises(UserError, match=r'needs train_cfg\.max_iters or'):
         grown_schedule(config, 100, 100, max_factor=2)
+
+
+def test_a_pipeline_switches_at_the_same_share(rtmpose):
+    before = rtmpose.custom_hooks[1]['switch_epoch'] / rtmpose.train_cfg.max_epochs
+    config = grown_schedule(rtmpose, 100, 300, max_factor=2)
+    after = config.custom_hooks[1]['switch_epoch'] / config.train_cfg.max_epochs
+    assert config.train_cfg.max_epochs == 210
+    assert after == pytest.approx(before, abs=1 / 210)

@@ -5,7 +5,6 @@ from mmengine.config import Config
 
 from mmdistill.errors import UserError
 from mmdistill.stage_configs import (
-    check_trained_labels,
     label_config,
     tta_config,
 )
@@ -154,23 +153,6 @@ class TestTtaConfig:
         tta_config(config)
 
         assert config.pretty_text == before
-
-
-class TestCheckTrainedLabels:
-    def test_the_store_of_the_section_is_trained_on(self, config):
-        check_trained_labels(config)
-
-    def test_another_store_is_refused(self, config):
-        config.distill.labels = 'elsewhere'
-
-        with pytest.raises(UserError, match=r"elsewhere .* read \['labels'\]"):
-            check_trained_labels(config)
-
-    def test_no_store_is_refused(self, config):
-        del config.train_dataloader.dataset.datasets[0]
-
-        with pytest.raises(UserError, match='read none'):
-            check_trained_labels(config)
 
 
 @pytest.mark.parametrize(

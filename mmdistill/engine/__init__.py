@@ -3,6 +3,12 @@
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine.count_matching_hook import CountMatchingHook
 from mmdistill.engine.label_loop import LabelLoop
+from mmdistill.engine.source_pipeline_switch_hook import SourcePipelineSwitchHook
 from mmdistill.engine.teacher_guard_hook import TeacherGuardHook
 
-__all__ = ['CountMatchingHook', 'LabelLoop', 'TeacherGuardHook']
+__all__ = [
+    'CountMatchingHook',
+    'LabelLoop',
+    'SourcePipelineSwitchHook',
+    'TeacherGuardHook',
+]

@@ -1,0 +1,45 @@
+"""Another pipeline for the last epochs, for every source of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.dataset import Compose
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from mmdistill.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SourcePipelineSwitchHook(Hook):
+    """Switch the pipeline of every source at an epoch.
+
+    MMDetection's `PipelineSwitchHook` gives the pipeline to the training set itself,
+    which of several sources has none that is used. Workers must not be persistent:
+    they would keep the pipeline they started with.
+
+    Args:
+        switch_epoch: First epoch, counted from 0, with the other pipeline.
+        switch_pipeline: Configs of its transforms.
+    """
+
+    def __init__(self, switch_epoch: int, switch_pipeline: Sequence[dict]) -> None:
+        self.switch_epoch = switch_epoch
+        self.switch_pipeline = switch_pipeline
+        self._switched = False
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Switch, once the epoch has come; also when a training is resumed later.
+
+        Args:
+            runner: The runner of the training stage.
+        """
+        if self._switched or runner.epoch < self.switch_epoch:
+            return
+        dataset = runner.train_dataloader.dataset
+        for source in getattr(dataset, 'datasets', [dataset]):
+            source.pipeline = Compose(self.switch_pipeline)
+        self._switched = True
+        print_log(f'the pipeline switches at epoch {runner.epoch}', logger='current')

@@ -1,0 +1,98 @@
+"""The config of stage 2: training on the labelled set beside the pseudo-labels."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdistill.errors import UserError
+from mmdistill.stage_configs import (
+    distill_section,
+    is_pseudo,
+    unparsed_metainfo,
+)
+
+LABELED_SHARE = 0.6
+"""Of a batch; the paper's 6 to 4 (section 5.2)."""
+
+
+def student_config(config: Config) -> Config:
+    """The config of stage 2: a plain training config, also for MMPose's own tools.
+
+    A config that trains on a labelled set alone gets the pseudo-labels beside it: the
+    labelled set's own pipeline and keypoints, every batch with its labelled share,
+    and the hook that checks the selection. One that states a `PseudoLabelDataset`
+    itself stays as it is.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on other pseudo-labels than it makes, or on
+            something else than one labelled set.
+    """
+    section = distill_section(config)
+    labels = str(section['labels'])
+    config = copy.deepcopy(config)
+    loader = config.train_dataloader
+    if not any(map(is_pseudo, _sources(loader.dataset))):
+        share = section.get('mixing', {}).get('labeled_share', LABELED_SHARE)
+        loader.dataset = _mixed(loader.dataset, labels)
+        loader.batch_sampler = dict(
+            type='mmdistill.MixedRatioBatchSampler', labeled_share=share
+        )
+        config.custom_hooks = _hooks(config)
+        if any(_switches_pipeline(hook) for hook in config.custom_hooks):
+            # Workers that live on would keep the pipeline they started with.
+            loader.persistent_workers = False
+    _check_trained_labels(config, labels)
+    return config
+
+
+def _sources(dataset: Any) -> list[Any]:
+    return dataset.get('datasets', [dataset])
+
+
+def _check_trained_labels(config: Config, labels: str) -> None:
+    """Make sure that training reads the store that labelling writes."""
+    sources = filter(is_pseudo, _sources(config.train_dataloader.dataset))
+    trained = [str(source.get('labels')) for source in sources]
+    if labels not in trained:
+        raise UserError(
+            f'training must read the label store {labels} of distill.labels, its '
+            f'PseudoLabelDatasets read {trained}'
+        )
+
+
+def _mixed(labeled: Any, labels: str) -> dict[str, Any]:
+    """The labelled set and the pseudo-labels, seen through the same pipeline."""
+    if 'datasets' in labeled or 'dataset' in labeled:
+        raise UserError(
+            f'train_dataloader.dataset must be one labelled set, got '
+            f'{labeled["type"]}; '
+            'state the mix with a mmdistill.PseudoLabelDataset among its datasets'
+        )
+    pseudo = dict(
+        type='mmdistill.PseudoLabelDataset',
+        labels=labels,
+        metainfo=unparsed_metainfo(labeled),
+        pipeline=copy.deepcopy(labeled['pipeline']),
+    )
+    return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])
+
+
+def _hooks(config: Config) -> list[dict[str, Any]]:
+    """The config's hooks, fit for two sources, and the check of the selection."""
+    hooks = [dict(hook) for hook in config.get('custom_hooks', [])]
+    for hook in hooks:
+        if _switches_pipeline(hook):
+            hook['type'] = 'mmdistill.SourcePipelineSwitchHook'
+    if not any(str(hook['type']).endswith('CountMatchingHook') for hook in hooks):
+        hooks.append(dict(type='mmdistill.CountMatchingHook'))
+    return hooks
+
+
+def _switches_pipeline(hook: Any) -> bool:
+    return str(hook['type']).endswith('PipelineSwitchHook')
