@@ -1,0 +1,13 @@
+"""Unlabelled: co-80, the part of COCO's train2017 that was train2014."""
+
+_base_ = 'distill.py'
+
+distill = dict(
+    unlabeled=dict(
+        data_root='data/coco/',
+        data_prefix=dict(img='train2017/'),
+        ann_file='annotations/splits/co-80_unlabeled.json',
+        bbox_file='data/coco/person_detection_results/train2017.bbox.json',
+        category_ids=(1,),
+    )
+)

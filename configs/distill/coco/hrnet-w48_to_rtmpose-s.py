@@ -1,0 +1,18 @@
+"""A large teacher and a small student: HRNet-W48 labels, RTMPose-s learns.
+
+    python tools/train.py configs/distill/coco/hrnet-w48_to_rtmpose-s.py
+
+Reads the labels that `hrnet-w48_co-115_un-120.py` makes, and makes them if they are
+not there. Needs albumentations, COCO 2017 in data/coco and detections of people on
+unlabeled2017. Not trained here.
+"""
+
+_base_ = 'rtmpose-s_co-115_un-120.py'
+work_dir = 'work_dirs/coco/hrnet-w48_to_rtmpose-s'
+distill = dict(
+    teacher=dict(
+        config='configs/distill/coco/hrnet-w48_co-115_un-120.py',
+        checkpoint='https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192-0e67c616_20220913.pth',
+    ),
+    labels='data/coco/labels/hrnet-w48_un-120',
+)

@@ -1,0 +1,18 @@
+"""MobileNetV2, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+
+    python tools/train.py configs/distill/coco/mobilenetv2_co-115_un-120.py
+
+The paper's large-scale setting. The teacher comes from MMPose's model zoo. Needs
+COCO 2017 in data/coco and detections of people on unlabeled2017.
+Not trained here.
+"""
+
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192.py',
+    '../../_base_/coco_un-120.py',
+]
+work_dir = 'work_dirs/coco/mobilenetv2_co-115_un-120'
+checkpoint = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192-55a04c35_20221016.pth'
+distill = dict(
+    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/mobilenetv2_un-120'
+)

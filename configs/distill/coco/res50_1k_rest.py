@@ -1,0 +1,18 @@
+"""ResNet-50, the first 1,000 labelled instances of COCO beside the rest of train2017.
+
+    python tools/train.py configs/distill/coco/res50_1k_rest.py
+
+The teacher `res50_1k.py` must have run; needs what it needs and detections of
+people on train2017. The schedule may grow 30 times: with so few labels the
+teacher's is short. Not trained here.
+"""
+
+_base_ = ['res50_1k.py', '../../_base_/coco_co-80.py']
+work_dir = 'work_dirs/coco/res50_1k_rest'
+
+distill = dict(
+    teacher=dict(checkpoint='work_dirs/coco/res50_1k/epoch_210.pth'),
+    unlabeled=dict(ann_file='annotations/splits/first-1000_unlabeled.json'),
+    labels='data/coco/labels/res50_1k_rest',
+    schedule=dict(max_factor=30.0),
+)
