@@ -21,6 +21,7 @@ from mmdistill.engine.provenance import make_manifest
 from mmdistill.engine.rows import sample_to_row
 from mmdistill.engine.shared_store import claim_together
 from mmdistill.errors import UserError
+from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels import ImageRow, LabelStore
 from mmdistill.labels.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.labels.generations import Place
@@ -73,6 +74,9 @@ class LabelLoop(BaseLoop):
             raise UserError(f'max_failures must be a share, 0 to 1, got {max_failures}')
         self.dataset = DATASETS.build(self._loader_config['dataset'])
         runner.visualizer.dataset_meta = self.dataset.metainfo
+        metainfo = self.dataset.metainfo
+        sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints'])
+        self._sigmas = sigmas.tolist()
         self.store = LabelStore(labels)
         self.chunk_size = chunk_size
         self.score_floor = score_floor
@@ -126,7 +130,7 @@ class LabelLoop(BaseLoop):
         return [
             sample_to_row(
                 sample,
-                self.dataset.metainfo['sigmas'],
+                self._sigmas,
                 self.score_floor,
                 self.nms_thr,
             )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+UNKNOWN_SIGMA = 0.062
+"""OKS sigma where the data set states none: that of COCO's wrists."""
 
 AREA_OF_BOX = 0.53
 """Share of its box that a person covers: MMPose's factor where no area is given."""
@@ -28,3 +33,20 @@ def instance_scores(
     total = np.where(counts, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
     mean = total / np.maximum(counts.sum(axis=1), 1)
     return (bbox_scores * mean).astype(np.float32)
+
+
+def known_sigmas(sigmas: Sequence[float] | None, num_keypoints: int) -> np.ndarray:
+    """OKS sigmas of a data set, `UNKNOWN_SIGMA` where it states none.
+
+    MMPose's sets of faces and hands have an empty list of them.
+
+    Args:
+        sigmas: Of all keypoints, or of none.
+        num_keypoints: Number of keypoints, K.
+
+    Returns:
+        Sigmas, (K,).
+    """
+    if sigmas is None or len(sigmas) == 0:
+        return np.full(num_keypoints, UNKNOWN_SIGMA)
+    return np.asarray(sigmas)

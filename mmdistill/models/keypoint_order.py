@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from mmdistill.errors import UserError
-
-UNKNOWN_SIGMA = 0.062
-"""OKS sigma where the data set states none: that of COCO's wrists."""
+from mmdistill.functional.scoring import UNKNOWN_SIGMA, known_sigmas
 
 
 def flip_indices_of(module: Any, metainfo: Mapping[str, Any]) -> Sequence[int]:
@@ -56,16 +54,16 @@ def sigmas_of(
     """OKS sigmas of a model's keypoints, (K,).
 
     Args:
-        sigmas: Of the keypoints that the model gives out, or of all; None where
-            they are not known.
+        sigmas: Of the keypoints that the model gives out, or of all; None or an
+            empty list where they are not known.
         kept: The keypoints that the model gives out, None for all.
         num_keypoints: Number of its keypoints, K.
 
     Raises:
         UserError: If there are as many sigmas as neither has keypoints.
     """
-    if sigmas is None:
-        return [UNKNOWN_SIGMA] * num_keypoints
+    if sigmas is None or len(sigmas) == 0:
+        return known_sigmas(sigmas, num_keypoints).tolist()
     if len(sigmas) == num_keypoints:
         return sigmas
     if kept is None or len(sigmas) != len(kept):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmdistill.functional.scoring import instance_scores
+from mmdistill.functional.scoring import UNKNOWN_SIGMA, instance_scores, known_sigmas
 
 
 def score_by_loop(bbox_score, keypoint_scores, keypoint_thr):
@@ -34,3 +34,12 @@ def test_no_instances_have_no_scores():
     scores = instance_scores(np.zeros(0), np.zeros((0, 17)))
     assert scores.shape == (0,)
     assert scores.dtype == np.float32
+
+
+def test_sigmas_of_a_data_set_stay():
+    assert known_sigmas([0.1, 0.2], 2).tolist() == [0.1, 0.2]
+
+
+def test_a_data_set_without_sigmas_has_one_a_keypoint():
+    for none in (None, [], np.zeros(0)):
+        assert known_sigmas(none, 3).tolist() == [UNKNOWN_SIGMA] * 3

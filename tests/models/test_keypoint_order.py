@@ -8,9 +8,9 @@ from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.errors import UserError
+from mmdistill.functional.scoring import UNKNOWN_SIGMA
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.keypoint_order import (
-    UNKNOWN_SIGMA,
     flip_indices_of,
     sigmas_of,
     swapped,
