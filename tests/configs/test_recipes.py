@@ -1,0 +1,148 @@
+"""Every recipe: its length, its data and models, and a training of each family."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+
+from mmdistill import stages
+from mmdistill.datasets import UnlabeledDataset
+from mmdistill.models import HeatmapFusionTTA
+from mmdistill.stage_configs import label_config
+from mmdistill.student_configs import student_config
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDER = REPOSITORY / 'configs' / 'distill'
+ZOO = ('coco', 'ap10k', 'face', 'hand')
+CONFIGS = [path for name in ZOO for path in sorted((FOLDER / name).glob('*.py'))]
+RECIPES = [path for path in CONFIGS if 'distill = dict(' in path.read_text()]
+FIRST = FOLDER / 'coco' / 'res50_co-35_co-80.py'
+FAMILIES = [
+    'coco/res50_co-35_co-80',
+    'coco/vitpose-s_co-115_un-120',
+    'coco/rtmpose-s_co-115_un-120',
+    'coco/hrnet-w48_to_mobilenetv2',
+    'face/hrnetv2-w18_300w',
+]
+
+
+def named(paths: list[Path]) -> list:
+    return [pytest.param(p, id=f'{p.parent.name}/{p.stem}') for p in paths]
+
+
+def read(path: Path) -> Config:
+    if 'vitpose' in path.name:
+        pytest.importorskip('mmpretrain')
+    init_default_scope('mmpose')
+    return Config.fromfile(path)
+
+
+def statements(path: Path) -> int:
+    """Lines of a config without its docstring, comments and empty lines."""
+    tree = ast.parse(path.read_text())
+    return sum(node.end_lineno - node.lineno + 1 for node in tree.body[1:])
+
+
+@pytest.mark.parametrize('path', named(CONFIGS))
+def test_the_docstring_has_the_command(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+
+    assert f'python tools/train.py {path.relative_to(REPOSITORY)}' in docstring
+    assert 'Needs' in docstring or 'must have run' in docstring
+
+
+@pytest.mark.parametrize('path', named(CONFIGS))
+def test_a_recipe_is_short(path):
+    assert len(path.read_text().splitlines()) <= 40
+    if path.parent.name == 'coco' and path != FIRST:
+        assert statements(path) <= 10
+
+
+@pytest.mark.parametrize('path', named(RECIPES))
+def test_both_stages_have_their_data(path, write_miniature):
+    config = read(path)
+    write_miniature(config)
+
+    unlabeled = DATASETS.build(label_config(config).test_dataloader.dataset)
+    labeled, pseudo = student_config(config).train_dataloader.dataset.datasets
+
+    assert isinstance(unlabeled, UnlabeledDataset)
+    assert [len(unlabeled[i]['data_samples'].gt_instances) for i in range(3)] == [1] * 3
+    assert len(DATASETS.build(dict(labeled, pipeline=[]))) == 6
+    assert (pseudo.type, pseudo.labels) == (
+        'mmdistill.PseudoLabelDataset',
+        config.distill.labels,
+    )
+
+
+@pytest.mark.parametrize('path', named(RECIPES))
+def test_both_stages_have_their_model(path, write_miniature):
+    config = read(path)
+    write_miniature(config)
+    fused = label_config(config).model
+
+    with torch.device('meta'):
+        student = MODELS.build(config.model)
+    teacher = MODELS.build(fused)
+
+    assert isinstance(teacher, HeatmapFusionTTA)
+    assert len(teacher.plan.views) == 18
+    assert student.head.out_channels == teacher.module.head.out_channels
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_a_family_labels_and_trains(name, write_miniature):
+    config = read(FOLDER / f'{name}.py')
+    write_miniature(config)
+    _make_quick(config)
+    _write_teacher(config)
+
+    stages.train(config)
+
+    assert (Path(config.work_dir) / 'iter_2.pth').is_file()
+
+
+def _make_quick(config: Config) -> None:
+    """The recipe with one view, two steps, and weights from no network."""
+    config.work_dir = 'work'
+    config.model.backbone.init_cfg = None
+    config.distill.update(
+        views=dict(scales=(1.0,), flip=False),
+        labeling=dict(batch_size=3, num_workers=0, score_floor=-1.0),
+        counting=dict(config.distill.counting, keypoint_thr=-1.0),
+        schedule=None,
+    )
+    # SyncBN needs a process group.
+    text = re.sub("'SyncBN'", "'BN'", repr(config.model.to_dict()))
+    config.model = ast.literal_eval(text)
+    config.train_dataloader.update(
+        batch_size=4, num_workers=0, persistent_workers=False
+    )
+    pipeline = config.train_dataloader.dataset.pipeline
+    if not importlib.util.find_spec('albumentations'):
+        pipeline[:] = [each for each in pipeline if each.type != 'Albumentation']
+    config.train_cfg = dict(by_epoch=False, max_iters=2)
+    config.param_scheduler = []
+    config.custom_hooks = []
+    config.default_hooks.checkpoint = dict(
+        type='CheckpointHook', by_epoch=False, interval=2
+    )
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None
+
+
+def _write_teacher(config: Config) -> None:
+    """A teacher that knows nothing."""
+    path = Path('teacher.pth')
+    source = config.distill.teacher.get('config')
+    teacher = Config.fromfile(source) if source else config
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=MODELS.build(teacher.model).state_dict()), path)
+    config.distill.teacher.checkpoint = str(path)
