@@ -6,7 +6,7 @@ distill = dict(
     unlabeled=dict(
         data_root='data/coco/',
         data_prefix=dict(img='train2017/'),
-        ann_file='annotations/splits/co-80_unlabeled.json',
+        ann_file='annotations/splits/co-35_unlabeled.json',
         bbox_file='data/coco/person_detection_results/train2017.bbox.json',
         category_ids=(1,),
     )

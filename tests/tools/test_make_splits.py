@@ -1,0 +1,41 @@
+"""Tests of the tool that splits a COCO json."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def labeled(toy_root):
+    return toy_root / 'annotations' / 'labeled.json'
+
+
+@pytest.mark.parametrize(
+    ('rule', 'images'),
+    [
+        (['--first-instances', '1'], 1),
+        (['--random', '4', '--seed', '3'], 4),
+        (['--random', '2', '--by', 'id'], 2),
+    ],
+)
+def test_a_split_is_written(labeled, tmp_path, tool, capsys, rule, images):
+    arguments = [str(labeled), str(tmp_path), 'part', *rule]
+    assert tool('make_splits', *arguments) == 0
+
+    part = json.loads((tmp_path / 'part_labeled.json').read_text())
+    assert len(part['images']) == images
+    assert f'on {images} labelled images, {6 - images} unlabelled' in (
+        capsys.readouterr().out
+    )
+
+
+def test_images_of_another_json_are_labelled(labeled, tmp_path, tool):
+    train = json.loads(labeled.read_text())
+    listed = tmp_path / 'listed.json'
+    listed.write_text(json.dumps(dict(images=train['images'][2:4])))
+
+    arguments = [str(labeled), str(tmp_path), 'part', '--listed', str(listed)]
+    assert tool('make_splits', *arguments) == 0
+
+    part = json.loads((tmp_path / 'part_labeled.json').read_text())
+    assert part['images'] == train['images'][2:4]

@@ -1,0 +1,85 @@
+"""Split a COCO json into a labelled part and unlabelled images.
+
+python tools/make_splits.py ANN_FILE OUT co-35 --listed instances_val2014.json
+python tools/make_splits.py ANN_FILE OUT first-1000 --first-instances 1000
+python tools/make_splits.py ANN_FILE OUT few --random 50 --by subject_id --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and write the split."""
+    check_environment()
+    from mmdistill.datasets.splits import write_split
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', type=Path, help='COCO json with annotations')
+    parser.add_argument('out', type=Path, help='folder of the jsons to write')
+    parser.add_argument('name', help='begin of their names')
+    rules = parser.add_mutually_exclusive_group(required=True)
+    rules.add_argument(
+        '--first-instances',
+        type=int,
+        metavar='N',
+        help='the first N instances that MMPose trains on are labelled',
+    )
+    rules.add_argument(
+        '--listed',
+        type=Path,
+        metavar='FILE',
+        help='the images that this COCO json has too are labelled',
+    )
+    rules.add_argument(
+        '--random', type=int, metavar='N', help='N images, or subjects, are labelled'
+    )
+    parser.add_argument(
+        '--by',
+        metavar='FIELD',
+        help="with --random: draw subjects: a field of each image, or 'folder'",
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of --random')
+    arguments = parser.parse_args(argv)
+
+    choose = _rule_of(arguments)
+    manifest = write_split(arguments.ann_file, choose, arguments.out, arguments.name)
+    labeled, unlabeled = manifest['labeled'], manifest['unlabeled']
+    sys.stdout.write(
+        f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
+        f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
+        f'in {arguments.out / arguments.name}*.json\n'
+    )
+
+
+def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
+    """What the arguments say is labelled."""
+    from mmdistill.datasets.image_list import images_of_coco
+    from mmdistill.functional import split_rules
+
+    if arguments.first_instances is not None:
+        return partial(split_rules.first_instances, count=arguments.first_instances)
+    if arguments.listed:
+        listed = images_of_coco(arguments.listed).ids or []
+        return partial(split_rules.listed_images, listed=listed)
+    return partial(
+        split_rules.random_images,
+        count=arguments.random,
+        seed=arguments.seed,
+        subject=arguments.by,
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
