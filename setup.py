@@ -2,17 +2,39 @@
 
 import pathlib
 import re
+import shutil
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = pathlib.Path(__file__).parent
 SOURCE = (ROOT / 'mmdistill' / '__init__.py').read_text()
+
+
+class BuildWithRecipes(build_py):
+    """Put the tools and the configs where MIM looks for them in a wheel."""
+
+    def run(self):
+        """Build, then copy."""
+        super().run()
+        if self.editable_mode:
+            return
+        target = pathlib.Path(self.build_lib, 'mmdistill', '.mim')
+        shutil.rmtree(target, ignore_errors=True)
+        for name in ('configs', 'tools'):
+            ignored = shutil.ignore_patterns('__pycache__', *NOT_SHIPPED)
+            shutil.copytree(ROOT / name, target / name, ignore=ignored)
+
+
+# They work on a clone of the repository only.
+NOT_SHIPPED = ('benchmarks', 'demo.sh', 'setup_env.py')
 
 setup(
     name='mmdistill',
     version=re.search(r"__version__ = '(.+)'", SOURCE).group(1),
     description='Data Distillation as an MMPose plug-in',
     license='Apache-2.0',
+    cmdclass={'build_py': BuildWithRecipes},
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
     python_requires='>=3.10',
     # Lower bounds only, each tested. MMPose, MMDetection and mmcv are not named:
