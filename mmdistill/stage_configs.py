@@ -44,16 +44,19 @@ RUNTIME = (
 """Settings of a config that are about the run and not about its stage."""
 
 
-def label_config(config: Config) -> Config:
+def label_config(config: Config, teacher_needed: bool = True) -> Config:
     """The config of stage 1: a plain test config, also for MMPose's own tools.
 
     Args:
         config: A config with a `distill` section.
+        teacher_needed: Whether the teacher's checkpoint must be there.
 
     Raises:
         UserError: If the section lacks something or names a missing file.
     """
     section = distill_section(config)
+    if teacher_needed:
+        _check_checkpoint(section['teacher'])
     teacher = _teacher_config(config, section['teacher'])
     labeled = labeled_config(config)
     metainfo = unparsed_metainfo(labeled)
@@ -153,6 +156,14 @@ def _check_known(name: str, section: Any, known: Collection[str]) -> None:
 
 def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
     """The config that has the teacher's model and its test pipeline."""
+    if teacher.get('config') is None:
+        return config
+    if not Path(teacher['config']).is_file():
+        raise UserError(f'the teacher config {teacher["config"]} does not exist')
+    return Config.fromfile(teacher['config'])
+
+
+def _check_checkpoint(teacher: Mapping[str, Any]) -> None:
     checkpoint = teacher.get('checkpoint')
     if not checkpoint:
         raise UserError('distill.teacher.checkpoint must name a checkpoint, got none')
@@ -161,11 +172,6 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
             f'the teacher checkpoint {checkpoint} does not exist; train the teacher '
             'first, or set distill.teacher.checkpoint'
         )
-    if teacher.get('config') is None:
-        return config
-    if not Path(teacher['config']).is_file():
-        raise UserError(f'the teacher config {teacher["config"]} does not exist')
-    return Config.fromfile(teacher['config'])
 
 
 def labeled_config(config: Config) -> dict[str, Any]:

@@ -29,6 +29,9 @@ class Boxes:
     bboxes: np.ndarray
     scores: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.scores)
+
     def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (n, 4) and scores (n,) of one image."""
         rows = slice(self.offsets[number], self.offsets[number + 1])

@@ -91,9 +91,14 @@ class UnlabeledDataset:
         """Paths of all images, relative to the image root."""
         return self._paths.to_pylist()
 
+    @property
+    def num_boxes(self) -> int:
+        """Boxes on all images."""
+        return len(self) if self._boxes is None else len(self._boxes)
+
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
-        return self._boxes.sha256(numbers) if self._boxes else WHOLE_IMAGE
+        return WHOLE_IMAGE if self._boxes is None else self._boxes.sha256(numbers)
 
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""

@@ -1,0 +1,73 @@
+"""Files that a distillation needs and that are not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdistill.stage_configs import distill_section, labeled_config
+
+
+def missing_files(config: Config) -> list[str]:
+    """What is missing, each with the command that makes it or what to do.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    section = distill_section(config)
+    return [
+        *_missing_teacher(config, section['teacher']),
+        *_missing_data('labelled', labeled_config(config)),
+        *_missing_data('unlabelled', section['unlabeled']),
+        *_missing_boxes(section['unlabeled'].get('bbox_file')),
+        *_missing_data('validation', config.get('val_dataloader', {}).get('dataset')),
+    ]
+
+
+def _missing_teacher(config: Config, teacher: Mapping[str, Any]) -> Iterator[str]:
+    path = str(teacher.get('checkpoint'))
+    if '://' in path or Path(path).is_file():
+        return
+    trained_by = teacher.get('config') or _config_that_trains(config, Path(path).parent)
+    remedy = (
+        f'python tools/train.py {trained_by}'
+        if trained_by
+        else 'train it, or set distill.teacher.checkpoint'
+    )
+    yield f'the teacher checkpoint {path}: {remedy}'
+
+
+def _config_that_trains(config: Config, work_dir: Path) -> str | None:
+    """The config beside this one whose work folder that is."""
+    folder = Path(config.filename).parent
+    stated = re.compile(rf"^work_dir = '{re.escape(str(work_dir))}/?'", re.MULTILINE)
+    for path in sorted(folder.glob('*.py')):
+        if stated.search(path.read_text()):
+            return str(path)
+    return None
+
+
+def _missing_data(what: str, dataset: Mapping[str, Any] | None) -> Iterator[str]:
+    if not dataset:
+        return
+    root = Path(dataset.get('data_root') or '')
+    path = root / (dataset.get('ann_file') or '')
+    if dataset.get('ann_file') and not path.is_file():
+        split = path.stem.endswith(('_labeled', '_unlabeled'))
+        remedy = 'python tools/make_splits.py --help' if split else 'put it there'
+        yield f'the {what} list {path}: {remedy}'
+    folder = root / (dataset.get('data_prefix') or {}).get('img', '')
+    if not folder.is_dir():
+        yield f'the {what} images {folder}/: put them there'
+
+
+def _missing_boxes(bbox_file: str | None) -> Iterator[str]:
+    if bbox_file and not Path(bbox_file).is_file():
+        yield (
+            f'the boxes {bbox_file}: detect them, or for a trial with true boxes '
+            f'python tools/make_boxes.py ANN_FILE {bbox_file}'
+        )

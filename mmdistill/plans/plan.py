@@ -1,0 +1,139 @@
+"""What a distillation will take: counts, hours, disk, the mix and the schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+
+from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.functional.mixing import labeled_slots
+from mmdistill.labels.selection import LabeledCounts
+from mmdistill.plans.missing import missing_files
+from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
+from mmdistill.schedule_configs import grown_schedule
+from mmdistill.stage_configs import label_config, labeled_config
+from mmdistill.student_configs import student_config
+
+TRIAL_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a distillation will take.
+
+    Attributes:
+        rows: What, and how much of it, in words.
+        missing: What is not there, each with what makes it.
+    """
+
+    rows: list[tuple[str, str]]
+    missing: list[str]
+
+
+def make_plan(config: Config) -> Plan:
+    """Read config and data, and try a few batches of each stage.
+
+    Nothing is written. Where files are missing, only what can be told without them
+    is.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config or the data would stop one of the stages.
+    """
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    student = student_config(config)
+    missing = missing_files(config)
+    # A teacher that is not trained yet hides nothing else.
+    data_missing = [each for each in missing if not each.startswith('the teacher')]
+    if data_missing:
+        return Plan(_mix_rows(student), missing)
+    stage = label_config(config, teacher_needed=False)
+    counts = count_labeled(build_labeled(labeled_config(config)))
+    pile = DATASETS.build(stage.test_dataloader.dataset)
+    trial = try_labeling(stage, TRIAL_BATCH)
+    over = config.distill.get('counting', {}).get('over', 'all')
+    expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
+    rows = [
+        ('labelled', f'{counts.instances} instances on {counts.images} images'),
+        ('unlabelled', f'{pile.num_boxes} boxes on {len(pile)} images'),
+        *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
+        ('pseudo-labels', f'about {expected}, matched over {over} labelled images'),
+        *_mix_rows(student),
+        *_training_rows(config, student, counts, expected),
+    ]
+    return Plan(rows, missing)
+
+
+def _labeling_rows(
+    trial: LabelingTrial, images: int, boxes: int, labels: str
+) -> list[tuple[str, str]]:
+    seconds = trial.seconds / trial.images * images
+    size = trial.num_bytes / trial.images * images
+    return [
+        ('forward passes', f'{trial.views} views of each box: {trial.views * boxes}'),
+        (
+            'labelling',
+            f'about {_duration(seconds)} on this machine with one process '
+            f'({trial.seconds / trial.images:.3g} s an image, {trial.images} tried)',
+        ),
+        ('label store', f'about {_size(size)} in {labels}'),
+    ]
+
+
+def _mix_rows(student: Config) -> list[tuple[str, str]]:
+    loader = student.train_dataloader
+    share = loader.get('batch_sampler', {}).get('labeled_share')
+    if share is None:
+        return [('batch', f'{loader.batch_size} samples, without a labelled share')]
+    slots = labeled_slots(loader.batch_size, share)
+    return [
+        (
+            'batch',
+            f'{slots} labelled and {loader.batch_size - slots} pseudo-labelled samples '
+            'a process',
+        )
+    ]
+
+
+def _training_rows(
+    config: Config, student: Config, counts: LabeledCounts, expected: int
+) -> list[tuple[str, str]]:
+    rule = config.distill.get('schedule')
+    if rule is not None:
+        student = grown_schedule(student, counts.instances, expected, **rule)
+    schedule = student.train_cfg
+    iterations = schedule.get('max_iters')
+    length = f'{iterations} iterations'
+    if iterations is None:
+        samples = counts.instances + expected
+        batch = student.train_dataloader.batch_size
+        iterations = schedule.max_epochs * math.ceil(samples / batch)
+        length = f'{schedule.max_epochs} epochs, {iterations} iterations'
+    seconds = time_training_step(config) * iterations
+    return [
+        ('schedule', f'{length} with one process; steps at {_milestones(student)}'),
+        ('training', f'about {_duration(seconds)} on this machine with one process'),
+    ]
+
+
+def _milestones(config: Config) -> str:
+    steps = [list(each.get('milestones', ())) for each in config.param_scheduler]
+    return ', '.join(str(step) for each in steps for step in each) or 'none'
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f'{seconds:.0f} s'
+    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
+
+
+def _size(num_bytes: float) -> str:
+    return (
+        f'{num_bytes / 1e6:.2g} MB' if num_bytes < 1e9 else f'{num_bytes / 1e9:.2g} GB'
+    )

@@ -1,0 +1,120 @@
+"""A few batches of each stage, to measure what the whole will take."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmpose.registry import DATASETS, MODELS
+
+from mmdistill.engine.rows import sample_to_row
+from mmdistill.functional.scoring import known_sigmas
+from mmdistill.labels.chunk_file import encode
+from mmdistill.labels.columns import rows_to_table
+from mmdistill.stage_configs import is_pseudo
+
+BATCHES = 3
+"""Measured batches; one more before them is not."""
+
+
+@dataclass(frozen=True)
+class LabelingTrial:
+    """What labelling took on a few images.
+
+    Attributes:
+        images: Images that were labelled.
+        views: Views of each box.
+        seconds: For all of them, reading included.
+        num_bytes: Of their rows in the store.
+        candidates: In their rows.
+    """
+
+    images: int
+    views: int
+    seconds: float
+    num_bytes: int
+    candidates: int
+
+
+def try_labeling(stage: Config, batch_size: int) -> LabelingTrial:
+    """Label a few batches, evenly spread over the pile, into nothing.
+
+    Args:
+        stage: The config of stage 1. A teacher that is not trained yet runs with
+            random weights: it takes as long, and finds something else.
+        batch_size: Images in a batch.
+    """
+    init_default_scope(stage.get('default_scope', 'mmpose'))
+    dataset = DATASETS.build(copy.deepcopy(stage.test_dataloader.dataset))
+    model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
+    if Path(stage.load_from).is_file():
+        load_checkpoint(model, stage.load_from, map_location='cpu')
+    wanted = min(len(dataset), batch_size * (BATCHES + 1))
+    numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
+    batches = np.array_split(numbers, max(1, round(wanted / batch_size)))
+    metainfo = dataset.metainfo
+    sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints']).tolist()
+    rows, seconds = [], []
+    for batch in batches:
+        start = time.perf_counter()
+        samples = model.test_step(pseudo_collate([dataset[i] for i in batch]))
+        seconds.append(time.perf_counter() - start)
+        rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
+    first = 1 if len(batches) > 1 else 0
+    measured = [row for part in rows[first:] for row in part]
+    found = sum(len(row.candidates) for row in measured)
+    table = rows_to_table(measured, len(sigmas))
+    return LabelingTrial(
+        images=len(measured),
+        views=len(model.plan.views),
+        seconds=sum(seconds[first:]),
+        num_bytes=len(encode(table, 'a plan')),
+        candidates=found,
+    )
+
+
+def time_training_step(config: Config) -> float:
+    """Seconds of a training step on labelled samples, reading included.
+
+    Args:
+        config: A training config; its model runs with random weights.
+    """
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    dataset = config.train_dataloader.dataset
+    sources = dataset.get('datasets', [dataset])
+    labeled = next(source for source in sources if not is_pseudo(source))
+    dataset = DATASETS.build(copy.deepcopy(labeled))
+    model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
+    size = config.train_dataloader.batch_size
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+
+    def step(number: int) -> None:
+        samples = [dataset[(number * size + i) % len(dataset)] for i in range(size)]
+        data = model.data_preprocessor(pseudo_collate(samples), training=True)
+        losses, _ = model.parse_losses(model(**data, mode='loss'))
+        losses.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return _median_seconds(step, range(BATCHES))
+
+
+def _median_seconds(step: Callable[[int], Any], numbers: Sequence[int]) -> float:
+    step(0)
+    seconds = []
+    for number in numbers:
+        start = time.perf_counter()
+        step(number)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))

@@ -1,0 +1,27 @@
+"""Fixtures: the toy recipe on little data, before its teacher is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdistill.datasets.boxes import true_boxes
+
+STUDENT = Path(__file__).parents[2] / 'configs' / 'distill' / 'toy' / 'student.py'
+
+
+@pytest.fixture
+def config(toy_root, tmp_path, monkeypatch) -> Config:
+    """The recipe, in a folder with its data and boxes."""
+    monkeypatch.chdir(tmp_path)
+    Path('data').mkdir()
+    Path('data/toy').symlink_to(toy_root)
+    config = Config.fromfile(STUDENT)
+    boxes = Path(config.distill.unlabeled.bbox_file)
+    boxes.parent.mkdir(parents=True)
+    oracle = toy_root / 'annotations' / 'unlabeled_oracle.json'
+    boxes.write_text(json.dumps(true_boxes(oracle)))
+    return config

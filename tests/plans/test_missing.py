@@ -1,0 +1,59 @@
+"""Tests of what a distillation lacks."""
+
+from pathlib import Path
+
+import pytest
+
+from mmdistill.plans.missing import missing_files
+from tests.plans.conftest import STUDENT
+
+
+def test_a_teacher_is_missing_with_the_config_that_trains_it(config):
+    path = config.distill.teacher.checkpoint
+    teacher = STUDENT.with_name('teacher.py')
+
+    assert missing_files(config) == [
+        f'the teacher checkpoint {path}: python tools/train.py {teacher}'
+    ]
+
+
+def test_a_teacher_that_no_config_beside_it_trains(config):
+    config.distill.teacher.checkpoint = 'elsewhere/best.pth'
+
+    (sentence,) = missing_files(config)
+
+    assert sentence.endswith(': train it, or set distill.teacher.checkpoint')
+
+
+@pytest.mark.parametrize('checkpoint', ['https://example.org/teacher.pth', 'own.pth'])
+def test_nothing_is_missing(config, checkpoint):
+    Path('own.pth').touch()
+    config.distill.teacher.checkpoint = checkpoint
+
+    assert missing_files(config) == []
+
+
+def test_boxes_are_missing_with_what_makes_them(config):
+    config.distill.unlabeled.bbox_file = 'none.json'
+
+    assert 'the boxes none.json: detect them' in missing_files(config)[1]
+
+
+@pytest.mark.parametrize(
+    ('ann_file', 'remedy'),
+    [
+        ('annotations/few_labeled.json', 'python tools/make_splits.py --help'),
+        ('annotations/other.json', 'put it there'),
+    ],
+)
+def test_a_list_is_missing(config, ann_file, remedy):
+    config.train_dataloader.dataset.datasets[0].ann_file = ann_file
+
+    assert f'the labelled list data/toy/{ann_file}: {remedy}' in missing_files(config)
+
+
+def test_a_folder_is_missing(config):
+    config.distill.unlabeled.data_prefix = dict(img='images/none/')
+
+    expected = 'the unlabelled images data/toy/images/none/: put them there'
+    assert expected in missing_files(config)

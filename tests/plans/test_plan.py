@@ -1,0 +1,54 @@
+"""Tests of the plan of a distillation."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmdistill.errors import UserError
+from mmdistill.plans import make_plan
+
+
+@pytest.fixture
+def rows(config):
+    """The plan's rows, and the config it was made of."""
+    config.train_dataloader.batch_size = 5
+    return dict(make_plan(config).rows), config
+
+
+def test_counts_are_those_of_the_data(rows):
+    found, config = rows
+    annotations = json.loads(Path('data/toy/annotations/labeled.json').read_text())
+    instances = len(annotations['annotations'])
+    boxes = len(json.loads(Path(config.distill.unlabeled.bbox_file).read_text()))
+
+    assert found['labelled'] == f'{instances} instances on 6 images'
+    assert found['unlabelled'] == f'{boxes} boxes on 6 images'
+    assert found['forward passes'] == f'6 views of each box: {6 * boxes}'
+    # As many on an unlabelled image as on a labelled one, of six each.
+    assert found['pseudo-labels'].startswith(f'about {min(instances, boxes)},')
+
+
+def test_the_batch_is_the_samplers(rows):
+    assert rows[0]['batch'] == '3 labelled and 2 pseudo-labelled samples a process'
+
+
+def test_the_schedule_is_the_students(rows):
+    schedule = rows[1].train_cfg.max_iters
+    assert rows[0]['schedule'].startswith(f'{schedule} iterations with one process')
+
+
+def test_what_is_missing_hides_no_count(config):
+    Path(config.distill.unlabeled.bbox_file).unlink()
+
+    plan = make_plan(config)
+
+    assert [name for name, _ in plan.rows] == ['batch']
+    assert len(plan.missing) == 2
+
+
+def test_an_error_of_hours_later_comes_at_once(config):
+    config.distill.labels = 'elsewhere'
+
+    with pytest.raises(UserError, match='must read the label store elsewhere'):
+        make_plan(config)

@@ -1,0 +1,26 @@
+"""Tests of the tool that plans."""
+
+import shutil
+
+from tests.tools.conftest import STUDENT, TEACHER_FILE
+
+OPTIONS = (
+    'train_dataloader.batch_size=5',
+    f'distill.teacher.checkpoint={TEACHER_FILE}',
+)
+
+
+def test_a_complete_recipe_ends_well(workshop, tool, capsys):
+    assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 0
+
+    printed = capsys.readouterr().out
+    assert 'labelling      about' in printed
+    assert 'missing' not in printed
+
+
+def test_what_is_missing_is_told_with_exit_code_1(workshop, tool, capsys):
+    shutil.rmtree('data/toy/images')
+
+    assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 1
+
+    assert 'the labelled images data/toy/images' in capsys.readouterr().out
