@@ -24,6 +24,7 @@ FOLDER = REPOSITORY / 'configs' / 'distill'
 ZOO = ('coco', 'ap10k', 'face', 'hand')
 CONFIGS = [path for name in ZOO for path in sorted((FOLDER / name).glob('*.py'))]
 RECIPES = [path for path in CONFIGS if 'distill = dict(' in path.read_text()]
+README = (REPOSITORY / 'README.md').read_text()
 FIRST = FOLDER / 'coco' / 'res50_co-35_co-80.py'
 FAMILIES = [
     'coco/res50_co-35_co-80',
@@ -108,6 +109,40 @@ def test_a_family_labels_and_trains(name, write_miniature):
     stages.train(config)
 
     assert (Path(config.work_dir) / 'iter_2.pth').is_file()
+
+
+def test_the_recipe_of_the_readme_labels_and_trains(tmp_path, write_miniature):
+    block = re.search(r'```python\n("""(configs/.+?\.py):.+?)```', README, re.DOTALL)
+    assert block
+    path = tmp_path / Path(block[2]).name
+    path.write_text(block[1].replace('../../_base_', str(FOLDER.parent / '_base_')))
+    config = read(path)
+    write_miniature(config)
+    _make_quick(config)
+    _write_teacher(config)
+
+    stages.train(config)
+
+    assert statements(path) < 10
+    assert (Path(config.work_dir) / 'iter_2.pth').is_file()
+
+
+@pytest.mark.parametrize('path', named(RECIPES))
+def test_the_readme_lists_it(path):
+    """As it stands, or as one of `{several,others}` or of the NAMEs of a row."""
+    table = README.partition('## Recipes')[2].partition('```')[0]
+    listed = re.findall(r'`([^`\n]+)`', table)
+    names = {full for each in listed for full in _expanded(each)}
+    names |= {f'coco/{each}_co-115_un-120' for each in listed}
+
+    assert f'{path.parent.name}/{path.stem}' in names
+
+
+def _expanded(name: str) -> list[str]:
+    several = re.fullmatch(r'(.*)\{(.+)\}(.*)', name)
+    if not several:
+        return [name]
+    return [several[1] + each + several[3] for each in several[2].split(',')]
 
 
 def _make_quick(config: Config) -> None:
