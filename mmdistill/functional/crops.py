@@ -2,6 +2,10 @@
 
 Shapes: `N` instances, `K` keypoints, `W, H` network input. Coordinates are
 (x, y); relative positions are those of `mmdistill.functional.views`.
+
+Crops are those of MMPose's `TopdownAffine`, because a network is trained on them:
+OpenCV's `warpAffine` reads an image of bytes at places rounded to 1/32 of a pixel,
+and rounds what it reads to whole grey values.
 """
 
 from __future__ import annotations
@@ -13,6 +17,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmdistill.functional.views import Frame, View, to_reference
+
+FINE = 1024
+"""Parts of a pixel to which OpenCV rounds its way along each axis."""
+COARSE = 32
+"""Parts of a pixel to which it rounds the place it reads."""
+HALF_UP = 0.5 / COARSE**2
+"""Half the step between the values it can read, which takes a tie to the upper one."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +80,31 @@ def boxes_to_crops(boxes: Tensor, padding: float, aspect_ratio: float) -> Crops:
     return Crops((boxes[:, :2] + boxes[:, 2:]) / 2, extents, sides.prod(1))
 
 
-def crop_offsets(view: View, frame: Frame) -> Tensor:
-    """Where the input pixels of a view lie around the center of any crop.
+def input_walk(view: View, frame: Frame) -> Tensor:
+    """How the input pixels of a view walk over any crop.
 
     Args:
         view: The view.
         frame: The network input.
 
     Returns:
-        Offsets (x, y) in extents of the reference crop, (H, W, 2).
+        In extents of the reference crop, (3, 2), float64: the first input pixel,
+        seen from the center, and the steps to the next one along x and along y.
     """
-    x, y = (
-        torch.arange(pixels, dtype=torch.float64) / span
-        for pixels, span in zip((frame.width, frame.height), frame.spans, strict=True)
-    )
-    shown = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
-    return (to_reference(view, frame, shown) - 0.5).float()
+    pixels = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.float64)
+    shown = pixels / pixels.new_tensor(frame.spans)
+    first, right, below = to_reference(view, frame, shown) - 0.5
+    return torch.stack([first, right - first, below - first])
 
 
-def sampling_grids(offsets: Tensor, crops: Crops, image_sizes: Tensor) -> Tensor:
+def sampling_grids(
+    walk: Tensor, frame: Frame, crops: Crops, image_sizes: Tensor
+) -> Tensor:
     """Where the input pixels of a view of each crop lie in its image.
 
     Args:
-        offsets: `crop_offsets` of the view, (H, W, 2).
+        walk: `input_walk` of the view.
+        frame: The network input.
         crops: The reference crops.
         image_sizes: Width and height of each crop's image, pixels, (N, 2).
 
@@ -99,21 +112,41 @@ def sampling_grids(offsets: Tensor, crops: Crops, image_sizes: Tensor) -> Tensor
         Places in `grid_sample`'s frame, where -1 and 1 are the outer edges of the
         image, (N, H, W, 2).
     """
-    starts = (2 * crops.centers + 1) / image_sizes - 1
-    steps = 2 * crops.extents / image_sizes
-    return torch.addcmul(starts[:, None, None], steps[:, None, None], offsets.to(steps))
+    axes = [_places(walk, frame, crops, i) for i in range(2)]
+    x, y = (
+        axis * (2 / size) + (1 / size - 1)
+        for axis, size in zip(axes, image_sizes.T[..., None, None], strict=True)
+    )
+    return torch.stack(torch.broadcast_tensors(x, y), dim=-1)
+
+
+def _places(walk: Tensor, frame: Frame, crops: Crops, i: int) -> Tensor:
+    """Coordinate i of the input pixels in the image, as OpenCV rounds it.
+
+    Returns:
+        Pixels of the image, (N, H, W), or with a 1 for the axis along which the
+        coordinate stays the same.
+    """
+    first, right, below = walk[:, i].tolist()
+    centers, extents = crops.centers[:, i, None, None], crops.extents[:, i, None, None]
+    columns = torch.arange(frame.width if right else 1, device=centers.device)
+    rows = torch.arange(frame.height if below else 1, device=centers.device)[:, None]
+    along_x = (extents * (FINE * right) * columns).round()
+    along_y = ((centers + extents * (first + below * rows)) * FINE).round()
+    coarse = ((along_x + along_y) * (COARSE / FINE) + 0.5).floor()
+    return coarse / COARSE
 
 
 def cut_crops(image: Tensor, grids: Tensor) -> Tensor:
     """Sample crops from one image, bilinearly, with zeros outside of it.
 
     Args:
-        image: Float image, (C, height, width).
+        image: Float image, values 0 to 255, (C, height, width).
         grids: `sampling_grids` of the crops, (N, H, W, 2).
 
     Returns:
-        Crops, (N, C, H, W).
+        Crops of whole grey values, (N, C, H, W).
     """
     # The image is not copied: all crops read the same memory.
     images = image.expand(len(grids), *image.shape)
-    return F.grid_sample(images, grids, align_corners=False)
+    return F.grid_sample(images, grids, align_corners=False).add_(HALF_UP).round_()

@@ -42,8 +42,8 @@ class MaskedMean:
             shape = self._num_instances, *values.shape[1:]
             self._total = values.new_zeros(shape)
             self._weight = values.new_zeros(shape[0], 1, *coverage.shape)
-        self._total[rows] += values
-        self._weight[rows] += coverage
+        _add(self._total, values, rows)
+        _add(self._weight, coverage, rows)
 
     def result(self) -> Tensor:
         """The mean, (N, K, ...); zero where no view has evidence.
@@ -64,6 +64,14 @@ class MaskedMean:
         if self._weight is None:
             raise RuntimeError('coverage needs at least one view, got none')
         return self._weight > 0
+
+
+def _add(total: Tensor, values: Tensor, rows: Rows) -> None:
+    """``total[rows] += values``, which would also copy a slice onto itself."""
+    if isinstance(rows, slice):
+        total[rows].add_(values)
+    else:
+        total[rows] += values
 
 
 class MaskedMax:

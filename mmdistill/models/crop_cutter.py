@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mmdistill.functional.crops import Crops, crop_offsets, cut_crops, sampling_grids
+from mmdistill.functional.crops import Crops, cut_crops, input_walk, sampling_grids
 from mmdistill.functional.fusion import Rows
 from mmdistill.functional.views import Frame, View
+
+Prepare = Callable[[Sequence[Tensor]], Tensor]
+InputsOf = Callable[[View, Rows], Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class CropCutter:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._offsets: dict[tuple[View, torch.device], Tensor] = {}
+        self._walks: dict[View, Tensor] = {}
 
-    def cut(self, source: CropSource, view: View, rows: Rows) -> Tensor:
+    def cut(self, source: CropSource, view: View, rows: Rows) -> list[Tensor]:
         """The crops that a view shows of some instances.
 
         Args:
@@ -53,42 +55,41 @@ class CropCutter:
             rows: The n instances, in ascending order.
 
         Returns:
-            Crops, (n, 3, H, W).
+            Crops of the instances of each image, together (n, 3, H, W).
         """
         crops = source.crops[rows]
-        owners = source.owners[rows.cpu() if isinstance(rows, Tensor) else rows]
+        owners = source.owners[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
         used, counts = np.unique(owners, return_counts=True)
         images = [source.images[i] for i in used]
-        sizes = crops.centers.new_tensor([image.shape[:0:-1] for image in images])
-        sizes = sizes.repeat_interleave(torch.from_numpy(counts).to(sizes.device), 0)
-        offsets = self._offsets_of(view, crops.centers.device)
-        grids = sampling_grids(offsets, crops, sizes).split(counts.tolist())
-        return torch.cat(
-            [cut_crops(image, grid) for image, grid in zip(images, grids, strict=True)]
+        sizes = [source.images[i].shape[:0:-1] for i in owners]
+        grids = sampling_grids(
+            self._walk_of(view), self._frame, crops, crops.centers.new_tensor(sizes)
         )
+        parts = zip(images, grids.split(counts.tolist()), strict=True)
+        return [cut_crops(image, grid) for image, grid in parts]
 
-    def crops_of(self, source: CropSource) -> Callable[[View, Rows], Tensor]:
-        """Cuts views of some instances, a mirrored one from the one before it.
+    def inputs_of(self, source: CropSource, prepare: Prepare) -> InputsOf:
+        """Network inputs of views, a mirrored one made from the one before it.
 
         Input pixel p of a mirrored view shows what pixel W - 1 - p of its mirror
         image shows. A view must always show the same of the instances.
 
         Args:
             source: The instances and their images.
+            prepare: Makes network inputs of crops, pixel by pixel.
         """
         last: dict[View, Tensor] = {}
 
-        def cut(view: View, rows: Rows) -> Tensor:
+        def inputs(view: View, rows: Rows) -> Tensor:
             plain = replace(view, flip=False)
             if plain not in last:
                 last.clear()
-                last[plain] = self.cut(source, plain, rows)
+                last[plain] = prepare(self.cut(source, plain, rows))
             return last[plain].flip(-1) if view.flip else last[plain]
 
-        return cut
+        return inputs
 
-    def _offsets_of(self, view: View, device: torch.device) -> Tensor:
-        key = (view, device)
-        if key not in self._offsets:
-            self._offsets[key] = crop_offsets(view, self._frame).to(device)
-        return self._offsets[key]
+    def _walk_of(self, view: View) -> Tensor:
+        if view not in self._walks:
+            self._walks[view] = input_walk(view, self._frame)
+        return self._walks[view]

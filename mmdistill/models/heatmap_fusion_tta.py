@@ -22,21 +22,19 @@ from torch import Tensor
 
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops, boxes_to_crops
-from mmdistill.functional.fusion import FUSIONS, Rows, view_agreement
-from mmdistill.functional.scoring import AREA_OF_BOX
+from mmdistill.functional.fusion import FUSIONS, Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
-from mmdistill.models.adapter import Fusion
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter
 from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.models.input_normalizer import InputNormalizer
-from mmdistill.models.keypoint_order import flip_indices_of, sigmas_of
+from mmdistill.models.keypoint_order import flip_indices_of
 from mmdistill.models.network import Network, batch_size_on
+from mmdistill.models.view_fuser import ViewFuser
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
-Prepare = Callable[[list[Tensor]], Tensor]
 
 
 @MODELS.register_module()
@@ -201,17 +199,17 @@ class HeatmapFusionTTA(BaseTTAModel):
         owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
         joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
         source = CropSource(
-            [self.normalizer.scaled(image.to(device)) for image in images],
+            [image.to(device).float() for image in images],
             owners,
             self._crops(torch.from_numpy(joined).to(device)),
         )
+        self.network.look_at_weights()
         size = self.forward_batch_size or batch_size_on(device)
         parts = []
         for rows in even_blocks(len(joined), size):
             block = source[rows]
-            crops_of = self.cutter.crops_of(block)
-            prepare = self.normalizer.inputs
-            parts.append(self._fuse(crops_of, prepare, block.crops, flip_indices))
+            inputs_of = self.cutter.inputs_of(block, self.normalizer.inputs)
+            parts.append(self._fuser(inputs_of, block.crops, flip_indices, size))
         return join_poses(parts, len(flip_indices))
 
     @torch.no_grad()
@@ -226,57 +224,24 @@ class HeatmapFusionTTA(BaseTTAModel):
             crops: Where the reference crops lie in their images.
             flip_indices: For each keypoint the one that a mirror makes of it, (K,).
         """
-        prepare = self.normalizer.inputs_of_crops
-        return self._fuse(crops_of, prepare, crops, flip_indices)
 
-    def _fuse(
-        self,
-        crops_of: CropsOf,
-        prepare: Prepare,
-        crops: Crops,
-        flip_indices: Sequence[int],
-    ) -> FusedPoses:
-        """Fused poses of instances; `prepare` makes network inputs of their crops."""
+        def inputs_of(view: View, rows: Rows) -> Tensor:
+            return self.normalizer.inputs_of_crops([crops_of(view, rows)])
+
         self.network.look_at_weights()
-        fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
         size = self.forward_batch_size or batch_size_on(crops.centers.device)
-        for batch in self.plan.batches(crops.box_areas, max(size, len(crops))):
-            self._add_views(fusion, batch, crops_of, prepare, crops)
-        poses = fusion.decode()
-        frame = self.adapter.frame
-        positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
-        places = crops.to_image(positions.to(crops.centers)).cpu().numpy()
-        agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
-        return FusedPoses(
-            places, poses.keypoint_scores, poses.keypoints_visible, agreement
-        )
+        return self._fuser(inputs_of, crops, flip_indices, size)
 
-    def _add_views(
-        self,
-        fusion: Fusion,
-        batch: Sequence[tuple[View, Rows]],
-        crops_of: CropsOf,
-        prepare: Prepare,
-        crops: Crops,
-    ) -> None:
-        """One forward pass; nothing of it outlives it but what is fused."""
-        pixels = [crops_of(view, rows) for view, rows in batch]
-        evidence = self.adapter.evidence(self.network(prepare(pixels)))
-        counts = [len(part) for part in pixels]
-        parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
-        for (view, rows), part in zip(batch, parts, strict=True):
-            fusion.add(view, part, crops[rows], rows)
+    @property
+    def _fuser(self) -> ViewFuser:
+        kept = self.module.test_cfg.get('output_keypoint_indices')
+        return ViewFuser(
+            self.plan, self.network, self.adapter, self.fusion, self.sigmas, kept
+        )
 
     def _crops(self, boxes: Tensor) -> Crops:
         frame = self.adapter.frame
         return boxes_to_crops(boxes, self.padding, frame.width / frame.height)
-
-    def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
-        kept = self.module.test_cfg.get('output_keypoint_indices')
-        sigmas = sigmas_of(self.sigmas, kept, spread.shape[1])
-        return view_agreement(
-            spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
-        )
 
     def _pack(self, sample: Any, poses: FusedPoses) -> None:
         """Set the predictions of one image, as the wrapped estimator would."""

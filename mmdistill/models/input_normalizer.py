@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,12 +13,11 @@ PROBE_SIDE = 32
 
 
 class InputNormalizer:
-    """Turns crops into network inputs in two steps.
+    """Turns crops into network inputs.
 
     Where the preprocessor scales, shifts and reorders channels and nothing else,
-    which is found by asking it about four uniform images, the first step is done
-    once an image instead of once a crop, and the second is a single pass over the
-    crops. Any other preprocessor is called for the crops.
+    which is found by asking it about four uniform images, this is a single pass
+    over the crops. Any other preprocessor is called for the crops.
 
     Args:
         preprocessor: The model's data preprocessor.
@@ -28,37 +28,26 @@ class InputNormalizer:
         self._preprocessor = preprocessor
         self._memory_format = memory_format
         answers = self._ask(_uniform_images())
-        self._order: Tensor | None = None
+        self._channels: list[tuple[int, float, Tensor]] | None = None
         if answers is not None:
-            self._shift = answers[0, :, :1, :1]
+            shifts = answers[0, :, 0, 0]
             gains = (answers[1:] - answers[0])[..., 0, 0].T / 255
-            self._order = gains.abs().argmax(1)
-            self._scale = gains.gather(1, self._order[:, None])[..., None]
+            order = gains.abs().argmax(1)
+            scales = gains.gather(1, order[:, None])[:, 0]
+            self._channels = list(
+                zip(order.tolist(), scales.tolist(), shifts, strict=True)
+            )
 
-    def scaled(self, images: Tensor) -> Tensor:
-        """The first step, for images or crops.
-
-        Args:
-            images: Values 0 to 255, (..., 3, height, width).
-
-        Returns:
-            Floats on the scale of the network inputs, where black stays 0.
-        """
-        if self._order is None:
-            return images.float()
-        order, scale = self._order.to(images.device), self._scale.to(images.device)
-        return images.index_select(images.ndim - 3, order).float().mul_(scale)
-
-    def inputs(self, crops: list[Tensor]) -> Tensor:
-        """The second step.
+    def inputs(self, crops: Sequence[Tensor]) -> Tensor:
+        """Network inputs of crops.
 
         Args:
-            crops: Crops of scaled images, each (n, 3, H, W).
+            crops: Crops, values 0 to 255, each (n, 3, H, W).
 
         Returns:
             Network inputs, (N, 3, H, W).
         """
-        if self._order is None:
+        if self._channels is None:
             return self.inputs_of_crops(crops)
         counts = [len(part) for part in crops]
         inputs = torch.empty(
@@ -66,21 +55,21 @@ class InputNormalizer:
             device=crops[0].device,
             memory_format=self._memory_format,
         )
-        shift = self._shift.to(inputs.device)
         for part, place in zip(crops, inputs.split(counts), strict=True):
-            torch.add(part, shift, out=place)
+            for i, (source, scale, shift) in enumerate(self._channels):
+                torch.add(shift, part[:, source], alpha=scale, out=place[:, i])
         return inputs
 
-    def inputs_of_crops(self, crops: list[Tensor]) -> Tensor:
+    def inputs_of_crops(self, crops: Sequence[Tensor]) -> Tensor:
         """Network inputs as the preprocessor itself makes them, to the last digit.
 
         Args:
-            crops: Crops that were not scaled, values 0 to 255, each (n, 3, H, W).
+            crops: Crops, values 0 to 255, each (n, 3, H, W).
 
         Returns:
             Network inputs, (N, 3, H, W).
         """
-        data = dict(inputs=torch.cat(crops), data_samples=[])
+        data = dict(inputs=torch.cat(list(crops)), data_samples=[])
         inputs: Tensor = self._preprocessor(data)['inputs']
         return inputs.contiguous(memory_format=self._memory_format)
 

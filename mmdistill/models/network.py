@@ -12,6 +12,7 @@ import torch
 from mmcv.cnn.utils import fuse_conv_bn
 from mmengine.logging import print_log
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmdistill.errors import UserError
 
@@ -93,7 +94,8 @@ class Network:
         """The forward pass of a folded copy, if it says the same."""
         plain = forward_of(self._module)
         try:
-            folded = forward_of(fuse_conv_bn(copy.deepcopy(self._module)))
+            copied = fuse_conv_bn(copy.deepcopy(self._module))
+            folded = forward_of(fold_into_deconvolutions(copied))
             if _agree(plain(inputs[:1]), folded(inputs[:1])):
                 return folded
         except RuntimeError:
@@ -143,6 +145,28 @@ def forward_of(module: Any) -> Forward:
         return module.head.forward(module.extract_feat(inputs))
 
     return forward
+
+
+def fold_into_deconvolutions(module: torch.nn.Module) -> torch.nn.Module:
+    """Fold batch norms into the transposed convolutions right before them.
+
+    Args:
+        module: A network in evaluation, which is changed; batch norms behind other
+            convolutions stay.
+    """
+    last: tuple[str, torch.nn.Module] = '', module
+    for name, child in list(module.named_children()):
+        before, deconvolution = last
+        if isinstance(child, torch.nn.BatchNorm2d) and isinstance(
+            deconvolution, torch.nn.ConvTranspose2d
+        ):
+            folded = fuse_conv_bn_eval(deconvolution, child, transpose=True)
+            setattr(module, before, folded)
+            setattr(module, name, torch.nn.Identity())
+        else:
+            fold_into_deconvolutions(child)
+        last = name, child
+    return module
 
 
 def batch_size_on(device: torch.device) -> int:

@@ -10,8 +10,8 @@ from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmdistill.functional.crops import (
     Crops,
     boxes_to_crops,
-    crop_offsets,
     cut_crops,
+    input_walk,
     sampling_grids,
 )
 from mmdistill.functional.views import Frame, View
@@ -80,15 +80,18 @@ def test_to_image_maps_the_unit_square_onto_the_crop():
 
 def in_image(view, crops, use_udp):
     """Image coordinates (x, y) of the input pixels of the only crop, (H, W, 2)."""
-    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
+    first, right, below = input_walk(view, Frame(*INPUT, use_udp))
+    x, y = np.meshgrid(np.arange(INPUT[0]), np.arange(INPUT[1]))
+    offsets = first + right * x[..., None] + below * y[..., None]
     return crops.centers[0] + offsets * crops.extents[0]
 
 
 def cut(picture, view, crops, use_udp):
     """Crops of a view, (N, C, H, W)."""
     sizes = torch.tensor([picture.shape[:0:-1]] * len(crops)).float()
-    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
-    return cut_crops(picture, sampling_grids(offsets, crops, sizes))
+    frame = Frame(*INPUT, use_udp)
+    grids = sampling_grids(input_walk(view, frame), frame, crops, sizes)
+    return cut_crops(picture, grids)
 
 
 def grids_at(picture, columns, rows):
@@ -129,16 +132,49 @@ def test_a_flipped_crop_is_the_mirror_image_of_the_crop(photograph, use_udp):
     torch.testing.assert_close(mirrored, plain.flip(-1), rtol=0, atol=0.01)
 
 
+@pytest.fixture
+def detailed(photograph):
+    """A picture with an edge at every pixel."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(-60, 60, photograph.shape, generator=generator)
+    return (photograph + noise).clip(0, 255)
+
+
+def assert_cut_as_by_mmpose(ours, theirs):
+    """Equal, but where the matrix that MMPose rounds decides a place read."""
+    levels = np.abs(ours[0].permute(1, 2, 0).numpy() - theirs)
+    assert (levels > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize('scale', [0.6, 1.0, 1.5])
 @pytest.mark.parametrize('use_udp', [False, True])
 @pytest.mark.parametrize('box', BOXES.values(), ids=BOXES)
-def test_crops_are_those_of_opencv(photograph, box, use_udp):
+def test_crops_are_those_of_mmposes_topdown_affine(detailed, box, use_udp, scale):
     crops = one_crop(box)
-    picture = photograph.permute(1, 2, 0).numpy()
-    theirs = cv2.warpAffine(
-        picture, warp_matrix(crops, use_udp), INPUT, flags=cv2.INTER_LINEAR
+    given = dict(
+        img=detailed.permute(1, 2, 0).byte().numpy(),
+        bbox_center=crops.centers.numpy(),
+        bbox_scale=crops.extents.numpy() / scale,
     )
-    ours = cut(photograph, View(), crops, use_udp)[0].permute(1, 2, 0).numpy()
-    assert np.abs(ours - theirs).mean() < 0.5
+    theirs = TopdownAffine(INPUT, use_udp=use_udp).transform(given)['img']
+    assert_cut_as_by_mmpose(cut(detailed, View(scale), crops, use_udp), theirs)
+
+
+def test_turned_crops_are_those_of_mmposes_topdown_affine(detailed):
+    crops = one_crop(BOXES['inside'])
+    given = dict(
+        img=detailed.permute(1, 2, 0).byte().numpy(),
+        bbox_center=crops.centers.numpy(),
+        bbox_scale=crops.extents.numpy(),
+        bbox_rotation=np.array([25.0]),
+    )
+    theirs = TopdownAffine(INPUT).transform(given)['img']
+    assert_cut_as_by_mmpose(cut(detailed, View(rotation=25.0), crops, False), theirs)
+
+
+def test_crops_hold_whole_grey_values(photograph):
+    crops = cut(photograph, View(0.8), one_crop(BOXES['beyond the left top']), True)
+    assert torch.equal(crops, crops.round())
 
 
 def test_sampling_at_whole_pixels_copies_them(photograph):

@@ -6,10 +6,11 @@ import torch
 
 from mmdistill.functional.crops import (
     boxes_to_crops,
-    crop_offsets,
     cut_crops,
+    input_walk,
     sampling_grids,
 )
+from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 
@@ -34,13 +35,17 @@ def source(images):
     return CropSource([image.float() for image in images], OWNERS, crops)
 
 
+def cut(cutter, source, view, rows=EVERY):
+    return torch.cat(cutter.cut(source, view, rows))
+
+
 def one_by_one(source, view, use_udp):
-    offsets = crop_offsets(view, Frame(*INPUT, use_udp))
+    frame = Frame(*INPUT, use_udp)
     single = []
     for i, owner in enumerate(source.owners):
         image = source.images[owner]
         size = torch.tensor([image.shape[:0:-1]]).float()
-        grid = sampling_grids(offsets, source.crops[[i]], size)
+        grid = sampling_grids(input_walk(view, frame), frame, source.crops[[i]], size)
         single.append(cut_crops(image, grid))
     return torch.cat(single)
 
@@ -49,7 +54,7 @@ def one_by_one(source, view, use_udp):
     'view', [View(), View(1.3, True), View(rotation=20.0)], ids=str
 )
 def test_each_crop_comes_from_the_image_that_owns_it(source, view):
-    batch = CropCutter(Frame(*INPUT, True)).cut(source, view, slice(None))
+    batch = cut(CropCutter(Frame(*INPUT, True)), source, view)
     expected = one_by_one(source, view, use_udp=True)
     torch.testing.assert_close(batch, expected, rtol=0, atol=1e-3)
 
@@ -57,28 +62,28 @@ def test_each_crop_comes_from_the_image_that_owns_it(source, view):
 @pytest.mark.parametrize('rows', [[0, 2], [1], [2]])
 def test_some_instances_are_cut_as_among_all(source, rows):
     cutter = CropCutter(Frame(*INPUT, True))
-    everything = cutter.cut(source, View(), slice(None))
-    some = cutter.cut(source, View(), torch.tensor(rows))
+    everything = cut(cutter, source, View())
+    some = cut(cutter, source, View(), torch.tensor(rows))
     torch.testing.assert_close(some, everything[rows], rtol=0, atol=1e-3)
 
 
 def test_a_part_of_a_source_has_the_crops_of_its_instances(source):
     cutter = CropCutter(Frame(*INPUT, True))
-    everything = cutter.cut(source, View(), slice(None))
-    part = cutter.cut(source[1:3], View(), slice(None))
+    everything = cut(cutter, source, View())
+    part = cut(cutter, source[1:3], View())
     torch.testing.assert_close(part, everything[1:3], rtol=0, atol=1e-3)
 
 
 def test_a_view_can_be_cut_twice(source):
     cutter = CropCutter(Frame(*INPUT, False))
-    first = cutter.cut(source, View(), slice(None))
-    cutter.cut(source, View(0.5, True), slice(None))
-    assert torch.equal(cutter.cut(source, View(), slice(None)), first)
+    first = cut(cutter, source, View())
+    cut(cutter, source, View(0.5, True))
+    assert torch.equal(cut(cutter, source, View()), first)
 
 
 @pytest.mark.parametrize('use_udp', [False, True])
 def test_crops_keep_the_range_of_the_image(source, use_udp):
-    batch = CropCutter(Frame(*INPUT, use_udp)).cut(source, View(0.5), slice(None))
+    batch = cut(CropCutter(Frame(*INPUT, use_udp)), source, View(0.5))
     assert batch.shape == (3, 3, INPUT[1], INPUT[0])
     assert batch.min() >= 0
     assert 200 < batch.max() <= 255.01

@@ -20,7 +20,8 @@ def mirror(view: View) -> View:
 def source():
     generator = torch.Generator().manual_seed(0)
     images = [
-        torch.rand(3, *size, generator=generator) for size in ((90, 120), (70, 80))
+        torch.randint(256, (3, *size), generator=generator).float()
+        for size in ((90, 120), (70, 80))
     ]
     boxes = torch.tensor([[5, 5, 60, 80], [30, -9, 90, 60], [10, 10, 70, 60.0]])
     return CropSource(images, np.array([0, 0, 1]), boxes_to_crops(boxes, 1.25, 0.75))
@@ -31,19 +32,18 @@ def source():
 @pytest.mark.parametrize('view', VIEWS, ids=str)
 def test_a_mirrored_view_is_what_is_cut_of_the_image(source, view, first, use_udp):
     cutter = CropCutter(Frame(48, 64, use_udp))
-    crops_of = cutter.crops_of(source)
+    inputs_of = cutter.inputs_of(source, torch.cat)
     if not first:
-        crops_of(view, EVERY)
-    torch.testing.assert_close(
-        crops_of(mirror(view), EVERY),
-        cutter.cut(source, mirror(view), EVERY),
-        rtol=0,
-        atol=1e-4,
-    )
+        inputs_of(view, EVERY)
+    mirrored = inputs_of(mirror(view), EVERY)
+    cut = torch.cat(cutter.cut(source, mirror(view), EVERY))
+    # Rounding the places read does not always fall to the same side.
+    assert ((mirrored - cut).abs() > 1).float().mean() < 0.02
 
 
 def test_another_view_is_cut_anew(source):
     cutter = CropCutter(Frame(48, 64, True))
-    crops_of = cutter.crops_of(source)
+    inputs_of = cutter.inputs_of(source, torch.cat)
     for view in VIEWS:
-        assert torch.equal(crops_of(view, EVERY), cutter.cut(source, view, EVERY))
+        cut = torch.cat(cutter.cut(source, view, EVERY))
+        assert torch.equal(inputs_of(view, EVERY), cut)

@@ -6,8 +6,8 @@ import torch
 
 from mmdistill.functional.crops import (
     boxes_to_crops,
-    crop_offsets,
     cut_crops,
+    input_walk,
     sampling_grids,
 )
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, heatmap_peaks
@@ -20,10 +20,11 @@ META = torch.device('meta')
 
 def test_crops_are_cut_on_the_device_of_the_boxes():
     crops = boxes_to_crops(torch.empty(5, 4, device=META), 1.25, 0.75)
-    offsets = crop_offsets(View(1.5, flip=True), Frame(48, 64, True))
+    frame = Frame(48, 64, True)
+    walk = input_walk(View(1.5, flip=True), frame)
     sizes = torch.empty(5, 2, device=META)
 
-    grids = sampling_grids(offsets.to(META), crops, sizes)
+    grids = sampling_grids(walk, frame, crops, sizes)
     pixels = cut_crops(torch.empty(3, 100, 120, device=META), grids)
 
     assert pixels.device == META

@@ -134,7 +134,7 @@ def distances(make_estimator, some_images, predict_pipeline):
 
 @pytest.mark.parametrize('codec', CODECS)
 def test_whole_images_give_the_keypoints_of_the_pipeline_of_mmpose(distances, codec):
-    assert distances(codec).mean() < 0.1
+    assert distances(codec).mean() < 0.05
 
 
 @pytest.mark.parametrize('fusion', ['mean', 'max'])

@@ -9,7 +9,7 @@ from mmpose.models import TopdownPoseEstimator
 from torch import nn
 
 from mmdistill.errors import UserError
-from mmdistill.models.network import Network, forward_of
+from mmdistill.models.network import Network, fold_into_deconvolutions, forward_of
 
 SIZES = dict(input_size=(48, 64), heatmap_size=(12, 16))
 HEAD = dict(
@@ -133,6 +133,25 @@ def broken_after(calls: int):
         return original(self, x)
 
     return forward
+
+
+def test_batch_norms_behind_transposed_convolutions_are_folded(inputs):
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.ConvTranspose2d(3, 4, 4, stride=2, padding=1, groups=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(5),
+    )
+    expected = randomized(layers)(inputs[:1])
+
+    folded = fold_into_deconvolutions(layers)
+
+    norms = [isinstance(layer, nn.BatchNorm2d) for layer in folded]
+    assert norms == [False, False, False, False, False, True]
+    torch.testing.assert_close(folded(inputs[:1]), expected)
 
 
 def test_a_model_that_folding_would_change_runs_unfolded(inputs):

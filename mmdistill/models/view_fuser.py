@@ -1,0 +1,96 @@
+"""Running the network on all views of some instances, and fusing what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import Rows, view_agreement
+from mmdistill.functional.scoring import AREA_OF_BOX
+from mmdistill.functional.view_plan import ViewPlan
+from mmdistill.functional.views import View
+from mmdistill.models.adapter import Adapter, Fusion
+from mmdistill.models.crop_cutter import InputsOf
+from mmdistill.models.fused_poses import FusedPoses
+from mmdistill.models.keypoint_order import sigmas_of
+from mmdistill.models.network import Network
+
+
+@dataclass(frozen=True)
+class ViewFuser:
+    """Fuses the views of instances, one block of them after the other.
+
+    Attributes:
+        plan: The views.
+        network: The forward pass.
+        adapter: Knows what the head's output says.
+        fusion: 'mean' or 'max'.
+        sigmas: OKS sigmas, as `sigmas_of` takes them.
+        kept: The keypoints that the model gives out, None for all.
+    """
+
+    plan: ViewPlan
+    network: Network
+    adapter: Adapter
+    fusion: str
+    sigmas: Sequence[float] | None
+    kept: Sequence[int] | None
+
+    def __call__(
+        self,
+        inputs_of: InputsOf,
+        crops: Crops,
+        flip_indices: Sequence[int],
+        batch_size: int,
+    ) -> FusedPoses:
+        """Fused poses of instances.
+
+        Args:
+            inputs_of: Network inputs of a view of some of the instances,
+                (n, 3, H, W).
+            crops: Where the reference crops lie in their images.
+            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+            batch_size: Crops in a forward pass, where one view has no more.
+        """
+        fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
+        size = max(batch_size, len(crops))
+        for batch in self.plan.batches(crops.box_areas, size):
+            self._add_views(fusion, batch, inputs_of, crops)
+        poses = fusion.decode()
+        frame = self.adapter.frame
+        positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
+        places = crops.to_image(positions.to(crops.centers)).cpu().numpy()
+        agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
+        return FusedPoses(
+            places, poses.keypoint_scores, poses.keypoints_visible, agreement
+        )
+
+    def _add_views(
+        self,
+        fusion: Fusion,
+        batch: Sequence[tuple[View, Rows]],
+        inputs_of: InputsOf,
+        crops: Crops,
+    ) -> None:
+        """One forward pass; nothing of it outlives it but what is fused."""
+        inputs = [inputs_of(view, rows) for view, rows in batch]
+        counts = [len(part) for part in inputs]
+        evidence = self.adapter.evidence(self.network(_joined(inputs)))
+        parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
+        for (view, rows), part in zip(batch, parts, strict=True):
+            fusion.add(view, part, crops[rows], rows)
+
+    def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
+        sigmas = sigmas_of(self.sigmas, self.kept, spread.shape[1])
+        return view_agreement(
+            spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
+        )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Parts in one tensor; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
