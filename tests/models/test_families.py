@@ -45,6 +45,10 @@ FUSABLE = {
     'DSNTHead': (INTEGRAL, CoordinateAdapter),
     'VisPredictHead': (dict(pose_cfg=POSES), VisibilityAdapter),
 }
+DEFORMABLE = dict(
+    self_attn_cfg=dict(embed_dims=256, num_heads=8),
+    ffn_cfg=dict(embed_dims=256, feedforward_channels=8),
+)
 UNFUSABLE = {
     'AssociativeEmbeddingHead': dict(
         in_channels=512,
@@ -72,6 +76,28 @@ UNFUSABLE = {
         heatmap_loss=dict(type='KeypointMSELoss', use_target_weight=True),
         displacement_loss=dict(type='SoftWeightSmoothL1Loss'),
         decoder=dict(type='SPR', sigma=(4, 2), **SIZES),
+    ),
+    'EDPoseHead': dict(
+        num_queries=4,
+        num_feature_levels=1,
+        num_keypoints=3,
+        as_two_stage=True,
+        encoder=dict(num_layers=1, layer_cfg=DEFORMABLE),
+        decoder=dict(
+            num_layers=1,
+            embed_dims=256,
+            layer_cfg=dict(DEFORMABLE, cross_attn_cfg=dict(embed_dims=256)),
+            num_feature_levels=1,
+            num_group=2,
+            num_dn=2,
+            query_dim=4,
+            num_box_decoder_layers=1,
+            return_intermediate=True,
+        ),
+        out_head=dict(num_classes=2),
+        positional_encoding=dict(num_pos_feats=128, normalize=True),
+        denosing_cfg=dict(dn_labelbook_size=4),
+        data_decoder=dict(type='EDPoseLabel', num_keypoints=3),
     ),
 }
 MULTI_STAGE = dict(
@@ -108,7 +134,9 @@ def test_a_head_has_the_adapter_of_its_family(head_type):
 
 
 @pytest.mark.parametrize('head_type', UNFUSABLE)
-def test_a_bottom_up_head_is_refused_by_name_with_what_to_use_instead(head_type):
+def test_a_bottom_up_or_one_stage_head_is_refused_by_name_with_what_to_use_instead(
+    head_type,
+):
     estimator = resnet_with(head_type, UNFUSABLE[head_type])
     with pytest.raises(UserError, match=f'{head_type} can not be fused.*top-down'):
         HeatmapFusionTTA(estimator)
