@@ -14,10 +14,23 @@ from tests.models.crew import Crew, without_pretrained
 from tests.models.published import PUBLISHED
 
 ONE_VIEW = '--cfg-options', 'distill.views.scales=[1.0]', 'distill.views.flip=False'
+FAMILIES = ['SimCC', 'RLE', 'RTMPose', 'DSNT', 'visibility']
+FAMILIES += ['RSN, Megvii', 'UDP, combined']
 NO_FLIP = '--cfg-options', 'model.test_cfg.flip_test=False'
 
 
-@pytest.fixture(params=['SimCC', 'RLE'])
+@pytest.fixture(
+    params=[
+        'SimCC',
+        'RLE',
+        'RTMPose',
+        'ViPNAS',
+        'RSN, Megvii',
+        'UDP, combined',
+        'DSNT',
+        'visibility',
+    ]
+)
 def shop(request, tmp_path, monkeypatch):
     """A folder with toy data, a published config on it and random weights."""
     monkeypatch.chdir(tmp_path)
@@ -61,6 +74,7 @@ def keypoints_of(predictions):
     return np.concatenate([p['pred_instances']['keypoints'] for p in predictions])
 
 
+@pytest.mark.parametrize('shop', FAMILIES, indirect=True)
 @pytest.mark.usefixtures('shop')
 def test_one_view_measures_what_mmpose_does(tool):
     stock, own = evaluate(tool, *NO_FLIP)
@@ -73,6 +87,7 @@ def test_one_view_measures_what_mmpose_does(tool):
     assert np.median(distances) < 1
 
 
+@pytest.mark.parametrize('shop', FAMILIES[:3], indirect=True)
 @pytest.mark.usefixtures('shop')
 def test_views_are_fused_into_other_keypoints_with_their_agreement(tool):
     _, one = evaluate(tool, '--tta', *ONE_VIEW)

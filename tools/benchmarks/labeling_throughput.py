@@ -16,8 +16,7 @@ undone and averaged with our own functions, and decoded once and not once a view
 
 Both fuse heatmaps of the same views, so their keypoints can be compared. The codec
 is exchanged for MMPose's UDP one, of the same size, for which a mirrored heatmap is
-the exact inverse of a mirrored input. What remains are the crops: MMPose's are
-rounded to 8 bits and cut at 1/32 of a pixel.
+the exact inverse of a mirrored input.
 
 No trained weights are needed: speed does not depend on them, but keypoints do, and
 the heatmaps of random weights have no peaks. So batch norms get the statistics of
@@ -46,6 +45,7 @@ from typing import Any
 import numpy as np
 import torch
 from fitted_models import MODELS, build_model, recipe_model
+from labeling_profile import show_profile
 from labeling_ways import Data, Ours, Poses, Stock
 
 from mmdistill.command_line import run
@@ -112,16 +112,6 @@ def differences(one: Poses, other: Poses) -> np.ndarray:
     return np.stack([np.linalg.norm(one[key] - other[key], axis=-1) for key in one])
 
 
-def show_profile(ours: dict[str, Ours]) -> None:
-    from torch.profiler import ProfilerActivity, profile
-
-    for mode, way in ours.items():
-        with profile(activities=[ProfilerActivity.CPU]) as profiler:
-            way()
-        averages = profiler.key_averages()
-        print(f'\n{mode}:\n{averages.table("self_cpu_time_total", row_limit=20)}')
-
-
 def tell(name: str, seconds: dict[str, float], crops: int) -> None:
     print(
         f'\n{name}, {crops} crops\n{"way":12}{"s":>9}{"ms a crop":>12}{"stock /":>10}'
@@ -163,7 +153,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--precision', help='of the fast mode; by default what the CPU has')
     add('--no-fast', dest='fast', action='store_false', help='nothing is compiled')
     add('--clock', choices=('wall', 'cpu'), default='wall')
-    add('--profile', action='store_true', help='where ours spends its time')
+    add(
+        '--profile',
+        action='store_true',
+        help='the parts of ours; each form of bare',
+    )
     return parser.parse_args(argv)
 
 

@@ -1,0 +1,119 @@
+"""Where our way of labelling spends its time, and what this CPU can do about it.
+
+The first table has the shares of the parts of one pass; the second has the bare
+forward pass in each form, which bounds every way of labelling from below.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from labeling_ways import Ours
+
+BATCH = 8
+REPEATS = 5
+FORMS = {
+    'float32': ('float32', False, False),
+    'float32, batch norms folded': ('float32', True, False),
+    'float32, compiled': ('float32', False, True),
+    'bfloat16, batch norms folded': ('bfloat16', True, False),
+}
+"""Precision, folding and compiling of a `Network`."""
+
+
+class Stopwatch:
+    """Adds up the seconds spent in functions."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, watched under a name."""
+
+        def run(*args: Any, **settings: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **settings)
+            self.seconds[name] += time.perf_counter() - start
+            return result
+
+        return run
+
+
+def show_profile(ours: dict[str, Ours]) -> None:
+    """Print both tables, the shares for each mode."""
+    for mode, way in ours.items():
+        seconds = shares(way)
+        print(f'\n{mode} mode, shares of {sum(seconds.values()):.2f} s')
+        for part, spent in seconds.most_common():
+            print(f'  {part:38}{spent / sum(seconds.values()):7.1%}')
+    print(f'\nthis CPU: {", ".join(instruction_sets())}; the bare forward pass')
+    for form, milliseconds in bare_forms(next(iter(ours.values()))).items():
+        print(f'  {form:38}{milliseconds:7.2f} ms a crop')
+
+
+def shares(way: Ours) -> Counter[str]:
+    """Seconds of one pass, by its parts."""
+    watch, model = Stopwatch(), way.model
+    before = model.network, model.adapter.start
+    network = watch.timed('network', model.network)
+    network.look_at_weights = model.network.look_at_weights  # type: ignore[attr-defined]
+    model.network = network
+    model.cutter.cut = watch.timed('cutting crops', model.cutter.cut)
+    model.normalizer.inputs = watch.timed('normalising', model.normalizer.inputs)
+
+    def start(*args: Any) -> Any:
+        fusion = before[1](*args)
+        fusion.add = watch.timed('undoing views and adding', fusion.add)
+        fusion.decode = watch.timed("decoding with the model's codec", fusion.decode)
+        return fusion
+
+    model.adapter.start = start
+    begin = time.perf_counter()
+    way()
+    whole = time.perf_counter() - begin
+    model.network, model.adapter.start = before
+    del model.cutter.cut, model.normalizer.inputs
+    watch.seconds['reading images, and the rest'] = whole - sum(watch.seconds.values())
+    return watch.seconds
+
+
+def instruction_sets() -> list[str]:
+    """Those that decide how fast a convolution is in which precision."""
+    native = {
+        'AVX512-VNNI (int8)': torch.cpu._is_vnni_supported(),
+        'AVX512-BF16': torch.cpu._is_avx512_bf16_supported(),
+        'AMX': torch.cpu._is_amx_tile_supported(),
+    }
+    known = [f'{"" if has else "no "}{name}' for name, has in native.items()]
+    return [torch.backends.cpu.get_cpu_capability(), *known]
+
+
+@torch.no_grad()
+def bare_forms(way: Ours) -> dict[str, float]:
+    """Milliseconds a crop of the bare forward pass in each form."""
+    from mmdistill.models.network import Network
+
+    shape = next(iter(way.inputs))
+    layout = torch.channels_last
+    inputs = torch.randn(BATCH, *shape[1:]).contiguous(memory_format=layout)
+    module, found = way.model.module, {}
+    for name, settings in FORMS.items():
+        network = Network(module, *settings)
+        found[name] = seconds_of(network, inputs) / BATCH * 1e3
+    return found
+
+
+def seconds_of(network: Any, inputs: torch.Tensor) -> float:
+    """Median seconds of a forward pass, after the first."""
+    network(inputs)
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        network(inputs)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
