@@ -81,7 +81,8 @@ def make_candidates() -> Callable[..., Candidates]:
             rng.uniform(0, 1, (count, num_keypoints)),
             rng.uniform(0.1, 1, count) if scores is None else np.array(scores),
         )
-        return Candidates(*(array.astype(np.float32) for array in arrays))
+        floats = (array.astype(np.float32) for array in arrays)
+        return Candidates(*floats, rng.integers(1, 4, count, dtype=np.int32))
 
     return make
 

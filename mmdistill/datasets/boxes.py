@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mmdistill.datasets.image_list import ImageList
 from mmdistill.errors import UserError
@@ -23,28 +24,30 @@ class Boxes:
         offsets: Image i has the boxes offsets[i] to offsets[i + 1], (I + 1,).
         bboxes: Boxes (x1, y1, x2, y2) in pixels of the image, (M, 4), float32.
         scores: Scores, (M,), float32.
+        category_ids: Categories, (M,), int32.
     """
 
     offsets: np.ndarray
     bboxes: np.ndarray
     scores: np.ndarray
+    category_ids: np.ndarray
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (n, 4) and scores (n,) of one image."""
+    def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes (n, 4), scores (n,) and categories (n,) of one image."""
         rows = slice(self.offsets[number], self.offsets[number + 1])
-        return self.bboxes[rows], self.scores[rows]
+        return self.bboxes[rows], self.scores[rows], self.category_ids[rows]
 
     def sha256(self, numbers: np.ndarray) -> str:
-        """Hash of the boxes and scores of some images, in this order, (n,)."""
+        """Hash of all that belongs to some images, in this order, (n,)."""
         digest = hashlib.sha256()
         for number in numbers:
-            boxes, scores = self.of_image(number)
-            digest.update(len(scores).to_bytes(8, 'little'))
-            digest.update(boxes.tobytes())
-            digest.update(scores.tobytes())
+            columns = self.of_image(number)
+            digest.update(len(columns[0]).to_bytes(8, 'little'))
+            for column in columns:
+                digest.update(column.tobytes())
         return digest.hexdigest()
 
 
@@ -68,6 +71,8 @@ def read_boxes(
         if category_ids is not None:
             detections = [d for d in detections if d['category_id'] in category_ids]
         names = [d['image_id'] for d in detections]
+        # Arrow refuses what does not fit; numpy would wrap it around.
+        categories = pa.array([d.get('category_id', 1) for d in detections], pa.int32())
         xywh = np.array([d['bbox'] for d in detections], dtype=np.float64)
         scores = np.array([d['score'] for d in detections], dtype=np.float32)
         xywh = xywh.reshape(len(names), 4)
@@ -87,6 +92,7 @@ def read_boxes(
         np.concatenate([[0], np.cumsum(counts)]),
         bboxes[order].astype(np.float32),
         scores[order],
+        categories.to_numpy()[order],
     )
 
 

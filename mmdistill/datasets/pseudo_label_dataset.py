@@ -108,7 +108,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             segmentation=None,
             id=int(idx),
             sample_idx=int(idx),
-            category_id=np.array(1),
+            category_id=np.array(int(labels.category_ids[idx])),
         )
         # The property `metainfo` copies all of it, each time it is asked for.
         for key in METAINFO_KEYS:

@@ -117,11 +117,11 @@ class UnlabeledDataset:
         path = self._paths[number].as_py()
         image = self._reader.read(self.img_root / path)
         (height, width), reason = image.shape, image.reason
-        boxes, scores = self._boxes_of(number, width, height)
+        boxes, scores, category_ids = self._boxes_of(number, width, height)
         if not reason and not _meet(boxes, width, height).all():
             reason = 'a box lies off the image'
         if reason:
-            boxes, scores = boxes[:0], scores[:0]
+            boxes, scores, category_ids = boxes[:0], scores[:0], category_ids[:0]
         sample = PoseDataSample(
             metainfo=dict(
                 img_id=number,
@@ -134,7 +134,9 @@ class UnlabeledDataset:
                 dataset_name=self.metainfo['dataset_name'],
             )
         )
-        sample.gt_instances = InstanceData(bboxes=boxes, bbox_scores=scores)
+        sample.gt_instances = InstanceData(
+            bboxes=boxes, bbox_scores=scores, category_ids=category_ids
+        )
         # The network never sees the image itself, only crops cut of it.
         chw = np.ascontiguousarray(image.pixels.transpose(2, 0, 1))
         pixels = torch.from_numpy(chw)
@@ -142,10 +144,10 @@ class UnlabeledDataset:
 
     def _boxes_of(
         self, number: int, width: int, height: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self._boxes is None:
             whole = np.array([[0, 0, width, height]], dtype=np.float32)
-            return whole, np.ones(1, dtype=np.float32)
+            return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
         return self._boxes.of_image(number)
 
 

@@ -46,11 +46,13 @@ def sample_to_row(
         status=sample.metainfo['status'],
         reason=sample.metainfo['reason'],
         candidates=candidates,
+        source=sample.metainfo.get('source', ''),
     )
 
 
 def _candidates(sample: PoseDataSample) -> Candidates:
     predicted = sample.pred_instances
+    categories = sample.gt_instances.get('category_ids', np.ones(len(predicted)))
     scores = rounded(predicted.keypoint_scores, STEPS_OF_SCORE)
     return Candidates(
         bboxes=predicted.bboxes,
@@ -59,6 +61,7 @@ def _candidates(sample: PoseDataSample) -> Candidates:
         keypoint_scores=scores,
         keypoint_agreement=rounded(predicted.keypoint_agreement, STEPS_OF_SCORE),
         instance_scores=instance_scores(predicted.bbox_scores, scores),
+        category_ids=np.asarray(categories, dtype=np.int32),
     )
 
 

@@ -63,7 +63,8 @@ def export_coco(
         store: A complete store.
         selection: What to keep.
         path: The json to write, whole or not at all.
-        category: Name of the one category.
+        category: Name of the category; where the detections have several, each is
+            named by it and its number.
         skeleton: Pairs of keypoints, counted from 1.
         options: What else it holds.
 
@@ -76,10 +77,13 @@ def export_coco(
     kept = selection.kept(labels.candidates)
     images = _images(labels, selection, kept, options)
     links = [list(pair) for pair in skeleton]
-    entry = dict(id=1, name=category, keypoints=manifest['keypoints'], skeleton=links)
+    categories = [
+        dict(id=number, name=name, keypoints=manifest['keypoints'], skeleton=links)
+        for number, name in _categories(labels.candidates, category)
+    ]
     parts = (
         ('info', _info(store, selection)),
-        ('categories', [entry]),
+        ('categories', categories),
         ('images', _image_entries(labels, images)),
         ('annotations', _annotations(labels, images, kept, selection, options)),
     )
@@ -139,6 +143,14 @@ def _info(store: LabelStore, selection: Selection) -> dict[str, Any]:
     )
 
 
+def _categories(candidates: Candidates, name: str) -> list[tuple[int, str]]:
+    """Number and name of each category."""
+    numbers = np.unique(candidates.category_ids).tolist() or [1]
+    if len(numbers) == 1:
+        return [(numbers[0], name)]
+    return [(number, f'{name} {number}') for number in numbers]
+
+
 def _image_entries(
     labels: StoredLabels, images: np.ndarray
 ) -> Iterator[dict[str, Any]]:
@@ -146,7 +158,11 @@ def _image_entries(
     for number in images.tolist():
         width, height = labels.sizes[number].tolist()
         name = paths[number].as_py()
-        yield dict(id=number + 1, file_name=name, width=width, height=height)
+        source = labels.sources.names[labels.sources.index[number]]
+        yield dict(
+            dict(id=number + 1, file_name=name, width=width, height=height),
+            source=source,
+        )
 
 
 def _annotations(
@@ -169,7 +185,7 @@ def _annotations(
             ignored = int(not kept[row])
             image = int(labels.image_index[row]) + 1
             yield dict(
-                dict(id=row + 1, image_id=image, category_id=1),
+                dict(id=row + 1, image_id=image),
                 iscrowd=ignored,
                 ignore=ignored,
                 **entry,
@@ -187,6 +203,7 @@ def _block(
     keypoints = np.concatenate([points, np.full((*visible.shape, 1), 2.0)], axis=2)
     keypoints[~visible] = 0
     columns = dict(
+        category_id=candidates.category_ids,
         bbox=np.concatenate([corners[:, :2], sides], axis=1),
         area=(sides.prod(axis=1) * AREA_OF_BOX).round(4),
         num_keypoints=visible.sum(axis=1),

@@ -8,6 +8,8 @@ DuckDB, pandas, Spark and others:
 column              type                content
 ==================  ==================  ============================================
 path                string              relative to `about.img_root` in the manifest
+source              string              folder, video or domain it came from; empty
+                                        where the images have one source only
 width, height       int32               pixels; 0 where not even the header was read
 status              string              'ok' or 'failed'
 reason              string              why it failed, else empty
@@ -17,6 +19,7 @@ keypoints           list<float[2 K]>    x and y by turns, keypoint after keypoin
 keypoint_scores     list<float[K]>      scores of the keypoints
 keypoint_agreement  list<float[K]>      how far the views agree, 1 being best
 instance_scores     list<float>         what the threshold is compared with
+category_ids        list<int32>         categories, the detections'; 1 without any
 ==================  ==================  ============================================
 
 The lists of a row are equally long, one element a candidate, best first. The names
@@ -34,6 +37,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
+
+from mmdistill.labels.sources import Sources, image_sources
 
 QUERY = """
 SELECT path, bbox, score, points[1] AS nose_x, points[2] AS nose_y
@@ -61,6 +66,7 @@ class Candidates:
         keypoint_scores: Scores of the keypoints, (M, K).
         keypoint_agreement: How far the views agree, 1 being best, (M, K).
         instance_scores: Scores that count matching compares, (M,).
+        category_ids: Categories, the detections', (M,), int32.
     """
 
     bboxes: np.ndarray
@@ -69,6 +75,7 @@ class Candidates:
     keypoint_scores: np.ndarray
     keypoint_agreement: np.ndarray
     instance_scores: np.ndarray
+    category_ids: np.ndarray
 
     def __len__(self) -> int:
         return len(self.instance_scores)
@@ -88,6 +95,7 @@ class ImageRow:
         status: 'ok' or 'failed'.
         reason: Why it failed, else empty.
         candidates: What the teacher found.
+        source: Folder, video or domain that it came from; empty where there is one.
     """
 
     path: str
@@ -96,6 +104,7 @@ class ImageRow:
     status: str
     reason: str
     candidates: Candidates
+    source: str = ''
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class StoredLabels:
         failures: Reason of each failed image, None for the others, (I,).
         image_index: Image of each candidate, ascending, (M,).
         candidates: The candidates of all images.
+        sources: Where each image came from, (I,).
     """
 
     paths: pa.ChunkedArray
@@ -115,6 +125,7 @@ class StoredLabels:
     failures: list[str | None]
     image_index: np.ndarray
     candidates: Candidates
+    sources: Sources
 
     @property
     def num_read(self) -> int:
@@ -126,8 +137,8 @@ def empty_candidates(num_keypoints: int) -> Candidates:
     """No candidates, in the right shapes."""
     return Candidates(
         *(
-            np.zeros((0, *shape), dtype=np.float32)
-            for shape in _shapes(num_keypoints).values()
+            np.zeros((0, *shape), dtype=_dtype(name))
+            for name, shape in _shapes(num_keypoints).items()
         )
     )
 
@@ -135,12 +146,13 @@ def empty_candidates(num_keypoints: int) -> Candidates:
 def chunk_schema(num_keypoints: int) -> pa.Schema:
     """Columns of a chunk: one row per image, a list per column of candidates."""
     lists = [
-        pa.field(name, pa.list_(_element(shape)))
+        pa.field(name, pa.list_(_element(name, shape)))
         for name, shape in _shapes(num_keypoints).items()
     ]
     return pa.schema(
         [
             pa.field('path', pa.string()),
+            pa.field('source', pa.string()),
             pa.field('width', pa.int32()),
             pa.field('height', pa.int32()),
             pa.field('status', pa.string()),
@@ -156,11 +168,12 @@ def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
     offsets = np.cumsum([0, *(len(row.candidates) for row in rows)], dtype=np.int32)
     columns = [
         pa.array([getattr(row, name) for row in rows], schema.field(name).type)
-        for name in ('path', 'width', 'height', 'status', 'reason')
+        for name in ('path', 'source', 'width', 'height', 'status', 'reason')
     ]
     for name, shape in _shapes(num_keypoints).items():
         values = np.concatenate([getattr(row.candidates, name) for row in rows])
-        columns.append(pa.ListArray.from_arrays(offsets, _to_arrow(values, shape)))
+        elements = _to_arrow(values.astype(_dtype(name)), shape)
+        columns.append(pa.ListArray.from_arrays(offsets, elements))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -180,6 +193,7 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         failures=[r if bad else None for r, bad in zip(reasons, failed, strict=True)],
         image_index=np.repeat(np.arange(len(counts)), counts),
         candidates=Candidates(**candidates),
+        sources=image_sources(table),
     )
 
 
@@ -210,17 +224,22 @@ def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
         'keypoint_scores': (num_keypoints,),
         'keypoint_agreement': (num_keypoints,),
         'instance_scores': (),
+        'category_ids': (),
     }
 
 
-def _element(shape: tuple[int, ...]) -> pa.DataType:
+def _dtype(name: str) -> type[np.generic]:
+    return np.int32 if name == 'category_ids' else np.float32
+
+
+def _element(name: str, shape: tuple[int, ...]) -> pa.DataType:
     """Arrow type of one candidate's value; x and y of keypoints alternate."""
-    length = int(np.prod(shape))
-    return pa.list_(pa.float32(), length) if shape else pa.float32()
+    kind = pa.from_numpy_dtype(_dtype(name))
+    return pa.list_(kind, int(np.prod(shape))) if shape else kind
 
 
 def _to_arrow(values: np.ndarray, shape: tuple[int, ...]) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     if not shape:
         return flat
     return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))

@@ -11,6 +11,9 @@ from mmdistill.errors import UserError
 from mmdistill.labels.files import json_sha256, read_json
 from mmdistill.labels.generations import Generation, Place, generations_in
 
+FORMAT = 2
+"""Version of the store's columns; a store of another one can not be read."""
+
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read a store's manifest.
@@ -19,7 +22,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         path: The file.
 
     Raises:
-        UserError: If there is none, or it is not one of ours.
+        UserError: If there is none, it is not one of ours, or the store has another
+            format.
     """
     if not path.is_file():
         raise UserError(
@@ -28,6 +32,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     manifest = read_json(path, 'the manifest')
     try:
+        _check_format(path, manifest.get('format', FORMAT))
         generations_in(manifest)
         manifest['chunk_size'] + len(manifest['keypoints'])
         manifest['about']['img_root']
@@ -36,6 +41,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
             'or of another version'
         ) from error
+    # The first format did not say that it is one.
+    _check_format(path, manifest.get('format', 1))
     return manifest
 
 
@@ -87,6 +94,14 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
         for name in sorted(left.keys() | right.keys())
         if left.get(name) != right.get(name)
     ]
+
+
+def _check_format(path: Path, stored: Any) -> None:
+    if stored != FORMAT:
+        raise UserError(
+            f'the label store {path.parent} has format {stored}, this mmdistill reads '
+            f'and writes format {FORMAT}; label again into another folder'
+        )
 
 
 def _leaves(manifest: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

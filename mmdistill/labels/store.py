@@ -41,6 +41,7 @@ from mmdistill.labels.generations import (
     store_order,
 )
 from mmdistill.labels.manifest import (
+    FORMAT,
     chunk_origin,
     differences,
     identity,
@@ -99,6 +100,7 @@ class LabelStore:
         Raises:
             UserError: If the store was made otherwise, a line for each difference.
         """
+        manifest = {'format': FORMAT, **manifest}
         remove_parts(self.root)
         if not self.exists:
             order = np.arange(len(pile.paths))

@@ -17,7 +17,7 @@ from mmdistill.labels.store import LabelStore
 
 COLUMNS = (
     *('path', 'width', 'height'),
-    *('bboxes', 'keypoints', 'keypoint_scores', 'instance_scores'),
+    *('bboxes', 'keypoints', 'keypoint_scores', 'instance_scores', 'category_ids'),
 )
 
 
@@ -32,6 +32,7 @@ class TrainingLabels:
         bboxes: Boxes (x1, y1, x2, y2) in pixels within their image, (N, 4), float32.
         keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2), float32.
         visible: Which keypoints are labels, (N, K), bool.
+        category_ids: Categories, (N,), int32.
         num_candidates: Candidates in the store.
         best_score: Highest instance score of them; -inf without any.
     """
@@ -42,6 +43,7 @@ class TrainingLabels:
     bboxes: np.ndarray
     keypoints: np.ndarray
     visible: np.ndarray
+    category_ids: np.ndarray
     num_candidates: int
     best_score: float
 
@@ -80,6 +82,7 @@ class _Collected:
         self.bboxes = GrowingArray((4,), np.float32)
         self.keypoints = GrowingArray((num_keypoints, 2), np.float32)
         self.visible = GrowingArray((num_keypoints,), np.bool_)
+        self.category_ids = GrowingArray((), np.int32)
 
     def add(
         self, table: pa.Table, num_keypoints: int, score_thr: float, keypoint_thr: float
@@ -101,6 +104,7 @@ class _Collected:
         self.bboxes.append(boxes[rows])
         self.keypoints.append(found['keypoints'][rows])
         self.visible.append(visible[rows])
+        self.category_ids.append(found['category_ids'][rows])
         self.num_paths += len(used)
         self.num_images += len(counts)
         self.num_candidates += len(images)
@@ -115,6 +119,7 @@ class _Collected:
             bboxes=self.bboxes.finish(),
             keypoints=self.keypoints.finish(),
             visible=self.visible.finish(),
+            category_ids=self.category_ids.finish(),
             num_candidates=self.num_candidates,
             best_score=float(self.best),
         )

@@ -41,13 +41,28 @@ def test_boxes_are_grouped_by_image_in_the_order_of_the_file(read):
 
 
 def test_boxes_are_corners(read):
-    boxes, _ = read([detection(bbox=(2.5, 3, 10, 20))]).of_image(0)
+    boxes, _, _ = read([detection(bbox=(2.5, 3, 10, 20))]).of_image(0)
     assert boxes.tolist() == [[2.5, 3, 12.5, 23]]
 
 
 def test_all_categories_count_by_default(read):
     boxes = read([detection(category_id=c) for c in (1, 18, 44)])
     assert len(boxes.scores) == 3
+
+
+def test_boxes_have_the_categories_of_their_detections(read):
+    boxes = read([detection(i, category_id=c) for i, c in ((2, 44), (1, 18), (2, 3))])
+    assert [boxes.of_image(i)[2].tolist() for i in range(3)] == [[18], [44, 3], []]
+
+
+def test_a_detection_without_a_category_is_of_the_first(read):
+    plain = {'image_id': 1, 'bbox': [1, 1, 5, 5], 'score': 1}
+    assert read([plain]).category_ids.tolist() == [1]
+
+
+def test_the_hash_knows_categories(read):
+    hashes = {read([detection(category_id=c)]).sha256(np.array([0])) for c in (1, 2)}
+    assert len(hashes) == 2
 
 
 def test_only_the_categories_asked_for_count(read):
@@ -57,7 +72,7 @@ def test_only_the_categories_asked_for_count(read):
 
 
 def test_a_box_that_hangs_over_the_edge_is_kept_as_it_is(read):
-    boxes, _ = read([detection(bbox=(-5, -6, 100, 90))]).of_image(0)
+    boxes, _, _ = read([detection(bbox=(-5, -6, 100, 90))]).of_image(0)
     assert boxes.tolist() == [[-5, -6, 95, 84]]
 
 
@@ -82,6 +97,8 @@ def test_a_file_without_detections_gives_no_boxes(read):
         (detection(bbox=(2, 3, 10)), 'must be a list of'),
         (detection(bbox='2 3'), 'must be a list of'),
         (detection(score='high'), 'must be a list of'),
+        (detection(category_id='dog'), 'must be a list of'),
+        (detection(category_id=2**40), 'must be a list of'),
         ({'image_id': 1, 'bbox': [1, 1, 1, 1]}, "must be a list of .*wrong: 'score'"),
         ([1, 2, 3], 'must be a list of'),
     ],

@@ -78,6 +78,7 @@ def test_without_detections_the_image_is_one_box(tmp_path, write_images, build):
     instances = build()[0]['data_samples'].gt_instances
     assert instances.bboxes.tolist() == [[0, 0, 64, 48]]
     assert instances.bbox_scores.tolist() == [1]
+    assert instances.category_ids.tolist() == [1]
 
 
 def test_boxes_belong_to_their_image(tmp_path, write_images, build):
@@ -92,6 +93,7 @@ def test_categories_are_chosen(tmp_path, write_images, build):
     detections = [box('a', 1, 2, 3, 4), box('a', 5, 6, 7, 8, category_id=44)]
     instances = build(detections, category_ids=[44])[0]['data_samples'].gt_instances
     assert instances.bboxes.tolist() == [[5, 6, 12, 14]]
+    assert instances.category_ids.tolist() == [44]
 
 
 def test_any_category_counts_by_default(tmp_path, write_images, build):

@@ -22,9 +22,12 @@ def sigmas(coco_metainfo):
 def sample_of(found, status='ok', reason=''):
     meta = dict(path='a/b.png', ori_shape=(48, 64), status=status, reason=reason)
     sample = PoseDataSample(metainfo=meta)
-    arrays = {k: v for k, v in vars(found).items() if k != 'instance_scores'}
+    of_the_loop = ('instance_scores', 'category_ids')
+    arrays = {k: v for k, v in vars(found).items() if k not in of_the_loop}
     sample.gt_instances = InstanceData(
-        bboxes=found.bboxes, bbox_scores=found.bbox_scores
+        bboxes=found.bboxes,
+        bbox_scores=found.bbox_scores,
+        category_ids=found.category_ids,
     )
     sample.pred_instances = InstanceData(**arrays)
     return sample
@@ -70,7 +73,7 @@ def test_each_candidate_keeps_what_belongs_to_it(make_candidates, sigmas):
     found = make_candidates(5)
     kept = sample_to_row(sample_of(found), sigmas, 0, 0.9).candidates
     order = np.argsort(-instance_scores(found.bbox_scores, found.keypoint_scores))
-    for name in ('bboxes', 'keypoints'):
+    for name in ('bboxes', 'keypoints', 'category_ids'):
         assert np.array_equal(getattr(kept, name), getattr(found, name)[order])
     for name in ('keypoint_scores', 'keypoint_agreement'):
         expected = stepped(getattr(found, name)[order])
@@ -146,3 +149,10 @@ def test_a_failed_image_is_a_row_with_its_reason(make_candidates, sigmas):
     row = sample_to_row(sample, sigmas, 0, 0.9)
     assert (row.status, row.reason) == ('failed', 'no such file')
     assert len(row.candidates) == 0
+
+
+def test_a_row_says_where_its_image_came_from(make_candidates, sigmas):
+    sample = sample_of(make_candidates(1))
+    assert sample_to_row(sample, sigmas, 0, 0.9).source == ''
+    sample.set_metainfo(dict(source='kitchen'))
+    assert sample_to_row(sample, sigmas, 0, 0.9).source == 'kitchen'

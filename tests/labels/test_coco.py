@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pycocotools.coco
@@ -89,10 +90,45 @@ def test_mmpose_reads_every_instance(exported, coco_metainfo):
     assert len(dataset) == selection.kept(labels.candidates).sum()
 
 
-def test_the_category_names_its_keypoints(exported, coco_names):
-    (category,) = json.loads(exported[2].read_text())['categories']
-    assert category['keypoints'] == coco_names
-    assert category['skeleton'] == [[1, 2]]
+def test_every_category_names_its_keypoints(exported, coco_names):
+    labels, _, path = exported
+    categories = json.loads(path.read_text())['categories']
+    numbers = set(labels.candidates.category_ids.tolist())
+    assert {entry['id'] for entry in categories} == numbers
+    assert len({entry['name'] for entry in categories}) == len(numbers) > 1
+    for entry in categories:
+        assert entry['keypoints'] == coco_names
+        assert entry['skeleton'] == [[1, 2]]
+
+
+def test_one_category_has_the_name_given(
+    tmp_path, make_rows, make_store, make_selection
+):
+    rows = make_rows(COUNTS)
+    for row in rows:
+        row.candidates.category_ids[:] = 18
+    store = make_store(tmp_path / 'store', rows)
+    export_coco(store, make_selection(0.4), tmp_path / 'coco.json', 'dog')
+    (entry,) = json.loads((tmp_path / 'coco.json').read_text())['categories']
+    assert (entry['id'], entry['name']) == (18, 'dog')
+
+
+def test_annotations_have_the_category_of_their_candidate(exported):
+    labels, _, path = exported
+    for annotation in json.loads(path.read_text())['annotations']:
+        category = labels.candidates.category_ids[annotation['id'] - 1]
+        assert annotation['category_id'] == category
+
+
+def test_images_have_their_source(tmp_path, make_rows, make_store, make_selection):
+    rows = [
+        replace(row, source=f'video {i % 2}')
+        for i, row in enumerate(make_rows((1, 2, 0)))
+    ]
+    store = make_store(tmp_path / 'store', rows)
+    export_coco(store, make_selection(0.4), tmp_path / 'coco.json', 'person')
+    images = json.loads((tmp_path / 'coco.json').read_text())['images']
+    assert [image['source'] for image in images] == ['video 0', 'video 1', 'video 0']
 
 
 def test_an_incomplete_store_is_not_exported(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import pytest
 
 from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
 from mmdistill.labels.generations import Generation, places
 from mmdistill.labels.manifest import (
     chunk_origin,
@@ -54,6 +56,24 @@ def test_a_manifest_is_read_back(tmp_path, make_store, make_rows):
 def test_a_manifest_that_lacks_something_is_named(tmp_path):
     (tmp_path / 'manifest.json').write_text('{"images": {"generations": []}}')
     with pytest.raises(UserError, match=r"not one of ours \(wrong: 'chunk_size'\)"):
+        read_manifest(tmp_path / 'manifest.json')
+
+
+@pytest.mark.parametrize('other', [3, 'x', None])
+def test_a_store_of_another_format_is_refused(tmp_path, make_store, make_rows, other):
+    make_store(tmp_path, make_rows((1, 2)))
+    manifest = read_json(tmp_path / 'manifest.json', 'it')
+    (tmp_path / 'manifest.json').write_text(json.dumps({**manifest, 'format': other}))
+    with pytest.raises(UserError, match=rf'has format {other}, this mmdistill reads'):
+        read_manifest(tmp_path / 'manifest.json')
+
+
+def test_a_store_that_names_no_format_is_of_the_first(tmp_path, make_store, make_rows):
+    make_store(tmp_path, make_rows((1, 2)))
+    manifest = read_json(tmp_path / 'manifest.json', 'it')
+    del manifest['format']
+    (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match='has format 1, this mmdistill reads'):
         read_manifest(tmp_path / 'manifest.json')
 
 

@@ -21,6 +21,7 @@ def drawn(image, bbox, scores=(0.9, 0.9, 0.1), keypoint_thr=0.2):
         keypoint_scores=np.array(scores, dtype=np.float32),
         keypoint_agreement=np.ones(3, dtype=np.float32),
         instance_scores=np.float32(0.5),
+        category_ids=np.int32(1),
     )
     axes = Figure().subplots()
     draw_crop(axes, image, candidate, CHAIN, keypoint_thr)

@@ -80,6 +80,7 @@ def draw(rng: np.random.Generator, count: int) -> Candidates:
         keypoint_scores=keypoint_scores,
         keypoint_agreement=rounded(rng.beta(8, 2, (count, K)), STEPS_OF_SCORE),
         instance_scores=instance_scores(box_scores, keypoint_scores),
+        category_ids=np.ones(count, dtype=np.int32),
     )
 
 
