@@ -31,7 +31,10 @@ PARTS = {
         *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr'),
         'max_failures',
     ),
-    'counting': ('over', 'keypoint_thr'),
+    'counting': (
+        *('over', 'per', 'categories', 'by', 'floor', 'cap'),
+        *('keypoint_thr', 'score_thr'),
+    ),
     'mixing': ('labeled_share',),
     'schedule': ('max_factor', 'milestones'),
 }

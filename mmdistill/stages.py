@@ -6,21 +6,24 @@ trains: the config as it stands. They meet in the label store.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 import mmdistill.engine  # noqa: F401  (registers the safe loaders)
+from mmdistill.engine import matching
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.engine.matching import described, select_by_count, select_by_score
+from mmdistill.engine.told_selection import tell
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.coco import ExportOptions
 from mmdistill.labels.selection import read_selection
+from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import described_status, store_status
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
@@ -76,37 +79,27 @@ def test(config: Config) -> dict[str, float]:
 
 
 def select(
-    config: Config,
-    score_thr: float | None,
-    over: str | None,
-    keypoint_thr: float | None,
+    config: Config, changes: Mapping[str, Any] | None = None, dry_run: bool = False
 ) -> Selection:
     """Choose pseudo-labels of a finished store anew.
 
     Args:
         config: A config with a `distill` section.
-        score_thr: Instance score to keep candidates at; matched when None.
-        over: Labelled images that count; the config's when None.
-        keypoint_thr: Keypoint score above which a keypoint is visible; the
-            config's when None.
+        changes: Fields of `SelectionOptions` that are to be others than the config's.
+        dry_run: Whether the store's selection stays as it is.
 
     Raises:
         UserError: If the store is not complete or nothing would be kept.
     """
     section = distill_section(config)
-    counting = section.get('counting', {})
-    over = over or counting.get('over', 'all')
-    if keypoint_thr is None:
-        keypoint_thr = counting.get('keypoint_thr', 0.2)
+    options = SelectionOptions(**{**section.get('counting', {}), **(changes or {})})
     store = LabelStore(section['labels'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
     labeled = count_labeled(build_labeled(labeled_config(config)))
-    if score_thr is None:
-        selection = select_by_count(store, labeled, over, keypoint_thr)
-    else:
-        selection = select_by_score(store, labeled, over, keypoint_thr, score_thr)
-    selection.write(store)
-    print_log(described(selection), logger='current')
+    selection = matching.select(store, labeled, options)
+    if not dry_run:
+        selection.write(store)
+    tell(selection)
     return selection
 
 

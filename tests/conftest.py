@@ -14,7 +14,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.labels import Candidates, ImageRow, LabelStore, Selection
 from mmdistill.labels.columns import empty_candidates
-from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts
+from mmdistill.labels.counts import LabeledCounts, Part, UnlabeledCounts
+from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.thresholds import Threshold
 from mmdistill.toy import write_toy_data
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
@@ -160,12 +162,12 @@ def make_selection() -> Callable[..., Selection]:
 
     def make(score_thr: float, keypoint_thr: float = 0.2) -> Selection:
         return Selection(
-            rule='score',
-            score_thr=score_thr,
-            keypoint_thr=keypoint_thr,
-            over='all',
-            labeled=LabeledCounts(4, 3, 6, 'abc'),
-            unlabeled=UnlabeledCounts(5, 1, 9, 7),
+            options=SelectionOptions(keypoint_thr=keypoint_thr, score_thr=score_thr),
+            thresholds=(Threshold(None, None, score_thr),),
+            keypoint_thrs=(keypoint_thr,) * 17,
+            labeled=LabeledCounts(4, 3, 6, 'abc', ((1, 6),), (2,) * 17),
+            unlabeled=UnlabeledCounts(5, 1, 9, 7, 80, 39, 1),
+            parts=(Part('', 1, score_thr, 5, 9, 7, 80, 39, 1.5),),
             curve_thresholds=(0.25, 0.5),
             curve_means=(1.8, 1.4),
         )

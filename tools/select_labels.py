@@ -11,28 +11,24 @@ from mmdistill.environment import check_environment
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, select and export."""
+    """Parse the command line, select, print the table and export."""
     check_environment()
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.engine.told_selection import table
     from mmdistill.labels.coco import ExportOptions
+    from mmdistill.selection_arguments import (
+        add_selection_arguments,
+        changed_options,
+    )
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
+    add_selection_arguments(parser)
     parser.add_argument(
-        '--score-thr',
-        type=float,
-        help='keep what scores at least this, instead of matching counts',
-    )
-    parser.add_argument(
-        '--over',
-        choices=('all', 'annotated'),
-        help='labelled images that count',
-    )
-    parser.add_argument(
-        '--keypoint-thr',
-        type=float,
-        help='keypoint score above which a keypoint is visible to the student',
+        '--dry-run',
+        action='store_true',
+        help='print what would be kept, write nothing',
     )
     parser.add_argument(
         '--export-coco',
@@ -52,8 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         'worst first, to be corrected by hand',
     )
     arguments = parser.parse_args(argv)
+    if arguments.dry_run and arguments.export_coco:
+        parser.error('--dry-run writes nothing, so there is nothing to --export-coco')
     config = load_config(arguments)
-    stages.select(config, arguments.score_thr, arguments.over, arguments.keypoint_thr)
+    selection = stages.select(config, changed_options(arguments), arguments.dry_run)
+    sys.stdout.write(table(selection) + '\n')
     if arguments.export_coco:
         options = ExportOptions(
             rejected=arguments.rejected, most_disagreed=arguments.most_disagreed

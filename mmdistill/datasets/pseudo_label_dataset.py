@@ -10,8 +10,9 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.labels.selection import read_selection
+from mmdistill.labels.selection import Selection, read_selection
 from mmdistill.labels.store import LabelStore
+from mmdistill.labels.thresholds import described_range
 from mmdistill.labels.training_labels import TrainingLabels, read_training_labels
 from mmdistill.registry import DATASETS
 
@@ -67,13 +68,10 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             return
         self._check_keypoints()
         self.selection = read_selection(self.store)
-        score_thr = self._override(self._score_thr, self.selection.score_thr)
-        keypoint_thr = self._override(self._keypoint_thr, self.selection.keypoint_thr)
-        self.labels = read_training_labels(self.store, score_thr, keypoint_thr)
+        selection = self.selection.overridden(self._score_thr, self._keypoint_thr)
+        self.labels = read_training_labels(self.store, selection)
         if len(self.labels) == 0:
-            raise UserError(
-                _nothing_kept(self.store, self.labels, score_thr, keypoint_thr)
-            )
+            raise UserError(_nothing_kept(self.store, self.labels, selection))
         self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
         self._fully_initialized = True
 
@@ -127,10 +125,6 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
                 f'data set wants {wanted}'
             )
 
-    @staticmethod
-    def _override(given: float | None, selected: float) -> float:
-        return selected if given is None else given
-
 
 METAINFO_KEYS = (
     'dataset_name',
@@ -145,11 +139,19 @@ METAINFO_KEYS = (
 
 
 def _nothing_kept(
-    store: LabelStore, labels: TrainingLabels, score_thr: float, keypoint_thr: float
+    store: LabelStore, labels: TrainingLabels, selection: Selection
 ) -> str:
+    keypoint_thr = described_range(selection.keypoint_thrs)
+    if labels.num_candidates and not labels.num_seen:
+        return (
+            f'none of {labels.num_candidates} candidates of {store.root} has a '
+            f'keypoint that is visible at keypoint_thr {keypoint_thr}, so they would train '
+            'nothing; choose a lower one with tools/select_labels.py --keypoint-thr'
+        )
     best = f'{labels.best_score:.4g}' if labels.num_candidates else 'none'
     return (
         f'the selection of {store.root} keeps none of {labels.num_candidates} '
-        f'candidates at score_thr {score_thr:.4g} and keypoint_thr {keypoint_thr:.4g} '
-        f'(best score: {best}); choose others with tools/select_labels.py'
+        f'candidates at a threshold of {described_range(selection.score_thrs)} by '
+        f'{selection.options.by} and keypoint_thr {keypoint_thr} (best score: {best}); '
+        'choose others with tools/select_labels.py'
     )

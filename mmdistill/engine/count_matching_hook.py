@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -12,24 +10,30 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.engine.matching import OVER, described, select_by_count, select_by_score
+from mmdistill.engine.matching import select
+from mmdistill.engine.mix_check import (
+    check_labeled,
+    check_pseudo,
+    check_slots,
+    mix_figures,
+    tell_mix,
+)
+from mmdistill.engine.told_selection import described, figures, tell
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
-from mmdistill.labels.selection import (
-    SELECTION_FILE,
-    LabeledCounts,
-    standing_selection,
-)
+from mmdistill.labels.selection import SELECTION_FILE, standing_selection
+from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.registry import HOOKS
 
 
 @HOOKS.register_module()
 class CountMatchingHook(Hook):
-    """Pick the threshold at which both sets carry as many instances per image.
+    """Pick the thresholds at which both sets carry as many instances per image.
 
     After labelling it writes `selection.json` into the store. Before training it
     makes sure that the selection was matched to the labelled set that is trained
-    on, and says what the student will see.
+    on, and says what the student will see. Both go to the log and to MMEngine's
+    visualizer, as `count_matching/...` and `mix/...`.
 
     The labelled mean is counted over all images of the set by default: then
     empty images count on both sides alike, which is right when both sets were
@@ -40,27 +44,15 @@ class CountMatchingHook(Hook):
 
     Args:
         labeled: Config of the labelled data set; needed for labelling only.
-        over: Labelled images that count, 'all' or 'annotated'.
-        keypoint_thr: Keypoint score above which a keypoint of a kept candidate
-            is visible to the student.
+        options: Those of `SelectionOptions`.
 
     Raises:
-        UserError: If `over` or `keypoint_thr` is neither of these.
+        UserError: If one of the options is none of theirs.
     """
 
-    def __init__(
-        self,
-        labeled: dict | None = None,
-        over: str = 'all',
-        keypoint_thr: float = 0.2,
-    ) -> None:
-        if over not in OVER:
-            raise UserError(f'over must be one of {list(OVER)}, got {over!r}')
-        if not isinstance(keypoint_thr, (int, float)) or math.isnan(keypoint_thr):
-            raise UserError(f'keypoint_thr must be a number, got {keypoint_thr!r}')
+    def __init__(self, labeled: dict | None = None, **options: Any) -> None:
         self.labeled = labeled
-        self.over = over
-        self.keypoint_thr = keypoint_thr
+        self.options = SelectionOptions(**options)
 
     def before_test(self, runner: Runner) -> None:
         """Count the labelled set before anything expensive is done.
@@ -98,15 +90,15 @@ class CountMatchingHook(Hook):
         standing, current = _standing(store)
         if standing is not None and current:
             print_log(f'the selection stays: {described(standing)}', logger='current')
+            runner.visualizer.add_scalars(figures(standing))
             return
         if standing is not None and standing.rule == 'score':
-            selection = _counted_anew(store, standing)
+            selection = select(store, standing.labeled, standing.options)
         else:
-            selection = select_by_count(
-                store, self._counts, self.over, self.keypoint_thr
-            )
+            selection = select(store, self._counts, self.options)
         selection.write(store)
-        print_log(f'count matching: {described(selection)}', logger='current')
+        tell(selection, 'count matching: ')
+        runner.visualizer.add_scalars(figures(selection))
 
     def before_train(self, runner: Runner) -> None:
         """Check that the selection belongs to the labelled set, and tell the mix.
@@ -115,8 +107,9 @@ class CountMatchingHook(Hook):
             runner: The runner of the training stage.
 
         Raises:
-            UserError: If the selection was matched to none of the labelled sets, or
-                there is none.
+            UserError: If there is no labelled set beside the pseudo-labels, the
+                selection was matched to none of them, or no pseudo-label has a
+                visible keypoint.
         """
         dataset = runner.train_dataloader.dataset
         sources = getattr(dataset, 'datasets', [dataset])
@@ -124,67 +117,20 @@ class CountMatchingHook(Hook):
         labeled = [source for source in sources if not hasattr(source, 'selection')]
         if not pseudo:
             return
-        if not labeled:
-            raise UserError(
-                'CountMatchingHook needs a labelled set beside the pseudo-labels to '
-                'compare their counts with, got none; a training on pseudo-labels '
-                'alone goes without this hook'
-            )
-        _check_slots(runner.train_dataloader.batch_sampler, sources)
-        counts = [count_labeled(source) for source in labeled]
+        batches = runner.train_dataloader.batch_sampler
+        check_slots(batches, sources)
         for source in pseudo:
-            _check_same_set(source, counts)
-        _tell_mix(runner, labeled, pseudo)
+            check_pseudo(source)
+        check_labeled(labeled, pseudo)
+        tell_mix(labeled, pseudo, batches)
+        if is_main_process():
+            found = mix_figures(labeled, pseudo, batches)
+            for source in pseudo:
+                found.update(figures(source.selection))
+            runner.visualizer.add_scalars(found)
 
 
 def _standing(store: LabelStore) -> tuple[Selection | None, bool]:
     if not (store.root / SELECTION_FILE).is_file():
         return None, False
     return standing_selection(store)
-
-
-def _counted_anew(store: LabelStore, selection: Selection) -> Selection:
-    return select_by_score(
-        store,
-        selection.labeled,
-        selection.over,
-        selection.keypoint_thr,
-        selection.score_thr,
-    )
-
-
-def _check_slots(batches: Any, sources: list) -> None:
-    """The sampler can not see which source is labelled; this hook can."""
-    number = getattr(batches, 'labeled_source', None)
-    if number is not None and hasattr(sources[number], 'selection'):
-        raise UserError(
-            f'labeled_source must be the position of the labelled set among the '
-            f'sources, got {number}, which is the pseudo-labels'
-        )
-
-
-def _check_same_set(pseudo: Any, counts: Sequence[LabeledCounts]) -> None:
-    matched = pseudo.selection.labeled
-    if matched.fingerprint in (trained.fingerprint for trained in counts):
-        return
-    others = ' and '.join(f'{each.instances} on {each.images}' for each in counts)
-    raise UserError(
-        f'the selection of {pseudo.store.root} was matched to a labelled set of '
-        f'{matched.instances} instances on {matched.images} images, training uses '
-        f'another one of {others}; select anew with tools/select_labels.py'
-    )
-
-
-def _tell_mix(runner: Runner, labeled: list, pseudo: list) -> None:
-    instances = sum(len(source) for source in labeled)
-    kept = sum(len(source) for source in pseudo)
-    keypoints = sum(source.num_visible_keypoints for source in pseudo)
-    batches = runner.train_dataloader.batch_sampler
-    share = 'mixed without a fixed share'
-    if hasattr(batches, 'num_labeled'):
-        share = f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled'
-    print_log(
-        f'the student sees {instances} labelled instances and {kept} '
-        f'pseudo-labels with {keypoints} visible keypoints; {share}',
-        logger='current',
-    )

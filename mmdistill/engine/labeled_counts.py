@@ -11,7 +11,7 @@ from mmengine.fileio import load
 from mmpose.registry import DATASETS
 
 from mmdistill.errors import UserError
-from mmdistill.labels.selection import LabeledCounts
+from mmdistill.labels.counts import LabeledCounts
 
 
 def build_labeled(config: Mapping[str, Any]) -> Any:
@@ -38,23 +38,30 @@ def count_labeled(dataset: Any) -> LabeledCounts:
     Raises:
         UserError: If it has no instance.
     """
-    keys = []
-    for number in range(len(dataset)):
-        info = dataset.get_data_info(number)
-        keys.append((int(info['img_id']), int(info['id'])))
-    pairs = np.array(sorted(keys), dtype=np.int64).reshape(-1, 2)
-    if len(pairs) == 0:
+    if len(dataset) == 0:
         raise UserError(
             f'the labelled set {dataset.ann_file} has no instance that would be '
             'trained on, so there is no count to match'
         )
-    annotated = len(np.unique(pairs[:, 0]))
+    rows = [_row(dataset.get_data_info(number)) for number in range(len(dataset))]
+    keys = np.array(sorted(rows), dtype=np.int64)
+    annotated = len(np.unique(keys[:, 0]))
+    categories, instances = np.unique(keys[:, 2], return_counts=True)
     return LabeledCounts(
         images=max(_listed_images(dataset), annotated),
         annotated_images=annotated,
-        instances=len(pairs),
-        fingerprint=hashlib.sha256(pairs.tobytes()).hexdigest(),
+        instances=len(keys),
+        fingerprint=hashlib.sha256(keys.tobytes()).hexdigest(),
+        categories=tuple(zip(categories.tolist(), instances.tolist(), strict=True)),
+        keypoints=tuple(keys[:, 3:].sum(axis=0).tolist()),
     )
+
+
+def _row(info: Mapping[str, Any]) -> tuple[int, ...]:
+    """Image, instance, category, and for each keypoint whether it is visible."""
+    visible = np.asarray(info['keypoints_visible']).reshape(-1) > 0
+    category = int(info.get('category_id', 1))
+    return (int(info['img_id']), int(info['id']), category, *visible.tolist())
 
 
 def _listed_images(dataset: Any) -> int:

@@ -2,118 +2,169 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from mmdistill.engine.tallies import count_parts, count_unlabeled
 from mmdistill.errors import UserError
-from mmdistill.functional.count_matching import counting_curve, match_count
+from mmdistill.functional.count_matching import (
+    counting_curve,
+    limit_threshold,
+    match_groups,
+)
+from mmdistill.functional.keypoint_matching import (
+    match_keypoint_types,
+    match_keypoints,
+)
 from mmdistill.labels import LabelStore, Selection
-from mmdistill.labels.scores import StoreScores, read_scores
-from mmdistill.labels.selection import LabeledCounts, UnlabeledCounts
+from mmdistill.labels.counts import LabeledCounts, UnlabeledCounts
+from mmdistill.labels.scores import StoreScores, read_keypoint_scores, read_scores
+from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.thresholds import Threshold, described_range
 
-OVER = ('all', 'annotated')
 
-
-def select_by_count(
-    store: LabelStore, labeled: LabeledCounts, over: str, keypoint_thr: float
+def select(
+    store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
 ) -> Selection:
-    """Match instances per unlabelled image to instances per labelled image.
+    """Choose pseudo-labels of a store.
+
+    Instances are matched first, by the keypoints that score above
+    `options.counted_thr`. Where the keypoint threshold is matched too, this is done
+    on the instances chosen; those that are left without a visible keypoint go.
 
     Args:
         store: A complete store.
         labeled: Counts of the labelled set.
-        over: Labelled images that count, 'all' or 'annotated'.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
+        options: How to choose.
 
     Raises:
-        UserError: If `over` is neither, or no image could be read, or nothing is
-            kept.
+        UserError: If no image could be read, nothing is kept, or the labelled set's
+            keypoints are others than the store's.
     """
-    if over not in OVER:
-        raise UserError(f"over must be 'all' or 'annotated', got {over!r}")
-    scores = _scores_of(store, keypoint_thr)
-    match = match_count(scores.selectable, labeled.mean(over) * scores.images)
-    return _selection(
-        'count', store, scores, match.threshold, labeled, over, keypoint_thr
+    _check_keypoints(store, labeled, options)
+    found = read_scores(store, options.counted_thr, options.by != 'score')
+    _check_read(store, found)
+    draft = Selection(
+        options,
+        _groups(found, labeled, options),
+        (options.counted_thr,) * store.num_keypoints,
+        labeled,
+        UnlabeledCounts(found.images, found.failed, len(found.scores), 0),
     )
-
-
-def select_by_score(
-    store: LabelStore,
-    labeled: LabeledCounts,
-    over: str,
-    keypoint_thr: float,
-    score_thr: float,
-) -> Selection:
-    """Keep what scores at least `score_thr`, with the same counts written down.
-
-    Args:
-        store: A complete store.
-        labeled: Counts of the labelled set, to compare with.
-        over: Labelled images that count, 'all' or 'annotated'.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
-        score_thr: The instance score.
-
-    Raises:
-        UserError: If no image could be read, or nothing is kept.
-    """
-    scores = _scores_of(store, keypoint_thr)
-    return _selection('score', store, scores, score_thr, labeled, over, keypoint_thr)
-
-
-def described(selection: Selection) -> str:
-    """What a selection does, in the words of the log."""
-    labeled, unlabeled = selection.labeled, selection.unlabeled
-    how = 'matched' if selection.rule == 'count' else 'set by hand'
-    return (
-        f'instance score threshold {selection.score_thr:.4f} ({how}): '
-        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
-        f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabelled '
-        f'image ({unlabeled.images} read, {unlabeled.failed} failed) against '
-        f'{labeled.mean(selection.over):.3f} per labelled image, counted over '
-        f'{selection.over} images ({labeled.instances} instances on '
-        f'{labeled.annotated_images} of {labeled.images} images: '
-        f'{labeled.mean("all"):.3f} over all, '
-        f'{labeled.mean("annotated"):.3f} over annotated)'
-    )
-
-
-def _selection(
-    rule: str,
-    store: LabelStore,
-    scores: StoreScores,
-    score_thr: float,
-    labeled: LabeledCounts,
-    over: str,
-    keypoint_thr: float,
-) -> Selection:
-    kept = int((scores.selectable >= np.float32(score_thr)).sum())
-    if kept == 0:
-        raise UserError(
-            f'nothing of the label store {store.root} would be kept: '
-            f'{len(scores.selectable)} candidates on {scores.images} images, threshold '
-            f'{score_thr:.4g}; look at the teacher and the boxes, or set a lower one '
-            'with tools/select_labels.py --score-thr'
-        )
-    thresholds, means = counting_curve(scores.selectable, scores.images)
-    return Selection(
-        rule=rule,
-        score_thr=float(score_thr),
-        keypoint_thr=keypoint_thr,
-        over=over,
-        labeled=labeled,
-        unlabeled=UnlabeledCounts(
-            scores.images, scores.failed, scores.candidates, kept
-        ),
+    draft = replace(draft, thresholds=_thresholds(found, draft))
+    draft, visible = _with_keypoints(store, found, draft)
+    _check_some(store, found, draft, visible)
+    thresholds, means = counting_curve(draft.compared(found.scores)[2], found.images)
+    return replace(
+        draft,
+        unlabeled=count_unlabeled(found, visible, store.num_keypoints),
+        parts=count_parts(found, visible, draft, store.num_keypoints),
         curve_thresholds=tuple(thresholds.tolist()),
         curve_means=tuple(means.tolist()),
     )
 
 
-def _scores_of(store: LabelStore, keypoint_thr: float) -> StoreScores:
-    scores = read_scores(store, keypoint_thr)
-    if scores.images == 0:
-        raise UserError(
-            f'none of the {scores.failed} images of the label store '
-            f'{store.root} could be read, the first because: {scores.first_failure}'
+def _groups(
+    found: StoreScores, labeled: LabeledCounts, options: SelectionOptions
+) -> tuple[Threshold, ...]:
+    """Who has a threshold, which is not matched yet."""
+    if options.score_thr is not None:
+        return (Threshold(None, None, options.score_thr),)
+    sources = found.sources.names if options.per == 'source' else (None,)
+    categories: list[int | None] = [None]
+    if options.categories != 'together':
+        stored = set(np.unique(found.scores.category_ids).tolist())
+        annotated = {category for category, _ in labeled.categories}
+        if options.categories == 'each' or min(len(stored), len(annotated)) > 1:
+            categories = sorted(stored | annotated)
+    return tuple(Threshold(s, c, None) for s in sources for c in categories)
+
+
+def _thresholds(found: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
+    options = draft.options
+    if options.score_thr is not None:
+        return draft.thresholds
+    _, groups, values = draft.compared(found.scores)
+    names = found.sources.names
+    of_sources = np.bincount(found.sources.index[found.read], minlength=len(names))
+    images = dict(zip(names, of_sources.tolist(), strict=True))
+    targets = [
+        draft.labeled.mean(options.over, group.category_id)
+        * (found.images if group.source is None else images[group.source])
+        for group in draft.thresholds
+    ]
+    return tuple(
+        _limited(group, match.threshold, options)
+        for group, match in zip(
+            draft.thresholds, match_groups(values, groups, targets), strict=True
         )
-    return scores
+    )
+
+
+def _limited(group: Threshold, matched: float, options: SelectionOptions) -> Threshold:
+    """A group's threshold, within floor and cap."""
+    if matched == np.inf:
+        return group
+    limited = limit_threshold(matched, options.floor, options.cap)
+    return replace(group, score_thr=limited, matched=float(matched))
+
+
+def _with_keypoints(
+    store: LabelStore, found: StoreScores, draft: Selection
+) -> tuple[Selection, np.ndarray]:
+    """The selection with its keypoint thresholds, and how many keypoints they leave.
+
+    Returns:
+        The selection, and the visible keypoints of each candidate, 0 where it is not
+        kept, (M,).
+    """
+    chosen = draft.chosen(found.scores)
+    visible = np.where(chosen, found.scores.counted, 0)
+    if not draft.options.matches_keypoints or not chosen.any():
+        return draft, visible
+    scores = read_keypoint_scores(store, chosen)
+    labeled = draft.labeled
+    if draft.options.keypoint_thr == 'count':
+        thresholds = np.full(
+            scores.shape[1], match_keypoints(scores, labeled.mean_keypoints)
+        )
+    else:
+        shares = np.array(labeled.keypoints) / labeled.instances
+        thresholds = match_keypoint_types(scores, shares)
+    stored = tuple(None if thr == np.inf else float(thr) for thr in thresholds)
+    draft = replace(draft, keypoint_thrs=stored)
+    visible[chosen] = draft.visible(scores).sum(axis=1)
+    return draft, visible
+
+
+def _check_keypoints(
+    store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
+) -> None:
+    if options.matches_keypoints and len(labeled.keypoints) != store.num_keypoints:
+        raise UserError(
+            f'keypoint_thr={options.keypoint_thr!r} compares keypoints of both sets, '
+            f'which must be the same: the labelled set has {len(labeled.keypoints)}, '
+            f'the label store {store.root} {store.num_keypoints}; set a number'
+        )
+
+
+def _check_read(store: LabelStore, found: StoreScores) -> None:
+    if found.images == 0:
+        raise UserError(
+            f'none of the {found.failed} images of the label store '
+            f'{store.root} could be read, the first because: {found.first_failure}'
+        )
+
+
+def _check_some(
+    store: LabelStore, found: StoreScores, draft: Selection, visible: np.ndarray
+) -> None:
+    if not visible.any():
+        raise UserError(
+            f'nothing of the label store {store.root} would be kept: '
+            f'{int((found.scores.counted > 0).sum())} candidates on {found.images} '
+            f'images, threshold {described_range(draft.score_thrs)}; look at the '
+            'teacher and the boxes, or set a lower one with tools/select_labels.py '
+            '--score-thr'
+        )

@@ -7,6 +7,7 @@ average number of instances per labeled image".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,65 @@ def match_count(scores: np.ndarray, target: float) -> Match:
     pivot = np.partition(scores, len(scores) - rank)[len(scores) - rank]
     candidates = _matches_around(scores, pivot)
     return min(candidates, key=lambda match: (abs(match.kept - target), match.kept))
+
+
+def match_groups(
+    scores: np.ndarray, groups: np.ndarray, targets: Sequence[float]
+) -> list[Match]:
+    """`match_count` for each of several groups of candidates.
+
+    Args:
+        scores: Scores of all candidates, (M,).
+        groups: Group of each candidate, 0 to G - 1, (M,).
+        targets: The number to keep of each group, (G,).
+
+    Returns:
+        The match of each group, (G,).
+
+    Raises:
+        ValueError: If a score is NaN or a target is negative.
+    """
+    parts = split_groups(groups, len(targets))
+    return [
+        match_count(scores[rows], target)
+        for rows, target in zip(parts, targets, strict=True)
+    ]
+
+
+def split_groups(groups: np.ndarray, num_groups: int) -> Sequence[slice | np.ndarray]:
+    """What picks the candidates of each group, in their order.
+
+    Args:
+        groups: Group of each candidate, 0 to G - 1, (M,).
+        num_groups: G; with one group nothing is copied.
+    """
+    if num_groups == 1:
+        return [slice(None)]
+    # Numbers of 16 bits are sorted in linear time.
+    narrow = groups.astype(np.uint16) if num_groups < 2**16 else groups
+    order = np.argsort(narrow, kind='stable')
+    ends = np.cumsum(np.bincount(groups, minlength=num_groups))
+    return np.split(order, ends[:-1])
+
+
+def limit_threshold(
+    threshold: float, floor: float | None = None, cap: float | None = None
+) -> float:
+    """A threshold between a floor and a cap.
+
+    A threshold that is infinite keeps nothing because there is nothing to match; it
+    stays.
+
+    Args:
+        threshold: The matched one.
+        floor: It is raised to this where it is lower.
+        cap: It is lowered to this where it is higher.
+    """
+    if np.isinf(threshold):
+        return threshold
+    low = -np.inf if floor is None else floor
+    high = np.inf if cap is None else cap
+    return float(min(max(threshold, low), high))
 
 
 def counting_curve(

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mmdistill.functional.ranking import instance_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.labels.columns import Candidates, StoredLabels
 from mmdistill.labels.files import write_whole
@@ -74,7 +75,7 @@ def export_coco(
     options = options or ExportOptions()
     manifest = store.manifest
     labels = store.read()
-    kept = selection.kept(labels.candidates)
+    kept = selection.kept(labels.candidates, labels.candidate_sources)
     images = _images(labels, selection, kept, options)
     links = [list(pair) for pair in skeleton]
     categories = [
@@ -91,25 +92,24 @@ def export_coco(
 
 
 def disagreement(
-    labels: StoredLabels, kept: np.ndarray, keypoint_thr: float
+    labels: StoredLabels, kept: np.ndarray, selection: Selection
 ) -> np.ndarray:
     """How far the views disagree on each image's worst kept label, 0 to 1.
 
     Args:
         labels: All rows of a store.
         kept: Which candidates are kept, (M,), bool.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
+        selection: Which of their keypoints are visible.
 
     Returns:
         1 minus the mean agreement of the visible keypoints of the label that has the
         lowest; -1 for images without a kept label, (I,).
     """
     candidates = labels.candidates[np.flatnonzero(kept)]
-    visible = candidates.keypoint_scores > keypoint_thr
-    agreement = np.where(visible, candidates.keypoint_agreement, 0).sum(axis=1)
+    visible = selection.visible(candidates.keypoint_scores)
+    agreement = instance_agreement(candidates.keypoint_agreement, visible)
     worst = np.full(len(labels.sizes), -1.0)
-    of_labels = 1 - agreement / np.maximum(visible.sum(axis=1), 1)
-    np.maximum.at(worst, labels.image_index[kept], of_labels)
+    np.maximum.at(worst, labels.image_index[kept], 1 - agreement)
     return worst
 
 
@@ -123,7 +123,7 @@ def _images(
     read = np.array([failure is None for failure in labels.failures], dtype=bool)
     if options.most_disagreed is None:
         return np.flatnonzero(read)
-    worst = disagreement(labels, kept, selection.keypoint_thr)
+    worst = disagreement(labels, kept, selection)
     order = np.argsort(-worst, kind='stable')
     return order[worst[order] >= 0][: options.most_disagreed]
 
@@ -137,8 +137,9 @@ def _info(store: LabelStore, selection: Selection) -> dict[str, Any]:
         images=manifest['images']['count'],
         selection=dict(
             rule=selection.rule,
-            score_thr=selection.score_thr,
-            keypoint_thr=selection.keypoint_thr,
+            by=selection.options.by,
+            thresholds=[asdict(threshold) for threshold in selection.thresholds],
+            keypoint_thrs=list(selection.keypoint_thrs),
         ),
     )
 
@@ -180,7 +181,7 @@ def _annotations(
     chosen = chosen[wanted[chosen]]
     for start in range(0, len(chosen), BLOCK):
         block = chosen[start : start + BLOCK]
-        entries = _block(labels.candidates[block], selection.keypoint_thr, options)
+        entries = _block(labels.candidates[block], selection, options)
         for row, entry in zip(block.tolist(), entries, strict=True):
             ignored = int(not kept[row])
             image = int(labels.image_index[row]) + 1
@@ -193,9 +194,9 @@ def _annotations(
 
 
 def _block(
-    candidates: Candidates, keypoint_thr: float, options: ExportOptions
+    candidates: Candidates, selection: Selection, options: ExportOptions
 ) -> Iterator[dict[str, Any]]:
-    visible = candidates.keypoint_scores > keypoint_thr
+    visible = selection.visible(candidates.keypoint_scores)
     corners = _shortest(candidates.bboxes)
     # Eight decimals give the far corner back to the last bit.
     sides = (corners[:, 2:] - corners[:, :2]).round(8)

@@ -132,6 +132,11 @@ class StoredLabels:
         """Images that could be read: the denominator of counts per image."""
         return sum(reason is None for reason in self.failures)
 
+    @property
+    def candidate_sources(self) -> Sources:
+        """Where the image of each candidate came from, (M,)."""
+        return self.sources[self.image_index]
+
 
 def empty_candidates(num_keypoints: int) -> Candidates:
     """No candidates, in the right shapes."""

@@ -2,97 +2,182 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mmdistill.errors import UserError
-from mmdistill.labels.columns import Candidates
+from mmdistill.functional.keypoint_matching import visible_keypoints
+from mmdistill.functional.ranking import compared_values
+from mmdistill.labels.counts import LabeledCounts, Part, UnlabeledCounts
 from mmdistill.labels.files import json_sha256, read_json, write_json
+from mmdistill.labels.scores import Scored, Scores, scores_of
+from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.sources import Sources
 from mmdistill.labels.store import LabelStore
+from mmdistill.labels.thresholds import Threshold, threshold_index
 
 SELECTION_FILE = 'selection.json'
-
-
-@dataclass(frozen=True)
-class LabeledCounts:
-    """How many instances the labelled set has, as training sees it.
-
-    Attributes:
-        images: All images of the set.
-        annotated_images: Images with at least one instance that is trained on.
-        instances: Instances that are trained on.
-        fingerprint: Names the set: a hash over its images and instances.
-    """
-
-    images: int
-    annotated_images: int
-    instances: int
-    fingerprint: str
-
-    def mean(self, over: str) -> float:
-        """Instances per image, over 'all' or over 'annotated' images."""
-        count = self.images if over == 'all' else self.annotated_images
-        return self.instances / count if count else 0.0
-
-
-@dataclass(frozen=True)
-class UnlabeledCounts:
-    """What a threshold does to the candidates.
-
-    Attributes:
-        images: Images that could be read.
-        failed: Images that could not.
-        candidates: Candidates on them.
-        kept: Candidates that are kept.
-    """
-
-    images: int
-    failed: int
-    candidates: int
-    kept: int
-
-    @property
-    def dropped(self) -> int:
-        """Candidates that are not."""
-        return self.candidates - self.kept
-
-    @property
-    def mean(self) -> float:
-        """Kept candidates per image."""
-        return self.kept / self.images if self.images else 0.0
+LISTS = ('keypoint_thrs', 'curve_thresholds', 'curve_means')
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A threshold with all that led to it.
+    """Thresholds with all that led to them.
+
+    A candidate is kept when what it is compared by reaches its threshold and it has
+    a visible keypoint.
 
     Attributes:
-        rule: 'count' when matched to the labelled set, 'score' when set by hand.
-        score_thr: A candidate is kept when its instance score is at least this
-            and it has a visible keypoint.
-        keypoint_thr: A keypoint of a kept candidate is visible when its score
-            is above this; the others have visibility 0 and train nothing.
-        over: Labelled images that count: 'all' or 'annotated'.
+        options: How it was chosen.
+        thresholds: Threshold of each source and category, or the one for all.
+        keypoint_thrs: For each keypoint the score above which it is visible, (K,);
+            None where none is. The others of a kept candidate have visibility 0
+            and train nothing.
         labeled: Counts of the labelled set.
         unlabeled: Counts of the store.
+        parts: What becomes of each source and category.
         curve_thresholds: Thresholds of the counting curve, ascending.
         curve_means: Instances per unlabelled image at each of them.
     """
 
-    rule: str
-    score_thr: float
-    keypoint_thr: float
-    over: str
+    options: SelectionOptions
+    thresholds: tuple[Threshold, ...]
+    keypoint_thrs: tuple[float | None, ...]
     labeled: LabeledCounts
     unlabeled: UnlabeledCounts
+    parts: tuple[Part, ...] = ()
     curve_thresholds: tuple[float, ...] = ()
     curve_means: tuple[float, ...] = ()
 
-    def kept(self, candidates: Candidates) -> np.ndarray:
-        """Which candidates are kept, (M,), bool."""
-        high = candidates.instance_scores >= np.float32(self.score_thr)
-        return high & selectable(candidates, self.keypoint_thr)
+    @property
+    def rule(self) -> str:
+        """'count' when matched to the labelled set, 'score' when set by hand."""
+        return 'count' if self.options.score_thr is None else 'score'
+
+    @property
+    def over(self) -> str:
+        """Labelled images that count: 'all' or 'annotated'."""
+        return self.options.over
+
+    @property
+    def score_thrs(self) -> list[float]:
+        """The different thresholds, ascending, without those that keep nothing."""
+        found = {threshold.score_thr for threshold in self.thresholds}
+        return sorted(thr for thr in found if thr is not None)
+
+    @property
+    def aim(self) -> float:
+        """Instances that count matching aims at."""
+        return self.labeled.mean(self.options.over) * self.unlabeled.images
+
+    @property
+    def looks_at_agreement(self) -> bool:
+        """Whether the agreement of the views decides."""
+        return self.options.by != 'score'
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether a candidate's place among all others decides."""
+        return self.options.by == 'both'
+
+    def visible(self, keypoint_scores: np.ndarray) -> np.ndarray:
+        """Which keypoints of kept candidates are visible.
+
+        Args:
+            keypoint_scores: Their scores, (..., K).
+
+        Returns:
+            Which, (..., K), bool.
+        """
+        thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
+        return visible_keypoints(keypoint_scores, np.array(thresholds))
+
+    def chosen(self, scores: Scores) -> np.ndarray:
+        """Which candidates reach their threshold.
+
+        Args:
+            scores: What they are chosen by; of all candidates of the store where
+                the selection `looks_at_all`.
+
+        Returns:
+            Which, (M,), bool; those without a visible keypoint are among them where
+            the keypoint threshold was matched.
+        """
+        rows, groups, values = self.compared(scores)
+        limits = [
+            np.inf if t.score_thr is None else t.score_thr for t in self.thresholds
+        ]
+        chosen = np.zeros(len(scores), dtype=bool)
+        chosen[rows] = values >= np.array(limits, dtype=values.dtype)[groups]
+        return chosen
+
+    def compared(self, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The candidates that can be chosen, and what of them is compared.
+
+        Args:
+            scores: As `chosen` takes them.
+
+        Returns:
+            Their positions, (N,), under which threshold each falls, (N,), and what is
+            compared with it, (N,).
+        """
+        groups = threshold_index(self.thresholds, scores.category_ids, scores.sources)
+        rows = np.flatnonzero((scores.counted > 0) & (groups >= 0))
+        groups = groups[rows]
+        values = compared_values(
+            self.options.by,
+            scores.instances[rows],
+            scores.agreement[rows],
+            groups,
+            len(self.thresholds),
+        )
+        return rows, groups, values
+
+    def kept(self, candidates: Scored, sources: Sources | None = None) -> np.ndarray:
+        """Which candidates are kept.
+
+        Args:
+            candidates: The candidates; all of the store where the selection
+                `looks_at_all`.
+            sources: Where their images came from, (M,), as
+                `StoredLabels.candidate_sources` says; needed where sources have
+                thresholds of their own.
+
+        Returns:
+            Which, (M,), bool.
+        """
+        if sources is None:
+            assert self.options.per == 'all'
+            sources = Sources(('',), np.zeros(len(candidates.category_ids), np.int32))
+        scores = scores_of(
+            candidates, sources, self.options.counted_thr, self.looks_at_agreement
+        )
+        return self.chosen(scores) & self.visible(candidates.keypoint_scores).any(1)
+
+    def overridden(
+        self, score_thr: float | None, keypoint_thr: float | None
+    ) -> Selection:
+        """The selection with thresholds of instance and keypoint scores set by hand.
+
+        Its counts stay those of before.
+
+        Args:
+            score_thr: Instance score to keep candidates at; as it is when None.
+            keypoint_thr: Keypoint score above which a keypoint is visible; as it is
+                when None.
+        """
+        changed = self
+        if score_thr is not None:
+            options = replace(self.options, by='score', per='all', score_thr=score_thr)
+            by_hand = (Threshold(None, None, score_thr),)
+            changed = replace(changed, options=options, thresholds=by_hand)
+        if keypoint_thr is not None:
+            options = replace(changed.options, keypoint_thr=keypoint_thr)
+            same = (keypoint_thr,) * len(self.keypoint_thrs)
+            changed = replace(changed, options=options, keypoint_thrs=same)
+        return changed
 
     def write(self, store: LabelStore) -> None:
         """Write `selection.json` into the store's folder.
@@ -101,27 +186,19 @@ class Selection:
             store: The store that it was made of, as it is now.
         """
         content = asdict(self)
-        content['labeled']['mean'] = self.labeled.mean(self.over)
-        content['unlabeled']['dropped'] = self.unlabeled.dropped
-        content['unlabeled']['mean'] = self.unlabeled.mean
+        content['means'] = self._means()
         content['store'] = store.digest()
         content['sha256'] = json_sha256(content)
         write_json(store.root / SELECTION_FILE, content)
 
-
-def selectable(candidates: Candidates, keypoint_thr: float) -> np.ndarray:
-    """Which candidates have a visible keypoint: the others would train nothing.
-
-    The same rule as for labelled instances, which do not count without keypoints.
-
-    Args:
-        candidates: The candidates.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
-
-    Returns:
-        Which, (M,), bool.
-    """
-    return (candidates.keypoint_scores > keypoint_thr).any(axis=1)
+    def _means(self) -> dict[str, float]:
+        """What follows from the counts, for readers."""
+        return {
+            'instances_per_labeled_image': self.labeled.mean(self.options.over),
+            'instances_per_unlabeled_image': self.unlabeled.mean,
+            'keypoints_per_labeled_instance': self.labeled.mean_keypoints,
+            'keypoints_per_kept_instance': self.unlabeled.mean_keypoints,
+        }
 
 
 def read_selection(store: LabelStore) -> Selection:
@@ -152,14 +229,8 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
         digest, made_of = content.pop('sha256'), content.pop('store')
         if digest != json_sha256({**content, 'store': made_of}):
             raise ValueError('it was changed after it was written')
-        for derived in (('labeled', 'mean'), ('unlabeled', 'mean')):
-            content[derived[0]].pop(derived[1])
-        content['unlabeled'].pop('dropped')
-        content['labeled'] = LabeledCounts(**content['labeled'])
-        content['unlabeled'] = UnlabeledCounts(**content['unlabeled'])
-        for curve in ('curve_thresholds', 'curve_means'):
-            content[curve] = tuple(content[curve])
-        return Selection(**content), made_of == store.digest()
+        content.pop('means')
+        return _from_json(content), made_of == store.digest()
     except UserError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -167,3 +238,19 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
             f'the selection {path} is not one of ours: {error}; '
             'make it again with tools/select_labels.py'
         ) from error
+
+
+def _from_json(content: dict[str, Any]) -> Selection:
+    labeled = content['labeled']
+    for name in ('categories', 'keypoints'):
+        labeled[name] = tuple(labeled[name])
+    labeled['categories'] = tuple(map(tuple, labeled['categories']))
+    lists = {key: tuple(content[key]) for key in LISTS}
+    converted = dict(
+        options=SelectionOptions(**content['options']),
+        thresholds=tuple(Threshold(**each) for each in content['thresholds']),
+        labeled=LabeledCounts(**labeled),
+        unlabeled=UnlabeledCounts(**content['unlabeled']),
+        parts=tuple(Part(**each) for each in content['parts']),
+    )
+    return Selection(**{**content, **lists, **converted})

@@ -29,3 +29,21 @@ def image_sources(table: pa.Table) -> Sources:
     encoded = table['source'].combine_chunks().dictionary_encode()
     names = tuple(encoded.dictionary.to_pylist())
     return Sources(names, encoded.indices.to_numpy().astype(np.int32))
+
+
+class SourceNumbering:
+    """Numbers the sources of one table after the other, each name once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources by number."""
+        return tuple(self._numbers)
+
+    def number(self, sources: Sources) -> np.ndarray:
+        """Numbers of the sources of a table's images, (I,), int32."""
+        known = self._numbers
+        numbers = [known.setdefault(name, len(known)) for name in sources.names]
+        return np.array(numbers, dtype=np.int32)[sources.index]

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.labels.columns import candidate_column, candidate_counts
+from mmdistill.labels.columns import candidate_counts
 from mmdistill.labels.growing_array import GrowingArray
+from mmdistill.labels.scores import (
+    Scores,
+    TableCandidates,
+    read_scores,
+    score_columns,
+    table_scores,
+)
+from mmdistill.labels.selection import Selection
 from mmdistill.labels.store import LabelStore
 
-COLUMNS = (
-    *('path', 'width', 'height'),
-    *('bboxes', 'keypoints', 'keypoint_scores', 'instance_scores', 'category_ids'),
-)
+COLUMNS = ('path', 'width', 'height', 'bboxes', 'keypoints')
+"""Columns that labels are made of, beside those that they are chosen by."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class TrainingLabels:
         visible: Which keypoints are labels, (N, K), bool.
         category_ids: Categories, (N,), int32.
         num_candidates: Candidates in the store.
+        num_seen: Those that have a visible keypoint, kept or not.
         best_score: Highest instance score of them; -inf without any.
     """
 
@@ -45,37 +52,49 @@ class TrainingLabels:
     visible: np.ndarray
     category_ids: np.ndarray
     num_candidates: int
+    num_seen: int
     best_score: float
 
     def __len__(self) -> int:
         return len(self.path_index)
 
 
-def read_training_labels(
-    store: LabelStore, score_thr: float, keypoint_thr: float
-) -> TrainingLabels:
+def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLabels:
     """Read the candidates that train something.
 
     Args:
         store: A complete store.
-        score_thr: Instance score from which a candidate is kept.
-        keypoint_thr: Keypoint score above which a keypoint is visible. Candidates
-            without one, or whose box is empty on its image, are left out.
+        selection: Which candidates are kept, with which keypoints. Those whose box is
+            empty on its image are left out.
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
     """
-    num_keypoints = store.num_keypoints
-    collected = _Collected(num_keypoints)
-    for table in store.scan(COLUMNS):
-        collected.add(table, num_keypoints, score_thr, keypoint_thr)
+    counted_thr = selection.options.counted_thr
+    agreement = selection.looks_at_agreement
+    chosen = None
+    if selection.looks_at_all:
+        chosen = selection.chosen(read_scores(store, counted_thr, agreement).scores)
+    collected = _Collected(store.num_keypoints)
+    for table in store.scan([*COLUMNS, *score_columns(agreement)]):
+        scores = table_scores(table, store.num_keypoints, counted_thr, agreement)
+        start = collected.num_candidates
+        collected.add(
+            table,
+            scores,
+            selection.chosen(scores)
+            if chosen is None
+            else chosen[start : start + len(scores)],
+            selection,
+        )
     return collected.result()
 
 
 class _Collected:
     def __init__(self, num_keypoints: int) -> None:
         self.paths: list[pa.Array] = []
-        self.num_images = self.num_paths = self.num_candidates = 0
+        self.num_keypoints = num_keypoints
+        self.num_images = self.num_paths = self.num_candidates = self.num_seen = 0
         self.best = float('-inf')
         self.path_index = GrowingArray((), np.int32)
         self.image_index = GrowingArray((), np.int32)
@@ -85,30 +104,29 @@ class _Collected:
         self.category_ids = GrowingArray((), np.int32)
 
     def add(
-        self, table: pa.Table, num_keypoints: int, score_thr: float, keypoint_thr: float
+        self, table: pa.Table, scores: Scores, chosen: np.ndarray, selection: Selection
     ) -> None:
-        found = {
-            name: candidate_column(table, name, num_keypoints) for name in COLUMNS[3:]
-        }
+        found = TableCandidates(table, self.num_keypoints)
         counts = candidate_counts(table)
         images = np.repeat(np.arange(len(counts)), counts)
         sizes = np.stack([table[name].to_numpy() for name in ('width', 'height')], 1)
-        visible = found['keypoint_scores'] > keypoint_thr
-        boxes = _clipped(found['bboxes'], sizes[images])
-        kept = (found['instance_scores'] >= np.float32(score_thr)) & visible.any(axis=1)
+        visible = selection.visible(found.keypoint_scores)
+        boxes = _clipped(found.bboxes, sizes[images])
+        kept = chosen & visible.any(axis=1)
         rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         used, position = np.unique(images[rows], return_inverse=True)
         self.paths.append(table['path'].combine_chunks().take(pa.array(used)))
         self.path_index.append(self.num_paths + position)
         self.image_index.append(self.num_images + images[rows])
         self.bboxes.append(boxes[rows])
-        self.keypoints.append(found['keypoints'][rows])
+        self.keypoints.append(found.keypoints[rows])
         self.visible.append(visible[rows])
-        self.category_ids.append(found['category_ids'][rows])
+        self.category_ids.append(scores.category_ids[rows])
         self.num_paths += len(used)
         self.num_images += len(counts)
         self.num_candidates += len(images)
-        self.best = found['instance_scores'].max(initial=self.best)
+        self.num_seen += int(visible.any(axis=1).sum())
+        self.best = scores.instances.max(initial=self.best)
 
     def result(self) -> TrainingLabels:
         paths = pa.chunked_array(self.paths, pa.string()).cast(pa.large_string())
@@ -121,6 +139,7 @@ class _Collected:
             visible=self.visible.finish(),
             category_ids=self.category_ids.finish(),
             num_candidates=self.num_candidates,
+            num_seen=self.num_seen,
             best_score=float(self.best),
         )
 

@@ -57,7 +57,7 @@ def draw_crop(
     image: np.ndarray,
     candidate: Candidates,
     skeleton: Skeleton,
-    keypoint_thr: float,
+    visible: np.ndarray,
 ) -> None:
     """Draw a candidate: visible keypoints filled and joined, the others hollow.
 
@@ -67,7 +67,7 @@ def draw_crop(
         image: RGB, (H, W, 3).
         candidate: One candidate, without a leading dimension.
         skeleton: Links and colours.
-        keypoint_thr: A keypoint is visible when it scores more than this.
+        visible: Which of its keypoints are visible, (K,), bool.
     """
     window = window_around(candidate.bboxes)
     _draw_window(axes, image, window)
@@ -75,7 +75,6 @@ def draw_crop(
     axes.add_patch(
         Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='white', lw=0.8)
     )
-    visible = candidate.keypoint_scores > keypoint_thr
     joined = visible[skeleton.links].all(axis=1)
     segments = candidate.keypoints[skeleton.links[joined]]
     # A dark rim keeps a colour readable on a background of the same colour.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from mmdistill.labels import Selection
+from mmdistill.labels.thresholds import described_range
 
 KEPT = '#1b7f5c'
 REJECTED = '#b8453a'
@@ -22,16 +25,16 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     mean = selection.labeled.mean(selection.over)
     axes.plot(selection.curve_thresholds, selection.curve_means, color='black')
     axes.axhline(mean, color=LABELED, ls='--', label=f'labelled mean {mean:.2f}')
-    axes.axvline(
-        selection.score_thr,
-        color=KEPT,
-        ls='--',
-        label=f'threshold {selection.score_thr:.3f}',
-    )
-    axes.plot(selection.score_thr, selection.unlabeled.mean, 'o', color=KEPT, ms=8)
+    label = f'threshold {described_range(selection.score_thrs, 3)}'
+    for threshold in selection.score_thrs:
+        axes.axvline(threshold, color=KEPT, ls='--', label=label)
+        label = ''
+    if len(selection.score_thrs) == 1:
+        at = selection.score_thrs[0]
+        axes.plot(at, selection.unlabeled.mean, 'o', color=KEPT, ms=8)
     axes.set(
         title='Count matching',
-        xlabel='score threshold',
+        xlabel='threshold',
         ylabel='instances per unlabelled image',
         ylim=(0, None),
     )
@@ -39,7 +42,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
 
 
 def draw_score_histogram(
-    axes: Axes, scores: np.ndarray, kept: np.ndarray, score_thr: float
+    axes: Axes, scores: np.ndarray, kept: np.ndarray, score_thrs: Iterable[float]
 ) -> None:
     """How many candidates have which score, kept and rejected.
 
@@ -47,7 +50,7 @@ def draw_score_histogram(
         axes: Where to draw.
         scores: Instance scores of all candidates, (M,).
         kept: Which candidates are kept, (M,), bool.
-        score_thr: The threshold.
+        score_thrs: The thresholds, where they are scores.
     """
     axes.hist(
         [scores[kept], scores[~kept]],
@@ -56,6 +59,7 @@ def draw_score_histogram(
         color=[KEPT, REJECTED],
         label=[f'{kept.sum()} kept', f'{(~kept).sum()} rejected'],
     )
-    axes.axvline(score_thr, color=KEPT, ls='--')
+    for threshold in score_thrs:
+        axes.axvline(threshold, color=KEPT, ls='--')
     axes.set(title='All candidates', xlabel='instance score', ylabel='candidates')
     axes.legend(frameon=False)

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from mmdistill.labels import Candidates, Selection
+from mmdistill.labels.sources import Sources
+from mmdistill.labels.thresholds import described_range
 from mmdistill.reports.choice import choose_kept, choose_rejected
 from mmdistill.reports.crops import draw_crop
 from mmdistill.reports.curves import (
@@ -22,6 +24,7 @@ from mmdistill.reports.skeleton import Skeleton
 COLUMNS = 4
 CROP_INCHES = 2.1
 CURVES_INCHES = 4.6
+COMPARED = dict(score='a score', agreement='a view agreement', both='a rank product')
 
 
 def draw_gallery(
@@ -30,6 +33,7 @@ def draw_gallery(
     selection: Selection,
     skeleton: Skeleton,
     num: int,
+    sources: Sources | None = None,
 ) -> Figure:
     """Draw two blocks of crops, and count matching beside them.
 
@@ -39,8 +43,9 @@ def draw_gallery(
         selection: What was kept of them.
         skeleton: Links and colours of the keypoints.
         num: Crops in each block.
+        sources: Where the candidates' images came from, (M,).
     """
-    scores, kept = candidates.instance_scores, selection.kept(candidates)
+    scores, kept = candidates.instance_scores, selection.kept(candidates, sources)
     blocks = [
         (
             'Kept: from the best to the last',
@@ -57,8 +62,8 @@ def draw_gallery(
     figure, panels, beside = _layout(rows)
     figure.suptitle(headline(selection), fontsize=15)
     figure.supxlabel(
-        f'filled: keypoints that score above {selection.keypoint_thr:g}; '
-        'hollow: the others',
+        f'filled: keypoints that score above '
+        f'{described_range(selection.keypoint_thrs, 3)}; hollow: the others',
         fontsize=11,
     )
     for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
@@ -67,7 +72,9 @@ def draw_gallery(
             _draw_one(axes, number, candidates, image_of, selection, skeleton, color)
     curve, histogram = beside.subplots(2, 1)
     draw_counting_curve(curve, selection)
-    draw_score_histogram(histogram, scores, kept, selection.score_thr)
+    by_score = selection.options.by == 'score'
+    lines = selection.score_thrs if by_score else []
+    draw_score_histogram(histogram, scores, kept, lines)
     return figure
 
 
@@ -85,9 +92,11 @@ def headline(selection: Selection) -> str:
     labeled, unlabeled = selection.labeled, selection.unlabeled
     how = 'matched' if selection.rule == 'count' else 'set by hand'
     return (
-        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept at a score of '
-        f'{selection.score_thr:.3f} ({how}): {unlabeled.mean:.2f} per unlabelled image,'
-        f' {labeled.mean(selection.over):.2f} per labelled image'
+        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept at '
+        f'{COMPARED[selection.options.by]} of '
+        f'{described_range(selection.score_thrs, 3)} ({how}): '
+        f'{unlabeled.mean:.2f} per unlabelled image, '
+        f'{labeled.mean(selection.over):.2f} per labelled image'
     )
 
 
@@ -102,7 +111,8 @@ def _draw_one(
 ) -> None:
     candidate = candidates[int(number)]
     axes.set_visible(True)
-    draw_crop(axes, image_of(number), candidate, skeleton, selection.keypoint_thr)
+    visible = selection.visible(candidate.keypoint_scores)
+    draw_crop(axes, image_of(number), candidate, skeleton, visible)
     axes.set_xlabel(f'{candidate.instance_scores:.3f}', fontsize=12, labelpad=3)
     axes.spines[:].set(color=color, linewidth=2)
 

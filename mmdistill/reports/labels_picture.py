@@ -46,6 +46,7 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
         read_selection(store),
         skeleton_of(config.test_dataloader.dataset),
         num,
+        labels.candidate_sources,
     )
     picture_format = path.suffix.removeprefix('.') or 'png'
     if picture_format not in figure.canvas.get_supported_filetypes():

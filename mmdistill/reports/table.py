@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.errors import UserError
+from mmdistill.functional.text_table import aligned
 from mmdistill.labels.files import read_json
 
 Run = dict[str, float]
@@ -38,7 +39,7 @@ def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str
     cells = [['', *shown]]
     for name, runs in rows:
         cells.append([name, *(_cell(runs, metric) for metric in shown)])
-    return _aligned(cells)
+    return aligned(cells)
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -78,16 +79,3 @@ def _cell(runs: Sequence[tuple[Path, Run]], metric: str) -> str:
                 f'the metrics file {path} has no {metric}, only {", ".join(run)}'
             )
     return mean_and_deviation([run[metric] for _, run in runs])
-
-
-def _aligned(cells: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rule = '-' * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [
-        '  '.join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in cells
-    ]
-    return '\n'.join([lines[0], rule, *lines[1:]])

@@ -181,12 +181,16 @@ def test_img_root_moves_the_images(build):
 
 
 def test_nothing_kept_is_refused(build):
-    with pytest.raises(UserError, match='keeps none of 9 candidates at score_thr 2 '):
+    with pytest.raises(
+        UserError, match='keeps none of 9 candidates at a threshold of 2.0'
+    ):
         build(score_thr=2)
 
 
 def test_no_visible_keypoint_is_refused(build):
-    with pytest.raises(UserError, match=r'none of 9 candidates .*keypoint_thr 1 '):
+    with pytest.raises(
+        UserError, match=r'none of 9 candidates .*visible at keypoint_thr 1.0'
+    ):
         build(keypoint_thr=1)
 
 

@@ -118,3 +118,20 @@ def test_the_fingerprint_does_not_depend_on_the_order_in_the_file(build):
     first = count_labeled(build(5, annotations)).fingerprint
     second = count_labeled(build(5, annotations[::-1], image_order=-1)).fingerprint
     assert first == second
+
+
+def test_categories_and_visible_keypoints_are_counted(build):
+    annotations = spread(5, 2)
+    annotations[1]['category_id'] = annotations[2]['category_id'] = 7
+    annotations[3]['keypoints'] = [10, 12, 1, *(0, 0, 0), *[9, 9, 2] * 15]
+    counts = count_labeled(build(3, annotations))
+    assert counts.categories == ((1, 3), (7, 2))
+    assert counts.keypoints == (5, 4, *[5] * 15)
+
+
+def test_the_fingerprint_changes_with_what_an_instance_is(build):
+    whole = count_labeled(build(5, spread(9, 4))).fingerprint
+    for change in (dict(category_id=2), dict(keypoints=[0, 0, 0, *[9, 9, 2] * 16])):
+        annotations = spread(9, 4)
+        annotations[3].update(change)
+        assert count_labeled(build(5, annotations)).fingerprint != whole

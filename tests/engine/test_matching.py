@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mmdistill.engine.matching import described, select_by_count, select_by_score
+from mmdistill.engine.matching import select
 from mmdistill.errors import UserError
-from mmdistill.labels.selection import LabeledCounts
+from mmdistill.labels.counts import LabeledCounts
+from mmdistill.labels.selection_options import SelectionOptions
 
 # Per image: 12 candidates on 6 images, of which 1 could not be read.
 COUNTS = (4, 0, None, 3, 0, 5)
@@ -20,9 +23,14 @@ def store(tmp_path, make_rows, make_store):
     return make_store(tmp_path / 'store', make_rows(COUNTS))
 
 
+def choose(store, labeled=LABELED, **options):
+    """Select with some options."""
+    return select(store, labeled, SelectionOptions(**options))
+
+
 @pytest.mark.parametrize(('over', 'target'), [('all', 8 / 10), ('annotated', 8 / 4)])
 def test_means_are_equal_to_half_an_instance(store, over, target):
-    selection = select_by_count(store, LABELED, over, 0.2)
+    selection = choose(store, LABELED, over=over)
     assert abs(selection.unlabeled.kept - target * 5) <= 0.5
 
 
@@ -32,36 +40,36 @@ def test_the_best_threshold_is_found(store, instances):
     scores = store.read().candidates.instance_scores
     target = instances / 10 * 5
     distances = [abs((scores >= s).sum() - target) for s in scores]
-    selection = select_by_count(store, labeled, 'all', 0.2)
+    selection = choose(store, labeled)
     assert abs(selection.unlabeled.kept - target) == min(distances)
 
 
 def test_the_counts_are_those_of_the_threshold(store):
-    selection = select_by_count(store, LABELED, 'all', 0.2)
+    selection = choose(store)
     kept = selection.kept(store.read().candidates)
     assert selection.unlabeled.kept == kept.sum()
     assert selection.unlabeled.candidates == len(kept) == 12
 
 
 def test_images_that_failed_do_not_count(store):
-    unlabeled = select_by_count(store, LABELED, 'all', 0.2).unlabeled
+    unlabeled = choose(store).unlabeled
     assert (unlabeled.images, unlabeled.failed) == (5, 1)
 
 
 def test_too_few_candidates_are_all_kept(store):
     plenty = LabeledCounts(1, 1, 50, 'f')
-    assert select_by_count(store, plenty, 'all', 0.2).unlabeled.kept == 12
+    assert choose(store, plenty).unlabeled.kept == 12
 
 
 def test_a_score_is_taken_as_it_is(store):
     scores = store.read().candidates.instance_scores
-    selection = select_by_score(store, LABELED, 'all', 0.2, 0.5)
-    assert selection.score_thr == 0.5
+    selection = choose(store, score_thr=0.5)
+    assert selection.score_thrs == [0.5]
     assert selection.unlabeled.kept == (scores >= 0.5).sum()
 
 
 def test_the_curve_is_what_each_threshold_keeps(store):
-    selection = select_by_count(store, LABELED, 'all', 0.2)
+    selection = choose(store)
     scores = store.read().candidates.instance_scores
     for threshold, mean in zip(
         selection.curve_thresholds, selection.curve_means, strict=True
@@ -69,46 +77,30 @@ def test_the_curve_is_what_each_threshold_keeps(store):
         assert mean == (scores >= np.float32(threshold)).sum() / 5
 
 
-def test_neither_all_nor_annotated_is_refused(store):
-    with pytest.raises(UserError, match="'all' or 'annotated', got 'some'"):
-        select_by_count(store, LABELED, 'some', 0.2)
-
-
 def test_a_score_that_keeps_nothing_is_refused(store):
-    with pytest.raises(UserError, match='12 candidates on 5 images, threshold 2;'):
-        select_by_score(store, LABELED, 'all', 0.2, 2)
+    with pytest.raises(UserError, match='12 candidates on 5 images, threshold 2.0'):
+        choose(store, score_thr=2)
 
 
 def test_a_count_that_keeps_nothing_is_refused(store):
     few = LabeledCounts(images=1000, annotated_images=1, instances=1, fingerprint='f')
     with pytest.raises(UserError, match='nothing of the label store'):
-        select_by_count(store, few, 'all', 0.2)
+        choose(store, few)
 
 
 def test_a_store_without_candidates_is_refused(tmp_path, make_rows, make_store):
     empty = make_store(tmp_path / 'empty', make_rows((0, 0)))
     with pytest.raises(UserError, match='0 candidates on 2 images'):
-        select_by_count(empty, LABELED, 'all', 0.2)
+        choose(empty, LABELED)
 
 
-@pytest.mark.parametrize('select', [select_by_count, select_by_score])
-def test_a_store_of_failed_images_is_refused(tmp_path, make_rows, make_store, select):
+@pytest.mark.parametrize('score_thr', [None, 0.5])
+def test_a_store_of_failed_images_is_refused(
+    tmp_path, make_rows, make_store, score_thr
+):
     broken = make_store(tmp_path / 'broken', make_rows((None, None)))
-    score = (0.5,) if select is select_by_score else ()
     with pytest.raises(UserError, match=r'none of the 2 .*because: no such file'):
-        select(broken, LABELED, 'all', 0.2, *score)
-
-
-def test_the_log_names_both_denominators(store):
-    text = described(select_by_count(store, LABELED, 'all', 0.2))
-    assert '8 instances on 4 of 10 images' in text
-    assert '0.800 over all, 2.000 over annotated' in text
-
-
-def test_the_log_names_what_is_kept_and_dropped(store):
-    text = described(select_by_count(store, LABELED, 'all', 0.2))
-    assert '4 of 12 candidates kept, 8 dropped' in text
-    assert '0.800 instances per unlabelled image (5 read, 1 failed)' in text
+        choose(broken, score_thr=score_thr)
 
 
 def test_candidates_without_a_visible_keypoint_are_neither_counted_nor_kept(store):
@@ -116,7 +108,7 @@ def test_candidates_without_a_visible_keypoint_are_neither_counted_nor_kept(stor
     keypoint_thr = float(np.median(candidates.keypoint_scores.max(axis=1)))
     visible = (candidates.keypoint_scores > keypoint_thr).any(axis=1)
 
-    selection = select_by_score(store, LABELED, 'all', keypoint_thr, 0.0)
+    selection = choose(store, keypoint_thr=keypoint_thr, score_thr=0.0)
 
     assert 0 < visible.sum() < len(candidates)
     assert selection.unlabeled.kept == visible.sum()

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mmdistill.functional.count_matching import Match, counting_curve, match_count
+from mmdistill.functional.count_matching import (
+    Match,
+    counting_curve,
+    limit_threshold,
+    match_count,
+    match_groups,
+    split_groups,
+)
 
 TIED = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.875, 1.0])
 ANY = st.floats(0, 1, width=32)
@@ -111,3 +118,41 @@ def test_the_counting_curve_spans_the_scores():
 def test_a_curve_without_images_is_refused():
     with pytest.raises(ValueError, match='at least one image'):
         counting_curve(np.ones(3), 0)
+
+
+@given(SCORES, st.data())
+def test_groups_are_matched_by_themselves(scores, data):
+    groups = data.draw(arrays.arrays(np.int32, len(scores), elements=st.integers(0, 3)))
+    targets = data.draw(st.lists(TARGETS, min_size=4, max_size=4))
+    found = match_groups(scores, groups, targets)
+    for group, target in enumerate(targets):
+        assert found[group] == match_count(scores[groups == group], target)
+
+
+@given(st.lists(st.integers(0, 4), max_size=30), st.sampled_from([5, 2**16 + 1]))
+def test_groups_keep_the_order_of_their_candidates(drawn, num_groups):
+    groups = np.array(drawn, dtype=np.int32)
+    parts = split_groups(groups, num_groups)
+    assert len(parts) == num_groups
+    for group in range(5):
+        assert parts[group].tolist() == np.flatnonzero(groups == group).tolist()
+
+
+def test_one_group_is_not_copied():
+    scores = np.ones(3)
+    (rows,) = split_groups(np.zeros(3, np.int32), 1)
+    assert np.shares_memory(scores[rows], scores)
+
+
+@pytest.mark.parametrize(
+    ('threshold', 'floor', 'cap', 'limited'),
+    [
+        (0.5, None, None, 0.5),
+        (0.5, 0.6, None, 0.6),
+        (0.5, 0.4, 0.6, 0.5),
+        (0.5, None, 0.3, 0.3),
+        (np.inf, 0.1, 0.3, np.inf),
+    ],
+)
+def test_a_threshold_stays_between_floor_and_cap(threshold, floor, cap, limited):
+    assert limit_threshold(threshold, floor, cap) == limited

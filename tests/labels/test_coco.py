@@ -56,7 +56,7 @@ def test_keypoints_are_x_y_2_where_visible_and_zeros_elsewhere(exported):
     candidates = labels.candidates[selection.kept(labels.candidates)]
     for row, annotation in enumerate(COCO(str(path)).anns.values()):
         for k, (x, y, v) in enumerate(np.reshape(annotation['keypoints'], (-1, 3))):
-            if candidates.keypoint_scores[row, k] > selection.keypoint_thr:
+            if candidates.keypoint_scores[row, k] > selection.keypoint_thrs[k]:
                 expected = [*candidates.keypoints[row, k], 2]
             else:
                 expected = [0, 0, 0]
@@ -151,7 +151,7 @@ def test_the_info_tells_what_made_the_labels(exported):
     _, selection, path = exported
     info = json.loads(path.read_text())['info']
     assert info['made_by']['keypoints'][0] == 'nose'
-    assert info['selection']['score_thr'] == selection.score_thr
+    assert info['selection']['thresholds'][0]['score_thr'] == 0.4
     assert len(info['store']) == 64
 
 
@@ -173,7 +173,7 @@ def test_every_kept_value_comes_back_to_the_last_bit(exported):
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     assert np.array_equal(corners.astype(np.float32), kept.bboxes)
     keypoints = column(annotations, 'keypoints', 17, 3)
-    visible = kept.keypoint_scores > selection.keypoint_thr
+    visible = kept.keypoint_scores > np.float32(selection.keypoint_thrs)
     assert np.array_equal(keypoints[..., 2] == 2, visible)
     assert np.array_equal(keypoints[visible][:, :2], kept.keypoints[visible])
 

@@ -24,7 +24,7 @@ def drawn(image, bbox, scores=(0.9, 0.9, 0.1), keypoint_thr=0.2):
         category_ids=np.int32(1),
     )
     axes = Figure().subplots()
-    draw_crop(axes, image, candidate, CHAIN, keypoint_thr)
+    draw_crop(axes, image, candidate, CHAIN, np.array(scores) > keypoint_thr)
     return axes
 
 

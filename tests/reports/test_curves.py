@@ -16,16 +16,20 @@ def test_the_curve_marks_threshold_and_labelled_mean(make_selection):
     assert chosen.get_xydata().tolist() == [[0.375, 7 / 5]]
 
 
+def over_annotated(selection):
+    return replace(selection, options=replace(selection.options, over='annotated'))
+
+
 def test_the_labelled_mean_is_the_one_that_was_matched(make_selection):
     axes = Figure().subplots()
-    draw_counting_curve(axes, replace(make_selection(0.375), over='annotated'))
+    draw_counting_curve(axes, over_annotated(make_selection(0.375)))
     assert set(axes.lines[1].get_ydata()) == {6 / 3}
 
 
 def test_the_histogram_counts_every_candidate_on_its_side(make_selection):
     axes = Figure().subplots()
     scores = np.array([0.1, 0.2, 0.5, 0.5, 0.9], dtype=np.float32)
-    draw_score_histogram(axes, scores, scores >= 0.5, 0.5)
+    draw_score_histogram(axes, scores, scores >= 0.5, [0.5])
     kept, rejected = (sum(bar.get_height() for bar in c) for c in axes.containers)
     assert (kept, rejected) == (3, 2)
     labels = [text.get_text() for text in axes.get_legend().get_texts()]

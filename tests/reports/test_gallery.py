@@ -51,13 +51,13 @@ def test_images_are_asked_for_the_shown_candidates_only(
     assert asked == [99, 50, 49, 0]
 
 
-@pytest.mark.parametrize(
-    ('rule', 'words'), [('count', 'matched'), ('score', 'by hand')]
-)
+@pytest.mark.parametrize(('score_thr', 'words'), [(None, 'matched'), (0.5, 'by hand')])
 def test_the_headline_gives_threshold_counts_and_both_means(
-    make_selection, rule, words
+    make_selection, score_thr, words
 ):
-    line = headline(replace(make_selection(0.5), rule=rule))
+    selection = make_selection(0.5)
+    options = replace(selection.options, score_thr=score_thr)
+    line = headline(replace(selection, options=options))
     assert '7 of 9 candidates' in line
     assert '0.500' in line
     assert words in line

@@ -44,3 +44,28 @@ def test_the_export_loads_in_xtcocotools_and_mmpose(workshop, tool):
     assert len(coco.imgs) == selection.unlabeled.images
     assert len(coco.anns) == selection.unlabeled.kept
     assert len(CocoDataset('labels.json')) == selection.unlabeled.kept
+
+
+def test_a_dry_run_prints_the_table_and_writes_nothing(workshop, tool, capsys):
+    path = LABELS / 'selection.json'
+    before = path.read_bytes()
+    arguments = ['--by', 'both', '--per', 'source', '--dry-run', '--cfg-options']
+    assert tool('select_labels', STUDENT, *arguments, *DISTILL) == 0
+
+    assert path.read_bytes() == before
+    head, rule, *rows = capsys.readouterr().out.strip().split('\n')[-4:]
+    assert head.split()[:3] == ['source', 'category', 'threshold']
+    assert set(rule) == {'-'}
+    candidates = len(LabelStore(LABELS).read().candidates)
+    assert [row.split()[0] for row in rows] == ['-', 'all']
+    assert [int(row.split()[i]) for row, i in zip(rows, (4, 3), strict=True)] == (
+        [candidates] * 2
+    )
+
+
+def test_options_of_the_command_line_reach_the_selection(workshop, tool):
+    arguments = ['--by', 'agreement', '--floor', '0', '--cap', '2', '--cfg-options']
+    assert tool('select_labels', STUDENT, *arguments, *DISTILL) == 0
+
+    options = read_selection(LabelStore(LABELS)).options
+    assert (options.by, options.floor, options.cap) == ('agreement', 0, 2)

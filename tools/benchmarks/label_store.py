@@ -34,11 +34,12 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from mmdistill.command_line import run
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.engine import LabelLoop
-from mmdistill.engine.matching import select_by_count
+from mmdistill.engine import LabelLoop, matching
 from mmdistill.labels import LabelStore
 from mmdistill.labels.coco import ExportOptions, export_coco
-from mmdistill.labels.selection import LabeledCounts, read_selection
+from mmdistill.labels.counts import LabeledCounts
+from mmdistill.labels.selection import read_selection
+from mmdistill.labels.selection_options import SelectionOptions
 
 WORKERS = 4
 FED = 5000
@@ -77,7 +78,9 @@ def open_coco(path: Path) -> CocoDataset:
 def select(root: Path) -> dict[str, float]:
     """What `tools/select_labels.py` does with a store."""
     labeled = LabeledCounts(1000, 1000, 10**9, 'a set whose count keeps all')
-    select_by_count(LabelStore(root), labeled, 'all', 0.2).write(LabelStore(root))
+    matching.select(LabelStore(root), labeled, SelectionOptions()).write(
+        LabelStore(root)
+    )
     return {}
 
 

@@ -1,0 +1,90 @@
+"""What instances are compared by: their score, the views' agreement, or both."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmdistill.functional.count_matching import split_groups
+
+BY = ('score', 'agreement', 'both')
+
+
+def instance_agreement(
+    keypoint_agreement: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """How far the views agree on an instance: the mean of its keypoints that count.
+
+    Args:
+        keypoint_agreement: How far the views agree on each keypoint, (N, K).
+        counts: Which keypoints count, (N, K), bool.
+
+    Returns:
+        Means, (N,), float32; 0 for an instance none of whose keypoints count.
+    """
+    total = np.where(counts, keypoint_agreement, 0).sum(axis=1, dtype=np.float64)
+    return (total / np.maximum(counts.sum(axis=1), 1)).astype(np.float32)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Average ranks as shares: the best value has 1 when it is alone.
+
+    Equal values get the mean of the ranks that they take together.
+
+    Args:
+        values: Values, (M,).
+
+    Returns:
+        Ranks over M, above 0 and at most 1, (M,), float64.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    differs = np.ones(len(values), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=differs[1:])
+    first = np.flatnonzero(differs)
+    last = np.append(first[1:], len(values))
+    # The first rank of a tie plus its last one, whole numbers.
+    twice = np.empty(len(values), dtype=np.uint32)
+    twice[order] = np.repeat((first + 1 + last).astype(np.uint32), last - first)
+    return twice / (2 * max(len(values), 1))
+
+
+def rank_product(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Product of the ranks by two values: high where both are high.
+
+    Args:
+        values: One value of each instance, (M,).
+        others: The other, (M,).
+
+    Returns:
+        Products of `ranks`, above 0 and at most 1, (M,), float64.
+    """
+    return ranks(values) * ranks(others)
+
+
+def compared_values(
+    by: str,
+    scores: np.ndarray,
+    agreement: np.ndarray,
+    groups: np.ndarray,
+    num_groups: int,
+) -> np.ndarray:
+    """The values that thresholds are compared with.
+
+    Args:
+        by: 'score', 'agreement', or 'both', the rank product within a group.
+        scores: Instance scores, (M,).
+        agreement: How far the views agree on each instance, (M,).
+        groups: Group of each instance, 0 to G - 1, (M,).
+        num_groups: G.
+
+    Returns:
+        Values, higher is better, (M,).
+    """
+    if by == 'score':
+        return scores
+    if by == 'agreement':
+        return agreement
+    values = np.empty(len(scores))
+    for rows in split_groups(groups, num_groups):
+        values[rows] = rank_product(scores[rows], agreement[rows])
+    return values

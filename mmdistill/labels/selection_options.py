@@ -1,0 +1,101 @@
+"""How pseudo-labels are chosen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.functional.ranking import BY
+
+OVER = ('all', 'annotated')
+PER = ('all', 'source')
+CATEGORIES = ('auto', 'each', 'together')
+KEYPOINT_RULES = ('count', 'count_per_type')
+COUNTED_THR = 0.2
+"""Keypoint score above which keypoints count where their threshold is matched only
+after the instances are chosen; MMPose's own threshold of instance scores."""
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """How pseudo-labels are chosen: what `distill.counting` states.
+
+    Attributes:
+        over: Labelled images that count: 'all', or 'annotated', those with an
+            instance.
+        per: 'source': each folder, video or domain has a threshold of its own, and
+            keeps as many instances per image as the labelled set has, whose mean is
+            the same for every source. 'all': one threshold for all.
+        categories: 'each': a threshold for each category, matched to the labelled
+            instances of that category per image; 'together': one for all; 'auto':
+            'each' where both sets have several categories.
+        by: What is compared: the instance 'score', the views' 'agreement' (the mean
+            over an instance's keypoints that count), or 'both': the product of the
+            ranks by score and by agreement among the candidates that share a
+            threshold, from 0 to 1.
+        floor: The lowest threshold: where the matched one is lower, this holds.
+        cap: The highest one: where the matched one is higher, this holds.
+        keypoint_thr: Keypoint score above which a keypoint is visible. 'count': the
+            one above which a kept instance has as many visible keypoints as a
+            labelled one; 'count_per_type': one for each keypoint, above which as
+            many have it.
+        score_thr: Threshold set by hand, instead of the matched ones, for all sources
+            and categories; floor and cap do not bear on it.
+
+    Raises:
+        UserError: If one of them is none of these.
+    """
+
+    over: str = 'all'
+    per: str = 'all'
+    categories: str = 'auto'
+    by: str = 'score'
+    floor: float | None = None
+    cap: float | None = None
+    keypoint_thr: float | str = 0.2
+    score_thr: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            *(('over', OVER), ('per', PER)),
+            *(('categories', CATEGORIES), ('by', BY)),
+        ):
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f'{name} must be one of {list(known)}, got {getattr(self, name)!r}'
+                )
+        for name in ('floor', 'cap', 'score_thr'):
+            value = getattr(self, name)
+            if value is not None and not _is_number(value):
+                raise UserError(f'{name} must be a number or None, got {value!r}')
+        if self.floor is not None and self.cap is not None and self.floor > self.cap:
+            raise UserError(
+                f'floor must be at most cap, got floor {self.floor} and cap {self.cap}'
+            )
+        if self.keypoint_thr not in KEYPOINT_RULES and not _is_number(
+            self.keypoint_thr
+        ):
+            raise UserError(
+                f'keypoint_thr must be a number or one of {list(KEYPOINT_RULES)}, got '
+                f'{self.keypoint_thr!r}'
+            )
+
+    @property
+    def matches_keypoints(self) -> bool:
+        """Whether the keypoint threshold is matched and not given."""
+        return isinstance(self.keypoint_thr, str)
+
+    @property
+    def counted_thr(self) -> float:
+        """Keypoint score above which a keypoint counts when instances are chosen."""
+        return COUNTED_THR if isinstance(self.keypoint_thr, str) else self.keypoint_thr
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
