@@ -145,8 +145,9 @@ def _nothing_kept(
     if labels.num_candidates and not labels.num_seen:
         return (
             f'none of {labels.num_candidates} candidates of {store.root} has a '
-            f'keypoint that is visible at keypoint_thr {keypoint_thr}, so they would train '
-            'nothing; choose a lower one with tools/select_labels.py --keypoint-thr'
+            f'keypoint that is visible at keypoint_thr {keypoint_thr}, so they would '
+            'train nothing; choose a lower one with tools/select_labels.py '
+            '--keypoint-thr'
         )
     best = f'{labels.best_score:.4g}' if labels.num_candidates else 'none'
     return (

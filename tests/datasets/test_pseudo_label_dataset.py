@@ -182,7 +182,7 @@ def test_img_root_moves_the_images(build):
 
 def test_nothing_kept_is_refused(build):
     with pytest.raises(
-        UserError, match='keeps none of 9 candidates at a threshold of 2.0'
+        UserError, match=r'keeps none of 9 candidates at a threshold of 2\.0'
     ):
         build(score_thr=2)
 

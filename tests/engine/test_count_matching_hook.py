@@ -78,7 +78,7 @@ def test_a_selection_stays_while_the_store_does(labeled, store):
 
 
 def test_wrong_options_are_refused_at_once():
-    with pytest.raises(UserError, match="over must be one of .*, got 'some'"):
+    with pytest.raises(UserError, match=r"over must be one of .*, got 'some'"):
         CountMatchingHook(over='some')
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -78,7 +76,7 @@ def test_the_curve_is_what_each_threshold_keeps(store):
 
 
 def test_a_score_that_keeps_nothing_is_refused(store):
-    with pytest.raises(UserError, match='12 candidates on 5 images, threshold 2.0'):
+    with pytest.raises(UserError, match=r'12 candidates on 5 images, threshold 2\.0'):
         choose(store, score_thr=2)
 
 

@@ -98,7 +98,7 @@ def test_agreement_is_matched(store):
 
 
 def test_both_are_matched_by_their_ranks(store):
-    selection, labels, kept = choose(store, by='both', categories='together')
+    _, labels, kept = choose(store, by='both', categories='together')
     assert kept.sum() == 12
     found = labels.candidates
     seen = found.keypoint_scores > 0.2
@@ -138,7 +138,7 @@ def test_each_keypoint_is_visible_as_often_as_on_labelled_instances(store):
 def test_keypoints_of_another_set_are_not_matched(store):
     other = replace(LABELED, keypoints=(8,) * 14)
     with pytest.raises(
-        UserError, match='the labelled set has 14, the label store .* 17'
+        UserError, match=r'the labelled set has 14, the label store .* 17'
     ):
         choose(store, other, keypoint_thr='count')
     assert choose(store, other, keypoint_thr=0.3)[2].any()

@@ -90,3 +90,13 @@ def test_agreement_is_the_mean_over_keypoints_that_count(data):
     for row in range(shape[0]):
         mine = [float(a) for a, c in zip(agreement[row], counts[row], strict=True) if c]
         assert found[row] == pytest.approx(sum(mine) / len(mine) if mine else 0)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=9))
+def test_values_far_apart_are_ranked_too(drawn):
+    values = np.float32(drawn) * np.float32(1e6)
+    np.testing.assert_allclose(ranks(values) * len(drawn), rankdata(drawn))
+
+
+def test_values_that_differ_by_noise_tie():
+    assert ranks(np.float32([0.5, 0.5 + 2**-24, 0.75])).tolist() == [0.5, 0.5, 1]

@@ -148,7 +148,7 @@ def test_pycocotools_reads_every_instance(exported):
 
 
 def test_the_info_tells_what_made_the_labels(exported):
-    _, selection, path = exported
+    _, _, path = exported
     info = json.loads(path.read_text())['info']
     assert info['made_by']['keypoints'][0] == 'nose'
     assert info['selection']['thresholds'][0]['score_thr'] == 0.4
