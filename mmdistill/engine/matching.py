@@ -19,8 +19,12 @@ from mmdistill.functional.keypoint_matching import (
 )
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.counts import LabeledCounts, UnlabeledCounts
-from mmdistill.labels.scores import StoreScores, read_keypoint_scores, read_scores
 from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.store_scores import (
+    StoreScores,
+    read_keypoint_scores,
+    read_scores,
+)
 from mmdistill.labels.thresholds import Threshold, described_range
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from mmdistill.labels import Selection
 from mmdistill.labels.counts import Part, UnlabeledCounts
-from mmdistill.labels.scores import StoreScores
 from mmdistill.labels.sources import Sources
+from mmdistill.labels.store_scores import StoreScores
 from mmdistill.labels.thresholds import threshold_index
 
 

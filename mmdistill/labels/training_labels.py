@@ -16,12 +16,12 @@ from mmdistill.labels.growing_array import GrowingArray
 from mmdistill.labels.scores import (
     Scores,
     TableCandidates,
-    read_scores,
     score_columns,
     table_scores,
 )
 from mmdistill.labels.selection import Selection
 from mmdistill.labels.store import LabelStore
+from mmdistill.labels.store_scores import read_scores
 
 COLUMNS = ('path', 'width', 'height', 'bboxes', 'keypoints')
 """Columns that labels are made of, beside those that they are chosen by."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmdistill.engine.tallies import count_parts, count_unlabeled
-from mmdistill.labels.scores import read_scores
+from mmdistill.labels.store_scores import read_scores
 
 
 def test_a_store_without_candidates_has_one_part(
