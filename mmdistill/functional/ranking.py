@@ -7,10 +7,10 @@ import numpy as np
 from mmdistill.functional.count_matching import split_groups
 
 BY = ('score', 'agreement', 'both')
-STEP = np.float32(2**-20)
+STEP = np.float32(2**-16)
 """Values whose difference is less are noise, and tie."""
-MOST_LEVELS = 2**25
-"""Levels that are counted without sorting."""
+MOST_LEVELS = 2**20
+"""Levels that are counted without sorting: their table stays in the cache."""
 
 
 def instance_agreement(

@@ -11,7 +11,7 @@ from mmpose.registry import DATASETS
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.functional.mixing import labeled_slots
-from mmdistill.labels.selection import LabeledCounts
+from mmdistill.labels.counts import LabeledCounts
 from mmdistill.plans.missing import missing_files
 from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
 from mmdistill.schedule_configs import grown_schedule
