@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,19 @@ from mmdistill.functional.text_table import aligned
 from mmdistill.labels.files import read_json
 
 Run = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What several models reached, each with one seed or several.
+
+    Attributes:
+        metrics: Names of the metrics.
+        rows: For each model, and each metric, the values of its seeds.
+    """
+
+    metrics: list[str]
+    rows: dict[str, list[list[float]]]
 
 
 def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str:
@@ -32,14 +46,33 @@ def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str
         UserError: If a source has another form, a file is missing or not a mapping
             of numbers, or a metric is not in it.
     """
+    results = read_results(sources, metrics)
+    cells = [['', *results.metrics]]
+    for name, values in results.rows.items():
+        cells.append([name, *map(mean_and_deviation, values)])
+    return aligned(cells)
+
+
+def read_results(
+    sources: Sequence[str], metrics: Sequence[str] | None = None
+) -> Results:
+    """Read the metrics that several models reached.
+
+    Args:
+        sources: As `compare` takes them.
+        metrics: Metrics to read; all of the first file when None.
+
+    Raises:
+        UserError: As `compare` does.
+    """
     rows = [_read_source(source) for source in sources]
     if not rows:
         raise UserError('a table needs at least one name=metrics.json, got none')
     shown = list(metrics or rows[0][1][0][1])
-    cells = [['', *shown]]
-    for name, runs in rows:
-        cells.append([name, *(_cell(runs, metric) for metric in shown)])
-    return aligned(cells)
+    values = {name: [_values(runs, metric) for metric in shown] for name, runs in rows}
+    if len(values) < len(rows):
+        raise UserError('two rows of a table must not have the same name')
+    return Results(shown, values)
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -72,10 +105,10 @@ def _read_run(path: Path) -> Run:
     return content
 
 
-def _cell(runs: Sequence[tuple[Path, Run]], metric: str) -> str:
+def _values(runs: Sequence[tuple[Path, Run]], metric: str) -> list[float]:
     for path, run in runs:
         if metric not in run:
             raise UserError(
                 f'the metrics file {path} has no {metric}, only {", ".join(run)}'
             )
-    return mean_and_deviation([run[metric] for _, run in runs])
+    return [run[metric] for _, run in runs]

@@ -4,7 +4,7 @@ import statistics
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.reports.table import compare, mean_and_deviation
+from mmdistill.reports.table import compare, mean_and_deviation, read_results
 
 
 @pytest.fixture
@@ -91,3 +91,16 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 def test_no_row_is_refused():
     with pytest.raises(UserError, match='at least one'):
         compare([])
+
+
+def test_results_keep_the_value_of_every_seed(metrics):
+    files = [metrics(f'{v}.json', AP=v, AR=1 - v) for v in (0.25, 0.75)]
+    results = read_results([f'a={files[0]},{files[1]}', f'b={files[1]}'], ['AR'])
+    assert results.metrics == ['AR']
+    assert results.rows == {'a': [[0.75, 0.25]], 'b': [[0.25]]}
+
+
+def test_two_rows_of_one_name_are_refused(metrics):
+    a = metrics('a.json', AP=0.5)
+    with pytest.raises(UserError, match='the same name'):
+        compare([f'a={a}', f'a={a}'])
