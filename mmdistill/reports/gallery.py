@@ -92,7 +92,7 @@ def headline(selection: Selection) -> str:
     labeled, unlabeled = selection.labeled, selection.unlabeled
     how = 'matched' if selection.rule == 'count' else 'set by hand'
     return (
-        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept at '
+        f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept at '
         f'{COMPARED[selection.options.by]} of '
         f'{described_range(selection.score_thrs, 3)} ({how}): '
         f'{unlabeled.mean:.2f} per unlabelled image, '

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
+import mmpose.datasets  # noqa: F401  (registers the data sets)
 import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
@@ -35,7 +38,39 @@ def skeleton_of(dataset: Mapping[str, Any]) -> Skeleton:
             that has one.
     """
     metainfo = dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO
-    parsed = parse_pose_metainfo(copy.deepcopy(dict(metainfo)))
+    return _skeleton(_parsed(metainfo))
+
+
+def skeleton_of_names(names: Sequence[str]) -> Skeleton:
+    """Skeleton of the first of MMPose's data sets that has these keypoints.
+
+    Args:
+        names: Names of the keypoints, in their order, (K,).
+
+    Returns:
+        Its links and colours; no links and colours by turns where none has them.
+    """
+    known = DATASETS.module_dict
+    # The most frequent one first: every further one is a file to read.
+    for name in sorted(known, key=lambda name: name != 'CocoDataset'):
+        metainfo = getattr(known[name], 'METAINFO', None)
+        if not metainfo:
+            continue
+        parsed = _parsed(metainfo)
+        if list(parsed['keypoint_id2name'].values()) == list(names):
+            return _skeleton(parsed)
+    colors = matplotlib.colormaps['tab10'](np.arange(len(names)) % 10)[:, :3]
+    return Skeleton(np.zeros((0, 2), dtype=int), np.zeros((0, 3)), colors)
+
+
+def _parsed(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # That the file is MMPose's own and not below this folder is as it should be.
+        warnings.filterwarnings('ignore', 'The metainfo config file')
+        return parse_pose_metainfo(copy.deepcopy(dict(metainfo)))
+
+
+def _skeleton(parsed: Mapping[str, Any]) -> Skeleton:
     return Skeleton(
         links=np.array(parsed['skeleton_links'], dtype=int).reshape(-1, 2),
         link_colors=np.array(parsed['skeleton_link_colors']).reshape(-1, 3) / 255,

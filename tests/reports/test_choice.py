@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdistill.reports.choice import choose_kept, choose_rejected
+from mmdistill.reports.choice import (
+    choose_best,
+    choose_borderline,
+    choose_disagreeing,
+    choose_kept,
+    choose_rejected,
+    choose_spread,
+)
 
 SCORES = np.array([0.3, 0.9, 0.1, 0.5, 0.7, 0.2, 0.6, 0.4], dtype=np.float32)
 
@@ -48,3 +55,41 @@ def test_both_choose_distinct_candidates_of_their_side(scores, threshold, num):
         assert len(set(chosen.tolist())) == len(chosen) == min(num, side.sum())
         assert side[chosen].all()
         assert (np.diff(scores[chosen]) <= 0).all()
+
+
+def test_the_best_are_the_highest_scores_that_are_kept():
+    kept = np.float32(0.9) > SCORES
+    assert SCORES[choose_best(SCORES, kept, 3)].tolist() == pytest.approx(
+        [0.7, 0.6, 0.5]
+    )
+
+
+def test_the_borderline_has_both_sides_of_the_threshold():
+    kept = np.float32(0.5) <= SCORES
+    chosen = choose_borderline(SCORES, kept, np.ones(8, bool), 4)
+    assert SCORES[chosen].tolist() == pytest.approx([0.6, 0.5, 0.4, 0.3])
+
+
+def test_what_no_threshold_would_keep_is_not_borderline():
+    kept = np.float32(0.5) <= SCORES
+    selectable = np.float32(0.4) != SCORES
+    chosen = choose_borderline(SCORES, kept, selectable, 4)
+    assert SCORES[chosen].tolist() == pytest.approx([0.6, 0.5, 0.3, 0.2])
+
+
+def test_a_side_that_is_short_leaves_its_place_to_the_kept():
+    kept = np.float32(0.2) <= SCORES
+    chosen = choose_borderline(SCORES, kept, np.ones(8, bool), 4)
+    assert SCORES[chosen].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+
+
+def test_the_disagreeing_are_the_kept_of_least_agreement():
+    agreement = np.array([0.9, 0.1, 0.5, 0.3], dtype=np.float32)
+    kept = np.array([True, False, True, True])
+    assert choose_disagreeing(agreement, kept, 2).tolist() == [3, 2]
+
+
+def test_the_spread_goes_from_the_best_rejected_to_the_worst():
+    kept = np.float32(0.6) <= SCORES
+    chosen = choose_spread(SCORES, kept, 3)
+    assert SCORES[chosen].tolist() == pytest.approx([0.5, 0.3, 0.1])

@@ -1,6 +1,8 @@
 import numpy as np
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
 
-from mmdistill.reports.skeleton import skeleton_of
+from mmdistill.reports.skeleton import skeleton_of, skeleton_of_names
 
 THREE_JOINTS = dict(
     dataset_name='three',
@@ -34,3 +36,32 @@ def test_a_skeleton_may_have_no_links():
     skeleton = skeleton_of(dict(metainfo=metainfo))
     assert skeleton.links.shape == (0, 2)
     assert skeleton.link_colors.shape == (0, 3)
+
+
+def test_the_skeleton_of_known_names_is_that_of_their_data_set(coco_names):
+    found, expected = (
+        skeleton_of_names(coco_names),
+        skeleton_of(dict(type='CocoDataset')),
+    )
+    np.testing.assert_array_equal(found.links, expected.links)
+    np.testing.assert_array_equal(found.keypoint_colors, expected.keypoint_colors)
+
+
+def test_other_data_sets_of_the_host_are_known_by_their_names():
+    mpii = DATASETS.get('MpiiDataset').METAINFO
+    names = parse_pose_metainfo(dict(mpii))['keypoint_id2name'].values()
+    found = skeleton_of_names(list(names))
+    np.testing.assert_array_equal(
+        found.links, skeleton_of(dict(type='MpiiDataset')).links
+    )
+
+
+def test_the_order_of_the_names_matters(coco_names):
+    assert len(skeleton_of_names(coco_names[::-1]).links) == 0
+
+
+def test_unknown_keypoints_have_colours_and_no_links():
+    skeleton = skeleton_of_names([f'joint {k}' for k in range(12)])
+    assert skeleton.links.shape == (0, 2)
+    assert skeleton.keypoint_colors.shape == (12, 3)
+    assert len({tuple(color) for color in skeleton.keypoint_colors}) == 10
