@@ -36,9 +36,13 @@ setup(
     license='Apache-2.0',
     cmdclass={'build_py': BuildWithRecipes},
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
+    package_data={'mmdistill.reports': ['templates/*']},
     python_requires='>=3.10',
     # Lower bounds only, each tested. MMPose, MMDetection and mmcv are not named:
     # pip would follow their own requirements too, reach for chumpy or compile
     # mmcv a second time. `mmdistill.environment` tells what is missing of them.
-    install_requires=['mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'],
+    install_requires=[
+        *('mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'),
+        *('jinja2>=3.0', 'matplotlib>=3.8', 'scipy'),
+    ],
 )

@@ -34,6 +34,7 @@ COMMANDS = {
     'xtcocotools': 'pip install xtcocotools',
     'mmpose': 'pip install --no-build-isolation chumpy mmpose',
     'pyarrow': 'pip install "pyarrow<26"',
+    'jinja2': 'pip install jinja2',
 }
 
 

@@ -7,6 +7,7 @@ trains: the config as it stands. They meet in the label store.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from mmdistill.engine import matching
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
+from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.coco import ExportOptions
-from mmdistill.labels.selection import read_selection
+from mmdistill.labels.counts import LabeledCounts
+from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import described_status, store_status
+from mmdistill.reports.labeled_side import look_at_labeled
+from mmdistill.reports.report import ReportOptions, write_report
+from mmdistill.reports.skeleton import skeleton_of
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     distill_section,
@@ -136,6 +142,49 @@ def export_coco(
     coco.export_coco(
         store, selection, Path(path), parsed['dataset_name'], skeleton, options
     )
+
+
+def report(
+    labels: str, path: Path, options: ReportOptions, config: Config | None = None
+) -> None:
+    """Write what the labels of a store are worth, as one HTML file.
+
+    Args:
+        labels: Folder of a complete store.
+        path: The page to write.
+        options: What it shows beside the store.
+        config: The store's config; with it the labelled set stands beside the labels,
+            and skeletons are drawn as its test set says.
+
+    Raises:
+        UserError: If the store is not complete, or was matched to another labelled
+            set than the config's.
+    """
+    store = LabelStore(labels)
+    store.manifest  # noqa: B018  (a sentence when there is no store)
+    if config is not None:
+        dataset = build_labeled(labeled_config(config))
+        counts = count_labeled(dataset)
+        if (store.root / SELECTION_FILE).is_file():
+            _check_matched(store, read_selection(store), counts)
+        options = replace(
+            options,
+            labeled=look_at_labeled(dataset, counts.images),
+            skeleton=skeleton_of(config.test_dataloader.dataset),
+        )
+    write_report(store, path, options)
+    print_log(f'wrote {path}', logger='current')
+
+
+def _check_matched(
+    store: LabelStore, selection: Selection, counts: LabeledCounts
+) -> None:
+    if selection.labeled.fingerprint != counts.fingerprint:
+        raise UserError(
+            f'the selection of {store.root} was matched to another labelled set '
+            f'({selection.labeled.instances} instances) than that of the config '
+            f'({counts.instances}); give the config it was made with'
+        )
 
 
 def _with_grown_schedule(config: Config) -> Config:

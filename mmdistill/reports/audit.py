@@ -1,0 +1,144 @@
+"""What an audit found: the same labelling on images whose labels are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
+
+AUDIT_FILE = 'audit.json'
+ERROR_UNIT = 'of the instance’s size'
+"""Errors are distances divided by the square root of the instance's area."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Error of keypoints over what was said of them, in sizes of their instance.
+
+    Attributes:
+        edges: Bounds of the bins, (B + 1,).
+        error: Mean error of each bin, (B,); NaN where it is empty.
+        count: Keypoints in each, (B,).
+    """
+
+    edges: np.ndarray
+    error: np.ndarray
+    count: np.ndarray
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The parts of an audit; each may be missing, and then is empty.
+
+    Attributes:
+        verdict: What to expect of the labels, a sentence.
+        score_thr: The matched threshold.
+        matched: OKS, precision and recall at it, a row each.
+        thresholds: Thresholds of the curves, (T,).
+        curves: Precision and recall over them by name, (T,) each.
+        calibration: By 'score' and 'agreement'.
+        per_keypoint: Name, mean error, median error and count of each type.
+        gains: AP by how the labels were made.
+        gains_error: Mean error by how the labels were made.
+    """
+
+    verdict: str
+    score_thr: float | None
+    matched: list[tuple[str, float, float]]
+    thresholds: np.ndarray
+    curves: dict[str, np.ndarray]
+    calibration: dict[str, Calibration]
+    per_keypoint: list[tuple[str, float, float, int]]
+    gains: dict[str, float]
+    gains_error: dict[str, float]
+
+
+def read_audit(root: Path) -> Audit | None:
+    """Read the audit in a store's folder.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The audit, None if there is none.
+
+    Raises:
+        UserError: If it is not an audit.
+    """
+    path = root / AUDIT_FILE
+    if not path.is_file():
+        return None
+    content = read_json(path, 'the audit')
+    try:
+        return _parsed(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f'the audit {path} is not one of ours: {error!r}; make it again with '
+            'tools/audit_labels.py'
+        ) from error
+
+
+def _parsed(content: Mapping[str, Any]) -> Audit:
+    matched, curve = content.get('matched', {}), content.get('curve', {})
+    score_thr = matched.get('score_thr')
+    recall = matched.get('recall', {})
+    thresholds = _numbers(curve.get('thresholds', ()))
+    curves = {
+        f'{kind} at OKS {oks}': _numbers(values, len(thresholds))
+        for kind in ('precision', 'recall')
+        for oks, values in curve.get(kind, {}).items()
+    }
+    return Audit(
+        verdict=str(content.get('verdict', '')),
+        score_thr=None if score_thr is None else float(score_thr),
+        matched=[
+            (str(oks), _number(value), _number(recall.get(oks)))
+            for oks, value in matched.get('precision', {}).items()
+        ],
+        thresholds=thresholds,
+        curves=curves,
+        calibration={
+            str(name): _calibration(part)
+            for name, part in content.get('calibration', {}).items()
+        },
+        per_keypoint=[
+            (
+                str(row['name']),
+                _number(row['error']),
+                _number(row.get('median')),
+                int(row['count']),
+            )
+            for row in content.get('per_keypoint', ())
+        ],
+        gains=_by_name(content.get('gains', {})),
+        gains_error=_by_name(content.get('gains_error', {})),
+    )
+
+
+def _calibration(part: Mapping[str, Any]) -> Calibration:
+    edges = _numbers(part['edges'])
+    error = _numbers(part['error'], len(edges) - 1)
+    return Calibration(edges, error, _numbers(part['count'], len(error)))
+
+
+def _by_name(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those that are known."""
+    return {str(k): float(v) for k, v in values.items() if v is not None}
+
+
+def _number(value: Any) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _numbers(values: Any, length: int | None = None) -> np.ndarray:
+    """Numbers (N,); null is NaN."""
+    array = np.array([_number(value) for value in values], dtype=np.float64)
+    if length not in (None, len(array)):
+        raise ValueError(f'{length} values expected, got {len(array)}')
+    return array

@@ -1,0 +1,124 @@
+"""What a reader should conclude from a plot, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from mmdistill.labels import Selection
+from mmdistill.reports.labeled_side import LabeledSide
+from mmdistill.reports.report_data import ReportData
+
+STEP = 0.02
+"""By how much the threshold is moved to see what hangs on it."""
+
+
+def scores_caption(data: ReportData, selection: Selection | None) -> str:
+    """What hangs on the threshold."""
+    if selection is None:
+        return (
+            f'{len(data.scores):,} candidates by their instance score. Two humps with '
+            'a valley between them are easy to cut; one hump is not.'
+        )
+    lost, won = moved(data, selection, STEP)
+    return (
+        f'A threshold {STEP} higher would lose {lost:,} of {data.num_kept:,} labels, '
+        f'one {STEP} lower would win {won:,}. The fewer, the less hangs on where '
+        'exactly it is.'
+    )
+
+
+def moved(data: ReportData, selection: Selection, step: float) -> tuple[int, int]:
+    """Labels lost by a threshold that is `step` higher, and won by one lower."""
+    scores = data.scores[data.visible > 0]
+    higher, lower = (np.float32(selection.score_thr + d) for d in (step, -step))
+    held = data.scores[data.kept]
+    return int((held < higher).sum()), int((scores >= lower).sum()) - len(held)
+
+
+def curve_caption(selection: Selection) -> str:
+    """How near the two means are."""
+    ours, theirs = selection.unlabeled.mean, selection.labeled.mean(selection.over)
+    words = (
+        f'At the threshold an unlabelled image carries {ours:.2f} instances and a '
+        f'labelled one {theirs:.2f} (over {selection.over} images). '
+    )
+    if abs(ours - theirs) <= 0.05 * theirs:
+        return words + 'The student will see people as often on either.'
+    if ours < theirs:
+        return words + 'The student will see them more rarely on unlabelled images.'
+    return words + 'The student will see them more often on unlabelled images.'
+
+
+def per_image_caption(data: ReportData, labeled: LabeledSide | None) -> str:
+    """Images without labels."""
+    bare = int((data.labels_per_image == 0).sum())
+    share = bare / max(len(data.labels_per_image), 1)
+    words = (
+        f'{share:.1%} of the unlabelled images carry no label ({bare:,}; '
+        f'{data.emptied:,} of them had candidates and lost them all)'
+    )
+    if labeled is None:
+        return f'{words}. Give --config to see the labelled images beside them.'
+    return f'{words}, {np.mean(labeled.per_image == 0):.1%} of the labelled ones.'
+
+
+def per_label_caption(data: ReportData, labeled: LabeledSide | None) -> str:
+    """Keypoints of a label."""
+    visible = data.visible[data.kept]
+    mean = visible.mean() if len(visible) else 0.0
+    words = f'A label carries {mean:.1f} visible keypoints on average'
+    if labeled is None:
+        return f'{words}. The others train nothing.'
+    return (
+        f'{words}, a labelled instance {labeled.visible.sum(axis=1).mean():.1f}. '
+        'Where labels carry more, the teacher says more than annotators did; where '
+        'they carry fewer, the threshold of keypoints is severe.'
+    )
+
+
+def per_type_caption(
+    names: Sequence[str], shares: np.ndarray, labeled: LabeledSide | None
+) -> str:
+    """Types that labels have, and those that they lack."""
+    names = [name.replace('_', ' ') for name in names]
+    most, least = names[int(shares.argmax())], names[int(shares.argmin())]
+    words = (
+        f'Visible on most labels: {most} ({shares.max():.0%}); on fewest: {least} '
+        f'({shares.min():.0%}).'
+    )
+    if labeled is None:
+        return f'{words} The student learns a type only where it is visible.'
+    lack = labeled.visible.mean(axis=0) - shares
+    worst = int(lack.argmax())
+    if lack[worst] <= 0:
+        return f'{words} No type is rarer on labels than on labelled instances.'
+    return (
+        f'{words} Against labelled instances, {names[worst]} is lacking most, by '
+        f'{100 * lack[worst]:.0f} percentage points.'
+    )
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's rank correlation of two arrays (M,); NaN where one is constant."""
+    if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
+        return np.nan
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def agreement_caption(correlation: float) -> str:
+    """What agreement tells beyond the score."""
+    if np.isnan(correlation):
+        return 'Score or agreement is the same everywhere: nothing to compare.'
+    if correlation > 0.7:
+        meaning = 'agreement tells little that the score does not'
+    elif correlation > 0.3:
+        meaning = 'agreement tells something that the score does not'
+    else:
+        meaning = 'agreement is a second opinion, hardly bound to the score'
+    return (
+        f'Rank correlation {correlation:.2f}: {meaning}. High scores low in the plot '
+        'are the labels to look at.'
+    )

@@ -1,0 +1,241 @@
+"""The plots of the report, each with what a reader should conclude from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean, stdev
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from mmdistill.labels import Selection
+from mmdistill.reports import captions, plots
+from mmdistill.reports.audit import ERROR_UNIT, Audit, Calibration
+from mmdistill.reports.curves import (
+    KEPT,
+    LABELED,
+    draw_counting_curve,
+    draw_score_histogram,
+)
+from mmdistill.reports.labeled_side import LabeledSide
+from mmdistill.reports.report_data import ReportData
+from mmdistill.reports.svg import SIZE, plot
+from mmdistill.reports.table import Results
+
+LABELS, LABELED_SIDE = 'pseudo-labels', 'labelled set'
+FUSED = 'fused'
+
+
+@dataclass(frozen=True)
+class PagePlot:
+    """A plot of the page.
+
+    Attributes:
+        title: What it shows.
+        svg: The plot.
+        caption: What to conclude.
+        tall: Whether it is as high as two others.
+    """
+
+    title: str
+    svg: Markup
+    caption: str
+    tall: bool = False
+
+
+def threshold_plots(data: ReportData, selection: Selection | None) -> list[PagePlot]:
+    """The histogram of scores, and the counting curve where there is a selection."""
+
+    def draw_scores(axes: Axes) -> None:
+        if selection is None:
+            plots.draw_all_scores(axes, data.scores)
+        else:
+            draw_score_histogram(axes, data.scores, data.kept, selection.score_thr)
+        axes.set_title('')
+
+    caption = captions.scores_caption(data, selection)
+    title = 'Scores of all candidates'
+    svg = plot('scores', f'{title}. {caption}', draw_scores)
+    shown = [PagePlot(title, svg, caption)]
+    if selection is not None and selection.curve_thresholds:
+
+        def draw_curve(axes: Axes) -> None:
+            draw_counting_curve(axes, selection)
+            axes.set_title('')
+
+        title, caption = 'Count matching', captions.curve_caption(selection)
+        svg = plot('counting', f'{title}. {caption}', draw_curve)
+        shown.append(PagePlot(title, svg, caption))
+    return shown
+
+
+def count_plots(
+    data: ReportData, labeled: LabeledSide | None, names: Sequence[str]
+) -> list[PagePlot]:
+    """Instances of an image, keypoints of an instance, and keypoints by type.
+
+    Args:
+        data: The numbers of the store.
+        labeled: The labelled set, if it is known.
+        names: The keypoints, (K,).
+    """
+    shares = label_shares(data)
+    per_type = {LABELS: shares}
+    if labeled is not None:
+        per_type[LABELED_SIDE] = labeled.visible.mean(axis=0)
+    height = 0.9 + 0.19 * min(len(names), plots.MOST_NAMES)
+    caption = captions.per_type_caption(names, shares, labeled)
+    title = 'Keypoints by type'
+    draw = partial(plots.draw_keypoint_shares, names=names, shares=per_type)
+    svg = plot('types', f'{title}. {caption}', draw, (SIZE[0], height))
+    return [
+        _per_image(data, labeled),
+        PagePlot(title, svg, caption, tall=True),
+        _per_label(data, labeled),
+    ]
+
+
+def label_shares(data: ReportData) -> np.ndarray:
+    """Share of the labels on which each type of keypoint is visible, (K,)."""
+    return data.keypoints.visible / max(data.num_kept, 1)
+
+
+def _per_image(data: ReportData, labeled: LabeledSide | None) -> PagePlot:
+    counts = {'unlabelled images': data.labels_per_image}
+    if labeled is not None:
+        counts['labelled images'] = labeled.per_image
+
+    def draw(axes: Axes) -> None:
+        plots.draw_shares(axes, counts, (KEPT, LABELED), plots.MOST_INSTANCES)
+        axes.set(xlabel='instances on an image', ylabel='images (%)')
+
+    title, caption = 'Instances per image', captions.per_image_caption(data, labeled)
+    return PagePlot(title, plot('per-image', f'{title}. {caption}', draw), caption)
+
+
+def _per_label(data: ReportData, labeled: LabeledSide | None) -> PagePlot:
+    counts = {LABELS: data.visible[data.kept]}
+    if labeled is not None:
+        counts[LABELED_SIDE] = labeled.visible.sum(axis=1)
+
+    def draw(axes: Axes) -> None:
+        plots.draw_shares(axes, counts, (KEPT, LABELED), 10**6)
+        axes.set(xlabel='visible keypoints of an instance', ylabel='instances (%)')
+
+    title, caption = 'Keypoints per instance', captions.per_label_caption(data, labeled)
+    return PagePlot(title, plot('per-label', f'{title}. {caption}', draw), caption)
+
+
+def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
+    """Score against agreement, of candidates with a visible keypoint."""
+    seen = data.visible > 0
+    scores, agreement = data.scores[seen], data.agreement[seen]
+    correlation = captions.rank_correlation(scores, agreement)
+    caption = captions.agreement_caption(correlation)
+    draw = partial(
+        plots.draw_agreement,
+        scores=scores,
+        agreement=agreement,
+        score_thr=None if selection is None else selection.score_thr,
+    )
+    title = 'Score against agreement'
+    return PagePlot(title, plot('agreement', f'{title}. {caption}', draw), caption)
+
+
+def audit_plots(audit: Audit) -> list[PagePlot]:
+    """Precision and recall over the threshold, and the calibration."""
+    shown = []
+    if len(audit.thresholds) and audit.curves:
+        draw = partial(
+            plots.draw_curves,
+            thresholds=audit.thresholds,
+            curves=audit.curves,
+            score_thr=audit.score_thr,
+        )
+        title = 'Precision and recall over the threshold'
+        caption = (
+            'On images whose labels are known. Left of the matched threshold recall is '
+            'bought with wrong labels, right of it precision with lost ones.'
+        )
+        svg = plot('precision', f'{title}. {caption}', draw, (SIZE[0], 3.2))
+        shown.append(PagePlot(title, svg, caption))
+    shown += [
+        _calibration_plot(name, part)
+        for name, part in audit.calibration.items()
+        if not np.isnan(part.error).all()
+    ]
+    return shown
+
+
+def _calibration_plot(name: str, part: Calibration) -> PagePlot:
+    known = np.flatnonzero(~np.isnan(part.error))
+    first, last = part.error[known[0]], part.error[known[-1]]
+    means = 'predicts the error' if last < first else 'does not predict the error'
+    caption = (
+        f'{part.count.sum():,.0f} keypoints. Mean error {first:.3g} in the lowest bin, '
+        f'{last:.3g} in the highest: {name} {means}.'
+    )
+    draw = partial(
+        plots.draw_calibration,
+        edges=part.edges,
+        error=part.error,
+        what=f'{name} of the keypoint',
+        unit=ERROR_UNIT,
+    )
+    title = f'Keypoint error over {name}'
+    svg = plot(f'error-{name}', f'{title}. {caption}', draw)
+    return PagePlot(title, svg, caption)
+
+
+def gains_plot(audit: Audit) -> PagePlot:
+    """AP of a single view, of flipping, and of all views fused."""
+    # The best coloured bar is the last one.
+    bars = dict(sorted(audit.gains.items(), key=lambda item: item[0] == FUSED))
+    words = [
+        f'{bars[FUSED] - value:+.3f} against {name}'
+        for name, value in bars.items()
+        if FUSED in bars and name != FUSED
+    ]
+    caption = f'Fused views: {", ".join(words)}.' if words else 'AP of the labels.'
+    values = {name: [value] for name, value in bars.items()}
+    return _bars('gains', 'What fusing views gained', caption, values)
+
+
+def results_plot(results: Results) -> PagePlot:
+    """The first metric of each model."""
+    metric = results.metrics[0]
+    values = {name: row[0] for name, row in results.rows.items()}
+    words = lead(results)
+    caption = f'{words} Bars are means, lines standard deviations over seeds.'
+    return _bars('results', metric, caption.strip(), values, metric)
+
+
+def lead(results: Results) -> str:
+    """By how much the student is ahead of the baseline, where both are given."""
+    if not {'student', 'baseline'} <= results.rows.keys():
+        return ''
+    student, baseline = (fmean(results.rows[n][0]) for n in ('student', 'baseline'))
+    gain = student - baseline
+    side = 'ahead of' if gain > 0 else 'behind' if gain < 0 else 'level with'
+    return (
+        f'The student is {side} the baseline in {results.metrics[0]}: '
+        f'{student:.3f} against {baseline:.3f} ({gain:+.3f}).'
+    )
+
+
+def _bars(
+    name: str,
+    title: str,
+    caption: str,
+    values: Mapping[str, Sequence[float]],
+    what: str = 'AP',
+) -> PagePlot:
+    bars = {
+        row: (fmean(v), stdev(v) if len(v) > 1 else 0.0) for row, v in values.items()
+    }
+    size = (SIZE[0], 0.8 + 0.32 * len(bars))
+    draw = partial(plots.draw_bars, bars=bars, what=what)
+    return PagePlot(title, plot(name, f'{title}. {caption}', draw, size), caption)

@@ -1,0 +1,190 @@
+"""What the report draws, each on axes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
+
+from mmdistill.reports.curves import KEPT, LABELED
+
+MOST_INSTANCES = 10
+"""Images with as many instances or more share a bar."""
+
+MOST_NAMES = 40
+"""Keypoints up to which each has its name beside its bar."""
+
+CELLS = 48
+# One colour from thin to full can be read on a light page and on a dark one.
+DENSITY = LinearSegmentedColormap.from_list(
+    'density', [(*to_rgb('#2a9187'), 0.12), (*to_rgb('#2a9187'), 1.0)]
+)
+
+
+def draw_all_scores(axes: Axes, scores: np.ndarray) -> None:
+    """How many candidates have which score, while nothing is selected.
+
+    Args:
+        axes: Where to draw.
+        scores: Instance scores, (M,).
+    """
+    axes.hist(scores, bins=40, color=LABELED)
+    axes.set(xlabel='instance score', ylabel='candidates')
+
+
+def draw_shares(
+    axes: Axes, counts: Mapping[str, np.ndarray], colors: Sequence[str], most: int
+) -> None:
+    """How many of each have 0, 1, 2, ... of something, in per cent.
+
+    Args:
+        axes: Where to draw.
+        counts: Counts by what they are of, an array (N,) each.
+        colors: A colour for each.
+        most: Counts from this on share a bar.
+    """
+    highest = max((int(c.max(initial=0)) for c in counts.values()), default=0)
+    last = min(highest, most)
+    width = 0.8 / len(counts)
+    for number, (name, values) in enumerate(counts.items()):
+        shares = np.bincount(np.minimum(values, last), minlength=last + 1)
+        x = np.arange(last + 1) + (number - (len(counts) - 1) / 2) * width
+        percent = 100 * shares / max(len(values), 1)
+        axes.bar(x, percent, width, color=colors[number], label=name)
+    step = -(-(last + 1) // 18)
+    ticks = np.arange(0, last + 1, step)
+    names = [f'{t}+' if t == last < highest else str(t) for t in ticks]
+    axes.set_xticks(ticks, names)
+    if len(counts) > 1:
+        axes.legend(frameon=False)
+
+
+def draw_keypoint_shares(
+    axes: Axes, names: Sequence[str], shares: Mapping[str, np.ndarray]
+) -> None:
+    """On how many instances each type of keypoint is visible, in per cent.
+
+    Args:
+        axes: Where to draw.
+        names: The keypoints, (K,).
+        shares: Shares by what they are of, in [0, 1], (K,) each; labels first.
+    """
+    colors = (KEPT, LABELED)
+    y = np.arange(len(names))
+    height = 0.8 / len(shares)
+    for number, (name, values) in enumerate(shares.items()):
+        place = y + (number - (len(shares) - 1) / 2) * height
+        axes.barh(place, 100 * values, height, color=colors[number], label=name)
+    axes.set(xlim=(0, 100), xlabel='instances on which it is visible (%)')
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    if len(names) <= MOST_NAMES:
+        axes.set_yticks(y, [name.replace('_', ' ') for name in names])
+    else:
+        axes.set_ylabel('number of the keypoint')
+    if len(shares) > 1:
+        axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=2)
+
+
+def draw_agreement(
+    axes: Axes, scores: np.ndarray, agreement: np.ndarray, score_thr: float | None
+) -> None:
+    """How many candidates have which score and which agreement.
+
+    Args:
+        axes: Where to draw.
+        scores: Instance scores, (M,).
+        agreement: Mean agreement of the visible keypoints, (M,).
+        score_thr: The threshold, if there is one.
+    """
+    counts, x, y = np.histogram2d(scores, agreement, bins=CELLS)
+    image = axes.imshow(
+        np.ma.masked_equal(counts.T, 0),
+        extent=(x[0], x[-1], y[0], y[-1]),
+        origin='lower',
+        aspect='auto',
+        interpolation='nearest',
+        cmap=DENSITY,
+        norm=LogNorm(1, max(counts.max(initial=1), 2)),
+    )
+    bar = axes.figure.colorbar(
+        image, ax=axes, label='candidates in a cell', format='{x:,.0f}'
+    )
+    bar.outline.set_visible(False)
+    assert bar.solids is not None
+    bar.solids.set_rasterized(True)
+    axes.set(xlabel='instance score', ylabel='mean agreement of the views')
+    if score_thr is not None:
+        axes.axvline(score_thr, color='black', ls='--', lw=1)
+
+
+def draw_curves(
+    axes: Axes,
+    thresholds: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    score_thr: float | None,
+) -> None:
+    """Precision and recall over the threshold.
+
+    Args:
+        axes: Where to draw.
+        thresholds: Instance scores, (T,).
+        curves: Values by name, (T,) each; NaN where there is none.
+        score_thr: The matched threshold, if there is one.
+    """
+    for name, values in curves.items():
+        color = KEPT if name.startswith('precision') else LABELED
+        style = '-' if name.endswith('0.5') else '--'
+        axes.plot(thresholds, values, style, color=color, label=name)
+    if score_thr is not None:
+        axes.axvline(score_thr, color='black', ls=':', lw=1, label='matched threshold')
+    axes.set(xlabel='instance score threshold', ylabel='share of instances')
+    axes.set_ylim(0, 1.02)
+    axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=2)
+
+
+def draw_calibration(
+    axes: Axes, edges: np.ndarray, error: np.ndarray, what: str, unit: str
+) -> None:
+    """Error of the keypoints over what was said of them.
+
+    Args:
+        axes: Where to draw.
+        edges: Bounds of the bins, (B + 1,).
+        error: Mean error of each bin, (B,); NaN where it is empty.
+        what: Name of the horizontal axis.
+        unit: Unit of the error.
+    """
+    known = ~np.isnan(error)
+    axes.bar(
+        edges[:-1][known], error[known], np.diff(edges)[known], align='edge', color=KEPT
+    )
+    axes.set(xlabel=what, ylabel=f'mean error ({unit})', ylim=(0, None))
+
+
+def draw_bars(axes: Axes, bars: Mapping[str, tuple[float, float]], what: str) -> None:
+    """A value and its deviation for each name.
+
+    Args:
+        axes: Where to draw.
+        bars: Mean and standard deviation by name; the last one is the best coloured.
+        what: Name of the values' axis.
+    """
+    names = list(bars)
+    means, deviations = np.array(list(bars.values())).T
+    colors = [LABELED] * (len(names) - 1) + [KEPT]
+    errors = deviations if deviations.any() else None
+    y = np.arange(len(names))
+    axes.barh(y, means, 0.6, xerr=errors, color=colors, ecolor='black')
+    for place, mean, deviation in zip(y, means, deviations, strict=True):
+        axes.annotate(
+            f' {mean:.3f}',
+            (mean + deviation, place),
+            (2, 0),
+            textcoords='offset points',
+            va='center',
+        )
+    axes.set_yticks(y, names)
+    axes.set(xlabel=what, xlim=(0, 1.18 * max((means + deviations).max(), 1e-6)))
+    axes.set_ylim(len(names) - 0.4, -0.6)

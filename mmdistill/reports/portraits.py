@@ -1,0 +1,171 @@
+"""Labels as small pictures that are part of the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmdistill.errors import UserError
+from mmdistill.labels import Candidates, LabelStore
+from mmdistill.labels.columns import table_to_labels
+from mmdistill.reports.choice import (
+    choose_best,
+    choose_borderline,
+    choose_disagreeing,
+    choose_spread,
+)
+from mmdistill.reports.crops import OUTSIDE, draw_crop, read_image
+from mmdistill.reports.report_data import ReportData
+from mmdistill.reports.skeleton import Skeleton
+
+INCHES = 1.9
+DPI = 120
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One candidate to be shown.
+
+    Attributes:
+        image: The picture as a data address.
+        path: Its image, relative to the image root.
+        found: Whether the image could be read; else the ground is grey.
+        kept: Whether it is a label.
+        score: Its instance score.
+        agreement: Mean agreement of its visible keypoints.
+        visible: Number of them.
+    """
+
+    image: str
+    path: str
+    found: bool
+    kept: bool
+    score: float
+    agreement: float
+    visible: int
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Cuts candidates out of their images and draws their skeletons.
+
+    Args:
+        store: The store.
+        img_root: Folder of its images.
+        skeleton: Links and colours.
+        keypoint_thr: A keypoint is visible when it scores more than this.
+    """
+
+    store: LabelStore
+    img_root: Path
+    skeleton: Skeleton
+    keypoint_thr: float
+
+    def portrait(self, data: ReportData, number: int) -> Portrait:
+        """Draw one candidate.
+
+        Args:
+            data: The numbers of the store.
+            number: Number of the candidate in the store.
+
+        Raises:
+            UserError: If its chunk is damaged.
+        """
+        chunk = int(np.searchsorted(data.chunk_starts, number, side='right')) - 1
+        (table,) = self.store.scan(None, [chunk])
+        labels = table_to_labels(table, self.store.num_keypoints)
+        row = number - int(data.chunk_starts[chunk])
+        image = int(labels.image_index[row])
+        path = labels.paths[image].as_py()
+        try:
+            pixels, found = read_image(self.img_root / path), True
+        except UserError:
+            width, height = labels.sizes[image]
+            pixels, found = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False
+        return Portrait(
+            image=self._paint(pixels.astype(np.uint8), labels.candidates[row]),
+            path=path,
+            found=found,
+            kept=bool(data.kept[number]),
+            score=float(data.scores[number]),
+            agreement=float(data.agreement[number]),
+            visible=int(data.visible[number]),
+        )
+
+    def _paint(self, pixels: np.ndarray, candidate: Candidates) -> str:
+        figure = Figure((INCHES, INCHES), dpi=DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
+        draw_crop(axes, pixels, candidate, self.skeleton, self.keypoint_thr)
+        axes.spines[:].set_visible(False)
+        file = io.BytesIO()
+        figure.savefig(file, format='jpeg', pil_kwargs=dict(quality=QUALITY))
+        return f'data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Labels that have something in common.
+
+    Attributes:
+        title: What they are.
+        remark: What to look for.
+        portraits: The labels.
+    """
+
+    title: str
+    remark: str
+    portraits: Sequence[Portrait]
+
+
+def galleries(
+    data: ReportData, selected: bool, painter: Painter, num: int
+) -> list[Gallery]:
+    """The best, borderline, rejected and most disagreeing labels.
+
+    Args:
+        data: The numbers of the store.
+        selected: Whether there is a selection; without one there are no borderline
+            and no rejected labels.
+        painter: Draws them.
+        num: Labels in each.
+    """
+    chosen = [
+        (
+            'Best labels',
+            'The highest scores. These should be right: where they are not, no '
+            'threshold helps.',
+            choose_best(data.scores, data.kept, num),
+        ),
+        (
+            'Borderline labels',
+            'The last that are kept, then the first that are rejected. If both look '
+            'alike, the threshold decides by chance.',
+            choose_borderline(data.scores, data.kept, data.visible > 0, num)
+            if selected
+            else (),
+        ),
+        (
+            'Rejected candidates',
+            'From the highest rejected score to the lowest. Good poses among them are '
+            'what the threshold costs.',
+            choose_spread(data.scores, data.kept, num) if selected else (),
+        ),
+        (
+            'Most disagreeing labels',
+            'Kept, though their views agree least. Correct these first, by hand: '
+            'tools/select_labels.py --export-coco --most-disagreed N.',
+            choose_disagreeing(data.agreement, data.kept, num),
+        ),
+    ]
+    return [
+        Gallery(title, remark, [painter.portrait(data, int(n)) for n in numbers])
+        for title, remark, numbers in chosen
+        if selected or len(numbers)
+    ]

@@ -1,0 +1,182 @@
+"""From a label store to one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore, Selection
+from mmdistill.labels.files import write_whole
+from mmdistill.labels.selection import SELECTION_FILE, read_selection
+from mmdistill.reports import figures
+from mmdistill.reports.audit import Audit, read_audit
+from mmdistill.reports.gallery import headline
+from mmdistill.reports.labeled_side import LabeledSide
+from mmdistill.reports.page import render_page
+from mmdistill.reports.portraits import Painter, galleries
+from mmdistill.reports.report_data import ReportData, collect, keypoint_threshold
+from mmdistill.reports.skeleton import Skeleton, skeleton_of_names
+from mmdistill.reports.sources import threshold_of
+from mmdistill.reports.table import mean_and_deviation, read_results
+
+MOST_REASONS = 20
+"""Reasons that have a row; a store may have one for every failed image."""
+
+NOT_SELECTED = (
+    'Nothing is selected yet, so there is no threshold and no kept or rejected label: '
+    'run tools/select_labels.py with the config, then make this report again.'
+)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report shows beside the store.
+
+    Attributes:
+        num: Labels in each gallery.
+        img_root: Folder of the images; what the store says when None.
+        results: Metrics of trained models, each as `name=a.json,b.json`.
+        labeled: The labelled set, if it is known.
+        skeleton: Links and colours of the keypoints; found by their names when None.
+    """
+
+    num: int = 12
+    img_root: Path | None = None
+    results: Sequence[str] = ()
+    labeled: LabeledSide | None = None
+    skeleton: Skeleton | None = None
+
+
+def write_report(
+    store: LabelStore, path: Path, options: ReportOptions | None = None
+) -> None:
+    """Write the report of a complete store.
+
+    Args:
+        store: The store.
+        path: The page to write, whole or not at all.
+        options: What it shows beside the store.
+
+    Raises:
+        UserError: If the store is not complete, its selection or audit not ours, a
+            file of results not usable, or the disk refuses the page.
+    """
+    options = options or ReportOptions()
+    if options.num < 0:
+        raise UserError(f'a gallery holds at least 0 labels, got {options.num}')
+    content = report_content(store, options)
+    text = render_page(content)
+    write_whole(path, lambda part: _write_text(part, text))
+
+
+def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
+    """What the names in the template stand for.
+
+    Args:
+        store: A complete store.
+        options: What the report shows beside it.
+    """
+    manifest = store.manifest
+    audit = read_audit(store.root)
+    selected = (store.root / SELECTION_FILE).is_file()
+    selection = read_selection(store) if selected else None
+    results = read_results(options.results) if options.results else None
+    data = collect(store, selection)
+    painter = Painter(
+        store,
+        options.img_root or Path(manifest['about']['img_root']),
+        options.skeleton or skeleton_of_names(manifest['keypoints']),
+        keypoint_threshold(selection),
+    )
+    return dict(
+        store=str(store.root),
+        digest=store.digest(),
+        manifest=manifest,
+        selection=selection,
+        verdict=_verdict(data, selection),
+        data=data,
+        keypoint_thr=keypoint_threshold(selection),
+        threshold_plots=figures.threshold_plots(data, selection),
+        count_plots=figures.count_plots(data, options.labeled, manifest['keypoints']),
+        keypoint_rows=_keypoint_rows(data, manifest['keypoints'], options.labeled),
+        labeled=options.labeled,
+        agreement_plot=figures.agreement_plot(data, selection),
+        source_rows=_source_rows(data, selection),
+        galleries=galleries(data, selection is not None, painter, options.num),
+        img_root=str(painter.img_root),
+        failure_rows=_failure_rows(data),
+        **_audit_content(audit),
+        results=results,
+        results_lead=figures.lead(results) if results else '',
+        results_plot=figures.results_plot(results) if results else None,
+        mean_and_deviation=mean_and_deviation,
+    )
+
+
+def _verdict(data: ReportData, selection: Selection | None) -> str:
+    images = f'{data.num_images:,} images'
+    if selection is None:
+        return f'{images}, {len(data.scores):,} candidates. {NOT_SELECTED}'
+    return f'{images}: {headline(selection)}.'
+
+
+def _audit_content(audit: Audit | None) -> dict[str, Any]:
+    return dict(
+        audit=audit,
+        audit_plots=figures.audit_plots(audit) if audit else [],
+        gains_plot=figures.gains_plot(audit) if audit and audit.gains else None,
+    )
+
+
+def _keypoint_rows(
+    data: ReportData, names: Sequence[str], labeled: LabeledSide | None
+) -> list[dict[str, Any]]:
+    numbers, counts = data.keypoints, np.maximum(data.keypoints.visible, 1)
+    missing = np.where(numbers.visible, 0, np.nan)
+    columns = dict(
+        name=list(names),
+        visible=figures.label_shares(data).tolist(),
+        score=(numbers.score_sum / counts + missing).tolist(),
+        agreement=(numbers.agreement_sum / counts + missing).tolist(),
+    )
+    if labeled is not None:
+        columns['labeled'] = labeled.visible.mean(axis=0).tolist()
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _source_rows(data: ReportData, selection: Selection | None) -> list[dict[str, Any]]:
+    return [
+        dict(
+            name=name,
+            counts=counts,
+            threshold=np.nan if selection is None else threshold_of(selection, name),
+        )
+        for name, counts in sorted(data.sources.counts.items())
+    ]
+
+
+def _failure_rows(data: ReportData) -> list[dict[str, Any]]:
+    """Reasons by how frequent they are; the rare ones share the last row."""
+    ranked = sorted(data.failures.items(), key=lambda item: (-item[1], item[0]))
+    rows = [
+        dict(reason=reason, count=count, example=data.failed_example[reason])
+        for reason, count in ranked[:MOST_REASONS]
+    ]
+    rest = Counter(dict(ranked[MOST_REASONS:]))
+    if rest:
+        reason, example = f'{len(rest):,} other reasons', next(iter(rest))
+        rows.append(dict(reason=reason, count=rest.total(), example=example))
+    return rows
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding='utf-8')

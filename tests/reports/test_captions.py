@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmdistill.reports import captions
+from mmdistill.reports.labeled_side import LabeledSide
+from mmdistill.reports.report_data import collect
+
+
+@pytest.fixture
+def selection(make_selection):
+    return make_selection(0.5, 0.6)
+
+
+@pytest.fixture
+def data(make_rows, make_store, selection, tmp_path):
+    rows = make_rows([2, 0, None, 5, 1, 3, 4])
+    return collect(make_store(tmp_path / 'labels', rows), selection)
+
+
+def side(per_image, visible):
+    return LabeledSide(np.array(per_image), np.array(visible, dtype=bool))
+
+
+@pytest.mark.parametrize('step', [0.0, 0.02, 0.3, 5.0])
+def test_moving_the_threshold_loses_and_wins_what_a_loop_counts(data, selection, step):
+    lost = won = 0
+    for score, visible, kept in zip(data.scores, data.visible, data.kept, strict=True):
+        lost += bool(kept and score < np.float32(0.5 + step))
+        won += bool(visible and not kept and score >= np.float32(0.5 - step))
+    assert captions.moved(data, selection, step) == (lost, won)
+
+
+@pytest.mark.parametrize(
+    ('kept', 'words'), [(5, 'more rarely'), (7, 'as often'), (20, 'more often')]
+)
+def test_the_curve_s_caption_says_which_mean_is_larger(selection, kept, words):
+    labeled = replace(selection.labeled, instances=7, images=5)
+    counts = replace(selection.unlabeled, kept=kept, images=5)
+    changed = replace(selection, labeled=labeled, unlabeled=counts)
+    assert words in captions.curve_caption(changed)
+
+
+def test_images_without_labels_are_told_of_both_sets(data):
+    bare = int((data.labels_per_image == 0).sum())
+    words = captions.per_image_caption(data, side([0, 1, 1, 2], [[1]]))
+    assert words.startswith(f'{bare / 6:.1%} of the unlabelled images')
+    assert words.endswith('25.0% of the labelled ones.')
+
+
+def test_keypoints_per_instance_are_told_of_both_sets(data):
+    words = captions.per_label_caption(data, side([1], [[1, 1, 0], [1, 0, 0]]))
+    assert f'carries {data.visible[data.kept].mean():.1f} visible' in words
+    assert 'labelled instance 1.5' in words
+
+
+def test_the_rarest_type_is_named_with_its_lack():
+    shares = np.array([0.75, 0.25, 0.5])
+    labeled = side([1, 1], [[1, 0, 1], [1, 0, 1]])
+    words = captions.per_type_caption(['top', 'mid_low', 'foot'], shares, labeled)
+    assert 'on most labels: top (75%); on fewest: mid low (25%)' in words
+    assert 'foot is lacking most, by 50 percentage points' in words
+
+
+def test_where_labels_lack_nothing_it_says_so():
+    words = captions.per_type_caption(['top'], np.ones(1), side([1], [[1]]))
+    assert 'No type is rarer' in words
+
+
+def test_rank_correlation_knows_order_alone():
+    a = np.array([1.0, 2.0, 3.0, 10.0])
+    assert captions.rank_correlation(a, a**3) == pytest.approx(1)
+    assert captions.rank_correlation(a, -a) == pytest.approx(-1)
+
+
+def test_rank_correlation_of_ties_is_that_of_mean_ranks():
+    a, b = np.array([1, 1, 2, 3]), np.array([1, 2, 2, 3])
+    ranks = np.array([1.5, 1.5, 3, 4]), np.array([1, 2.5, 2.5, 4])
+    expected = np.corrcoef(*ranks)[0, 1]
+    assert captions.rank_correlation(a, b) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('values', [[], [0.5], [0.5, 0.5]])
+def test_what_does_not_vary_has_no_correlation(values):
+    correlation = captions.rank_correlation(np.array(values), np.arange(len(values)))
+    assert 'nothing to compare' in captions.agreement_caption(correlation)
+
+
+@pytest.mark.parametrize(
+    ('correlation', 'words'),
+    [(0.9, 'tells little'), (0.5, 'tells something'), (-0.5, 'second opinion')],
+)
+def test_the_correlation_is_put_in_words(correlation, words):
+    assert words in captions.agreement_caption(correlation)
+
+
+def test_without_a_selection_the_scores_are_counted(data):
+    assert captions.scores_caption(data, None).startswith('15 candidates')

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mmdistill.reports import plots
+
+
+@pytest.fixture
+def axes():
+    return Figure().subplots()
+
+
+def heights(container):
+    return [float(bar.get_height()) for bar in container]
+
+
+def test_all_candidates_are_in_the_histogram(axes):
+    plots.draw_all_scores(axes, np.linspace(0, 1, 99))
+    assert sum(heights(axes.containers[0])) == 99
+
+
+def test_shares_are_in_per_cent_of_their_own_side(axes):
+    counts = {'a': np.array([0, 0, 1, 3]), 'b': np.array([1, 1])}
+    plots.draw_shares(axes, counts, ('red', 'blue'), most=10)
+    assert heights(axes.containers[0]) == [50, 25, 0, 25]
+    assert heights(axes.containers[1]) == [0, 100, 0, 0]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ['a', 'b']
+
+
+def test_the_last_bar_holds_all_that_is_more(axes):
+    plots.draw_shares(axes, {'a': np.array([0, 2, 7, 9])}, ('red',), most=2)
+    assert heights(axes.containers[0]) == [25, 0, 75]
+    assert axes.get_xticklabels()[-1].get_text() == '2+'
+
+
+def test_no_counts_give_an_empty_plot(axes):
+    plots.draw_shares(axes, {'a': np.zeros(0, int)}, ('red',), most=2)
+    assert heights(axes.containers[0]) == [0]
+
+
+def test_types_have_their_names_and_shares(axes):
+    shares = {'a': np.array([0.25, 1.0]), 'b': np.array([0.5, 0.75])}
+    plots.draw_keypoint_shares(axes, ['left_eye', 'nose'], shares)
+    widths = [[float(bar.get_width()) for bar in c] for c in axes.containers]
+    assert widths == [[25, 100], [50, 75]]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ['left eye', 'nose']
+
+
+def test_many_types_are_numbered(axes):
+    count = plots.MOST_NAMES + 1
+    plots.draw_keypoint_shares(axes, ['name'] * count, {'a': np.ones(count)})
+    assert 'name' not in [t.get_text() for t in axes.get_yticklabels()]
+    assert axes.get_ylabel() == 'number of the keypoint'
+
+
+def test_every_candidate_is_in_a_cell(axes):
+    rng = np.random.default_rng(0)
+    plots.draw_agreement(axes, rng.random(500), rng.random(500), 0.5)
+    assert axes.images[0].get_array().sum() == 500
+    assert set(axes.lines[0].get_xdata()) == {0.5}
+
+
+@pytest.mark.parametrize('count', [0, 1, 5])
+def test_few_or_equal_candidates_can_be_drawn(axes, count):
+    plots.draw_agreement(axes, np.full(count, 0.5), np.full(count, 0.25), None)
+    assert np.ma.filled(axes.images[0].get_array(), 0).sum() == count
+
+
+def test_curves_and_the_matched_threshold_are_drawn(axes):
+    curves = {'precision at OKS 0.5': np.array([0.5, np.nan])}
+    plots.draw_curves(axes, np.array([0.25, 0.75]), curves, 0.5)
+    curve, threshold = axes.lines
+    assert curve.get_xdata().tolist() == [0.25, 0.75]
+    assert set(threshold.get_xdata()) == {0.5}
+
+
+def test_empty_bins_have_no_bar(axes):
+    error = np.array([np.nan, 0.5])
+    plots.draw_calibration(axes, np.array([0, 0.25, 1]), error, 'score', 'px')
+    ((bar,),) = axes.containers
+    assert (bar.get_x(), bar.get_width(), bar.get_height()) == (0.25, 0.75, 0.5)
+    assert axes.get_ylabel() == 'mean error (px)'
+
+
+def test_bars_have_their_value_beside_them(axes):
+    plots.draw_bars(axes, {'a': (0.25, 0.0), 'b': (0.5, 0.125)}, 'AP')
+    assert [t.get_text().strip() for t in axes.texts] == ['0.250', '0.500']
+    assert [float(bar.get_width()) for bar in axes.patches] == [0.25, 0.5]
+
+
+def test_every_plot_names_its_axes():
+    draws = (
+        lambda axes: plots.draw_all_scores(axes, np.ones(2)),
+        lambda axes: plots.draw_agreement(axes, np.ones(2), np.ones(2), None),
+        lambda axes: plots.draw_curves(axes, np.ones(1), {'recall': np.ones(1)}, None),
+        lambda axes: plots.draw_calibration(axes, np.arange(2), np.ones(1), 's', 'px'),
+    )
+    for draw in draws:
+        axes = Figure().subplots()
+        draw(axes)
+        assert axes.get_xlabel()
+        assert axes.get_ylabel()

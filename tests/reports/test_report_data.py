@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from mmdistill.labels.columns import empty_candidates
+from mmdistill.reports.report_data import collect, keypoint_threshold
+
+COUNTS = [2, 0, None, 5, 1, 3, None, 4]
+KEYPOINT_THR = 0.6
+
+
+@pytest.fixture
+def rows(make_rows):
+    return make_rows(COUNTS)
+
+
+@pytest.fixture
+def store(make_store, rows, tmp_path):
+    return make_store(tmp_path / 'labels', rows)
+
+
+def flat(rows, name):
+    return np.concatenate([getattr(row.candidates, name) for row in rows])
+
+
+def test_candidates_come_in_the_store_s_order(store, rows, make_selection):
+    data = collect(store, make_selection(0.5, KEYPOINT_THR))
+    assert data.scores.tolist() == flat(rows, 'instance_scores').tolist()
+    np.testing.assert_array_equal(
+        data.visible, (flat(rows, 'keypoint_scores') > KEYPOINT_THR).sum(axis=1)
+    )
+
+
+def test_agreement_is_the_mean_over_visible_keypoints(store, rows, make_selection):
+    data = collect(store, make_selection(0.5, KEYPOINT_THR))
+    for row, (scores, agreement) in enumerate(
+        zip(
+            flat(rows, 'keypoint_scores'), flat(rows, 'keypoint_agreement'), strict=True
+        )
+    ):
+        seen = [float(a) for s, a in zip(scores, agreement, strict=True) if s > 0.6]
+        assert data.agreement[row] == pytest.approx(np.mean(seen) if seen else 0)
+
+
+@pytest.mark.parametrize('chunk_size', [1, 3, 100])
+def test_the_size_of_chunks_does_not_matter(
+    chunk_size, rows, store, make_store, make_selection, tmp_path
+):
+    selection = make_selection(0.5, KEYPOINT_THR)
+    other = make_store(tmp_path / 'other', rows, chunk_size)
+    a, b = collect(store, selection), collect(other, selection)
+    for name in ('scores', 'agreement', 'visible', 'kept', 'labels_per_image'):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    np.testing.assert_array_equal(a.keypoints.visible, b.keypoints.visible)
+    assert len(b.chunk_starts) == other.num_chunks + 1
+
+
+def test_images_that_lost_all_candidates_are_counted(store, rows, make_selection):
+    high = sorted(
+        row.candidates.instance_scores.max() for row in rows if len(row.candidates)
+    )
+    data = collect(store, make_selection(float(high[2]), 0.0))
+    assert data.emptied == 2
+    assert (data.labels_per_image == 0).sum() == 2 + COUNTS.count(0)
+
+
+def test_failed_images_are_in_no_count_but_their_own(store, make_selection):
+    data = collect(store, make_selection(0.5))
+    assert data.num_images == 8
+    assert len(data.labels_per_image) == len(data.candidates_per_image) == 6
+    assert data.failures == {'no such file': 2}
+    assert data.failed_example == {'no such file': '002.png'}
+
+
+def test_without_a_selection_what_has_a_visible_keypoint_counts(store, rows):
+    data = collect(store, None)
+    visible = (flat(rows, 'keypoint_scores') > keypoint_threshold(None)).any(axis=1)
+    np.testing.assert_array_equal(data.kept, visible)
+    assert data.num_kept == visible.sum()
+
+
+def test_a_store_without_candidates_has_numbers(make_store, make_rows, tmp_path):
+    data = collect(make_store(tmp_path / 'bare', make_rows([0, None])), None)
+    assert len(empty_candidates(17)) == len(data.scores) == data.num_kept == 0
+    assert data.labels_per_image.tolist() == [0]
+
+
+def test_the_keypoint_threshold_is_the_selection_s(make_selection):
+    assert keypoint_threshold(make_selection(0.5, 0.375)) == 0.375
