@@ -23,11 +23,15 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
             'a valley between them are easy to cut; one hump is not.'
         )
     lost, won = moved(data, selection, STEP)
-    return (
+    words = (
         f'A threshold {STEP} higher would lose {lost:,} of {data.num_kept:,} labels, '
         f'one {STEP} lower would win {won:,}. The fewer, the less hangs on where '
         'exactly it is.'
     )
+    blind = int((data.visible == 0).sum())
+    if blind:
+        words += f' {blind:,} are rejected because no keypoint of theirs is visible.'
+    return words
 
 
 def moved(data: ReportData, selection: Selection, step: float) -> tuple[int, int]:
@@ -46,10 +50,12 @@ def curve_caption(selection: Selection) -> str:
         f'labelled one {theirs:.2f} (over {selection.over} images). '
     )
     if abs(ours - theirs) <= 0.05 * theirs:
-        return words + 'The student will see people as often on either.'
-    if ours < theirs:
-        return words + 'The student will see them more rarely on unlabelled images.'
-    return words + 'The student will see them more often on unlabelled images.'
+        return words + 'The student will see instances as often on both.'
+    rarity = 'more rarely' if ours < theirs else 'more often'
+    words += f'The student will see instances {rarity} on unlabelled images.'
+    if ours < theirs and ours >= max(selection.curve_means, default=np.inf):
+        words += ' Every candidate with a visible keypoint is kept already.'
+    return words
 
 
 def per_image_caption(data: ReportData, labeled: LabeledSide | None) -> str:

@@ -139,6 +139,7 @@ def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
         plots.draw_agreement,
         scores=scores,
         agreement=agreement,
+        kept=data.kept[seen],
         score_thr=None if selection is None else selection.score_thr,
     )
     title = 'Score against agreement'

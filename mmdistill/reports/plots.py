@@ -8,13 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
-from mmdistill.reports.curves import KEPT, LABELED
+from mmdistill.reports.curves import KEPT, LABELED, REJECTED
 
 MOST_INSTANCES = 10
 """Images with as many instances or more share a bar."""
 
 MOST_NAMES = 40
 """Keypoints up to which each has its name beside its bar."""
+
+MOST_POINTS = 1000
+"""Candidates up to which each is a point; more are counted in cells."""
 
 CELLS = 48
 # One colour from thin to full can be read on a light page and on a dark one.
@@ -88,16 +91,32 @@ def draw_keypoint_shares(
 
 
 def draw_agreement(
-    axes: Axes, scores: np.ndarray, agreement: np.ndarray, score_thr: float | None
+    axes: Axes,
+    scores: np.ndarray,
+    agreement: np.ndarray,
+    kept: np.ndarray,
+    score_thr: float | None,
 ) -> None:
-    """How many candidates have which score and which agreement.
+    """Which score and which agreement candidates have.
 
     Args:
         axes: Where to draw.
         scores: Instance scores, (M,).
         agreement: Mean agreement of the visible keypoints, (M,).
+        kept: Which candidates are kept, (M,), bool.
         score_thr: The threshold, if there is one.
     """
+    if len(scores) > MOST_POINTS:
+        _draw_density(axes, scores, agreement)
+    else:
+        for side, color in ((~kept, REJECTED), (kept, KEPT)):
+            axes.scatter(scores[side], agreement[side], 9, color, lw=0)
+    axes.set(xlabel='instance score', ylabel='mean agreement of the views')
+    if score_thr is not None:
+        axes.axvline(score_thr, color='black', ls='--', lw=1)
+
+
+def _draw_density(axes: Axes, scores: np.ndarray, agreement: np.ndarray) -> None:
     counts, x, y = np.histogram2d(scores, agreement, bins=CELLS)
     image = axes.imshow(
         np.ma.masked_equal(counts.T, 0),
@@ -106,7 +125,7 @@ def draw_agreement(
         aspect='auto',
         interpolation='nearest',
         cmap=DENSITY,
-        norm=LogNorm(1, max(counts.max(initial=1), 2)),
+        norm=LogNorm(1, max(counts.max(), 10)),
     )
     bar = axes.figure.colorbar(
         image, ax=axes, label='candidates in a cell', format='{x:,.0f}'
@@ -114,9 +133,6 @@ def draw_agreement(
     bar.outline.set_visible(False)
     assert bar.solids is not None
     bar.solids.set_rasterized(True)
-    axes.set(xlabel='instance score', ylabel='mean agreement of the views')
-    if score_thr is not None:
-        axes.axvline(score_thr, color='black', ls='--', lw=1)
 
 
 def draw_curves(

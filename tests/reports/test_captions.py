@@ -42,6 +42,14 @@ def test_the_curve_s_caption_says_which_mean_is_larger(selection, kept, words):
     assert words in captions.curve_caption(changed)
 
 
+def test_where_nothing_is_left_to_keep_it_says_so(selection):
+    counts = replace(selection.unlabeled, kept=9, images=9)
+    changed = replace(selection, unlabeled=counts, curve_means=(1.0, 0.5))
+    assert captions.curve_caption(changed).endswith('is kept already.')
+    more = replace(changed, curve_means=(1.25, 0.5))
+    assert captions.curve_caption(more).endswith('on unlabelled images.')
+
+
 def test_images_without_labels_are_told_of_both_sets(data):
     bare = int((data.labels_per_image == 0).sum())
     words = captions.per_image_caption(data, side([0, 1, 1, 2], [[1]]))
@@ -93,6 +101,14 @@ def test_what_does_not_vary_has_no_correlation(values):
 )
 def test_the_correlation_is_put_in_words(correlation, words):
     assert words in captions.agreement_caption(correlation)
+
+
+@pytest.mark.parametrize(('blind', 'words'), [(0, 'exactly it is.'), (4, 'visible.')])
+def test_candidates_without_a_visible_keypoint_are_told(data, selection, blind, words):
+    visible = np.where(np.arange(len(data.scores)) < blind, 0, 1)
+    caption = captions.scores_caption(replace(data, visible=visible), selection)
+    assert caption.endswith(words)
+    assert (' 4 are rejected' in caption) == (blind == 4)
 
 
 def test_without_a_selection_the_scores_are_counted(data):

@@ -55,15 +55,27 @@ def test_many_types_are_numbered(axes):
 
 def test_every_candidate_is_in_a_cell(axes):
     rng = np.random.default_rng(0)
-    plots.draw_agreement(axes, rng.random(500), rng.random(500), 0.5)
-    assert axes.images[0].get_array().sum() == 500
+    count = plots.MOST_POINTS + 1
+    kept = rng.random(count) > 0.5
+    plots.draw_agreement(axes, rng.random(count), rng.random(count), kept, 0.5)
+    assert axes.images[0].get_array().sum() == count
     assert set(axes.lines[0].get_xdata()) == {0.5}
 
 
-@pytest.mark.parametrize('count', [0, 1, 5])
-def test_few_or_equal_candidates_can_be_drawn(axes, count):
-    plots.draw_agreement(axes, np.full(count, 0.5), np.full(count, 0.25), None)
-    assert np.ma.filled(axes.images[0].get_array(), 0).sum() == count
+def test_equal_candidates_are_in_one_cell(axes):
+    count = plots.MOST_POINTS + 1
+    values, kept = np.full(count, 0.5), np.ones(count, dtype=bool)
+    plots.draw_agreement(axes, values, values, kept, None)
+    assert axes.images[0].get_array().compressed().tolist() == [count]
+
+
+def test_few_candidates_are_points_of_their_side(axes):
+    kept = np.array([True, False, True])
+    scores, agreement = np.array([0.5, 0.25, 0.75]), np.array([0.1, 0.2, 0.3])
+    plots.draw_agreement(axes, scores, agreement, kept, None)
+    rejected, held = axes.collections
+    assert rejected.get_offsets().tolist() == [[0.25, 0.2]]
+    assert held.get_offsets().tolist() == [[0.5, 0.1], [0.75, 0.3]]
 
 
 def test_curves_and_the_matched_threshold_are_drawn(axes):
@@ -91,7 +103,9 @@ def test_bars_have_their_value_beside_them(axes):
 def test_every_plot_names_its_axes():
     draws = (
         lambda axes: plots.draw_all_scores(axes, np.ones(2)),
-        lambda axes: plots.draw_agreement(axes, np.ones(2), np.ones(2), None),
+        lambda axes: plots.draw_agreement(
+            axes, *np.ones((2, 2)), np.ones(2, bool), None
+        ),
         lambda axes: plots.draw_curves(axes, np.ones(1), {'recall': np.ones(1)}, None),
         lambda axes: plots.draw_calibration(axes, np.arange(2), np.ones(1), 's', 'px'),
     )

@@ -255,6 +255,18 @@ def test_an_audit_is_shown_when_there_is_one(written, make_store, again, tmp_pat
     assert 'A quarter is <wrong>.' in root.all('div', cls='verdict')[0].text
 
 
+@pytest.mark.parametrize(('score_thr', 'words'), [(0.5, 0), (0.25, 1), (None, 0)])
+def test_an_audit_of_another_threshold_is_told(
+    written, make_store, again, tmp_path, score_thr, words
+):
+    store = make_store(tmp_path / 'labels', written.rows)
+    written.selection.write(store)
+    audit = dict(matched=dict(score_thr=score_thr))
+    (store.root / 'audit.json').write_text(json.dumps(audit))
+    told = [element.text for element in again(store).all('strong')]
+    assert len([text for text in told if 'another threshold' in text]) == words
+
+
 def test_the_manifest_is_told_leaf_by_leaf(written):
     cells = dict(written.root.all('table', id='provenance-table')[0].cells())
     assert cells['store'] == written.store.digest()
