@@ -43,6 +43,6 @@ setup(
     # mmcv a second time. `mmdistill.environment` tells what is missing of them.
     install_requires=[
         *('mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'),
-        *('jinja2>=3.0', 'matplotlib>=3.8', 'scipy'),
+        *('jinja2>=3.0', 'matplotlib>=3.8'),
     ],
 )
