@@ -8,10 +8,7 @@ import numpy as np
 
 from mmdistill.labels import Selection
 from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.report_data import ReportData
-
-STEP = 0.02
-"""By how much the threshold is moved to see what hangs on it."""
+from mmdistill.reports.report_data import STEP, ReportData
 
 
 def scores_caption(data: ReportData, selection: Selection | None) -> str:
@@ -21,24 +18,15 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
             f'{len(data.scores):,} candidates by their instance score. Two humps with '
             'a valley between them are easy to cut; one hump is not.'
         )
-    lost, won = moved(data, selection, STEP)
     words = (
-        f'A threshold {STEP} higher would lose {lost:,} of {data.num_kept:,} labels, '
-        f'one {STEP} lower would win {won:,}. The fewer, the less hangs on where '
-        'exactly it is.'
+        f'A threshold {STEP} higher would lose {data.lost:,} of {data.num_kept:,} '
+        f'labels, one {STEP} lower would win {data.won:,}. The fewer, the less hangs '
+        'on where exactly it is.'
     )
     blind = int((data.visible == 0).sum())
     if blind:
         words += f' {blind:,} are rejected because no keypoint of theirs is visible.'
     return words
-
-
-def moved(data: ReportData, selection: Selection, step: float) -> tuple[int, int]:
-    """Labels lost by a threshold that is `step` higher, and won by one lower."""
-    scores = data.scores[data.visible > 0]
-    higher, lower = (np.float32(selection.score_thr + d) for d in (step, -step))
-    held = data.scores[data.kept]
-    return int((held < higher).sum()), int((scores >= lower).sum()) - len(held)
 
 
 def curve_caption(selection: Selection) -> str:

@@ -53,7 +53,7 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
         if selection is None:
             plots.draw_all_scores(axes, data.scores)
         else:
-            draw_score_histogram(axes, data.scores, data.kept, selection.score_thr)
+            draw_score_histogram(axes, data.scores, data.kept, _lines(selection))
         axes.set_title('')
 
     caption = captions.scores_caption(data, selection)
@@ -140,10 +140,17 @@ def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
         scores=scores,
         agreement=agreement,
         kept=data.kept[seen],
-        score_thr=None if selection is None else selection.score_thr,
+        score_thrs=_lines(selection),
     )
     title = 'Score against agreement'
     return PagePlot(title, plot('agreement', f'{title}. {caption}', draw), caption)
+
+
+def _lines(selection: Selection | None) -> list[float]:
+    """The thresholds, where they are scores."""
+    if selection is None or selection.options.by != 'score':
+        return []
+    return selection.score_thrs
 
 
 def audit_plots(audit: Audit) -> list[PagePlot]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -95,7 +95,7 @@ def draw_agreement(
     scores: np.ndarray,
     agreement: np.ndarray,
     kept: np.ndarray,
-    score_thr: float | None,
+    score_thrs: Iterable[float],
 ) -> None:
     """Which score and which agreement candidates have.
 
@@ -104,7 +104,7 @@ def draw_agreement(
         scores: Instance scores, (M,).
         agreement: Mean agreement of the visible keypoints, (M,).
         kept: Which candidates are kept, (M,), bool.
-        score_thr: The threshold, if there is one.
+        score_thrs: The thresholds, where they are scores.
     """
     if len(scores) > MOST_POINTS:
         _draw_density(axes, scores, agreement)
@@ -112,8 +112,8 @@ def draw_agreement(
         for side, color in ((~kept, REJECTED), (kept, KEPT)):
             axes.scatter(scores[side], agreement[side], 9, color, lw=0)
     axes.set(xlabel='instance score', ylabel='mean agreement of the views')
-    if score_thr is not None:
-        axes.axvline(score_thr, color='black', ls='--', lw=1)
+    for threshold in score_thrs:
+        axes.axvline(threshold, color='black', ls='--', lw=1)
 
 
 def _draw_density(axes: Axes, scores: np.ndarray, agreement: np.ndarray) -> None:

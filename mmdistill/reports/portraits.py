@@ -21,7 +21,7 @@ from mmdistill.reports.choice import (
     choose_spread,
 )
 from mmdistill.reports.crops import OUTSIDE, draw_crop, read_image
-from mmdistill.reports.report_data import ReportData
+from mmdistill.reports.report_data import ReportData, Visible
 from mmdistill.reports.skeleton import Skeleton
 
 INCHES = 1.9
@@ -60,13 +60,13 @@ class Painter:
         store: The store.
         img_root: Folder of its images.
         skeleton: Links and colours.
-        keypoint_thr: A keypoint is visible when it scores more than this.
+        visible_of: Tells by the scores of keypoints which are visible.
     """
 
     store: LabelStore
     img_root: Path
     skeleton: Skeleton
-    keypoint_thr: float
+    visible_of: Visible
 
     def portrait(self, data: ReportData, number: int) -> Portrait:
         """Draw one candidate.
@@ -102,7 +102,8 @@ class Painter:
     def _paint(self, pixels: np.ndarray, candidate: Candidates) -> str:
         figure = Figure((INCHES, INCHES), dpi=DPI)
         axes = figure.add_axes((0, 0, 1, 1))
-        draw_crop(axes, pixels, candidate, self.skeleton, self.keypoint_thr)
+        visible = self.visible_of(candidate.keypoint_scores)
+        draw_crop(axes, pixels, candidate, self.skeleton, visible)
         axes.spines[:].set_visible(False)
         file = io.BytesIO()
         figure.savefig(file, format='jpeg', pil_kwargs=dict(quality=QUALITY))

@@ -14,15 +14,16 @@ from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.files import write_whole
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
+from mmdistill.labels.thresholds import described_range
 from mmdistill.reports import figures
 from mmdistill.reports.audit import Audit, read_audit
-from mmdistill.reports.gallery import headline
+from mmdistill.reports.gallery import COMPARED, headline
 from mmdistill.reports.labeled_side import LabeledSide
 from mmdistill.reports.page import render_page
 from mmdistill.reports.portraits import Painter, galleries
-from mmdistill.reports.report_data import ReportData, collect, keypoint_threshold
+from mmdistill.reports.report_data import KEYPOINT_THR, ReportData, collect, visible_by
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_names
-from mmdistill.reports.sources import threshold_of
+from mmdistill.reports.sources import thresholds_of
 from mmdistill.reports.table import mean_and_deviation, read_results
 
 MOST_REASONS = 20
@@ -92,7 +93,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         store,
         options.img_root or Path(manifest['about']['img_root']),
         options.skeleton or skeleton_of_names(manifest['keypoints']),
-        keypoint_threshold(selection),
+        visible_by(selection),
     )
     return dict(
         store=str(store.root),
@@ -101,7 +102,11 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         selection=selection,
         verdict=_verdict(data, selection),
         data=data,
-        keypoint_thr=keypoint_threshold(selection),
+        compared=COMPARED[selection.options.by] if selection else '',
+        thresholds=described_range(selection.score_thrs, 3) if selection else '',
+        keypoint_thrs=described_range(
+            selection.keypoint_thrs if selection else [KEYPOINT_THR], 3
+        ),
         threshold_plots=figures.threshold_plots(data, selection),
         count_plots=figures.count_plots(data, options.labeled, manifest['keypoints']),
         keypoint_rows=_keypoint_rows(data, manifest['keypoints'], options.labeled),
@@ -158,7 +163,7 @@ def _source_rows(data: ReportData, selection: Selection | None) -> list[dict[str
         dict(
             name=name,
             counts=counts,
-            threshold=np.nan if selection is None else threshold_of(selection, name),
+            threshold='' if selection is None else thresholds_of(selection, name),
         )
         for name, counts in sorted(data.sources.counts.items())
     ]

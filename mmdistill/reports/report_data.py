@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from mmdistill.functional.keypoint_matching import visible_keypoints
 from mmdistill.labels import LabelStore, Selection, StoredLabels
 from mmdistill.labels.columns import Candidates, table_to_labels
 from mmdistill.labels.growing_array import GrowingArray
-from mmdistill.labels.selection import selectable
-from mmdistill.reports.sources import ImageCounts, Sources, sources_of
+from mmdistill.labels.store_scores import read_scores
+from mmdistill.reports.sources import ImageCounts, SourceTotals, sources_of
 
 KEYPOINT_THR = 0.2
 """Keypoint score above which a keypoint is visible while nothing is selected."""
+STEP = 0.02
+"""By how much thresholds are moved to see what hangs on them."""
+
+Visible = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class ReportData:
         sources: Counts of each source.
         failures: Failed images by reason.
         failed_example: The first failed image of each reason.
+        lost: Labels lost by thresholds that are `STEP` higher.
+        won: Labels won by thresholds that are `STEP` lower.
     """
 
     scores: np.ndarray
@@ -61,9 +70,11 @@ class ReportData:
     candidates_per_image: np.ndarray
     chunk_starts: np.ndarray
     keypoints: KeypointNumbers
-    sources: Sources
+    sources: SourceTotals
     failures: Counter[str]
     failed_example: dict[str, str]
+    lost: int
+    won: int
 
     @property
     def num_images(self) -> int:
@@ -82,9 +93,11 @@ class ReportData:
         return int(lost.sum())
 
 
-def keypoint_threshold(selection: Selection | None) -> float:
-    """Keypoint score above which a keypoint is visible."""
-    return KEYPOINT_THR if selection is None else selection.keypoint_thr
+def visible_by(selection: Selection | None) -> Visible:
+    """What tells by the scores of keypoints, (..., K), which are visible."""
+    if selection is None:
+        return partial(visible_keypoints, thresholds=KEYPOINT_THR)
+    return selection.visible
 
 
 def collect(store: LabelStore, selection: Selection | None) -> ReportData:
@@ -97,16 +110,60 @@ def collect(store: LabelStore, selection: Selection | None) -> ReportData:
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
     """
-    collected = _Collected(store.num_keypoints, selection)
+    choices = [_Choice(store, each) for each in _moved(selection)]
+    collected = _Collected(store.num_keypoints, visible_by(selection), choices)
     for table in store.scan():
         collected.add(table)
     return collected.result()
 
 
+def _moved(selection: Selection | None) -> list[Selection | None]:
+    """A selection, and with higher and with lower thresholds."""
+    if selection is None:
+        return [None] * 3
+    return [
+        replace(
+            selection,
+            thresholds=tuple(
+                replace(t, score_thr=None if t.score_thr is None else t.score_thr + d)
+                for t in selection.thresholds
+            ),
+        )
+        for d in (0, STEP, -STEP)
+    ]
+
+
+class _Choice:
+    """Tells chunk after chunk which candidates are kept."""
+
+    def __init__(self, store: LabelStore, selection: Selection | None) -> None:
+        self.selection = selection
+        self.chosen: np.ndarray | None = None
+        if selection is not None and selection.looks_at_all:
+            scores = read_scores(store, selection.options.counted_thr, agreement=True)
+            self.chosen = selection.chosen(scores.scores)
+
+    def kept(self, labels: StoredLabels, start: int, visible: np.ndarray) -> np.ndarray:
+        """Which candidates of a chunk are kept, (m,), bool.
+
+        Args:
+            labels: The chunk.
+            start: Number of its first candidate in the store.
+            visible: Which keypoints are visible, (m, K).
+        """
+        if self.selection is None:
+            return visible.any(axis=1)
+        if self.chosen is not None:
+            return self.chosen[start : start + len(visible)] & visible.any(axis=1)
+        return self.selection.kept(labels.candidates, labels.candidate_sources)
+
+
 class _Collected:
-    def __init__(self, num_keypoints: int, selection: Selection | None) -> None:
-        self.num_keypoints, self.selection = num_keypoints, selection
-        self.keypoint_thr = keypoint_threshold(selection)
+    def __init__(
+        self, num_keypoints: int, visible_of: Visible, choices: list[_Choice]
+    ) -> None:
+        self.num_keypoints, self.visible_of = num_keypoints, visible_of
+        self.choices, self.num_kept = choices, np.zeros(len(choices), np.int64)
         self.scores, self.agreement = (GrowingArray((), np.float32) for _ in range(2))
         self.visible, self.per_image, self.found_per_image = (
             GrowingArray((), np.int32) for _ in range(3)
@@ -116,18 +173,22 @@ class _Collected:
         self.keypoints = KeypointNumbers(
             np.zeros(num_keypoints, np.int64), *np.zeros((2, num_keypoints))
         )
-        self.sources = Sources()
+        self.sources = SourceTotals()
         self.failures: Counter[str] = Counter()
         self.failed_example: dict[str, str] = {}
 
     def add(self, table: pa.Table) -> None:
         labels = table_to_labels(table, self.num_keypoints)
         found = labels.candidates
-        visible = found.keypoint_scores > self.keypoint_thr
+        visible = self.visible_of(found.keypoint_scores)
         counts = visible.sum(axis=1)
         total = np.where(visible, found.keypoint_agreement, 0).sum(axis=1)
         agreement = total / np.maximum(counts, 1)
-        kept = self._kept(found)
+        choices = [
+            choice.kept(labels, self.starts[-1], visible) for choice in self.choices
+        ]
+        self.num_kept += [choice.sum() for choice in choices]
+        kept = choices[0]
         self.scores.append(found.instance_scores)
         self.agreement.append(agreement)
         self.visible.append(counts)
@@ -135,11 +196,6 @@ class _Collected:
         self.starts.append(self.starts[-1] + len(found))
         self._add_keypoints(found[kept], visible[kept])
         self._add_images(labels, sources_of(table), kept, agreement)
-
-    def _kept(self, found: Candidates) -> np.ndarray:
-        if self.selection is None:
-            return selectable(found, self.keypoint_thr)
-        return self.selection.kept(found)
 
     def _add_keypoints(self, labels: Candidates, visible: np.ndarray) -> None:
         numbers = self.keypoints
@@ -187,4 +243,6 @@ class _Collected:
             sources=self.sources,
             failures=self.failures,
             failed_example=self.failed_example,
+            lost=int(self.num_kept[0] - self.num_kept[1]),
+            won=int(self.num_kept[2] - self.num_kept[0]),
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmdistill.labels import Selection
+from mmdistill.labels.thresholds import described_range
 
 ONE_SOURCE = 'all images'
 
@@ -70,7 +71,7 @@ class ImageCounts:
 
 
 @dataclass
-class Sources:
+class SourceTotals:
     """Counts of all sources, part by part of a store."""
 
     counts: dict[str, SourceCounts] = field(default_factory=dict)
@@ -108,6 +109,8 @@ def sources_of(table: pa.Table) -> list[str]:
     return [ONE_SOURCE] * len(table)
 
 
-def threshold_of(selection: Selection, source: str) -> float:
-    """Instance score from which candidates of a source are kept."""
-    return selection.score_thr
+def thresholds_of(selection: Selection, source: str) -> str:
+    """What candidates of a source must at least have, over all categories."""
+    own = '' if source == ONE_SOURCE else source
+    found = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
+    return described_range(found, 3)

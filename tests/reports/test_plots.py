@@ -57,7 +57,7 @@ def test_every_candidate_is_in_a_cell(axes):
     rng = np.random.default_rng(0)
     count = plots.MOST_POINTS + 1
     kept = rng.random(count) > 0.5
-    plots.draw_agreement(axes, rng.random(count), rng.random(count), kept, 0.5)
+    plots.draw_agreement(axes, rng.random(count), rng.random(count), kept, [0.5])
     assert axes.images[0].get_array().sum() == count
     assert set(axes.lines[0].get_xdata()) == {0.5}
 
@@ -65,14 +65,14 @@ def test_every_candidate_is_in_a_cell(axes):
 def test_equal_candidates_are_in_one_cell(axes):
     count = plots.MOST_POINTS + 1
     values, kept = np.full(count, 0.5), np.ones(count, dtype=bool)
-    plots.draw_agreement(axes, values, values, kept, None)
+    plots.draw_agreement(axes, values, values, kept, [])
     assert axes.images[0].get_array().compressed().tolist() == [count]
 
 
 def test_few_candidates_are_points_of_their_side(axes):
     kept = np.array([True, False, True])
     scores, agreement = np.array([0.5, 0.25, 0.75]), np.array([0.1, 0.2, 0.3])
-    plots.draw_agreement(axes, scores, agreement, kept, None)
+    plots.draw_agreement(axes, scores, agreement, kept, [])
     rejected, held = axes.collections
     assert rejected.get_offsets().tolist() == [[0.25, 0.2]]
     assert held.get_offsets().tolist() == [[0.5, 0.1], [0.75, 0.3]]
@@ -103,9 +103,7 @@ def test_bars_have_their_value_beside_them(axes):
 def test_every_plot_names_its_axes():
     draws = (
         lambda axes: plots.draw_all_scores(axes, np.ones(2)),
-        lambda axes: plots.draw_agreement(
-            axes, *np.ones((2, 2)), np.ones(2, bool), None
-        ),
+        lambda axes: plots.draw_agreement(axes, *np.ones((2, 2)), np.ones(2, bool), []),
         lambda axes: plots.draw_curves(axes, np.ones(1), {'recall': np.ones(1)}, None),
         lambda axes: plots.draw_calibration(axes, np.arange(2), np.ones(1), 's', 'px'),
     )

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmdistill.reports.portraits import DPI, INCHES, Painter, galleries
-from mmdistill.reports.report_data import collect
+from mmdistill.reports.report_data import collect, visible_by
 from mmdistill.reports.skeleton import Skeleton
 
 BARE = Skeleton(np.zeros((0, 2), dtype=int), np.zeros((0, 3)), np.ones((17, 3)))
@@ -26,7 +26,7 @@ def data(store, make_selection):
 
 @pytest.fixture
 def painter(store, tmp_path):
-    return Painter(store, tmp_path / 'images', BARE, 0.2)
+    return Painter(store, tmp_path / 'images', BARE, visible_by(None))
 
 
 def pixels(portrait):
@@ -66,7 +66,7 @@ def test_a_lost_image_leaves_a_grey_ground(data, painter):
 
 def test_another_root_is_looked_at(data, store, write_images, tmp_path):
     write_images(tmp_path / 'moved', '000.png')
-    painter = Painter(store, Path(tmp_path / 'moved'), BARE, 0.2)
+    painter = Painter(store, Path(tmp_path / 'moved'), BARE, visible_by(None))
     assert painter.portrait(data, 0).found
 
 

@@ -1,6 +1,5 @@
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +58,7 @@ def test_the_facts_are_those_of_a_slow_loop(written):
     assert facts['of them failed'] == '2'
     assert facts['candidates'] == '15'
     assert facts['kept as labels'] == str(sum(map(len, kept_by_hand(written))))
-    assert facts['score threshold'] == '0.500'
+    assert facts['threshold: a score'] == '0.500'
 
 
 def test_the_source_table_is_that_of_a_slow_loop(written):
@@ -289,7 +288,7 @@ def test_galleries_of_less_than_no_label_are_refused(written, tmp_path):
 
 def test_the_threshold_of_the_selection_decides(written, make_store, again, tmp_path):
     store = make_store(tmp_path / 'labels', written.rows)
-    replace(written.selection, score_thr=0.75).write(store)
+    written.selection.overridden(0.75, None).write(store)
     cells = again(store).all('table', id='source-table')[0].cells()[1]
     scores = np.concatenate([r.candidates.instance_scores for r in written.rows])
     assert cells[5] == str((scores >= 0.75).sum())

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mmdistill.labels.columns import empty_candidates
-from mmdistill.reports.report_data import collect, keypoint_threshold
+from mmdistill.reports.report_data import STEP, collect, visible_by
 
 COUNTS = [2, 0, None, 5, 1, 3, None, 4]
 KEYPOINT_THR = 0.6
@@ -73,7 +75,7 @@ def test_failed_images_are_in_no_count_but_their_own(store, make_selection):
 
 def test_without_a_selection_what_has_a_visible_keypoint_counts(store, rows):
     data = collect(store, None)
-    visible = (flat(rows, 'keypoint_scores') > keypoint_threshold(None)).any(axis=1)
+    visible = (flat(rows, 'keypoint_scores') > 0.2).any(axis=1)
     np.testing.assert_array_equal(data.kept, visible)
     assert data.num_kept == visible.sum()
 
@@ -84,5 +86,33 @@ def test_a_store_without_candidates_has_numbers(make_store, make_rows, tmp_path)
     assert data.labels_per_image.tolist() == [0]
 
 
-def test_the_keypoint_threshold_is_the_selection_s(make_selection):
-    assert keypoint_threshold(make_selection(0.5, 0.375)) == 0.375
+def test_visible_is_what_the_selection_says(make_selection):
+    scores = np.float32([[0.3, 0.375, 0.4] + [0] * 14])
+    visible = visible_by(make_selection(0.5, 0.375))(scores)
+    assert visible.tolist() == [[False, False, True] + [False] * 14]
+
+
+def test_moved_thresholds_lose_and_win_what_a_loop_counts(
+    make_rows, make_store, make_selection, tmp_path
+):
+    store = make_store(tmp_path / 'many', make_rows([40] * 5))
+    data = collect(store, make_selection(0.5, KEYPOINT_THR))
+    lost = won = 0
+    for score, visible, kept in zip(data.scores, data.visible, data.kept, strict=True):
+        lost += bool(kept and score < np.float32(0.5 + STEP))
+        won += bool(visible and not kept and score >= np.float32(0.5 - STEP))
+    assert (data.lost, data.won) == (lost, won)
+    assert min(lost, won) > 0
+
+
+def test_a_choice_among_all_candidates_is_the_selections(store, make_selection):
+    selection = make_selection(0.3, KEYPOINT_THR)
+    options = replace(selection.options, by='both')
+    labels = store.read()
+    by_both = replace(selection, options=options)
+
+    data = collect(store, by_both)
+
+    expected = by_both.kept(labels.candidates, labels.candidate_sources)
+    np.testing.assert_array_equal(data.kept, expected)
+    assert 0 < data.num_kept < len(expected)

@@ -1,14 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
-import pytest
 
+from mmdistill.labels.thresholds import Threshold
 from mmdistill.reports.sources import (
     ONE_SOURCE,
     ImageCounts,
     SourceCounts,
-    Sources,
+    SourceTotals,
     sources_of,
-    threshold_of,
+    thresholds_of,
 )
 
 
@@ -27,7 +29,7 @@ def test_the_column_names_the_source_and_empty_means_the_one():
 
 
 def test_counts_are_those_of_each_source_over_several_parts():
-    sources = Sources()
+    sources = SourceTotals()
     sources.add(['a', 'b', 'a'], counts_of([True, True, False], [3, 1, 0], [2, 0, 0]))
     sources.add(['b'], counts_of([True], [4], [3]))
     assert sources.counts['a'] == SourceCounts(1, 1, 0, 3, 2, 1.0, 0.5)
@@ -45,5 +47,13 @@ def test_a_source_without_labels_has_no_mean_score():
     assert np.isnan([counts.score, counts.agreement]).all()
 
 
-def test_the_threshold_is_that_of_the_selection(make_selection):
-    assert threshold_of(make_selection(0.375), 'a') == pytest.approx(0.375)
+def test_a_threshold_for_all_holds_for_each(make_selection):
+    assert thresholds_of(make_selection(0.375), 'a') == '0.375'
+
+
+def test_a_source_has_its_own_thresholds(make_selection):
+    own = [('a', 1, 0.25), ('a', 2, 0.5), ('', 1, 0.75)]
+    thresholds = tuple(Threshold(*each) for each in own)
+    selection = replace(make_selection(0.375), thresholds=thresholds)
+    assert thresholds_of(selection, 'a') == '0.250 to 0.500'
+    assert thresholds_of(selection, ONE_SOURCE) == '0.750'
