@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -31,6 +31,16 @@ settings.load_profile('mmdistill')
 def fresh_loggers() -> None:
     """Runs of the same second have one name, and so one logger with closed streams."""
     MMLogger._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def configs_without_layout() -> Iterator[None]:
+    """MMEngine lays out the config by yapf, over a second for every checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'mmengine.config.config.FormatCode', lambda text, **options: (text, True)
+        )
+        yield
 
 
 @pytest.fixture
