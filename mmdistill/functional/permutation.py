@@ -1,12 +1,16 @@
 """A pseudo-random order of any number of items, without storing it.
 
-A Feistel network is a keyed bijection on ``[0, 4^b)``; walking along its cycle
-until the value falls below n makes it a bijection on ``[0, n)`` (Black and
-Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). So any place of
-an order over billions of items is known in constant time and memory.
+A Feistel network over rows and columns is a keyed bijection on ``[0, a * b)``;
+walking along its cycle until the value falls below n makes it one on ``[0, n)``
+(Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). With a and
+b near the root of n, hardly a value has to walk. So any place of an order over
+billions of items is known in constant time and memory.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,10 +39,12 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
         raise ValueError(
             f'positions must lie in [0, {size}), got {positions[outside][0]}'
         )
-    half_bits = max(((size - 1).bit_length() + 1) // 2, 1)
-    items = _feistel(positions.ravel().astype(np.uint64), half_bits, key)
+    rows = math.isqrt(size - 1) + 1
+    columns = -(-size // rows)
+    keys = [np.uint64(hash_key(key, turn)) for turn in range(ROUNDS)]
+    items = _feistel(positions.ravel().astype(np.uint64), rows, columns, keys)
     while (astray := items >= size).any():
-        items[astray] = _feistel(items[astray], half_bits, key)
+        items[astray] = _feistel(items[astray], rows, columns, keys)
     return items.astype(np.int64).reshape(positions.shape)
 
 
@@ -46,24 +52,48 @@ def hash_key(*parts: int) -> int:
     """One 64-bit key of several numbers; their order matters."""
     key = 0
     for part in parts:
-        key = int(_mix(np.array([(key + part) & _MASK64], dtype=np.uint64))[0])
+        key = _mixed((key + part) & _MASK64)
     return key
 
 
-def _feistel(values: np.ndarray, half_bits: int, key: int) -> np.ndarray:
-    low_mask = np.uint64((1 << half_bits) - 1)
-    shift = np.uint64(half_bits)
-    left, right = values >> shift, values & low_mask
-    for turn in range(ROUNDS):
-        round_key = np.uint64(hash_key(key, turn))
-        left, right = right, left ^ (_mix(right ^ round_key) & low_mask)
-    return (left << shift) | right
+def hash_keys(key: int, numbers: np.ndarray) -> np.ndarray:
+    """``hash_key(key, number)`` of many numbers at once.
+
+    Args:
+        key: The first part.
+        numbers: The second parts, at least 0, any shape.
+
+    Returns:
+        Keys, uint64, the shape of `numbers`.
+    """
+    with np.errstate(over='ignore'):
+        return _mix(np.uint64(hash_key(key)) + np.asarray(numbers).astype(np.uint64))
+
+
+def _feistel(
+    values: np.ndarray, rows: int, columns: int, keys: Sequence[np.uint64]
+) -> np.ndarray:
+    """A bijection on ``[0, rows * columns)``; the number of keys is even."""
+    sides = (np.uint64(rows), np.uint64(columns))
+    left, right = np.divmod(values, sides[1])
+    for turn, key in enumerate(keys):
+        # One bit is dropped so that the sum can not wrap, which is no bijection.
+        moved = left + (_mix(right ^ key) >> np.uint64(1))
+        left, right = right, moved % sides[turn % 2]
+    return left * sides[1] + right
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    with np.errstate(over='ignore'):
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _mixed(value: int) -> int:
+    """`_mix` of one number, without the cost of an array."""
+    value = (value + 0x9E3779B97F4A7C15) & _MASK64
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return value ^ (value >> 31)

@@ -8,10 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdistill.functional.mixing import labeled_slots, mixed_batch, stream_items
+from mmdistill.functional.mixing import (
+    draw_seeds,
+    labeled_slots,
+    mixed_batches,
+    reordered,
+    source_slots,
+    stream_items,
+)
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=3)
 SLOTS = st.lists(st.integers(1, 9), min_size=3, max_size=3)
+
+
+def mixed_batch(number, *plan):
+    """One batch."""
+    (batch,) = mixed_batches(np.array([number]), *plan)
+    return batch
 
 
 def source_of(indices, sizes):
@@ -98,7 +111,7 @@ def test_ranks_together_read_what_one_process_would(sizes, slots, world, number,
 
 
 def test_sources_of_equal_size_are_read_in_different_orders():
-    batch = mixed_batch(0, [100, 100], [100, 100], seed=0)
+    batch = mixed_batch(0, [100, 100], [100, 100], 0)
     assert batch[:100].tolist() != (batch[100:] - 100).tolist()
 
 
@@ -108,5 +121,90 @@ def test_seeds_give_different_batches():
 
 
 def test_a_source_smaller_than_its_slots_is_read_again():
-    batch = mixed_batch(0, [2, 10], [6, 1], seed=0)
+    batch = mixed_batch(0, [2, 10], [6, 1], 0)
     assert np.bincount(batch[:6]).tolist() == [3, 3]
+
+
+@given(st.data(), st.lists(st.integers(1, 12), min_size=1, max_size=5))
+def test_sources_in_another_order_have_the_samples_they_had(data, sizes):
+    order = data.draw(st.permutations(range(len(sizes))))
+    starts = np.cumsum([0, *sizes])
+    listed = [starts[i] + n for i in order for n in range(sizes[i])]
+
+    found = reordered(np.arange(sum(sizes)), sizes, order)
+
+    assert found.tolist() == listed
+
+
+RATIOS = st.lists(st.integers(1, 9), min_size=2, max_size=5)
+
+
+@given(RATIOS, st.integers(5, 80), st.data())
+def test_slots_follow_the_ratio(ratio, batch_size, data):
+    labeled = data.draw(
+        st.sets(st.integers(0, len(ratio) - 1), min_size=1, max_size=len(ratio) - 1)
+    )
+    others = set(range(len(ratio))) - labeled
+    part = Fraction(sum(ratio[i] for i in labeled), sum(ratio))
+    of_labeled = math.ceil(part * batch_size)
+    if of_labeled < len(labeled) or batch_size - of_labeled < len(others):
+        with pytest.raises(ValueError, match='every source needs one'):
+            source_slots(batch_size, ratio, sorted(labeled))
+        return
+
+    slots = source_slots(batch_size, ratio, sorted(labeled))
+
+    assert sum(slots[i] for i in labeled) == of_labeled
+    for kind, total in ((labeled, of_labeled), (others, batch_size - of_labeled)):
+        chosen = {i: slots[i] for i in kind}
+        assert chosen == largest_remainder(total, {i: ratio[i] for i in kind})
+
+
+def largest_remainder(total, parts):
+    """Slot by slot, in fractions, to the source that lacks most; none gets none."""
+    whole = {i: Fraction(total * p, sum(parts.values())) for i, p in parts.items()}
+    slots = {i: int(quota) for i, quota in whole.items()}
+    lacking = sorted(whole, key=lambda i: (slots[i] - whole[i], i))
+    for i in lacking[: total - sum(slots.values())]:
+        slots[i] += 1
+    for i in sorted(slots):
+        if slots[i] == 0:
+            richest = min(slots, key=lambda j: (-slots[j], j))
+            slots[richest], slots[i] = slots[richest] - 1, 1
+    return slots
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 64))
+def test_two_sources_at_a_ratio_are_those_at_its_share(one, other, batch_size):
+    share = one / (one + other)
+    slots = math.ceil(Fraction(one, one + other) * batch_size)
+    if slots < batch_size:
+        expected = [labeled_slots(batch_size, share)]
+        assert source_slots(batch_size, (one, other), [0])[:1] == expected
+
+
+@pytest.mark.parametrize('ratio', [(1, 0), (-1, 2), (1, float('nan'))])
+def test_a_ratio_that_is_not_positive_is_refused(ratio):
+    with pytest.raises(ValueError, match='must be positive'):
+        source_slots(8, ratio, [0])
+
+
+def test_draws_have_seeds_of_their_own():
+    seeds = draw_seeds(np.arange(1000), 8, 3)
+    # 8,000 of 2**32 numbers: the expected number of pairs is 0.007.
+    assert len(np.unique(seeds)) == 8000
+    assert seeds.min() >= 0
+    assert seeds.max() < 2**32
+
+
+def test_seeds_of_draws_depend_on_the_run():
+    numbers = np.arange(5)
+    assert not (draw_seeds(numbers, 8, 3) == draw_seeds(numbers, 8, 4)).any()
+
+
+@given(SIZES, SLOTS, st.lists(st.integers(0, 50), min_size=1, max_size=4))
+def test_batches_worked_out_together_are_those_worked_out_alone(sizes, slots, numbers):
+    slots = slots[: len(sizes)]
+    together = mixed_batches(np.array(numbers), sizes, slots, 5, 1, 3)
+    for number, batch in zip(numbers, together, strict=True):
+        np.testing.assert_array_equal(batch, mixed_batch(number, sizes, slots, 5, 1, 3))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdistill.functional.permutation import hash_key, permuted
+from mmdistill.functional.permutation import hash_key, hash_keys, permuted
 
 KEYS = st.integers(0, 2**64 - 1)
 
@@ -87,3 +87,9 @@ def test_the_order_of_the_parts_of_a_key_matters():
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=4))
 def test_keys_have_64_bits(parts):
     assert 0 <= hash_key(*parts) < 2**64
+
+
+@given(KEYS, st.lists(st.integers(0, 2**62), min_size=1))
+def test_keys_of_many_numbers_are_those_of_each(key, numbers):
+    found = hash_keys(key, np.array(numbers))
+    assert found.tolist() == [hash_key(key, number) for number in numbers]
