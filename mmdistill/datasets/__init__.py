@@ -2,6 +2,12 @@
 
 from mmdistill.datasets.mixed_ratio_batch_sampler import MixedRatioBatchSampler
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.seeded_dataset import SeededDataset
 from mmdistill.datasets.unlabeled_dataset import UnlabeledDataset
 
-__all__ = ['MixedRatioBatchSampler', 'PseudoLabelDataset', 'UnlabeledDataset']
+__all__ = [
+    'MixedRatioBatchSampler',
+    'PseudoLabelDataset',
+    'SeededDataset',
+    'UnlabeledDataset',
+]

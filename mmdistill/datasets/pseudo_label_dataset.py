@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.labels.selection import Selection, read_selection
@@ -36,10 +39,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         keypoint_thr: Keypoint score above which a keypoint is visible, instead
             of the selection's.
         max_refetch: Tries to replace a sample that the pipeline gives up.
+        pseudo_weight: What a keypoint weighs in the loss, beside 1 of a labelled
+            one. The paper treats both alike (section 3.3); 0 trains nothing.
 
     Raises:
         UserError: If the store is not complete, has no selection, has other
-            keypoints, or nothing is kept.
+            keypoints, nothing is kept, or the weight is not a number of at least 0.
     """
 
     def __init__(
@@ -51,7 +56,13 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         score_thr: float | None = None,
         keypoint_thr: float | None = None,
         max_refetch: int = 1000,
+        pseudo_weight: float = 1.0,
     ) -> None:
+        if not (isinstance(pseudo_weight, (int, float)) and 0 <= pseudo_weight < inf):
+            raise UserError(
+                f'pseudo_weight must be a number of at least 0, got {pseudo_weight!r}'
+            )
+        self.pseudo_weight = pseudo_weight
         self.store = LabelStore(labels)
         self._img_root = img_root
         self._score_thr = score_thr
@@ -112,6 +123,14 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         for key in METAINFO_KEYS:
             info[key] = copy.deepcopy(self._metainfo[key])
         return info
+
+    def prepare_data(self, idx: int) -> Any:
+        """One sample of the pipeline, with its weight where it is packed already.
+
+        Args:
+            idx: Number of the instance.
+        """
+        return weighed(super().prepare_data(idx), self.pseudo_weight)
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']

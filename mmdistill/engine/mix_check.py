@@ -29,12 +29,12 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
     Raises:
         UserError: If its `labeled_source` is one of pseudo-labels.
     """
-    number = getattr(batches, 'labeled_source', None)
-    if number is not None and hasattr(sources[number], 'selection'):
-        raise UserError(
-            f'labeled_source must be the position of the labelled set among the '
-            f'sources, got {number}, which is the pseudo-labels'
-        )
+    for number in getattr(batches, 'labeled_source', ()):
+        if hasattr(sources[number], 'selection'):
+            raise UserError(
+                f'labeled_source must be the position of the labelled set among the '
+                f'sources, got {number}, which is the pseudo-labels'
+            )
 
 
 def check_pseudo(pseudo: Any) -> None:

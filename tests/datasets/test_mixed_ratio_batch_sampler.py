@@ -242,15 +242,19 @@ class Sources:
     [
         ((0, 5), {}, 'empty source: Source has 0 samples'),
         ((5, 0), {}, 'empty source: Source has 0 samples'),
-        ((5,), {}, 'mixes two sources.* got Sources with 1'),
-        ((5, 5, 5), {}, 'mixes two sources.* got Sources with 3'),
+        ((5,), {}, 'mixes two sources or more.* got Sources with 1'),
         ((5, 5), {'batch_size': 1}, 'a batch of 1 .*must be at least 3'),
         ((5, 5), {'batch_size': 2}, 'a batch of 2 .*must be at least 3'),
         ((5, 5), {'labeled_share': 0.95}, 'a batch of 4 .*must be at least 20'),
         ((5, 5), {'labeled_share': 1}, 'between 0 and 1.* got 1'),
         ((5, 5), {'labeled_share': 0}, 'between 0 and 1.* got 0'),
         ((5, 5), {'labeled_share': float('nan')}, 'between 0 and 1.* got nan'),
-        ((5, 5), {'labeled_source': 2}, 'must be 0 or 1, got 2'),
+        ((5, 5), {'labeled_source': 2}, 'between 0 and 1, got 2'),
+        ((5, 5), {'labeled_source': [0, 1]}, r'not all of 2, got \[0, 1\]'),
+        ((5, 5), {'labeled_source': []}, r'must name some .*got \[\]'),
+        ((5, 5, 5), {'source_ratio': [1, 1]}, r'each of the 3 sources, got \[1, 1\]'),
+        ((5, 5, 5), {'source_ratio': [6, 1, 1]}, 'leaves 1 of 4 slots for the 2'),
+        ((5, 5), {'source_ratio': [6, 0]}, 'must be positive numbers'),
     ],
 )
 def test_what_can_not_be_mixed_is_refused(rank, sizes, options, sentence):
@@ -265,5 +269,5 @@ def test_a_data_set_of_one_source_is_refused(rank, labelled):
 
 
 def test_a_resampled_wrapper_is_refused(rank):
-    with pytest.raises(UserError, match='they have 10 samples, Sources has 12'):
+    with pytest.raises(UserError, match=r'they have \[5, 5\] samples, Sources has 12'):
         MixedRatioBatchSampler(rank(Sources(5, 5, length=12)), 5)

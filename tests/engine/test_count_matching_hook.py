@@ -97,7 +97,7 @@ def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, source
 
 def test_a_share_of_pseudo_labels_is_refused(sources):
     runner = training(*sources)
-    runner.train_dataloader.batch_sampler.labeled_source = 1
+    runner.train_dataloader.batch_sampler.labeled_source = [1]
 
     with pytest.raises(UserError, match='got 1, which is the pseudo-labels'):
         CountMatchingHook().before_train(runner)

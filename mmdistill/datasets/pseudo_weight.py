@@ -1,0 +1,28 @@
+"""What pseudo-labels weigh in the loss, in a sample that is ready for the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WEIGHTS = ('keypoint_weights', 'keypoints_visible_weights')
+"""Labels that losses of MMPose multiply each keypoint's part with."""
+
+
+def weighed(sample: Any, weight: float) -> Any:
+    """A packed sample whose keypoints weigh as much as `weight` times before.
+
+    Codecs make weights of visibilities in ways of their own: those of regression
+    round them, those of heatmaps leave targets below one half empty. What all heads
+    multiply with is there after the codec only.
+
+    Args:
+        sample: What a pipeline gave; one that is not packed stays as it is.
+        weight: The factor, at least 0; keypoints that weigh 0 stay so.
+    """
+    if weight == 1 or not isinstance(sample, dict) or 'data_samples' not in sample:
+        return sample
+    labels = sample['data_samples'].gt_instance_labels
+    for key in WEIGHTS:
+        if key in labels:
+            labels.set_field(labels[key] * weight, key)
+    return sample
