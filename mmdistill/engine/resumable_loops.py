@@ -1,0 +1,132 @@
+"""Training loops that continue where a stopped training stood, without reading on.
+
+MMEngine's loops start a resumed epoch anew, or read all data up to the iteration
+where training stood. `MixedRatioBatchSampler` knows the batch of any number, so it
+is told the number instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.dist import broadcast_object_list
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+from mmdistill.errors import UserError
+from mmdistill.registry import LOOPS
+
+
+@LOOPS.register_module()
+class ResumableIterLoop(IterBasedTrainLoop):
+    """MMEngine's iteration-based loop, whose resume reads nothing twice."""
+
+    @property
+    def dataloader(self) -> Any:
+        """The loader, which is started when training starts."""
+        return self._late_loader
+
+    @dataloader.setter
+    def dataloader(self, loader: DataLoader) -> None:
+        self._late_loader = LateLoader(loader)
+
+    def run(self) -> Any:
+        """Train, from the iteration where the runner stands.
+
+        Raises:
+            UserError: If the batches are not those of a `MixedRatioBatchSampler`.
+        """
+        batches = _batch_sampler(self.dataloader)
+        batches.start_at(self._iter, _common_seed(self.runner), endless=True)
+        # The host draws as many batches as were trained; these are no batches.
+        passed = itertools.repeat(None, self._iter)
+        self.dataloader_iterator: Any = itertools.chain(passed, iter(self.dataloader))
+        return super().run()
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """MMEngine's epoch-based loop, which continues in the middle of an epoch."""
+
+    def run(self) -> Any:
+        """Train, from the iteration where the runner stands.
+
+        Raises:
+            UserError: If the batches are not those of a `MixedRatioBatchSampler`.
+        """
+        _batch_sampler(self.dataloader)
+        self._common_seed = _common_seed(self.runner)
+        return super().run()
+
+    def run_epoch(self) -> None:
+        """Train what is left of an epoch."""
+        length = len(self.dataloader)
+        self._done = self._iter - self._epoch * length
+        if not 0 <= self._done <= length:
+            print_log(
+                f'epoch {self._epoch} starts anew: the training stands at iteration '
+                f'{self._iter}, which is outside it at {length} iterations an epoch; '
+                'data, batch size or number of processes must have changed',
+                logger='current',
+                level=logging.WARNING,
+            )
+            self._done = 0
+        batches = _batch_sampler(self.dataloader)
+        batches.start_at(self._done, self._common_seed)
+        super().run_epoch()
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+        """Train on one batch.
+
+        Args:
+            idx: Number of the batch among those read in this epoch.
+            data_batch: The batch.
+        """
+        super().run_iter(self._done + idx, data_batch)
+
+
+class LateLoader:
+    """A data loader whose workers start with the first batch that is asked for.
+
+    Args:
+        loader: The loader; everything but iteration is its own.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'loader':
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.loader
+
+
+def _batch_sampler(loader: Any) -> Any:
+    batches = loader.batch_sampler
+    if not hasattr(batches, 'start_at'):
+        raise UserError(
+            'a resumable loop needs train_dataloader.batch_sampler='
+            "dict(type='mmdistill.MixedRatioBatchSampler'), got "
+            f'{type(batches).__name__}'
+        )
+    return batches
+
+
+def _common_seed(runner: Runner) -> int:
+    """The seed of the run: after a resume that of the checkpoint, on every rank.
+
+    The loader was built before the checkpoint was read.
+    """
+    seeds = [runner.seed]
+    broadcast_object_list(seeds)
+    return int(seeds[0])
