@@ -29,6 +29,7 @@ from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import described_status, store_status
+from mmdistill.mixed_configs import mixed_config, tell_start
 from mmdistill.reports.labeled_side import look_at_labeled
 from mmdistill.reports.report import ReportOptions, write_report
 from mmdistill.reports.skeleton import skeleton_of
@@ -70,7 +71,8 @@ def train(config: Config) -> None:
         student = student_config(config)
         label(config)
         config = _with_grown_schedule(student)
-    _runner(config).train()
+        tell_start(config)
+    _runner(mixed_config(config)).train()
 
 
 def test(config: Config) -> dict[str, float]:
