@@ -180,10 +180,17 @@ def _check_checkpoint(teacher: Mapping[str, Any]) -> None:
 def labeled_config(config: Config) -> dict[str, Any]:
     """Config of the labelled data set, without its pipeline."""
     dataset = config.distill.get('labeled', config.train_dataloader.dataset)
-    for source in dataset.get('datasets', [dataset]):
+    for source in sources_of(dataset):
         if not is_pseudo(source):
             return dict(copy.deepcopy(dict(source)), pipeline=[])
     raise UserError(f'{config.filename} trains on no labelled data set')
+
+
+def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The data sets that a wrapper such as `SeededDataset` mixes, or the one."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset.get('datasets', [dataset])
 
 
 def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mmdistill.errors import UserError
 from mmdistill.stage_configs import (
     distill_section,
     is_pseudo,
+    sources_of,
     unparsed_metainfo,
 )
 
@@ -37,7 +38,7 @@ def student_config(config: Config) -> Config:
     labels = str(section['labels'])
     config = copy.deepcopy(config)
     loader = config.train_dataloader
-    if not any(map(is_pseudo, _sources(loader.dataset))):
+    if not any(map(is_pseudo, sources_of(loader.dataset))):
         share = section.get('mixing', {}).get('labeled_share', LABELED_SHARE)
         loader.dataset = _mixed(loader.dataset, labels)
         loader.batch_sampler = dict(
@@ -51,13 +52,9 @@ def student_config(config: Config) -> Config:
     return config
 
 
-def _sources(dataset: Any) -> list[Any]:
-    return dataset.get('datasets', [dataset])
-
-
 def _check_trained_labels(config: Config, labels: str) -> None:
     """Make sure that training reads the store that labelling writes."""
-    sources = filter(is_pseudo, _sources(config.train_dataloader.dataset))
+    sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
     trained = [str(source.get('labels')) for source in sources]
     if labels not in trained:
         raise UserError(

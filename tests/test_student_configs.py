@@ -132,6 +132,11 @@ class TestLabeledSetAlone:
 
 
 class TestStatedMix:
+    def test_it_is_found_in_a_wrapper(self, mixed):
+        inner = mixed.train_dataloader.dataset
+        mixed.train_dataloader.dataset = dict(type='SeededDataset', dataset=inner)
+        assert student_config(mixed).train_dataloader == mixed.train_dataloader
+
     def test_it_stays(self, mixed):
         assert student_config(mixed).train_dataloader == mixed.train_dataloader
 

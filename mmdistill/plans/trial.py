@@ -22,7 +22,7 @@ from mmdistill.engine.rows import sample_to_row
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
-from mmdistill.stage_configs import is_pseudo
+from mmdistill.stage_configs import is_pseudo, sources_of
 
 BATCHES = 3
 """Measured batches; one more before them is not."""
@@ -91,8 +91,7 @@ def time_training_step(config: Config) -> float:
         config: A training config; its model runs with random weights.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
-    dataset = config.train_dataloader.dataset
-    sources = dataset.get('datasets', [dataset])
+    sources = sources_of(config.train_dataloader.dataset)
     labeled = next(source for source in sources if not is_pseudo(source))
     dataset = DATASETS.build(copy.deepcopy(labeled))
     model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
