@@ -56,9 +56,14 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train, from the iteration where the runner stands.
 
         Raises:
-            UserError: If the batches are not those of a `MixedRatioBatchSampler`.
+            UserError: If the batches are not those of a `MixedRatioBatchSampler`, or
+                its epochs never end.
         """
-        _batch_sampler(self.dataloader)
+        if not hasattr(_batch_sampler(self.dataloader).sampler, 'epoch'):
+            raise UserError(
+                'epochs need a sampler that ends, as DefaultSampler, got '
+                f'{type(self.dataloader.batch_sampler.sampler).__name__}'
+            )
         self._common_seed = _common_seed(self.runner)
         return super().run()
 

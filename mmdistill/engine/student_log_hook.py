@@ -31,7 +31,8 @@ class StudentLogHook(Hook):
     the whole batch, so that batch statistics are those of training. The loss is then
     taken of the labelled and of the pseudo-labelled samples alone. Buffers and
     random states are put back, so training goes on as without the hook. It costs a
-    forward pass of the head every `interval` iterations.
+    forward pass of the head every `interval` iterations; the default is the interval
+    at which MMPose's configs log.
 
     Needs batches of a `MixedRatioBatchSampler`, which says which samples are
     labelled; without them nothing is logged, and the log says so. Of several
@@ -47,7 +48,7 @@ class StudentLogHook(Hook):
     # After what might change the batch, before the logger and MMEngine's own scalars.
     priority = 'NORMAL'
 
-    def __init__(self, interval: int = 20) -> None:
+    def __init__(self, interval: int = 50) -> None:
         if not isinstance(interval, int) or interval < 1:
             raise UserError(f'interval must be at least 1, got {interval!r}')
         self.interval = interval

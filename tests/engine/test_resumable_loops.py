@@ -152,3 +152,12 @@ def test_other_batches_are_refused(config, loop):
 
     with pytest.raises(UserError, match=r'needs train_dataloader\.batch_sampler'):
         runner.train()
+
+
+def test_epochs_that_never_end_are_refused(config):
+    made = config('epoch')
+    made.train_dataloader.sampler = dict(type='InfiniteSampler')
+    runner = Runner.from_cfg(made)
+
+    with pytest.raises(UserError, match=r'a sampler that ends.* got InfiniteSampler'):
+        runner.train()

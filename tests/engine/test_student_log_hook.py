@@ -144,7 +144,7 @@ def test_without_mixed_batches_nothing_is_logged_and_it_says_so(monkeypatch):
     )
     loader = SimpleNamespace(batch_sampler=SimpleNamespace())
     runner = SimpleNamespace(
-        train_dataloader=loader, model=torch.nn.Identity(), iter=19
+        train_dataloader=loader, model=torch.nn.Identity(), iter=49
     )
     hook = StudentLogHook()
 
