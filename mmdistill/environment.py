@@ -44,13 +44,17 @@ def has_module(name: str) -> bool:
 
 
 def check_environment(
-    find: Find = has_module, load: Load = importlib.import_module
+    find: Find = has_module,
+    load: Load = importlib.import_module,
+    network: bool = True,
 ) -> None:
     """Make sure that MMPose and what it needs can be imported.
 
     Args:
         find: Tells whether a module is there.
         load: Imports a module.
+        network: Whether a network is going to run. What only reads labels needs
+            none of mmcv's operators, which take a second to import.
 
     Raises:
         UserError: A piece is missing or does not fit the others; the sentence ends
@@ -59,7 +63,8 @@ def check_environment(
     _check_installed(find)
     _check_torch(load)
     _check_opencv(load)
-    _check_mmcv_ops(find, load)
+    if network:
+        _check_mmcv_ops(find, load)
     _check_xtcocotools(load)
     _check_pyarrow(load)
     _check_host_versions(load)

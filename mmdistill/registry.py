@@ -11,6 +11,18 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
+# Not the package: what only selects has no need of a runner, a second of imports.
+ENGINE = [
+    'mmdistill.engine.checkpoint',
+    'mmdistill.engine.count_matching_hook',
+    'mmdistill.engine.label_loop',
+    'mmdistill.engine.resumable_loops',
+    'mmdistill.engine.source_pipeline_switch_hook',
+    'mmdistill.engine.student_log_hook',
+    'mmdistill.engine.teacher_guard_hook',
+]
+"""Modules that register hooks and loops; the first one the safe loaders."""
+
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmdistill', locations=['mmdistill.models']
 )
@@ -26,9 +38,5 @@ DATA_SAMPLERS = Registry(
     scope='mmdistill',
     locations=['mmdistill.datasets'],
 )
-HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=['mmdistill.engine']
-)
-LOOPS = Registry(
-    'loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=['mmdistill.engine']
-)
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=ENGINE)
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENGINE)

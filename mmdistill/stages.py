@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-import mmdistill.engine  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine import matching
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
@@ -30,9 +28,6 @@ from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import described_status, store_status
 from mmdistill.mixed_configs import mixed_config, tell_start
-from mmdistill.reports.labeled_side import look_at_labeled
-from mmdistill.reports.report import ReportOptions, write_report
-from mmdistill.reports.skeleton import skeleton_of
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     distill_section,
@@ -41,6 +36,11 @@ from mmdistill.stage_configs import (
     unparsed_metainfo,
 )
 from mmdistill.student_configs import student_config
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+    from mmdistill.reports.report import ReportOptions
 
 
 def label(config: Config) -> None:
@@ -163,6 +163,11 @@ def report(
         UserError: If the store is not complete, or was matched to another labelled
             set than the config's.
     """
+    # Plots take half a second to import, which nothing else here needs.
+    from mmdistill.reports.labeled_side import look_at_labeled
+    from mmdistill.reports.report import write_report
+    from mmdistill.reports.skeleton import skeleton_of
+
     store = LabelStore(labels)
     store.manifest  # noqa: B018  (a sentence when there is no store)
     if config is not None:
@@ -200,5 +205,10 @@ def _with_grown_schedule(config: Config) -> Config:
 
 
 def _runner(config: Config) -> Runner:
+    # Here, because choosing labels anew needs no runner, which takes long to import.
+    from mmengine.runner import Runner
+
+    from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
+
     prepare_cpu_launch(config)
     return Runner.from_cfg(config)

@@ -47,6 +47,10 @@ def test_this_environment_passes():
     check_environment()
 
 
+def test_without_a_network_no_operators_are_needed():
+    check_environment(lacking('mmcv._ext'), failing('mmcv.ops', ImportError()), False)
+
+
 @pytest.mark.parametrize('module', sorted(COMMANDS))
 def test_missing_package_is_named_with_its_command(module):
     with pytest.raises(

@@ -9,10 +9,10 @@ import pytest
 from mmengine.registry import init_default_scope
 
 import mmdistill.datasets
-import mmdistill.engine
 import mmdistill.models  # noqa: F401  (registers)
 from mmdistill import registry
 
+registry.HOOKS.import_from_location()
 NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS')
 NAMES = [(node, name) for node in NODES for name in getattr(registry, node).module_dict]
 RESOLVE = """

@@ -17,7 +17,7 @@ def test_a_config_without_section_just_trains(monkeypatch):
         def test(self):
             stages_run.append('test')
 
-    monkeypatch.setattr(stages, 'Runner', Runner)
+    monkeypatch.setattr('mmengine.runner.Runner', Runner)
 
     stages.train(Config(dict(model=dict())))
 
@@ -35,7 +35,7 @@ def test_a_config_with_section_is_labelled_first(monkeypatch):
         def train(self):
             stages_run.append('train')
 
-    monkeypatch.setattr(stages, 'Runner', Runner)
+    monkeypatch.setattr('mmengine.runner.Runner', Runner)
     monkeypatch.setattr(stages, 'label', lambda config: stages_run.append('label'))
 
     source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')

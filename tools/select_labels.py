@@ -12,7 +12,7 @@ from mmdistill.environment import check_environment
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, select, print the table and export."""
-    check_environment()
+    check_environment(network=False)
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
     from mmdistill.engine.told_selection import table

@@ -93,20 +93,29 @@ def read(
         raise UserError(f'{path} is damaged ({reason}); {remedy}') from error
 
 
-def read_ahead(reads: Sequence[partial[pa.Table]]) -> Iterator[pa.Table]:
+def read_ahead(
+    reads: Sequence[partial[pa.Table]], together: int = 1
+) -> Iterator[pa.Table]:
     """Results of reads in their order, some under way while one is looked at.
+
+    Threads that hand over many small tables mostly wait for each other.
 
     Args:
         reads: Calls of `read`.
+        together: How many of them become one table.
     """
     with ThreadPoolExecutor(READERS) as pool:
         waiting: deque[Future[pa.Table]] = deque()
-        for read in reads:
-            waiting.append(pool.submit(read))
+        for start in range(0, len(reads), together):
+            waiting.append(pool.submit(_joined, reads[start : start + together]))
             if len(waiting) > READERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _joined(reads: Sequence[partial[pa.Table]]) -> pa.Table:
+    return pa.concat_tables([read() for read in reads]).combine_chunks()
 
 
 def _unchanged(data: bytes) -> bool:

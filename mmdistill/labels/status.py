@@ -126,4 +126,4 @@ def described_status(status: StoreStatus) -> list[str]:
 
 
 def _reasons(table: pa.Table) -> list[str]:
-    return table.filter(pc.field('status') == FAILED)['reason'].to_pylist()
+    return table['reason'].filter(pc.equal(table['status'], FAILED)).to_pylist()

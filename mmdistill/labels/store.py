@@ -50,6 +50,8 @@ from mmdistill.labels.manifest import (
 )
 
 MANIFEST_FILE = 'manifest.json'
+IMAGES_AT_ONCE = 4096
+"""Images of small chunks that are read as one table."""
 PATHS_SCHEMA = pa.schema([pa.field('path', pa.string())])
 
 
@@ -187,7 +189,7 @@ class LabelStore:
         columns: Sequence[str] | None = None,
         chunks: Sequence[int] | None = None,
     ) -> Iterator[pa.Table]:
-        """Chunks one after the other, so that memory need not hold them all.
+        """All rows in their order, some chunks at a time to be lean.
 
         Args:
             columns: Columns to read, by default all.
@@ -212,7 +214,8 @@ class LabelStore:
             )
             for index in chunks
         ]
-        yield from chunk_file.read_ahead(reads)
+        together = max(IMAGES_AT_ONCE // manifest['chunk_size'], 1)
+        yield from chunk_file.read_ahead(reads, together)
 
     def read(self) -> StoredLabels:
         """All rows of the complete store.

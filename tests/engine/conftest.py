@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from mmdistill.engine import LabelLoop
+from mmdistill.engine.label_loop import LabelLoop
 from mmdistill.labels import LabelStore
 
 NUM_IMAGES = 7

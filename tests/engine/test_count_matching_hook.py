@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmdistill.engine import CountMatchingHook
+from mmdistill.engine.count_matching_hook import CountMatchingHook
 from mmdistill.errors import UserError
 from mmdistill.labels.selection import read_selection
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 
 from mmdistill.datasets import SeededDataset
-from mmdistill.engine import ResumableEpochLoop, ResumableIterLoop
+from mmdistill.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from mmdistill.errors import UserError
 from mmdistill.student_configs import mixed_config
 from tests.engine.students import student_config, train, write_labels

@@ -12,8 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
-from mmdistill.engine import StudentLogHook
-from mmdistill.engine.student_log_hook import losses_apart
+from mmdistill.engine.student_log_hook import StudentLogHook, losses_apart
 from mmdistill.errors import UserError
 from mmdistill.student_configs import mixed_config
 from tests.datasets.test_pseudo_weight import HEADS, samples

@@ -112,13 +112,19 @@ def test_parquet_of_others_is_noticed(table, read):
         read(sink.getvalue())
 
 
-def test_reads_come_in_order(table, tmp_path):
-    for number in range(20):
-        rows = table.slice(0, number % 4)
+@pytest.mark.parametrize(
+    ('together', 'lengths'),
+    [(1, [n % 4 for n in range(20)]), (8, [12, 12, 6]), (99, [30])],
+)
+def test_reads_come_in_order(table, tmp_path, together, lengths):
+    parts = [table.slice(0, number % 4) for number in range(20)]
+    for number, rows in enumerate(parts):
         data = chunk_file.encode(rows, str(number))
         (tmp_path / str(number)).write_bytes(data)
     reads = [
         chunk_file.partial(chunk_file.read, tmp_path / str(n), str(n), SCHEMA)
         for n in range(20)
     ]
-    assert [len(t) for t in chunk_file.read_ahead(reads)] == [n % 4 for n in range(20)]
+    found = list(chunk_file.read_ahead(reads, together))
+    assert [len(t) for t in found] == lengths
+    assert pa.concat_tables(found).equals(pa.concat_tables(parts))

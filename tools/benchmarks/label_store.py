@@ -34,7 +34,8 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from mmdistill.command_line import run
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.engine import LabelLoop, matching
+from mmdistill.engine import matching
+from mmdistill.engine.label_loop import LabelLoop
 from mmdistill.labels import LabelStore
 from mmdistill.labels.coco import ExportOptions, export_coco
 from mmdistill.labels.counts import LabeledCounts

@@ -165,7 +165,7 @@ def compared(
     options: argparse.Namespace, folder: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The comparison of each model, by name."""
-    import mmdistill.engine  # noqa: F401  (registers the safe loaders)
+    import mmdistill.engine.checkpoint  # noqa: F401  (registers the safe loaders)
     from mmdistill.config_arguments import load_config
 
     files = options.annotations, options.image_folder, options.images, folder
