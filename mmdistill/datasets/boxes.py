@@ -63,8 +63,7 @@ def read_boxes(
 
     Raises:
         UserError: If the file has another form, names an unknown image, or has a
-            box that is not finite, not positive in size or, where the list of images
-            states their sizes, off its image.
+            box that is not finite or not positive in size.
     """
     detections = read_json(path, 'the detection file')
     try:
@@ -83,8 +82,6 @@ def read_boxes(
         ) from error
     numbers = _image_numbers(path, names, images)
     _check_boxes(path, names, xywh, scores)
-    if images.sizes is not None:
-        _check_inside(path, names, xywh, images.sizes[numbers])
     order = np.argsort(numbers, kind='stable')
     counts = np.bincount(numbers, minlength=len(images))
     bboxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -146,15 +143,3 @@ def _check_boxes(path: Path, names: list, xywh: np.ndarray, scores: np.ndarray) 
                 f'the detection file {path} must give each box {rule}; image_id '
                 f'{names[row]!r} has {xywh[row].tolist()} with score {scores[row]}'
             )
-
-
-def _check_inside(path: Path, names: list, xywh: np.ndarray, sizes: np.ndarray) -> None:
-    """Where only the image itself tells its size, its row fails instead."""
-    overlaps = ((xywh[:, :2] < sizes) & (xywh[:, :2] + xywh[:, 2:] > 0)).all(axis=1)
-    if not overlaps.all():
-        row = int(np.argmin(overlaps))
-        raise UserError(
-            f'the detection file {path} must give boxes that meet their image; '
-            f'image_id {names[row]!r} of size {sizes[row].tolist()} has '
-            f'{xywh[row].tolist()}'
-        )

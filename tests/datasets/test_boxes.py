@@ -92,8 +92,6 @@ def test_a_file_without_detections_gives_no_boxes(read):
         (detection(score=np.nan), 'finite; image_id 2 .*score nan'),
         (detection(bbox=(2, 3, -10, 20)), 'above 0; image_id 2 has .*-10'),
         (detection(bbox=(2, 3, 10, 0)), r'above 0; image_id 2 has .*10.0, 0.0\]'),
-        (detection(bbox=(64, 3, 10, 20)), r'meet their image; image_id 2 .*\[64, 48\]'),
-        (detection(bbox=(2, -20, 10, 20)), 'meet their image; image_id 2'),
         (detection(bbox=(2, 3, 10)), 'must be a list of'),
         (detection(bbox='2 3'), 'must be a list of'),
         (detection(score='high'), 'must be a list of'),

@@ -166,6 +166,13 @@ def test_a_box_off_the_decoded_image_is_a_failed_sample(tmp_path, write_images, 
     assert len(sample.gt_instances) == 0
 
 
+def test_a_box_partly_off_its_image_is_fine(tmp_path, write_images, build):
+    write_images(tmp_path / 'images', 'a.png')
+    sample = build([box('a', 60, -2, 30, 40)])[0]['data_samples']
+    assert sample.metainfo['status'] == 'ok'
+    assert sample.gt_instances.bboxes.tolist() == [[60, -2, 90, 38]]
+
+
 def test_detections_of_unknown_images_are_refused(tmp_path, write_images, build):
     write_images(tmp_path / 'images', 'a.png')
     with pytest.raises(UserError, match="image_id 'b'"):

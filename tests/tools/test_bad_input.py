@@ -84,11 +84,6 @@ CASES = {
         [],
         'a width and height above 0',
     ),
-    'a box off its image': (
-        lambda: first_box(bbox=[9000, 0, 3, 5]),
-        [],
-        'boxes that meet their image',
-    ),
     'a labelled set without instances': (
         without_instances,
         [],
