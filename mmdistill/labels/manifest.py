@@ -13,6 +13,8 @@ from mmdistill.labels.generations import Generation, Place, generations_in
 
 FORMAT = 2
 """Version of the store's columns; a store of another one can not be read."""
+MOST = 2**40
+"""More images than any store has."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -33,10 +35,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest = read_json(path, 'the manifest')
     try:
         _check_format(path, manifest.get('format', FORMAT))
-        generations_in(manifest)
-        manifest['chunk_size'] + len(manifest['keypoints'])
+        counts = [generation.count for generation in generations_in(manifest)]
+        for count in (manifest['chunk_size'], *counts):
+            if not isinstance(count, int) or not 0 < count < MOST:
+                raise ValueError(f'a number of images can not be {count!r}')
+        len(manifest['keypoints'])
         manifest['about']['img_root']
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
             'or of another version'
