@@ -12,7 +12,13 @@ from mmengine.device import get_device
 
 from mmdistill.errors import UserError
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+LAUNCHERS = {
+    'none': (),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK'),
+}
+"""Each launcher with what it puts into the environment of its processes."""
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +51,9 @@ def load_config(arguments: argparse.Namespace) -> Config:
         arguments: Parsed arguments of `add_config_arguments`.
 
     Raises:
-        UserError: If there is no such file.
+        UserError: If there is no such file, or the launcher did not start us.
     """
+    _check_launched(arguments.launcher)
     path = Path(arguments.config)
     if not path.is_file():
         raise UserError(f'the config {path} does not exist')
@@ -62,6 +69,16 @@ def load_config(arguments: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = f'work_dirs/{path.stem}'
     return config
+
+
+def _check_launched(launcher: str) -> None:
+    lacking = [name for name in LAUNCHERS[launcher] if name not in os.environ]
+    if lacking:
+        how = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
+        raise UserError(
+            f'--launcher {launcher} is for processes that {how} started; the '
+            f'environment has no {", ".join(lacking)}'
+        )
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@ import argparse
 import pytest
 
 from mmdistill.config_arguments import (
+    LAUNCHERS,
     add_config_arguments,
     add_training_arguments,
     load_config,
@@ -110,3 +111,26 @@ def test_without_validation_there_is_no_validation_loop(parse):
     config = with_training_arguments(load_config(arguments), arguments)
 
     assert config.val_cfg is config.val_dataloader is config.val_evaluator is None
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'sentence'),
+    [
+        ('pytorch', 'torchrun started; the environment has no .*MASTER_ADDR'),
+        ('slurm', 'srun started; .* no SLURM_PROCID, SLURM_NTASKS, SLURM_NODELIST'),
+        ('mpi', 'mpirun started; the environment has no OMPI_COMM_WORLD_LOCAL_RANK'),
+    ],
+)
+def test_a_launcher_that_did_not_start_us_is_refused(
+    parse, monkeypatch, launcher, sentence
+):
+    for name in LAUNCHERS[launcher]:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=sentence):
+        load_config(parse('--launcher', launcher))
+
+
+def test_a_launcher_is_handed_on(parse, monkeypatch):
+    for name in LAUNCHERS['slurm']:
+        monkeypatch.setenv(name, '1')
+    assert load_config(parse('--launcher', 'slurm')).launcher == 'slurm'
