@@ -17,8 +17,10 @@ import argparse
 import gc
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 from children import in_child, memory
-from drawn_labels import HEIGHT, METAINFO, WIDTH, StubTeacher, write_store
+from drawn_labels import HEIGHT, METAINFO, PARSED, WIDTH, StubTeacher, write_store
 from mmengine.dataset import pseudo_collate
 from mmpose.datasets import CocoDataset
 from torch.utils.data import DataLoader, RandomSampler
@@ -42,6 +44,7 @@ from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 
+SELECT = Path(__file__).parents[1] / 'select_labels.py'
 WORKERS = 4
 FED = 5000
 """Labels that go through the workers."""
@@ -85,6 +88,28 @@ def select(root: Path) -> dict[str, float]:
     return {}
 
 
+def select_command(root: Path) -> float:
+    """Seconds of `tools/select_labels.py` itself, imports and all, on a small set."""
+    names = list(PARSED['keypoint_id2name'].values())
+    images = [dict(id=i, file_name=f'{i}.jpg', width=9, height=9) for i in range(200)]
+    shared = dict(category_id=1, iscrowd=0, bbox=[1, 1, 5, 5], num_keypoints=len(names))
+    points = dict(area=25, keypoints=[3, 3, 2] * len(names))
+    labels = [dict(id=i + 1, image_id=i, **shared, **points) for i in range(200)]
+    category = dict(id=1, name='person', keypoints=names, skeleton=[])
+    ann_file, config = root.with_suffix('.labeled.json'), root.with_suffix('.py')
+    content = dict(images=images, annotations=labels, categories=[category])
+    ann_file.write_text(json.dumps(content))
+    labeled = dict(type='CocoDataset', ann_file=str(ann_file), metainfo=METAINFO)
+    section = dict(teacher={}, unlabeled={}, labels=str(root))
+    loader = dict(dataset=labeled)
+    text = f"default_scope = 'mmpose'\ndistill = {section!r}\n"
+    config.write_text(f'{text}train_dataloader = {loader!r}\n')
+    start = time.perf_counter()
+    command = [sys.executable, str(SELECT), str(config)]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
 def feed_workers(build: Callable[[], Any]) -> dict[str, float]:
     """Memory of loader workers after labels by chance went through them, MiB.
 
@@ -121,6 +146,7 @@ def compare(folder: Path, candidates: int, with_coco: bool) -> dict[str, float]:
     row = {'candidates': float(candidates)}
     in_child(lambda: select(root))
     row['select_s'] = in_child(lambda: select(root))['seconds']
+    row['select_command_s'] = select_command(root)
     tiny = folder / 'tiny'
     store = in_child(lambda: start_from_store(root), lambda: start_from_store(tiny))
     fed = in_child(lambda: feed_workers(lambda: open_store(root)))
@@ -253,6 +279,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         coco_over_store_disk=last.get('coco_bytes', np.nan) / last['store_bytes'],
         labeling_memory_growth=peaks[-1] / peaks[0] - 1,
         select_seconds=last['select_s'],
+        select_command_seconds=last['select_command_s'],
+        worker_own_mib=last['store_worker_mib'],
     )
     sys.stdout.write('\n'.join([*lines, json.dumps(ratios), '']))
 
