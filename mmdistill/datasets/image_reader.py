@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,8 @@ class ImageReader:
                 with Image.open(path) as image:
                     width, height = image.size
         except Image.DecompressionBombError as error:
-            raise _BadFileError('more pixels than max_pixels') from error
+            shape = _claimed_shape(path)
+            raise _BadFileError('more pixels than max_pixels', shape) from error
         except FileNotFoundError:
             raise
         # Pillow's parsers let nearly any error through when the bytes are hostile.
@@ -107,6 +109,20 @@ class ImageReader:
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
         return height, width
+
+
+def _claimed_shape(path: Path) -> tuple[int, int]:
+    """Height and width of an image that Pillow refuses to open for its size."""
+    with path.open('rb') as file:
+        start = file.read(16)
+        for factory, accepts in (Image.OPEN[name] for name in Image.ID):
+            # A parser that says so in words does not claim the file either.
+            if accepts is not None and accepts(start) is True:
+                file.seek(0)
+                with suppress(Exception):
+                    width, height = factory(file, '').size
+                    return height, width
+    return 0, 0
 
 
 class _BadFileError(Exception):

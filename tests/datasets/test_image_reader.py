@@ -151,7 +151,9 @@ def test_the_limit_itself_is_accepted(read):
 def test_a_decompression_bomb_takes_no_memory(read, side):
     content = png_header(side, side, rows=20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert read(content).reason == 'more pixels than max_pixels'
+    image = read(content)
+    assert image.reason == 'more pixels than max_pixels'
+    assert image.shape == (side, side)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 2**25
 
