@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from mmdistill.environment import check_environment
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, select, print the table and export."""
+    # Imports make a million objects and no garbage; looking for it takes long.
+    gc.disable()
     check_environment(network=False)
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
@@ -22,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         changed_options,
     )
 
+    gc.freeze()
+    gc.enable()
+
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     add_selection_arguments(parser)
@@ -30,6 +36,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='print what would be kept, write nothing',
     )
+    _add_export_arguments(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.dry_run and arguments.export_coco:
+        parser.error('--dry-run writes nothing, so there is nothing to --export-coco')
+    config = load_config(arguments)
+    selection = stages.select(config, changed_options(arguments), arguments.dry_run)
+    sys.stdout.write(table(selection) + '\n')
+    if arguments.export_coco:
+        options = ExportOptions(
+            rejected=arguments.rejected, most_disagreed=arguments.most_disagreed
+        )
+        stages.export_coco(config, arguments.export_coco, options)
+
+
+def _add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--export-coco',
         metavar='FILE',
@@ -47,17 +68,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='with --export-coco: only the N images whose views disagree most, the '
         'worst first, to be corrected by hand',
     )
-    arguments = parser.parse_args(argv)
-    if arguments.dry_run and arguments.export_coco:
-        parser.error('--dry-run writes nothing, so there is nothing to --export-coco')
-    config = load_config(arguments)
-    selection = stages.select(config, changed_options(arguments), arguments.dry_run)
-    sys.stdout.write(table(selection) + '\n')
-    if arguments.export_coco:
-        options = ExportOptions(
-            rejected=arguments.rejected, most_disagreed=arguments.most_disagreed
-        )
-        stages.export_coco(config, arguments.export_coco, options)
 
 
 if __name__ == '__main__':
