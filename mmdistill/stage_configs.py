@@ -14,7 +14,10 @@ from mmpose.registry import DATASETS
 from mmdistill.errors import UserError
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
-OPTIONAL = ('views', 'labeling', 'counting', 'labeled', 'mixing', 'schedule')
+OPTIONAL = (
+    *('views', 'labeling', 'counting', 'labeled'),
+    *('mixing', 'schedule', 'audit'),
+)
 PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
@@ -37,6 +40,7 @@ PARTS = {
     ),
     'mixing': ('labeled_share',),
     'schedule': ('max_factor', 'milestones'),
+    'audit': ('data_root', 'data_prefix', 'ann_file', 'bbox_file'),
 }
 """What each part of the `distill` section may state."""
 

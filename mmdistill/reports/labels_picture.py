@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
@@ -48,6 +49,19 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
         num,
         labels.candidate_sources,
     )
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Args:
+        figure: The figure.
+        path: The picture; its ending decides the format, e.g. `.png`.
+
+    Raises:
+        UserError: If the ending is no format, or the disk refuses the file.
+    """
     picture_format = path.suffix.removeprefix('.') or 'png'
     if picture_format not in figure.canvas.get_supported_filetypes():
         raise UserError(f'a picture is written as .png, .svg or .pdf, got {path}')

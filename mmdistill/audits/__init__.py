@@ -1,0 +1,7 @@
+"""Audits: what the teacher's labels are worth, seen on images with true labels."""
+
+from mmdistill.audits.audited_set import AuditedSet, audited_set
+from mmdistill.audits.folds import audit_folds
+from mmdistill.audits.run import audit
+
+__all__ = ['AuditedSet', 'audit', 'audit_folds', 'audited_set']

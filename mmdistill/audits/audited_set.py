@@ -1,0 +1,163 @@
+"""Which labelled images are audited, and with which boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdistill.datasets.boxes import true_boxes
+from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.errors import UserError
+from mmdistill.labels.files import file_sha256, json_sha256, write_json
+from mmdistill.stage_configs import distill_section, labeled_config
+
+TRUE_BOXES = 'the true boxes, each with score 1'
+WHOLE_IMAGE = 'the whole image'
+
+
+@dataclass(frozen=True)
+class AuditedSet:
+    """Labelled images that the teacher was not trained on.
+
+    Attributes:
+        ann_file: COCO json with their annotations.
+        img_root: Folder that its file names are relative to.
+        bbox_file: Detections in MMPose's `bbox_file` form, if there are any.
+    """
+
+    ann_file: Path
+    img_root: Path
+    bbox_file: Path | None = None
+
+    @property
+    def images(self) -> set[Path]:
+        """The images as files, links followed."""
+        root = self.img_root.resolve()
+        return {root / path for path in images_of_coco(self.ann_file).paths}
+
+    @property
+    def name(self) -> str:
+        """Names the set and its boxes, in a form that suits a folder."""
+        boxes = file_sha256(self.bbox_file) if self.bbox_file else None
+        digest = json_sha256([file_sha256(self.ann_file), str(self.img_root), boxes])
+        return f'{self.ann_file.stem}-{digest[:8]}'
+
+
+def audited_set(
+    config: Config,
+    ann_file: str | None = None,
+    img: str | None = None,
+    bbox_file: str | None = None,
+) -> AuditedSet:
+    """The set that is audited: the arguments, `distill.audit` or the val set.
+
+    Args:
+        config: A config with a `distill` section.
+        ann_file: COCO json to audit instead of the config's.
+        img: Its folder of images, by default that of the config's set.
+        bbox_file: Detections on its images; those of the config's set by default,
+            where that is the one that is audited.
+
+    Raises:
+        UserError: If no set is named or a file is missing.
+    """
+    stated = distill_section(config).get('audit') or _val_dataset(config)
+    default = _set_of(stated) if stated else None
+    if ann_file is not None:
+        if img is None and default is None:
+            raise UserError(f'the images of {ann_file} need a folder, name it by --img')
+        root = default.img_root if default else ''
+        default = AuditedSet(Path(ann_file), Path(root))
+    if default is None:
+        raise UserError(
+            f'{config.filename} names no val set with annotations to audit; name one '
+            'with --ann-file and --img, or in distill.audit'
+        )
+    boxes = Path(bbox_file) if bbox_file else default.bbox_file
+    chosen = AuditedSet(default.ann_file, Path(img or default.img_root), boxes)
+    for path in (chosen.ann_file, chosen.bbox_file):
+        if path is not None and not path.is_file():
+            raise UserError(f'{path}, which the audit needs, does not exist')
+    return chosen
+
+
+def labeled_set(config: Config) -> AuditedSet:
+    """The labelled set of a config, on which its teacher was trained.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    return _set_of(labeled_config(config))
+
+
+def shared_images(config: Config, audited: AuditedSet) -> int:
+    """How many audited images the teacher was trained on.
+
+    Args:
+        config: A config with a `distill` section.
+        audited: The audited set.
+
+    Raises:
+        UserError: If the audited set is the labelled set itself.
+    """
+    labeled = labeled_set(config)
+    images = audited.images
+    shared = len(images & labeled.images) if labeled.ann_file.is_file() else 0
+    if labeled.ann_file.resolve() == audited.ann_file.resolve() or shared == len(
+        images
+    ):
+        raise UserError(
+            f'{audited.ann_file} is what the teacher was trained on, its labels there '
+            'are better than elsewhere; name another set with --ann-file, or train '
+            'teachers without a part of it with --folds'
+        )
+    return shared
+
+
+def boxes_of(
+    unlabeled: Mapping[str, Any], audited: AuditedSet, folder: Path
+) -> tuple[dict[str, Any], str]:
+    """The boxes in which the audited images are labelled.
+
+    As on the unlabelled side: detections where that has detections. Without any of
+    the audited images, the true boxes are written down and stand in for them.
+
+    Args:
+        unlabeled: Arguments of the unlabelled side's `UnlabeledDataset`.
+        audited: The audited set.
+        folder: Where the true boxes are written.
+
+    Returns:
+        Arguments of `UnlabeledDataset`, and the source of the boxes in words.
+    """
+    if audited.bbox_file is not None:
+        arguments = dict(bbox_file=str(audited.bbox_file))
+        if unlabeled.get('category_ids') is not None:
+            arguments['category_ids'] = unlabeled['category_ids']
+        return arguments, f'detections, {audited.bbox_file}'
+    if not unlabeled.get('bbox_file'):
+        return {}, WHOLE_IMAGE
+    path = folder / 'true_boxes.json'
+    write_json(path, true_boxes(audited.ann_file))
+    return dict(bbox_file=str(path)), TRUE_BOXES
+
+
+def _val_dataset(config: Config) -> Mapping[str, Any] | None:
+    dataset = (config.get('val_dataloader') or {}).get('dataset') or {}
+    return dataset if dataset.get('ann_file') else None
+
+
+def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:
+    if not dataset.get('ann_file'):
+        raise UserError(f'the labelled images to audit need an ann_file: {dataset!r}')
+    root = Path(dataset.get('data_root') or '')
+    images = (dataset.get('data_prefix') or {}).get('img', '')
+    # MMPose takes the path of a bbox_file as it stands.
+    boxes = dataset.get('bbox_file')
+    return AuditedSet(
+        root / dataset['ann_file'], root / images, Path(boxes) if boxes else None
+    )

@@ -1,0 +1,203 @@
+"""The audit without a val set: teachers that did not see what they label.
+
+The labelled set is cut into folds. For each a teacher is trained on the others and
+audited on it; the folds together are the audit. These teachers have less to learn
+from than the one whose labels are audited, so its labels should be a little better.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+
+from mmdistill import stages
+from mmdistill.audits.audited_set import (
+    TRUE_BOXES,
+    AuditedSet,
+    labeled_set,
+)
+from mmdistill.audits.evidence import Evidence, gather, join
+from mmdistill.audits.labelling import label_views
+from mmdistill.audits.run import (
+    Matched,
+    audit_folder,
+    matched_of,
+    sigmas_of,
+    write_audit,
+)
+from mmdistill.errors import UserError
+from mmdistill.functional.permutation import permuted
+from mmdistill.labels.files import file_sha256, read_json, write_json
+from mmdistill.stage_configs import distill_section
+
+FOLD_KEY = 0
+TEACHER_FILE = 'teacher.json'
+LAST_CHECKPOINT = 'last_checkpoint'
+
+
+def audit_folds(
+    config: Config, num_folds: int, teacher_config: str | None = None
+) -> dict[str, Any] | None:
+    """Audit the labels of a config by teachers trained for it, one a fold.
+
+    What is done stays: an audit that was stopped goes on, in the middle of a
+    training from its last checkpoint.
+
+    Args:
+        config: A config with a `distill` section whose images are labelled.
+        num_folds: Parts of the labelled set, and teachers.
+        teacher_config: What the teachers are trained with; by default
+            `distill.teacher.config`.
+
+    Returns:
+        The content of `audit.json` on the first process, None on others.
+
+    Raises:
+        UserError: If there are fewer images than folds or less than 2 folds, no
+            config names how a teacher is trained, or the labels do not fit.
+    """
+    matched = matched_of(config)
+    teacher = _training_of(config, teacher_config)
+    labeled = labeled_set(config)
+    root = audit_folder(config, labeled) / f'{num_folds}_folds'
+    folds = write_folds(labeled.ann_file, num_folds, root)
+    print_log(
+        f'audit: {num_folds} teachers are trained with {teacher.filename}, each '
+        f'without a part of {labeled.ann_file}, and audited on it; below {root}',
+        logger='current',
+    )
+    parts = []
+    for number, (rest, held_out) in enumerate(folds, start=1):
+        folder = held_out.parent
+        print_log(f'audit: fold {number} of {num_folds}', logger='current')
+        checkpoint = _trained(teacher, rest, folder)
+        audited = AuditedSet(held_out, labeled.img_root)
+        parts.append(_audited(config, checkpoint, audited, folder, matched))
+    if not is_main_process():
+        return None
+    source = parts[0][1]
+    found = {name: join([part[0][name] for part in parts]) for name in parts[0][0]}
+    provenance = dict(
+        ann_file=str(labeled.ann_file),
+        sha256=file_sha256(labeled.ann_file),
+        boxes=source,
+        folds=num_folds,
+        teacher_config=str(teacher.filename),
+    )
+    return write_audit(config, found, matched, provenance, source == TRUE_BOXES)
+
+
+def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:
+    """Cut a COCO json into folds of images, the same ones every time.
+
+    Args:
+        ann_file: The json.
+        num_folds: Parts.
+        root: Folder to write to.
+
+    Returns:
+        For each fold the json of all other images and the json of its own.
+
+    Raises:
+        UserError: If there are fewer images than folds, or less than 2 folds.
+    """
+    content = read_json(ann_file, 'the annotation file')
+    images = sorted(content['images'], key=lambda image: image['id'])
+    if not 2 <= num_folds <= len(images):
+        raise UserError(
+            f'the number of folds must be at least 2 and at most the {len(images)} '
+            f'images of {ann_file}, got {num_folds}'
+        )
+    order = permuted(np.arange(len(images)), len(images), FOLD_KEY)
+    written = []
+    for number in range(num_folds):
+        held_out = {images[i]['id'] for i in order[number::num_folds].tolist()}
+        rest = {image['id'] for image in images} - held_out
+        folder = root / f'{number + 1}'
+        pair = (folder / 'rest.json', folder / 'held_out.json')
+        for path, chosen in zip(pair, (rest, held_out), strict=True):
+            write_json(path, _only(content, images, chosen))
+        written.append(pair)
+    return written
+
+
+def _only(
+    content: dict[str, Any], images: Sequence[dict[str, Any]], chosen: set[int]
+) -> dict[str, Any]:
+    """A COCO json with some of its images."""
+    return dict(
+        content,
+        images=[image for image in images if image['id'] in chosen],
+        annotations=[a for a in content['annotations'] if a['image_id'] in chosen],
+    )
+
+
+def _training_of(config: Config, teacher_config: str | None) -> Config:
+    path = teacher_config or distill_section(config)['teacher'].get('config')
+    if path is None:
+        raise UserError(
+            'folds need to know how a teacher is trained: name its config with '
+            '--teacher-config, or in distill.teacher.config'
+        )
+    if not Path(path).is_file():
+        raise UserError(f'the teacher config {path} does not exist')
+    teacher = Config.fromfile(path)
+    teacher.launcher = config.get('launcher', 'none')
+    return teacher
+
+
+def _trained(teacher: Config, ann_file: Path, folder: Path) -> str:
+    """Train a teacher on a json, or find it trained; returns its checkpoint."""
+    done = folder / TEACHER_FILE
+    work_dir = folder / 'teacher'
+    if not done.is_file():
+        stages.train(_training_config(teacher, ann_file, work_dir))
+        barrier()
+        last = (work_dir / LAST_CHECKPOINT).read_text().strip()
+        if is_main_process():
+            write_json(done, dict(checkpoint=Path(last).name))
+        barrier()
+    return str(work_dir / read_json(done, 'the trained teacher')['checkpoint'])
+
+
+def _training_config(teacher: Config, ann_file: Path, work_dir: Path) -> Config:
+    config = copy.deepcopy(teacher)
+    dataset = config.train_dataloader.dataset
+    if 'ann_file' not in dataset:
+        raise UserError(
+            f'folds need a teacher config that trains on one labelled set, '
+            f'{teacher.filename} trains on a {dataset["type"]}'
+        )
+    dataset.ann_file = str(ann_file.resolve())
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    config.work_dir = str(work_dir)
+    if (work_dir / LAST_CHECKPOINT).is_file():
+        config.resume, config.load_from = True, None
+    return config
+
+
+def _audited(
+    config: Config,
+    checkpoint: str,
+    audited: AuditedSet,
+    folder: Path,
+    matched: Matched,
+) -> tuple[dict[str, Evidence], str]:
+    """Evidence by view of one fold, and the source of its boxes."""
+    config = copy.deepcopy(config)
+    config.distill.teacher.checkpoint = checkpoint
+    stores, source = label_views(config, audited, folder, 'teacher')
+    barrier()
+    sigmas = sigmas_of(config)
+    found = {
+        name: gather(store, audited.ann_file, sigmas, matched.keypoint_thr)
+        for name, store in stores.items()
+    }
+    return found, source

@@ -1,0 +1,155 @@
+"""The audit of a config's teacher: label the audited images, compare, write down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.audits.audited_set import (
+    TRUE_BOXES,
+    AuditedSet,
+    shared_images,
+)
+from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
+from mmdistill.audits.evidence import Evidence, gather
+from mmdistill.audits.labelling import label_views
+from mmdistill.labels import LabelStore
+from mmdistill.labels.files import file_sha256, write_json
+from mmdistill.labels.manifest import identity
+from mmdistill.labels.selection import read_selection
+from mmdistill.stage_configs import (
+    distill_section,
+    labeled_config,
+    unparsed_metainfo,
+)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the label store of a config was selected with.
+
+    Attributes:
+        score_thr: The matched threshold.
+        keypoint_thr: Keypoint score above which a keypoint is visible.
+    """
+
+    score_thr: float
+    keypoint_thr: float
+
+
+def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
+    """Audit the labels of a config on a labelled set.
+
+    Labels it as the unlabelled images were labelled, and in a single view and in
+    two mirrored ones, into label stores beside that of the config (`...-audit`).
+    What is labelled stays: an audit that was stopped goes on. `audit.json` in the
+    config's store is what was found.
+
+    Args:
+        config: A config with a `distill` section whose images are labelled.
+        audited: The labelled set.
+
+    Returns:
+        The content of `audit.json` on the first process, None on others.
+
+    Raises:
+        UserError: If the teacher was trained on the audited set, the config's store
+            is not complete or was made otherwise, or the set is not usable.
+    """
+    matched = matched_of(config)
+    shared = shared_images(config, audited)
+    folder = audit_folder(config, audited)
+    stores, boxes = label_views(config, audited, folder)
+    barrier()
+    if not is_main_process():
+        return None
+    found = {
+        name: gather(store, audited.ann_file, sigmas_of(config), matched.keypoint_thr)
+        for name, store in stores.items()
+    }
+    provenance = dict(
+        ann_file=str(audited.ann_file),
+        sha256=file_sha256(audited.ann_file),
+        boxes=boxes,
+        images_trained_on=shared,
+    )
+    return write_audit(config, found, matched, provenance, boxes == TRUE_BOXES)
+
+
+def matched_of(config: Config) -> Matched:
+    """The thresholds of a config's selection; the one place that reads them.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If nothing was labelled or selected yet.
+    """
+    store = LabelStore(distill_section(config)['labels'])
+    store.manifest  # noqa: B018  (a sentence when there is no store)
+    selection = read_selection(store)
+    return Matched(selection.score_thr, selection.keypoint_thr)
+
+
+def audit_folder(config: Config, audited: AuditedSet) -> Path:
+    """Where the label stores of an audit lie.
+
+    Args:
+        config: A config with a `distill` section.
+        audited: The labelled set.
+    """
+    labels = Path(distill_section(config)['labels'])
+    return labels.with_name(f'{labels.name}-audit') / audited.name
+
+
+def sigmas_of(config: Config) -> np.ndarray:
+    """Standard deviations of the OKS of a config's keypoints, (K,)."""
+    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
+    return np.array(parsed['sigmas'])
+
+
+def write_audit(
+    config: Config,
+    found: Mapping[str, Evidence],
+    matched: Matched,
+    provenance: Mapping[str, Any],
+    given_boxes: bool,
+) -> dict[str, Any]:
+    """Write `audit.json` into the store of a config.
+
+    Args:
+        config: A config with a `distill` section.
+        found: Evidence by view.
+        matched: The thresholds of its selection.
+        provenance: What was audited.
+        given_boxes: Whether the boxes were the true ones.
+
+    Returns:
+        The content.
+    """
+    store = LabelStore(distill_section(config)['labels'])
+    fused = found[FUSED]
+    content = audit_content(
+        found,
+        store.manifest['keypoints'],
+        matched.score_thr,
+        matched.keypoint_thr,
+        given_boxes,
+    )
+    content['audited'] = dict(
+        provenance,
+        images=fused.images,
+        failed=fused.failed,
+        instances=fused.num_true,
+        candidates=len(fused.scores),
+    )
+    content['made_by'] = dict(store=store.digest(), **identity(store.manifest))
+    write_json(store.root / AUDIT_FILE, content)
+    return content

@@ -1,0 +1,120 @@
+"""The picture of an audit: precision and recall, calibration, what views gain."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmdistill.reports.curves import KEPT, LABELED, REJECTED
+from mmdistill.reports.labels_picture import save_figure
+
+SIZE = (14, 8.5)
+STYLES = ('-', '--', ':')
+ERROR = "keypoint error, in the instance's size"
+
+
+def draw_audit(content: Mapping[str, Any], path: Path) -> None:
+    """Draw what an audit found.
+
+    Args:
+        content: The content of `audit.json`.
+        path: The picture to write; its ending decides the format, e.g. `.png`.
+
+    Raises:
+        UserError: If the ending is no format, or the disk refuses the file.
+    """
+    figure = Figure(SIZE, layout='constrained')
+    figure.suptitle(textwrap.fill(content['verdict'], 130), fontsize=12)
+    (curve, score, agreement), (keypoints, scores, views) = figure.subplots(2, 3)
+    _draw_curve(curve, content)
+    _draw_calibration(score, 'score', content['calibration'])
+    _draw_calibration(agreement, 'agreement', content['calibration'])
+    _draw_keypoints(keypoints, content['per_keypoint'])
+    _draw_calibrations(scores, 'score', content['per_keypoint'])
+    _draw_views(views, content)
+    save_figure(figure, path)
+
+
+def _draw_curve(axes: Axes, content: Mapping[str, Any]) -> None:
+    curve, matched = content['curve'], content['matched']
+    for what, color in (('precision', KEPT), ('recall', LABELED)):
+        for (oks, values), style in zip(curve[what].items(), STYLES, strict=False):
+            label = f'{what}, OKS {oks}'
+            axes.plot(
+                curve['thresholds'], _numbers(values), style, color=color, label=label
+            )
+            at = _numbers([matched[what][oks]])
+            axes.plot([matched['score_thr']], at, 'o', color=color, ms=6)
+    axes.axvline(matched['score_thr'], color='black', lw=0.8, ls='--', label='matched')
+    axes.set(
+        title='Labels over the threshold', xlabel='score threshold', ylim=(0, 1.03)
+    )
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _draw_calibration(axes: Axes, name: str, tables: Mapping[str, Any]) -> None:
+    """Error over a score: level within each bin, as wide as the bin."""
+    table = tables[name]
+    edges, errors = np.array(table['edges']), np.array(table['error'])
+    if len(errors):
+        axes.stairs(errors, edges, fill=True, color=LABELED, alpha=0.25)
+        axes.stairs(errors, edges, color=LABELED, lw=1.5)
+    axes.set(
+        title=f'Calibration: error by {name}',
+        xlabel=f'keypoint {name}, in bins of as many keypoints',
+        ylabel=ERROR,
+        ylim=(0, None),
+    )
+
+
+def _draw_keypoints(axes: Axes, keypoints: Sequence[Mapping[str, Any]]) -> None:
+    rows = np.arange(len(keypoints))
+    means = _numbers([keypoint['error'] for keypoint in keypoints])
+    medians = _numbers([keypoint['median'] for keypoint in keypoints])
+    axes.barh(rows, means, color=LABELED, alpha=0.35, label='mean')
+    axes.plot(medians, rows, 'o', color=LABELED, label='median')
+    axes.set_yticks(rows, [keypoint['name'] for keypoint in keypoints], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(title='Visible keypoints of kept labels', xlabel=ERROR)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _draw_calibrations(
+    axes: Axes, name: str, keypoints: Sequence[Mapping[str, Any]]
+) -> None:
+    """A line a keypoint over the middles of its bins; a table names the numbers."""
+    for keypoint in keypoints:
+        table = keypoint['calibration'][name]
+        edges = np.array(table['edges'])
+        axes.plot((edges[1:] + edges[:-1]) / 2, table['error'], '.-', lw=1, alpha=0.7)
+    axes.set(
+        title=f'Calibration of each keypoint, by {name}',
+        xlabel=f'keypoint {name}',
+        ylabel=ERROR,
+        ylim=(0, None),
+    )
+
+
+def _draw_views(axes: Axes, content: Mapping[str, Any]) -> None:
+    names = list(content['gains'])
+    values = _numbers([content['gains'][name] for name in names])
+    bars = axes.bar(names, np.nan_to_num(values), color=[REJECTED, LABELED, KEPT])
+    labels = [
+        f'AP {ap:.3f}\nerror {error:.3f}'
+        for ap, error in zip(
+            values, _numbers(content['gains_error'].values()), strict=True
+        )
+    ]
+    axes.bar_label(bars, labels, fontsize=9, padding=2)
+    axes.margins(y=0.18)
+    axes.set(title='What the views gain', ylabel='AP of all candidates')
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values])

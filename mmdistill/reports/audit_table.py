@@ -1,0 +1,121 @@
+"""An audit in the words and tables of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdistill.functional.text_table import aligned
+
+ROWS_OF_CURVE = 10
+WHAT = ('precision', 'recall')
+
+
+def described_audit(content: Mapping[str, Any]) -> str:
+    """The tables of an audit, its verdict last.
+
+    Args:
+        content: The content of `audit.json`.
+
+    Returns:
+        Lines, without a line break at the end.
+    """
+    blocks = [
+        _audited(content['audited']),
+        aligned(_threshold_cells(content)),
+        aligned(_view_cells(content)),
+        aligned(_keypoint_cells(content['per_keypoint'])),
+        *(
+            aligned(_calibration_cells(name, table))
+            for name, table in content['calibration'].items()
+        ),
+        content['verdict'],
+    ]
+    return '\n\n'.join(blocks)
+
+
+def _audited(audited: Mapping[str, Any]) -> str:
+    lines = [
+        f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
+        f'{audited["images"]} images that could be read ({audited["failed"]} not)',
+        f'boxes: {audited["boxes"]}; {audited["candidates"]} candidates',
+    ]
+    if audited.get('folds'):
+        lines.append(
+            f'{audited["folds"]} folds, each labelled by a teacher that was trained '
+            f'on the others with {audited["teacher_config"]}'
+        )
+    if audited.get('images_trained_on'):
+        lines.append(
+            f'{audited["images_trained_on"]} of the images are among those the teacher '
+            'was trained on: the labels look better than they are'
+        )
+    return '\n'.join(lines)
+
+
+def _threshold_cells(content: Mapping[str, Any]) -> list[list[str]]:
+    """Some rows of the curve, the matched threshold in its place among them."""
+    matched, curve = content['matched'], content['curve']
+    levels = list(matched['precision'])
+    heads = [f'{what} {oks}' for oks in levels for what in WHAT]
+    step = max(len(curve['thresholds']) // ROWS_OF_CURVE, 1)
+    rows = [
+        (thr, '', [curve[what][oks][i] for oks in levels for what in WHAT])
+        for i, thr in list(enumerate(curve['thresholds']))[::step]
+    ]
+    of_matched = [matched[what][oks] for oks in levels for what in WHAT]
+    rows.append((matched['score_thr'], ' <- matched', of_matched))
+    rows.sort(key=lambda row: row[0])
+    return [
+        ['threshold', *heads],
+        *([f'{thr:.3f}{mark}', *map(_cell, values)] for thr, mark, values in rows),
+    ]
+
+
+def _view_cells(content: Mapping[str, Any]) -> list[list[str]]:
+    errors = content['gains_error']
+    return [
+        ['views', 'AP', 'keypoint error'],
+        *(
+            [name, _cell(ap), _cell(errors[name])]
+            for name, ap in content['gains'].items()
+        ),
+    ]
+
+
+def _keypoint_cells(keypoints: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Errors of each keypoint, over all labels and at both ends of the calibration."""
+    cells = [
+        [
+            'keypoint',
+            *('labels', 'error', 'median'),
+            *('lowest scores', 'highest scores', 'least agreed', 'most agreed'),
+        ]
+    ]
+    for keypoint in keypoints:
+        tables = keypoint['calibration'].values()
+        ends = [
+            _cell((table['error'] or [None])[end])
+            for table in tables
+            for end in (0, -1)
+        ]
+        count, error = str(keypoint['count']), _cell(keypoint['error'])
+        cells.append([keypoint['name'], count, error, _cell(keypoint['median']), *ends])
+    return cells
+
+
+def _calibration_cells(name: str, table: Mapping[str, Any]) -> list[list[str]]:
+    edges = table['edges']
+    return [
+        [f'keypoint {name}', 'keypoints', 'error'],
+        *(
+            [f'{low:.3f} to {high:.3f}', str(count), _cell(error)]
+            for low, high, count, error in zip(
+                edges[:-1], edges[1:], table['count'], table['error'], strict=True
+            )
+        ),
+    ]
+
+
+def _cell(value: float | None) -> str:
+    return '-' if value is None else f'{value:.3f}'

@@ -1,0 +1,64 @@
+"""Tell what the teacher's labels are worth, on labelled images it did not see."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, audit, print and draw."""
+    check_environment()
+    from mmdistill.audits import audit, audit_folds, audited_set
+    from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.reports.audit_picture import draw_audit
+    from mmdistill.reports.audit_table import described_audit
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--ann-file',
+        help='COCO json to audit; by default that of distill.audit or the val set',
+    )
+    parser.add_argument('--img', help='folder of its images')
+    parser.add_argument(
+        '--bbox-file',
+        help="detections on its images, in MMPose's form; without any the true boxes",
+    )
+    parser.add_argument(
+        '--folds',
+        type=int,
+        metavar='K',
+        help='audit the labelled set instead: train K teachers, each without a K-th '
+        'of it. This takes K trainings',
+    )
+    parser.add_argument(
+        '--teacher-config',
+        metavar='FILE',
+        help='with --folds: how a teacher is trained (distill.teacher.config)',
+    )
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help="the picture, audit.png in the label store's folder by default",
+    )
+    arguments = parser.parse_args(argv)
+    config = load_config(arguments)
+    if arguments.folds is None:
+        paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
+        content = audit(config, audited_set(config, *paths))
+    else:
+        content = audit_folds(config, arguments.folds, arguments.teacher_config)
+    if content is not None:
+        out = Path(arguments.out or Path(config.distill.labels, 'audit.png'))
+        draw_audit(content, out)
+        print(f'{described_audit(content)}\n\npicture: {out}')
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
