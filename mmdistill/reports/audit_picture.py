@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from mmdistill.reports.curves import KEPT, LABELED, REJECTED
 from mmdistill.reports.labels_picture import save_figure
 
-SIZE = (14, 8.5)
+WIDTH = 14
+UPPER = 4.5
+"""Inches of the upper row; the lower one grows with the number of keypoints."""
 STYLES = ('-', '--', ':')
 ERROR = "keypoint error, in the instance's size"
 
@@ -29,14 +31,16 @@ def draw_audit(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         UserError: If the ending is no format, or the disk refuses the file.
     """
-    figure = Figure(SIZE, layout='constrained')
+    lower = max(4.0, 0.24 * len(content['per_keypoint']))
+    figure = Figure((WIDTH, UPPER + lower), layout='constrained')
     figure.suptitle(textwrap.fill(content['verdict'], 130), fontsize=12)
-    (curve, score, agreement), (keypoints, scores, views) = figure.subplots(2, 3)
+    panels = figure.subplots(2, 3, height_ratios=(UPPER, lower))
+    (curve, score, agreement), (keypoints, fifths, views) = panels
     _draw_curve(curve, content)
     _draw_calibration(score, 'score', content['calibration'])
     _draw_calibration(agreement, 'agreement', content['calibration'])
     _draw_keypoints(keypoints, content['per_keypoint'])
-    _draw_calibrations(scores, 'score', content['per_keypoint'])
+    _draw_calibrations(fifths, content['per_keypoint'])
     _draw_views(views, content)
     save_figure(figure, path)
 
@@ -52,10 +56,8 @@ def _draw_curve(axes: Axes, content: Mapping[str, Any]) -> None:
             at = _numbers([matched[what][oks]])
             axes.plot([matched['score_thr']], at, 'o', color=color, ms=6)
     axes.axvline(matched['score_thr'], color='black', lw=0.8, ls='--', label='matched')
-    axes.set(
-        title='Labels over the threshold', xlabel='score threshold', ylim=(0, 1.03)
-    )
-    axes.legend(frameon=False, fontsize=9)
+    axes.set(title='Labels over the threshold', xlabel='score threshold', ylim=(0, 1.3))
+    axes.legend(frameon=False, fontsize=9, loc='upper center', ncols=2)
 
 
 def _draw_calibration(axes: Axes, name: str, tables: Mapping[str, Any]) -> None:
@@ -85,20 +87,31 @@ def _draw_keypoints(axes: Axes, keypoints: Sequence[Mapping[str, Any]]) -> None:
     axes.legend(frameon=False, fontsize=9)
 
 
-def _draw_calibrations(
-    axes: Axes, name: str, keypoints: Sequence[Mapping[str, Any]]
-) -> None:
-    """A line a keypoint over the middles of its bins; a table names the numbers."""
-    for keypoint in keypoints:
-        table = keypoint['calibration'][name]
-        edges = np.array(table['edges'])
-        axes.plot((edges[1:] + edges[:-1]) / 2, table['error'], '.-', lw=1, alpha=0.7)
-    axes.set(
-        title=f'Calibration of each keypoint, by {name}',
-        xlabel=f'keypoint {name}',
-        ylabel=ERROR,
-        ylim=(0, None),
-    )
+def _draw_calibrations(axes: Axes, keypoints: Sequence[Mapping[str, Any]]) -> None:
+    """Errors of each keypoint by score and by agreement, a cell a bin."""
+    scales = ('score', 'agreement')
+    tables = [
+        [keypoint['calibration'][scale]['error'] for scale in scales]
+        for keypoint in keypoints
+    ]
+    width = max([1, *(len(errors) for row in tables for errors in row)])
+    cells = np.full((len(keypoints), 2 * width + 1), np.nan)
+    for row, pair in enumerate(tables):
+        for start, errors in zip((0, width + 1), pair, strict=True):
+            cells[row, start : start + len(errors)] = errors
+    axes.imshow(cells, cmap='Blues', aspect='auto', vmin=0)
+    middle = np.nanmax(cells) / 2 if not np.isnan(cells).all() else 0
+    for (row, column), error in np.ndenumerate(cells):
+        if not np.isnan(error):
+            color = 'white' if error > middle else 'black'
+            text = f'{error:.2f}'.removeprefix('0')
+            axes.text(
+                column, row, text, color=color, fontsize=7, ha='center', va='center'
+            )
+    middles = [(width - 1) / 2, (width - 1) / 2 + width + 1]
+    axes.set_xticks(middles, [f'low to high {scale}' for scale in scales])
+    axes.set_yticks(range(len(keypoints)), [k['name'] for k in keypoints], fontsize=8)
+    axes.set_title('Calibration: error of each keypoint')
 
 
 def _draw_views(axes: Axes, content: Mapping[str, Any]) -> None:

@@ -1,0 +1,151 @@
+"""Which images are audited, and in which boxes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdistill.audits.audited_set import (
+    TRUE_BOXES,
+    WHOLE_IMAGE,
+    AuditedSet,
+    audited_set,
+    boxes_of,
+    shared_images,
+)
+from mmdistill.errors import UserError
+
+
+def write_set(path: Path, *names: str) -> None:
+    images = [dict(id=i, file_name=name) for i, name in enumerate(names)]
+    boxes = [dict(image_id=0, category_id=3, bbox=[1, 2, 30, 40])]
+    path.write_text(json.dumps(dict(images=images, annotations=boxes)))
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch) -> Config:
+    """A config that trains on a.png and b.png and validates on c.png."""
+    monkeypatch.chdir(tmp_path)
+    write_set(Path('train.json'), 'a.png', 'b.png')
+    write_set(Path('val.json'), 'c.png')
+    write_set(Path('other.json'), 'b.png', 'c.png')
+    Path('boxes.json').write_text('[]')
+    Path('student.py').write_text('')
+
+    def dataset(name: str, **settings: str) -> dict:
+        prefix = dict(img='images')
+        return dict(type='CocoDataset', ann_file=name, data_prefix=prefix, **settings)
+
+    return Config(
+        dict(
+            distill=dict(teacher={}, unlabeled={}, labels='labels'),
+            train_dataloader=dict(dataset=dataset('train.json')),
+            val_dataloader=dict(dataset=dataset('val.json', bbox_file='boxes.json')),
+        ),
+        filename='student.py',
+    )
+
+
+def test_the_val_set_is_audited_with_its_detections(config):
+    expected = AuditedSet(Path('val.json'), Path('images'), Path('boxes.json'))
+    assert audited_set(config) == expected
+
+
+def test_paths_are_relative_to_the_data_root(config, tmp_path):
+    config.val_dataloader.dataset.data_root = str(tmp_path)
+    found = audited_set(config)
+    assert (found.ann_file, found.img_root) == (
+        tmp_path / 'val.json',
+        tmp_path / 'images',
+    )
+
+
+def test_the_audit_section_comes_before_the_val_set(config):
+    config.distill.audit = dict(ann_file='other.json', data_prefix=dict(img='photos'))
+    expected = AuditedSet(Path('other.json'), Path('photos'), None)
+    assert audited_set(config) == expected
+
+
+def test_arguments_come_first_and_detections_are_those_of_the_same_set(config):
+    assert audited_set(config, 'other.json') == AuditedSet(
+        Path('other.json'), Path('images'), None
+    )
+    assert audited_set(config, 'other.json', 'photos', 'boxes.json') == AuditedSet(
+        Path('other.json'), Path('photos'), Path('boxes.json')
+    )
+
+
+def test_detections_alone_can_be_given(config):
+    config.val_dataloader.dataset.bbox_file = None
+    assert audited_set(config, bbox_file='boxes.json').bbox_file == Path('boxes.json')
+
+
+def test_a_config_without_a_val_set_is_refused(config):
+    config.val_dataloader = None
+    with pytest.raises(UserError, match=r'student\.py names no val set'):
+        audited_set(config)
+    with pytest.raises(UserError, match=r'the images of val\.json need a folder'):
+        audited_set(config, 'val.json')
+
+
+@pytest.mark.parametrize('arguments', [('no.json',), (None, None, 'no.json')])
+def test_a_missing_file_is_refused(config, arguments):
+    with pytest.raises(UserError, match=r'no\.json, which the audit needs, does not'):
+        audited_set(config, *arguments)
+
+
+def test_the_training_set_is_refused(config):
+    with pytest.raises(UserError, match='is what the teacher was trained on'):
+        shared_images(config, audited_set(config, 'train.json'))
+
+
+def test_a_copy_of_the_training_set_is_refused(config):
+    write_set(Path('copy.json'), 'b.png', 'a.png')
+    with pytest.raises(UserError, match='is what the teacher was trained on'):
+        shared_images(config, audited_set(config, 'copy.json'))
+
+
+@pytest.mark.parametrize(('name', 'count'), [('val.json', 0), ('other.json', 1)])
+def test_images_that_the_teacher_has_seen_are_counted(config, name, count):
+    assert shared_images(config, audited_set(config, name)) == count
+
+
+def test_the_same_names_below_another_folder_are_other_images(config):
+    write_set(Path('copy.json'), 'b.png', 'a.png')
+    assert shared_images(config, audited_set(config, 'copy.json', 'photos')) == 0
+
+
+def test_boxes_are_whole_images_where_the_pile_has_no_detections(config, tmp_path):
+    audited = AuditedSet(Path('val.json'), Path('images'))
+    assert boxes_of({}, audited, tmp_path) == ({}, WHOLE_IMAGE)
+
+
+def test_true_boxes_stand_in_for_detections(config, tmp_path):
+    audited = AuditedSet(Path('val.json'), Path('images'))
+    pile = dict(bbox_file='pile.json', category_ids=[1])
+
+    arguments, source = boxes_of(pile, audited, tmp_path)
+
+    assert source == TRUE_BOXES
+    assert arguments == dict(bbox_file=str(tmp_path / 'true_boxes.json'))
+    (box,) = json.loads(Path(arguments['bbox_file']).read_text())
+    assert (box['bbox'], box['score']) == ([1, 2, 30, 40], 1)
+
+
+def test_detections_are_filtered_as_on_the_pile(config, tmp_path):
+    audited = AuditedSet(Path('val.json'), Path('images'), Path('boxes.json'))
+    arguments, source = boxes_of(
+        dict(bbox_file='pile.json', category_ids=[1]), audited, tmp_path
+    )
+    assert arguments == dict(bbox_file='boxes.json', category_ids=[1])
+    assert source == 'detections, boxes.json'
+
+
+def test_sets_of_different_content_have_different_names(config):
+    first = audited_set(config).name
+    write_set(Path('val.json'), 'c.png', 'd.png')
+    names = {first, audited_set(config).name, audited_set(config, img='photos').name}
+    assert len(names) == 3
