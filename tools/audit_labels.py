@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmdistill.command_line import run
 from mmdistill.environment import check_environment
+from mmdistill.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,9 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
+    paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
     if arguments.folds is None:
-        paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
         content = audit(config, audited_set(config, *paths))
+    elif any(paths):
+        raise UserError(
+            '--folds audits the labelled set of the config in its true boxes, without '
+            f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
+        )
     else:
         content = audit_folds(config, arguments.folds, arguments.teacher_config)
     if content is not None:

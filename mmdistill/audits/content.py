@@ -23,7 +23,7 @@ def audit_content(
     found: Mapping[str, Evidence],
     names: Sequence[str],
     score_thr: float,
-    keypoint_thr: float,
+    keypoint_thrs: np.ndarray,
     given_boxes: bool,
 ) -> dict[str, Any]:
     """Everything but the provenance of an audit, as JSON values.
@@ -37,7 +37,7 @@ def audit_content(
         found: Evidence by view, 'fused' among them.
         names: Names of the keypoints, (K,).
         score_thr: The matched threshold.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
+        keypoint_thrs: Keypoint scores above which keypoints are visible, (K,).
         given_boxes: Whether the boxes were the true ones.
     """
     fused = found[FUSED]
@@ -48,14 +48,14 @@ def audit_content(
     matched = _curves(fused, np.array([score_thr]))
     kept = fused.scores >= np.float32(score_thr)
     errors = fused.errors[kept]
-    visible = np.where(fused.keypoint_scores[kept] > keypoint_thr, errors, np.nan)
+    visible = np.where(fused.keypoint_scores[kept] > keypoint_thrs, errors, np.nan)
     scales = dict(
         score=fused.keypoint_scores[kept], agreement=fused.keypoint_agreement[kept]
     )
     content: dict[str, Any] = dict(
         matched=dict(
             score_thr=score_thr,
-            keypoint_thr=keypoint_thr,
+            keypoint_thrs=keypoint_thrs.tolist(),
             kept=int(kept.sum()),
             **{
                 what: {oks: values[0] for oks, values in curves.items()}
@@ -86,7 +86,7 @@ def audit_content(
         },
         gains_error={
             name: _known(error)
-            for name, error in errors_in_common(found, keypoint_thr).items()
+            for name, error in errors_in_common(found, keypoint_thrs).items()
         },
     )
     return dict(content, verdict=verdict(content['matched'], given_boxes))

@@ -23,7 +23,6 @@ from mmdistill.functional.true_matching import (
 )
 from mmdistill.labels import LabelStore
 from mmdistill.labels.columns import Candidates
-from mmdistill.labels.selection import selectable
 
 OKS_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """COCO's, over which its average precision is the mean."""
@@ -75,7 +74,7 @@ class Evidence:
 
 
 def gather(
-    store: LabelStore, ann_file: Path, sigmas: np.ndarray, keypoint_thr: float
+    store: LabelStore, ann_file: Path, sigmas: np.ndarray, keypoint_thrs: np.ndarray
 ) -> Evidence:
     """Judge the candidates of a store.
 
@@ -83,7 +82,7 @@ def gather(
         store: A complete store of labelled images.
         ann_file: COCO json with the true annotations of its images.
         sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
-        keypoint_thr: Keypoint score above which a keypoint is visible.
+        keypoint_thrs: Keypoint scores above which keypoints are visible, (K,).
 
     Raises:
         UserError: If the store is not complete, the json does not fit, or no image
@@ -91,7 +90,7 @@ def gather(
     """
     labels = store.read()
     truths = read_truth(ann_file, store.num_keypoints)
-    usable = selectable(labels.candidates, keypoint_thr)
+    usable = (labels.candidates.keypoint_scores > keypoint_thrs).any(axis=1)
     image_index = labels.image_index[usable]
     candidates = labels.candidates[np.flatnonzero(usable)]
     ends = np.searchsorted(image_index, np.arange(len(labels.sizes) + 1))
@@ -128,13 +127,14 @@ def join(parts: Sequence[Evidence]) -> Evidence:
 
 
 def errors_in_common(
-    found: Mapping[str, Evidence], keypoint_thr: float
+    found: Mapping[str, Evidence], keypoint_thrs: np.ndarray
 ) -> dict[str, float]:
     """Mean keypoint error of each evidence over what all of them compare.
 
     Args:
         found: Evidences of the same boxes, labelled in different ways.
-        keypoint_thr: Score above which a keypoint is visible, in the last of them.
+        keypoint_thrs: Scores above which keypoints are visible, in the last of them,
+            (K,).
 
     Returns:
         Errors in units of the instance's size; NaN where they have no keypoint in
@@ -143,7 +143,7 @@ def errors_in_common(
     paired = [e.pairs[~np.isnan(e.errors).all(axis=1)] for e in found.values()]
     common = functools.reduce(np.intersect1d, paired)
     *_, last = found.values()
-    visible = _rows(last, common, last.keypoint_scores) > keypoint_thr
+    visible = _rows(last, common, last.keypoint_scores) > keypoint_thrs
     return {
         name: _mean(_rows(evidence, common, evidence.errors)[visible])
         for name, evidence in found.items()

@@ -197,7 +197,7 @@ def _audited(
     barrier()
     sigmas = sigmas_of(config)
     found = {
-        name: gather(store, audited.ann_file, sigmas, matched.keypoint_thr)
+        name: gather(store, audited.ann_file, sigmas, matched.keypoint_thrs)
         for name, store in stores.items()
     }
     return found, source

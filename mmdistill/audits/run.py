@@ -37,11 +37,11 @@ class Matched:
 
     Attributes:
         score_thr: The matched threshold.
-        keypoint_thr: Keypoint score above which a keypoint is visible.
+        keypoint_thrs: Keypoint scores above which keypoints are visible, (K,).
     """
 
     score_thr: float
-    keypoint_thr: float
+    keypoint_thrs: np.ndarray
 
 
 def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
@@ -71,7 +71,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     if not is_main_process():
         return None
     found = {
-        name: gather(store, audited.ann_file, sigmas_of(config), matched.keypoint_thr)
+        name: gather(store, audited.ann_file, sigmas_of(config), matched.keypoint_thrs)
         for name, store in stores.items()
     }
     provenance = dict(
@@ -93,9 +93,10 @@ def matched_of(config: Config) -> Matched:
         UserError: If nothing was labelled or selected yet.
     """
     store = LabelStore(distill_section(config)['labels'])
-    store.manifest  # noqa: B018  (a sentence when there is no store)
+    num_keypoints = store.num_keypoints  # a sentence when there is no store
     selection = read_selection(store)
-    return Matched(selection.score_thr, selection.keypoint_thr)
+    thresholds = np.full(num_keypoints, selection.keypoint_thr)
+    return Matched(selection.score_thr, thresholds)
 
 
 def audit_folder(config: Config, audited: AuditedSet) -> Path:
@@ -140,7 +141,7 @@ def write_audit(
         found,
         store.manifest['keypoints'],
         matched.score_thr,
-        matched.keypoint_thr,
+        matched.keypoint_thrs,
         given_boxes,
     )
     content['audited'] = dict(

@@ -53,9 +53,10 @@ def _draw_curve(axes: Axes, content: Mapping[str, Any]) -> None:
             axes.plot(
                 curve['thresholds'], _numbers(values), style, color=color, label=label
             )
-            at = _numbers([matched[what][oks]])
-            axes.plot([matched['score_thr']], at, 'o', color=color, ms=6)
-    axes.axvline(matched['score_thr'], color='black', lw=0.8, ls='--', label='matched')
+            of_matched = _numbers([matched[what][oks]])
+            axes.plot([matched['score_thr']], of_matched, 'o', color=color, ms=6)
+    at = matched['score_thr']
+    axes.vlines(at, 0, 1.05, color='black', lw=0.8, ls='--', label='matched')
     axes.set(title='Labels over the threshold', xlabel='score threshold', ylim=(0, 1.3))
     axes.legend(frameon=False, fontsize=9, loc='upper center', ncols=2)
 
@@ -83,6 +84,7 @@ def _draw_keypoints(axes: Axes, keypoints: Sequence[Mapping[str, Any]]) -> None:
     axes.plot(medians, rows, 'o', color=LABELED, label='median')
     axes.set_yticks(rows, [keypoint['name'] for keypoint in keypoints], fontsize=8)
     axes.invert_yaxis()
+    axes.locator_params(axis='x', nbins=6)
     axes.set(title='Visible keypoints of kept labels', xlabel=ERROR)
     axes.legend(frameon=False, fontsize=9)
 

@@ -13,7 +13,7 @@ from mmdistill.labels.coco import export_coco
 
 SIGMAS = np.full(17, 0.05)
 COUNTS = (2, 0, None, 3, 1)
-ALL_VISIBLE = -1.0
+ALL_VISIBLE = np.full(17, -1.0)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def perfect(tmp_path, make_rows, make_store, make_selection) -> tuple[LabelStore
     """A store of 6 candidates on 4 images that were read, and the same as truth."""
     store = make_store(tmp_path / 'store', make_rows(COUNTS))
     truth = tmp_path / 'truth.json'
-    export_coco(store, make_selection(-1, ALL_VISIBLE), truth, 'person')
+    export_coco(store, make_selection(-1, -1.0), truth, 'person')
     content = json.loads(truth.read_text())
     failed = dict(id=3, file_name='002.png', width=64, height=48)
     content['images'].append(failed)

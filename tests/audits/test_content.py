@@ -90,7 +90,7 @@ def test_what_is_unknown_is_none(perfect, coco_names):
 
 
 def test_a_store_without_candidates_has_empty_curves(perfect, coco_names):
-    content = content_of(gather(*perfect, SIGMAS, 2.0), coco_names)
+    content = content_of(gather(*perfect, SIGMAS, np.full(17, 2.0)), coco_names)
     assert content['curve']['thresholds'] == []
     assert content['gains']['fused'] == 0
     json.dumps(content, allow_nan=False)

@@ -52,10 +52,20 @@ def test_candidates_that_could_be_no_label_are_left_out(perfect):
     best = store.read().candidates.keypoint_scores.max(axis=1)
     keypoint_thr = float(np.sort(best)[2])
 
-    evidence = gather(store, truth, SIGMAS, keypoint_thr)
+    evidence = gather(store, truth, SIGMAS, np.full(17, keypoint_thr))
 
     assert len(evidence.scores) == 3
     assert (evidence.keypoint_scores.max(axis=1) > keypoint_thr).all()
+
+
+def test_keypoints_can_have_thresholds_of_their_own(perfect):
+    store, truth = perfect
+    first = store.read().candidates.keypoint_scores[:, 0]
+    keypoint_thrs = np.array([np.median(first), *[np.inf] * 16])
+
+    evidence = gather(store, truth, SIGMAS, keypoint_thrs)
+
+    assert len(evidence.scores) == (first > np.median(first)).sum() == 3
 
 
 def test_an_ignored_instance_counts_neither_way(perfect):
@@ -93,7 +103,7 @@ def test_errors_are_compared_over_the_same_keypoints(perfect):
     exact = gather(store, truth, SIGMAS, ALL_VISIBLE)
     # Half as many: a candidate of low keypoint scores is in one evidence alone.
     best = np.sort(store.read().candidates.keypoint_scores.max(axis=1))
-    off = gather(store, moved(truth, 0.5), SIGMAS, float(best[2]))
+    off = gather(store, moved(truth, 0.5), SIGMAS, np.full(17, best[2]))
 
     errors = errors_in_common(dict(off=off, exact=exact), ALL_VISIBLE)
 
@@ -102,6 +112,6 @@ def test_errors_are_compared_over_the_same_keypoints(perfect):
 
 def test_errors_of_nothing_in_common_are_unknown(perfect):
     exact = gather(*perfect, SIGMAS, ALL_VISIBLE)
-    none = gather(*perfect, SIGMAS, 2.0)
+    none = gather(*perfect, SIGMAS, np.full(17, 2.0))
     errors = errors_in_common(dict(none=none, exact=exact), ALL_VISIBLE)
     assert np.isnan(list(errors.values())).all()

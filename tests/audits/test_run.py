@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.audits.audited_set import AuditedSet
-from mmdistill.audits.run import Matched, audit_folder, matched_of, sigmas_of
+from mmdistill.audits.run import audit_folder, matched_of, sigmas_of
 from mmdistill.errors import UserError
 
 
@@ -27,7 +27,9 @@ def test_thresholds_are_those_of_the_selection(
 ):
     store = make_store(tmp_path, make_rows((1, 2)))
     make_selection(0.25, 0.4).write(store)
-    assert matched_of(config_of(tmp_path)) == Matched(0.25, 0.4)
+    matched = matched_of(config_of(tmp_path))
+    assert matched.score_thr == 0.25
+    assert matched.keypoint_thrs.tolist() == [0.4] * 17
 
 
 def test_before_labelling_there_is_nothing_to_audit(tmp_path):

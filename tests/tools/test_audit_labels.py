@@ -148,6 +148,11 @@ def test_folds_need_to_know_how_a_teacher_is_trained(audited, capsys):
     assert 'name its config with --teacher-config' in capsys.readouterr().err
 
 
+def test_folds_of_another_set_are_refused(audited, capsys):
+    assert run_audit('--folds', '2', '--ann-file', 'other.json') == 2
+    assert '--img and --bbox-file; got other.json' in capsys.readouterr().err
+
+
 def test_folds_audit_every_labelled_image_and_go_on(audited, monkeypatch):
     Path('fold_teacher.py').write_text(FOLD_TEACHER)
     arguments = ('--folds', '2', '--teacher-config', 'fold_teacher.py')
