@@ -55,7 +55,7 @@ def audit_content(
     content: dict[str, Any] = dict(
         matched=dict(
             score_thr=score_thr,
-            keypoint_thrs=keypoint_thrs.tolist(),
+            keypoint_thrs=[float(t) if np.isfinite(t) else None for t in keypoint_thrs],
             kept=int(kept.sum()),
             **{
                 what: {oks: values[0] for oks, values in curves.items()}

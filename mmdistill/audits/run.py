@@ -20,6 +20,8 @@ from mmdistill.audits.audited_set import (
 from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
 from mmdistill.audits.evidence import Evidence, gather
 from mmdistill.audits.labelling import label_views
+from mmdistill.errors import UserError
+from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import file_sha256, write_json
 from mmdistill.labels.manifest import identity
@@ -90,13 +92,22 @@ def matched_of(config: Config) -> Matched:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If nothing was labelled or selected yet.
+        UserError: If nothing was labelled or selected yet, or the selection compares
+            something else than scores with one threshold.
     """
     store = LabelStore(distill_section(config)['labels'])
-    num_keypoints = store.num_keypoints  # a sentence when there is no store
+    store.manifest  # noqa: B018  (a sentence when there is no store)
     selection = read_selection(store)
-    thresholds = np.full(num_keypoints, selection.keypoint_thr)
-    return Matched(selection.score_thr, thresholds)
+    by, score_thrs = selection.options.by, selection.score_thrs
+    if by != 'score' or len(score_thrs) != 1:
+        raise UserError(
+            f'an audit needs one threshold of instance scores, the selection of '
+            f'{store.root} compares by {by} with {len(score_thrs)} thresholds; choose '
+            'such a one with tools/select_labels.py'
+        )
+    # No score is above infinity: a keypoint without a threshold is never visible.
+    thresholds = [np.inf if thr is None else thr for thr in selection.keypoint_thrs]
+    return Matched(score_thrs[0], np.array(thresholds))
 
 
 def audit_folder(config: Config, audited: AuditedSet) -> Path:
@@ -113,7 +124,7 @@ def audit_folder(config: Config, audited: AuditedSet) -> Path:
 def sigmas_of(config: Config) -> np.ndarray:
     """Standard deviations of the OKS of a config's keypoints, (K,)."""
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
-    return np.array(parsed['sigmas'])
+    return known_sigmas(parsed['sigmas'], parsed['num_keypoints'])
 
 
 def write_audit(

@@ -78,11 +78,13 @@ class Painter:
         Raises:
             UserError: If its chunk is damaged.
         """
-        chunk = int(np.searchsorted(data.chunk_starts, number, side='right')) - 1
+        owner = int(np.searchsorted(data.image_starts, number, side='right')) - 1
+        starts = [place.start for place in self.store.places()]
+        chunk = int(np.searchsorted(starts, owner, side='right')) - 1
         (table,) = self.store.scan(None, [chunk])
         labels = table_to_labels(table, self.store.num_keypoints)
-        row = number - int(data.chunk_starts[chunk])
-        image = int(labels.image_index[row])
+        row = number - int(data.image_starts[starts[chunk]])
+        image = owner - starts[chunk]
         path = labels.paths[image].as_py()
         try:
             pixels, found = read_image(self.img_root / path), True

@@ -53,7 +53,7 @@ class ReportData:
         kept: Which candidates are labels, (M,), bool.
         labels_per_image: Kept candidates of each image that could be read, (R,).
         candidates_per_image: Candidates of each such image, (R,).
-        chunk_starts: Number of each chunk's first candidate, and M, (C + 1,).
+        image_starts: Number of each image's first candidate, and M, (I + 1,).
         keypoints: The labels' keypoints by type.
         sources: Counts of each source.
         failures: Failed images by reason.
@@ -68,7 +68,7 @@ class ReportData:
     kept: np.ndarray
     labels_per_image: np.ndarray
     candidates_per_image: np.ndarray
-    chunk_starts: np.ndarray
+    image_starts: np.ndarray
     keypoints: KeypointNumbers
     sources: SourceTotals
     failures: Counter[str]
@@ -169,7 +169,8 @@ class _Collected:
             GrowingArray((), np.int32) for _ in range(3)
         )
         self.kept = GrowingArray((), np.bool_)
-        self.starts = [0]
+        self.num_candidates = 0
+        self.per_any_image = GrowingArray((), np.int64)
         self.keypoints = KeypointNumbers(
             np.zeros(num_keypoints, np.int64), *np.zeros((2, num_keypoints))
         )
@@ -185,7 +186,7 @@ class _Collected:
         total = np.where(visible, found.keypoint_agreement, 0).sum(axis=1)
         agreement = total / np.maximum(counts, 1)
         choices = [
-            choice.kept(labels, self.starts[-1], visible) for choice in self.choices
+            choice.kept(labels, self.num_candidates, visible) for choice in self.choices
         ]
         self.num_kept += [choice.sum() for choice in choices]
         kept = choices[0]
@@ -193,7 +194,7 @@ class _Collected:
         self.agreement.append(agreement)
         self.visible.append(counts)
         self.kept.append(kept)
-        self.starts.append(self.starts[-1] + len(found))
+        self.num_candidates += len(found)
         self._add_keypoints(found[kept], visible[kept])
         self._add_images(labels, sources_of(table), kept, agreement)
 
@@ -222,6 +223,7 @@ class _Collected:
             score_sum=np.bincount(rows, labels.candidates.instance_scores[kept], size),
             agreement_sum=np.bincount(rows, agreement[kept], size),
         )
+        self.per_any_image.append(images.candidates)
         self.per_image.append(images.kept[read])
         self.found_per_image.append(images.candidates[read])
         self.sources.add(sources, images)
@@ -238,7 +240,7 @@ class _Collected:
             kept=self.kept.finish(),
             labels_per_image=self.per_image.finish(),
             candidates_per_image=self.found_per_image.finish(),
-            chunk_starts=np.array(self.starts),
+            image_starts=np.append(0, np.cumsum(self.per_any_image.finish())),
             keypoints=self.keypoints,
             sources=self.sources,
             failures=self.failures,
