@@ -1,0 +1,197 @@
+"""Train the student beside supervised arms, ablations and an upper bound.
+
+All arms have the same seeds and the same number of iterations, but one: supervised
+training at the best of three lengths, chosen by the validation score of the first
+seed. The teacher of a seed is its supervised run of that length. Every run is a
+command of tools/, shown before it begins, with a folder of its own: a finished run
+is not done again unless what it is made of changed, and a training that was stopped
+goes on from its last checkpoint. Stop it when you like and start it again.
+
+    python tools/benchmarks/gap_recovery.py configs/distill/lspe/student.py --jobs 2
+
+The configs of the supervised runs and of the upper bound are baseline.py and
+upper_bound.py beside CONFIG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gap_recovery_numbers import best_schedule
+from gap_recovery_plan import (
+    ARMS,
+    Recipe,
+    Run,
+    Setting,
+    candidate_iterations,
+    plan,
+    run_name,
+)
+from gap_recovery_recipe import read_recipe, write_subset
+from gap_recovery_report import Report, draw_plot, figures, table
+from gap_recovery_runs import Ledger, call, locked, work_off
+
+from mmdistill.command_line import run
+from mmdistill.labels.files import write_json
+
+
+class Comparison:
+    """The plan and the results so far.
+
+    Args:
+        recipe: The configs.
+        setting: What the user chose.
+        ledger: The results on disk.
+        metrics: Names of the metrics; the first one chooses the schedule.
+    """
+
+    def __init__(
+        self, recipe: Recipe, setting: Setting, ledger: Ledger, metrics: Sequence[str]
+    ) -> None:
+        self.recipe, self.setting = recipe, setting
+        self.ledger, self.metrics = ledger, metrics
+        self._telling = threading.Lock()
+
+    def best(self) -> int | None:
+        """Iterations of the best supervised schedule, once all were tried."""
+        runs = plan(self.recipe, self.setting, None)
+        results = self.ledger.results(runs)
+        scores: dict[int, float] = {}
+        for length in candidate_iterations(self.recipe.iterations):
+            name = run_name(
+                'best_supervised', self.setting.seeds[0], self.recipe.iterations, length
+            )
+            if name not in results:
+                return None
+            scores[length] = results[name]['metrics'][self.metrics[0]]
+        best = best_schedule(scores)
+        tried = dict(metric=self.metrics[0], scores=scores, best=best)
+        write_json(self.ledger.work_dir / 'schedule.json', tried)
+        return best
+
+    def plan(self) -> tuple[list[Run], Mapping[str, dict]]:
+        """All runs that are known now, and the results of the finished ones."""
+        runs = plan(self.recipe, self.setting, self.best())
+        return runs, self.ledger.results(runs)
+
+    def perform(self, run: Run) -> None:
+        """Do one run and tell how it went."""
+        runs, results = self.plan()
+        self._tell(f'[{len(results)} of {len(runs)} done] {run.name}')
+
+        def shown_call(command: Sequence[str], log: Path) -> float:
+            self._tell(f'$ python {" ".join(command)}')
+            return call(command, log)
+
+        fingerprint = self.ledger.fingerprints(runs)[run.name]
+        result = self.ledger.perform(run, fingerprint, shown_call)
+        scores = [
+            f'{name} {result["metrics"][name]:.4f}'
+            for name in self.metrics
+            if name in result['metrics']
+        ]
+        minutes = f'{result["seconds"] / 60:.0f} min of a core'
+        self._tell(f'{run.name}: {", ".join([*scores, minutes])}')
+
+    def report(self) -> Report:
+        """The scores of every arm by seed, as far as they are there."""
+        best = self.best()
+        _, results = self.plan()
+        scores = {
+            arm: {
+                seed: results[name]['metrics']
+                for seed in self.setting.seeds
+                if (name := run_name(arm, seed, self.recipe.iterations, best))
+                in results
+            }
+            for arm in ARMS
+        }
+        hours = sum(result['seconds'] for result in results.values()) / 3600
+        return Report(scores, self.metrics, self.recipe.iterations, best, hours)
+
+    def _tell(self, line: str) -> None:
+        with self._telling:
+            sys.stdout.write(f'{line}\n')
+            sys.stdout.flush()
+
+
+def share_cores(jobs: int) -> None:
+    """Give each of the processes its share of the cores, unless the user did.
+
+    The allocator keeps large blocks: without it a third of a training on CPUs is
+    spent on getting the same memory again.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        os.environ.setdefault(name, threads)
+    os.environ.setdefault('MALLOC_MMAP_THRESHOLD_', str(2**32))
+    os.environ.setdefault('MALLOC_TRIM_THRESHOLD_', str(2**33))
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore')
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    add = parser.add_argument
+    add('config', help='config of the student')
+    add('--baseline', help='config on the labels alone; baseline.py beside CONFIG')
+    add('--upper-bound', help='config on true labels; upper_bound.py beside CONFIG')
+    add('--work-dir', help='folder of the runs')
+    add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='0 1 2 by default')
+    add('--labeled', type=int, metavar='N', help='use N of the labelled images only')
+    add('--iterations', type=int, help="of the student; the config's by default")
+    add('--arms', nargs='+', choices=list(ARMS), default=list(ARMS), metavar='ARM')
+    add('--metrics', nargs='+', default=['PCK', 'coco/AP'])
+    add('--jobs', type=int, default=1, help='runs side by side, 1 by default')
+    add('--plot', metavar='FILE', help='also draw the table, e.g. gap_recovery.png')
+    add('--status', action='store_true', help='print the table so far, run nothing')
+    return parser.parse_args(argv)
+
+
+def prepare(arguments: argparse.Namespace) -> Comparison:
+    """The comparison that the command line asks for."""
+    recipe, configs = read_recipe(
+        arguments.config,
+        arguments.baseline,
+        arguments.upper_bound,
+        arguments.iterations,
+    )
+    name = Path(arguments.config).resolve().parent.name
+    size = arguments.labeled or 'all'
+    folder = arguments.work_dir or f'work_dirs/gap_recovery/{name}'
+    work_dir = Path(folder, f'labeled_{size}')
+    ann_file = None
+    if arguments.labeled:
+        ann_file = work_dir.resolve() / 'labeled.json'
+        write_subset(configs[recipe.baseline], arguments.labeled, ann_file)
+    setting = Setting(
+        str(work_dir),
+        arguments.seeds,
+        tuple(arguments.arms),
+        str(ann_file) if ann_file else None,
+    )
+    return Comparison(recipe, setting, Ledger(work_dir, configs), arguments.metrics)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, run what is missing, print the table."""
+    arguments = parse(argv)
+    share_cores(arguments.jobs)
+    comparison = prepare(arguments)
+    if not arguments.status:
+        with locked(comparison.ledger.work_dir):
+            work_off(comparison.plan, comparison.perform, arguments.jobs)
+    report = comparison.report()
+    sys.stdout.write(table(report) + '\n')
+    if arguments.plot:
+        draw_plot(report, arguments.plot)
+    sys.stdout.write(json.dumps(figures(report)) + '\n')
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

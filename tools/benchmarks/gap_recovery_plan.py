@@ -1,0 +1,251 @@
+"""Which runs the comparison consists of, in which order, as commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+CANDIDATES = (0.5, 1.0, 2.0)
+"""Lengths of the supervised schedule that are tried, of the student's."""
+
+VIEWS = {
+    'single_view': ('distill.views.scales=[1.0]', 'distill.views.flip=False'),
+    'flip': ('distill.views.scales=[1.0]', 'distill.views.flip=True'),
+    'fusion': (),
+}
+"""Arms with labels of their own, and the views that these have."""
+
+ARMS = {
+    'best_supervised': 'supervised, its own best schedule',
+    'supervised': "supervised, the student's iterations",
+    'fusion': 'student, full fusion',
+    'upper_bound': 'upper bound: true labels',
+    'single_view': 'student, a single view',
+    'all_candidates': 'student, full fusion, no count matching',
+    'flip': 'student, flip only',
+}
+"""The arms, the most telling ones first."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the plan needs to know of the three configs.
+
+    Attributes:
+        student: Path of the student's config.
+        baseline: Path of the config that trains on the labelled set alone.
+        upper_bound: Path of the config that trains on true labels.
+        iterations: Iterations of the student.
+        stated: Iterations that the configs state.
+        schedulers: Settings of the learning rate that count iterations and end
+            with the training, by their place in the config.
+        pseudo: Place of the pseudo-labels in the student's config.
+        labeled: Places of the labelled set, by the path of the config.
+    """
+
+    student: str
+    baseline: str
+    upper_bound: str
+    iterations: int
+    stated: int
+    schedulers: Mapping[str, int | Sequence[int]]
+    pseudo: str
+    labeled: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the user chose.
+
+    Attributes:
+        work_dir: Folder of the runs.
+        seeds: Seeds, at least one; the first one chooses the schedule.
+        arms: Arms to compare, keys of `ARMS`.
+        ann_file: Annotations of the labelled images instead of the recipe's.
+    """
+
+    work_dir: str
+    seeds: Sequence[int]
+    arms: Collection[str] = tuple(ARMS)
+    ann_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training with its test, or a labelling.
+
+    Attributes:
+        name: Seed and what is run; its folder below the work folder.
+        config: Path of its config.
+        commands: What is called one after the other, without the interpreter.
+        needs: Names of the runs that it reads the results of.
+    """
+
+    name: str
+    config: str
+    commands: Sequence[Sequence[str]]
+    needs: Sequence[str] = field(default=())
+
+
+def plan(recipe: Recipe, setting: Setting, best: int | None) -> list[Run]:
+    """The runs in the order in which they should be done.
+
+    While it is not known which supervised schedule is the best, the plan has the
+    runs that tell it, and those of all seeds that do without a teacher.
+
+    Args:
+        recipe: The configs.
+        setting: What the user chose.
+        best: Iterations of the best supervised schedule; None while it is unknown.
+
+    Returns:
+        The runs, each after those that it needs.
+    """
+    runs: dict[str, Run] = {}
+    for seed in setting.seeds:
+        for arm in ARMS:
+            if arm in setting.arms or arm in ('best_supervised', 'supervised'):
+                for run in _runs_of(recipe, setting, seed, arm, best):
+                    runs.setdefault(run.name, run)
+    return list(runs.values())
+
+
+def run_name(arm: str, seed: int, iterations: int, best: int | None) -> str:
+    """Name of the run that gives an arm's score; empty while it is unknown.
+
+    Args:
+        arm: A key of `ARMS`.
+        seed: The seed.
+        iterations: Iterations of the student.
+        best: Iterations of the best supervised schedule, if it is known.
+    """
+    if arm == 'supervised':
+        return _supervised_name(seed, iterations)
+    if arm == 'best_supervised':
+        return _supervised_name(seed, best) if best else ''
+    return f'seed{seed}/{arm}'
+
+
+def candidate_iterations(iterations: int) -> list[int]:
+    """Lengths of the supervised schedule that are tried, the student's first."""
+    tried = [round(share * iterations) for share in CANDIDATES]
+    return sorted(tried, key=lambda each: (each != iterations, each))
+
+
+def ready(
+    runs: Sequence[Run], finished: Collection[str], begun: Collection[str]
+) -> list[Run]:
+    """The runs that can begin, in their order.
+
+    Args:
+        runs: The plan.
+        finished: Names of the runs that are done.
+        begun: Names of the runs that are going on.
+    """
+    return [
+        run
+        for run in runs
+        if run.name not in finished
+        and run.name not in begun
+        and all(name in finished for name in run.needs)
+    ]
+
+
+def _runs_of(
+    recipe: Recipe, setting: Setting, seed: int, arm: str, best: int | None
+) -> list[Run]:
+    """The runs of an arm and a seed, those that they need first."""
+    if arm == 'supervised':
+        return [_supervised(recipe, setting, seed, recipe.iterations)]
+    if arm == 'best_supervised':
+        lengths = [best] if best else []
+        if seed == setting.seeds[0]:
+            lengths += candidate_iterations(recipe.iterations)
+        return [_supervised(recipe, setting, seed, length) for length in lengths]
+    name = run_name(arm, seed, recipe.iterations, best)
+    if arm == 'upper_bound':
+        return [_training(recipe, setting, name, recipe.upper_bound)]
+    if best is None:
+        return []
+    return _student(recipe, setting, seed, arm, best)
+
+
+def _student(
+    recipe: Recipe, setting: Setting, seed: int, arm: str, best: int
+) -> list[Run]:
+    teacher = _supervised_name(seed, best)
+    views = 'fusion' if arm == 'all_candidates' else arm
+    labels_name = f'seed{seed}/labels_{views}'
+    folder = f'{setting.work_dir}/{labels_name}'
+    checkpoint = f'{setting.work_dir}/{teacher}/iter_{best}.pth'
+    options = [
+        f'distill.teacher.checkpoint={checkpoint}',
+        f'distill.labels={folder}/store',
+        f'{recipe.pseudo}.labels={folder}/store',
+        *VIEWS[views],
+    ]
+    labelling = ['tools/label.py', recipe.student, '--work-dir', folder]
+    labelling += ['--cfg-options', *options]
+    labelling += _labeled_options(recipe, setting, recipe.student)
+    labels = Run(labels_name, recipe.student, [labelling], [teacher])
+    # Every arm has the same budget, so the schedule does not grow with the data.
+    options.append('distill.schedule=None')
+    if arm == 'all_candidates':
+        options.append(f'{recipe.pseudo}.score_thr=0.0')
+    name = run_name(arm, seed, recipe.iterations, best)
+    trained = _training(recipe, setting, name, recipe.student, options)
+    return [labels, Run(name, trained.config, trained.commands, [labels_name])]
+
+
+def _supervised(recipe: Recipe, setting: Setting, seed: int, length: int) -> Run:
+    name = _supervised_name(seed, length)
+    return _training(recipe, setting, name, recipe.baseline, iterations=length)
+
+
+def _training(
+    recipe: Recipe,
+    setting: Setting,
+    name: str,
+    config: str,
+    options: Sequence[str] = (),
+    iterations: int | None = None,
+) -> Run:
+    """A training and the test of what it ends with."""
+    length = iterations or recipe.iterations
+    folder = f'{setting.work_dir}/{name}'
+    seed = name.partition('/')[0].removeprefix('seed')
+    training = ['tools/train.py', config, '--work-dir', folder, '--no-validate']
+    training += ['--cfg-options', f'randomness.seed={seed}']
+    training += _length_options(recipe, length)
+    training += [*_labeled_options(recipe, setting, config), *options]
+    test = ['tools/test.py', config, f'{folder}/iter_{length}.pth']
+    test += ['--work-dir', f'{folder}/test', '--out', f'{folder}/metrics.json']
+    return Run(name, config, [training, test])
+
+
+def _length_options(recipe: Recipe, length: int) -> list[str]:
+    """Options that give the training another length, warm-ups as they are."""
+    if length == recipe.stated:
+        return []
+    options = [f'train_cfg.max_iters={length}']
+    for key, value in recipe.schedulers.items():
+        if isinstance(value, int):
+            options.append(f'{key}={_scaled(value, recipe, length)}')
+        else:
+            steps = ','.join(str(_scaled(step, recipe, length)) for step in value)
+            options.append(f'{key}=[{steps}]')
+    return options
+
+
+def _scaled(step: int, recipe: Recipe, length: int) -> int:
+    return round(step * length / recipe.stated)
+
+
+def _labeled_options(recipe: Recipe, setting: Setting, config: str) -> list[str]:
+    if setting.ann_file is None:
+        return []
+    return [f'{place}.ann_file={setting.ann_file}' for place in recipe.labeled[config]]
+
+
+def _supervised_name(seed: int, iterations: int) -> str:
+    return f'seed{seed}/supervised_{iterations}'

@@ -1,0 +1,155 @@
+"""What the comparison reads of the three configs, and smaller labelled sets."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gap_recovery_plan import Recipe
+
+from mmdistill.config_arguments import load_config
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json, write_json
+
+
+def read_recipe(
+    student: str,
+    baseline: str | None = None,
+    upper_bound: str | None = None,
+    iterations: int | None = None,
+) -> tuple[Recipe, dict[str, Any]]:
+    """Read the configs.
+
+    Args:
+        student: Path of the student's config.
+        baseline: Path of the baseline's; `baseline.py` beside it if None.
+        upper_bound: Path of the upper bound's; `upper_bound.py` beside it if None.
+        iterations: Iterations of the student; the config's if None.
+
+    Returns:
+        What the plan needs, and the configs by their path.
+
+    Raises:
+        UserError: If a config is missing, counts epochs, or they differ in length.
+    """
+    beside = Path(student).parent
+    baseline = baseline or str(beside / 'baseline.py')
+    upper_bound = upper_bound or str(beside / 'upper_bound.py')
+    configs = {path: _read(path) for path in (student, baseline, upper_bound)}
+    lengths = {path: _length(path, config) for path, config in configs.items()}
+    if len(set(lengths.values())) > 1:
+        raise UserError(f'the configs must have the same max_iters, got {lengths}')
+    stated = lengths[student]
+    ann_file = configs[baseline]['train_dataloader']['dataset']['ann_file']
+    recipe = Recipe(
+        student=student,
+        baseline=baseline,
+        upper_bound=upper_bound,
+        iterations=iterations or stated,
+        stated=stated,
+        schedulers=_schedulers(configs[student], stated),
+        pseudo=_pseudo(student, configs[student]),
+        labeled={path: _places(each, ann_file) for path, each in configs.items()},
+    )
+    return recipe, configs
+
+
+def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
+    """Write the annotations of some of the labelled images, drawn once for all.
+
+    Args:
+        baseline: Config that trains on the labelled set alone.
+        number: How many images.
+        path: The COCO json to write.
+
+    Raises:
+        UserError: If there are fewer images.
+    """
+    dataset = baseline['train_dataloader']['dataset']
+    source = Path(dataset.get('data_root') or '', dataset['ann_file'])
+    write_json(path, subset(read_json(source, 'the labelled set'), number))
+
+
+def subset(coco: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Some images of a COCO json with their annotations, the same ones each time.
+
+    A smaller subset is part of a larger one.
+
+    Args:
+        coco: The json.
+        number: How many images.
+
+    Raises:
+        UserError: If there are fewer images.
+    """
+    images = list(coco['images'])
+    if not 1 <= number <= len(images):
+        raise UserError(
+            f'--labeled must be between 1 and {len(images)} images, got {number}'
+        )
+    random.Random(0).shuffle(images)
+    kept = {image['id'] for image in images[:number]}
+    return dict(
+        coco,
+        images=[image for image in coco['images'] if image['id'] in kept],
+        annotations=[a for a in coco['annotations'] if a['image_id'] in kept],
+    )
+
+
+def _read(path: str) -> dict[str, Any]:
+    arguments = argparse.Namespace(
+        config=path, cfg_options={}, launcher='none', local_rank=0, work_dir=None
+    )
+    config: dict[str, Any] = load_config(arguments).to_dict()
+    return config
+
+
+def _length(path: str, config: Mapping[str, Any]) -> int:
+    if 'max_iters' not in config['train_cfg']:
+        raise UserError(f'{path} must count iterations: train_cfg.max_iters is missing')
+    return int(config['train_cfg']['max_iters'])
+
+
+def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """Settings that end with the training, by their place in the config."""
+    schedulers = config.get('param_scheduler') or []
+    if isinstance(schedulers, dict):
+        raise UserError('param_scheduler must be a list, got one scheduler')
+    found: dict[str, Any] = {}
+    for i, each in enumerate(schedulers):
+        if each.get('end', length) == length:
+            for key in ('milestones', 'end', 'T_max', 'total_steps'):
+                if key in each:
+                    found[f'param_scheduler.{i}.{key}'] = each[key]
+    return found
+
+
+def _sources(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The data sets that are trained on, by their place in the config."""
+    place = 'train_dataloader.dataset'
+    dataset = config['train_dataloader']['dataset']
+    if 'datasets' not in dataset:
+        return {place: dataset}
+    return {f'{place}.datasets.{i}': each for i, each in enumerate(dataset['datasets'])}
+
+
+def _pseudo(path: str, config: Mapping[str, Any]) -> str:
+    places = [
+        place
+        for place, dataset in _sources(config).items()
+        if str(dataset['type']).endswith('PseudoLabelDataset')
+    ]
+    if len(places) != 1:
+        raise UserError(f'{path} must read one store of pseudo-labels, got {places}')
+    return places[0]
+
+
+def _places(config: Mapping[str, Any], ann_file: str) -> list[str]:
+    return [
+        place
+        for place, dataset in _sources(config).items()
+        if dataset.get('ann_file') == ann_file
+    ]
