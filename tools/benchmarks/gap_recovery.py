@@ -22,6 +22,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gap_recovery_numbers import best_schedule
 from gap_recovery_plan import (
@@ -35,9 +36,10 @@ from gap_recovery_plan import (
 )
 from gap_recovery_recipe import read_recipe, write_subset
 from gap_recovery_report import Report, draw_plot, figures, table
-from gap_recovery_runs import Ledger, call, locked, work_off
+from gap_recovery_runs import Ledger, call, locked, shown, work_off
 
 from mmdistill.command_line import run
+from mmdistill.errors import UserError
 from mmdistill.labels.files import write_json
 
 
@@ -58,22 +60,22 @@ class Comparison:
         self.ledger, self.metrics = ledger, metrics
         self._telling = threading.Lock()
 
-    def best(self) -> int | None:
-        """Iterations of the best supervised schedule, once all were tried."""
-        runs = plan(self.recipe, self.setting, None)
-        results = self.ledger.results(runs)
+    def tried(self) -> dict[int, float]:
+        """Validation score of the supervised schedules of the first seed, so far."""
+        results = self.ledger.results(plan(self.recipe, self.setting, None))
         scores: dict[int, float] = {}
         for length in candidate_iterations(self.recipe.iterations):
-            name = run_name(
-                'best_supervised', self.setting.seeds[0], self.recipe.iterations, length
-            )
-            if name not in results:
-                return None
-            scores[length] = results[name]['metrics'][self.metrics[0]]
-        best = best_schedule(scores)
-        tried = dict(metric=self.metrics[0], scores=scores, best=best)
-        write_json(self.ledger.work_dir / 'schedule.json', tried)
-        return best
+            name = self._name('best_supervised', self.setting.seeds[0], length)
+            if name in results:
+                scores[length] = self._scores(name, results[name])[self.metrics[0]]
+        return scores
+
+    def best(self) -> int | None:
+        """Iterations of the best supervised schedule, once all were tried."""
+        scores = self.tried()
+        if len(scores) < len(candidate_iterations(self.recipe.iterations)):
+            return None
+        return best_schedule(scores)
 
     def plan(self) -> tuple[list[Run], Mapping[str, dict]]:
         """All runs that are known now, and the results of the finished ones."""
@@ -86,34 +88,51 @@ class Comparison:
         self._tell(f'[{len(results)} of {len(runs)} done] {run.name}')
 
         def shown_call(command: Sequence[str], log: Path) -> float:
-            self._tell(f'$ python {" ".join(command)}')
+            self._tell(f'$ {shown(command)}')
             return call(command, log)
 
         fingerprint = self.ledger.fingerprints(runs)[run.name]
         result = self.ledger.perform(run, fingerprint, shown_call)
-        scores = [
-            f'{name} {result["metrics"][name]:.4f}'
-            for name in self.metrics
-            if name in result['metrics']
-        ]
+        scores = self._scores(run.name, result) if result['metrics'] else {}
+        told = [f'{name} {score:.4f}' for name, score in scores.items()]
         minutes = f'{result["seconds"] / 60:.0f} min of a core'
-        self._tell(f'{run.name}: {", ".join([*scores, minutes])}')
+        self._tell(f'{run.name}: {", ".join([*told, minutes])}')
+        write_json(self.ledger.work_dir / 'schedule.json', self._choice())
 
     def report(self) -> Report:
         """The scores of every arm by seed, as far as they are there."""
         best = self.best()
         _, results = self.plan()
-        scores = {
-            arm: {
-                seed: results[name]['metrics']
-                for seed in self.setting.seeds
-                if (name := run_name(arm, seed, self.recipe.iterations, best))
-                in results
-            }
-            for arm in ARMS
-        }
-        hours = sum(result['seconds'] for result in results.values()) / 3600
-        return Report(scores, self.metrics, self.recipe.iterations, best, hours)
+        scores: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in ARMS}
+        for arm, found in scores.items():
+            for seed in self.setting.seeds:
+                name = self._name(arm, seed, best)
+                if name in results:
+                    found[seed] = self._scores(name, results[name])
+        return Report(
+            scores=scores,
+            metrics=self.metrics,
+            iterations=self.recipe.iterations,
+            best=best,
+            tried=self.tried(),
+            hours=sum(result['seconds'] for result in results.values()) / 3600,
+        )
+
+    def _choice(self) -> dict[str, Any]:
+        return dict(metric=self.metrics[0], scores=self.tried(), best=self.best())
+
+    def _name(self, arm: str, seed: int, best: int | None) -> str:
+        return run_name(arm, seed, self.recipe.iterations, best)
+
+    def _scores(self, name: str, result: Mapping[str, Any]) -> dict[str, float]:
+        found = result['metrics']
+        for metric in self.metrics:
+            if metric not in found:
+                raise UserError(
+                    f'the test of {name} has no {metric}, only {", ".join(found)}; '
+                    'choose with --metrics'
+                )
+        return {metric: found[metric] for metric in self.metrics}
 
     def _tell(self, line: str) -> None:
         with self._telling:

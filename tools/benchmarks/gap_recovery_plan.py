@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CANDIDATES = (0.5, 1.0, 2.0)
 """Lengths of the supervised schedule that are tried, of the student's."""
@@ -84,14 +84,14 @@ class Run:
     name: str
     config: str
     commands: Sequence[Sequence[str]]
-    needs: Sequence[str] = field(default=())
+    needs: Sequence[str] = ()
 
 
 def plan(recipe: Recipe, setting: Setting, best: int | None) -> list[Run]:
     """The runs in the order in which they should be done.
 
-    While it is not known which supervised schedule is the best, the plan has the
-    runs that tell it, and those of all seeds that do without a teacher.
+    While the best supervised schedule is unknown, these are the runs that tell it,
+    and those of all seeds that do without a teacher.
 
     Args:
         recipe: The configs.
@@ -117,7 +117,7 @@ def run_name(arm: str, seed: int, iterations: int, best: int | None) -> str:
         arm: A key of `ARMS`.
         seed: The seed.
         iterations: Iterations of the student.
-        best: Iterations of the best supervised schedule, if it is known.
+        best: Those of the best supervised schedule, if they are known.
     """
     if arm == 'supervised':
         return _supervised_name(seed, iterations)

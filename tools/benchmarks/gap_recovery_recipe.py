@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gap_recovery_plan import Recipe
+from gap_recovery_plan import Recipe, candidate_iterations
 
 from mmdistill.config_arguments import load_config
 from mmdistill.errors import UserError
@@ -33,7 +33,8 @@ def read_recipe(
         What the plan needs, and the configs by their path.
 
     Raises:
-        UserError: If a config is missing, counts epochs, or they differ in length.
+        UserError: If a config is missing, counts epochs, they differ in length, or a
+            schedule to compare would end in its warm-up.
     """
     beside = Path(student).parent
     baseline = baseline or str(beside / 'baseline.py')
@@ -43,6 +44,7 @@ def read_recipe(
     if len(set(lengths.values())) > 1:
         raise UserError(f'the configs must have the same max_iters, got {lengths}')
     stated = lengths[student]
+    _check_warm_up(configs[student], stated, iterations or stated)
     ann_file = configs[baseline]['train_dataloader']['dataset']['ann_file']
     recipe = Recipe(
         student=student,
@@ -104,6 +106,8 @@ def _read(path: str) -> dict[str, Any]:
         config=path, cfg_options={}, launcher='none', local_rank=0, work_dir=None
     )
     config: dict[str, Any] = load_config(arguments).to_dict()
+    if isinstance(config.get('param_scheduler'), dict):
+        raise UserError(f'param_scheduler of {path} must be a list of schedulers')
     return config
 
 
@@ -113,13 +117,21 @@ def _length(path: str, config: Mapping[str, Any]) -> int:
     return int(config['train_cfg']['max_iters'])
 
 
+def _check_warm_up(config: Mapping[str, Any], stated: int, iterations: int) -> None:
+    ends = [each.get('end', stated) for each in config.get('param_scheduler') or []]
+    warm_up = max((end for end in ends if end != stated), default=0)
+    shortest = min(candidate_iterations(iterations))
+    if shortest <= warm_up:
+        raise UserError(
+            f'a schedule of {shortest} iterations would end in its warm-up of '
+            f'{warm_up}: give --iterations more than {iterations}'
+        )
+
+
 def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
     """Settings that end with the training, by their place in the config."""
-    schedulers = config.get('param_scheduler') or []
-    if isinstance(schedulers, dict):
-        raise UserError('param_scheduler must be a list, got one scheduler')
     found: dict[str, Any] = {}
-    for i, each in enumerate(schedulers):
+    for i, each in enumerate(config.get('param_scheduler') or []):
         if each.get('end', length) == length:
             for key in ('milestones', 'end', 'T_max', 'total_steps'):
                 if key in each:

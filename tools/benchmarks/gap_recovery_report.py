@@ -25,6 +25,7 @@ class Report:
         metrics: Names of the metrics to show.
         iterations: Iterations of all arms but the supervised one at its best.
         best: Iterations of that one; None while they are unknown.
+        tried: Score of the supervised schedules that were tried, by iterations.
         hours: Hours of a core that all finished runs took.
     """
 
@@ -32,6 +33,7 @@ class Report:
     metrics: Sequence[str]
     iterations: int
     best: int | None
+    tried: Mapping[int, float]
     hours: float
 
     def of(self, arm: str, metric: str) -> Scores:
@@ -61,7 +63,7 @@ def table(report: Report) -> str:
             cells.append(mean_and_deviation(list(report.of(arm, metric).values())))
             cells.append(_share(report.gap_closed(arm, metric)))
         lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join([*lines, '', *_ahead(report)])
+    return '\n'.join([*lines, '', *_ahead(report), *_told_schedule(report)])
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -124,6 +126,15 @@ def _ahead(report: Report) -> list[str]:
             )
             lines.append(f'full fusion minus {title}: {told}')
     return lines
+
+
+def _told_schedule(report: Report) -> list[str]:
+    if not report.tried:
+        return []
+    metric = report.metrics[0].rpartition('/')[2]
+    scores = [f'{length:,}: {report.tried[length]:.4f}' for length in report.tried]
+    told = f'supervised, {metric} of the first seed by iterations: {", ".join(scores)}'
+    return [told, f'{report.hours:.1f} hours of a core so far']
 
 
 def _share(share: float | None) -> str:

@@ -103,7 +103,8 @@ class Ledger:
             progress['steps'] = number + 1
             write_json(folder / PROGRESS, progress)
         metrics = self._read(run.name, 'metrics.json')
-        result = dict(progress, metrics=metrics, commands=_shown(run.commands))
+        commands = [shown(command) for command in run.commands]
+        result = dict(progress, metrics=metrics, commands=commands)
         write_json(folder / RESULT, result)
         return result
 
@@ -161,7 +162,7 @@ def call(command: Sequence[str], log: Path) -> float:
         UserError: If it fails.
     """
     with log.open('a') as output:
-        output.write(f'$ {_shown([command])[0]}\n')
+        output.write(f'$ {shown(command)}\n')
         output.flush()
         process = subprocess.Popen(
             [sys.executable, str(REPOSITORY / command[0]), *command[1:]],
@@ -200,13 +201,14 @@ def locked(work_dir: Path) -> BinaryIO:
     return lock
 
 
+def shown(command: Sequence[str]) -> str:
+    """A command as it is typed."""
+    return shlex.join(['python', *command])
+
+
 def _is_training(command: Sequence[str]) -> bool:
     return Path(command[0]).name == 'train.py'
 
 
 def _resumed(command: Sequence[str]) -> list[str]:
     return [*command[:2], '--resume', *command[2:]]
-
-
-def _shown(commands: Sequence[Sequence[str]]) -> list[str]:
-    return [f'python {shlex.join(command)}' for command in commands]
