@@ -58,7 +58,7 @@ class Comparison:
     ) -> None:
         self.recipe, self.setting = recipe, setting
         self.ledger, self.metrics = ledger, metrics
-        self._telling = threading.Lock()
+        self._one_at_a_time = threading.Lock()
 
     def tried(self) -> dict[int, float]:
         """Validation score of the supervised schedules of the first seed, so far."""
@@ -97,7 +97,9 @@ class Comparison:
         told = [f'{name} {score:.4f}' for name, score in scores.items()]
         minutes = f'{result["seconds"] / 60:.0f} min of a core'
         self._tell(f'{run.name}: {", ".join([*told, minutes])}')
-        write_json(self.ledger.work_dir / 'schedule.json', self._choice())
+        choice = dict(metric=self.metrics[0], scores=self.tried(), best=self.best())
+        with self._one_at_a_time:
+            write_json(self.ledger.work_dir / 'schedule.json', choice)
 
     def report(self) -> Report:
         """The scores of every arm by seed, as far as they are there."""
@@ -118,9 +120,6 @@ class Comparison:
             hours=sum(result['seconds'] for result in results.values()) / 3600,
         )
 
-    def _choice(self) -> dict[str, Any]:
-        return dict(metric=self.metrics[0], scores=self.tried(), best=self.best())
-
     def _name(self, arm: str, seed: int, best: int | None) -> str:
         return run_name(arm, seed, self.recipe.iterations, best)
 
@@ -135,7 +134,7 @@ class Comparison:
         return {metric: found[metric] for metric in self.metrics}
 
     def _tell(self, line: str) -> None:
-        with self._telling:
+        with self._one_at_a_time:
             sys.stdout.write(f'{line}\n')
             sys.stdout.flush()
 
@@ -206,7 +205,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         with locked(comparison.ledger.work_dir):
             work_off(comparison.plan, comparison.perform, arguments.jobs)
     report = comparison.report()
-    sys.stdout.write(table(report) + '\n')
+    runs, results = comparison.plan()
+    told = f'{len(results)} of {len(runs)} runs are done'
+    if report.best is None:
+        told += '; more follow when the supervised schedule is chosen'
+    sys.stdout.write(f'{table(report)}\n{told}\n')
     if arguments.plot:
         draw_plot(report, arguments.plot)
     sys.stdout.write(json.dumps(figures(report)) + '\n')

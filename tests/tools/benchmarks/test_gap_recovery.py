@@ -1,0 +1,93 @@
+"""The whole comparison, with a stand-in for the commands that it calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmdistill.errors import UserError
+
+STUDENT = str(Path(__file__).parents[3] / 'configs' / 'distill' / 'lspe' / 'student.py')
+PCK = dict(
+    supervised_500=0.6,
+    supervised_1000=0.5,
+    supervised_2000=0.4,
+    fusion=0.7,
+    upper_bound=0.8,
+    single_view=0.65,
+    all_candidates=0.6,
+    flip=0.55,
+)
+
+
+@pytest.fixture
+def gap(load):
+    pytest.importorskip('efficientnet_lite_pytorch')
+    return load('gap_recovery')
+
+
+@pytest.fixture
+def called(gap, monkeypatch):
+    """Commands that were called; a test command finds what `PCK` says."""
+    called: list[list[str]] = []
+
+    def call(command, log):
+        called.append(list(command))
+        if '--out' in command:
+            out = Path(command[command.index('--out') + 1])
+            metrics = {'PCK': PCK[out.parent.name], 'coco/AP': PCK[out.parent.name] / 2}
+            out.write_text(json.dumps(metrics))
+        return 36.0
+
+    monkeypatch.setattr(gap, 'call', call)
+    # Settings for child processes, which are not for this one.
+    monkeypatch.setattr(gap, 'share_cores', lambda jobs: None)
+    return called
+
+
+def compare(gap, tmp_path, *options) -> None:
+    gap.main([STUDENT, '--work-dir', str(tmp_path / 'runs'), *options])
+
+
+def test_all_arms_are_compared_with_the_better_schedule(gap, called, tmp_path, capsys):
+    compare(gap, tmp_path, '--seeds', '0', '1', '--jobs', '2')
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures['baseline'] == pytest.approx(0.6)
+    assert figures['gap_closed'] == pytest.approx(0.5)
+    assert figures['seeds'] == [0, 1]
+    # Eight trainings of the first seed, seven of the second, each with its test,
+    # and three labellings of each seed.
+    assert len(called) == (8 + 7) * 2 + 2 * 3
+    assert figures['core_hours'] == pytest.approx(len(called) * 36 / 3600)
+
+
+def test_the_best_schedule_makes_the_teacher_and_is_written_down(gap, called, tmp_path):
+    compare(gap, tmp_path, '--seeds', '0', '1')
+    written = tmp_path / 'runs/labeled_all/schedule.json'
+    assert json.loads(written.read_text())['best'] == 500
+    labellings = [command for command in called if command[0] == 'tools/label.py']
+    assert len(labellings) == 6
+    for command in labellings:
+        (teacher,) = (word for word in command if 'teacher.checkpoint' in word)
+        assert teacher.endswith('supervised_500/iter_500.pth')
+
+
+def test_more_seeds_add_their_runs_only(gap, called, tmp_path):
+    compare(gap, tmp_path, '--seeds', '0')
+    called.clear()
+    compare(gap, tmp_path, '--seeds', '0', '1')
+    assert called
+    assert all('/seed0/' not in ' '.join(command) for command in called)
+
+
+def test_the_status_runs_nothing(gap, called, tmp_path, capsys):
+    compare(gap, tmp_path, '--status')
+    assert called == []
+    assert '0 of 8 runs are done; more follow' in capsys.readouterr().out
+
+
+def test_a_metric_that_no_test_gives_is_told(gap, called, tmp_path):
+    with pytest.raises(UserError, match='has no NME, only PCK, coco/AP'):
+        compare(gap, tmp_path, '--seeds', '0', '--metrics', 'NME')
