@@ -99,6 +99,7 @@ class Ledger:
             if _is_training(command) and (folder / 'last_checkpoint').is_file():
                 command = _resumed(command)
                 progress['resumed'] += 1
+                write_json(folder / PROGRESS, progress)
             progress['seconds'] += execute(command, folder / f'log_{number}.txt')
             progress['steps'] = number + 1
             write_json(folder / PROGRESS, progress)

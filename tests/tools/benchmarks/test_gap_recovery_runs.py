@@ -92,6 +92,14 @@ def test_a_training_that_was_killed_is_resumed(ledger, make_plan):
     assert results['seed0/student']['resumed'] == 0
 
 
+def test_every_resumption_is_counted(ledger, make_plan):
+    plan = make_plan(ledger.work_dir)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            perform_all(ledger, plan, Tools(killed_at=1))
+    assert perform_all(ledger, plan, Tools())['seed0/teacher']['resumed'] == 3
+
+
 def test_after_a_kill_in_the_test_only_the_test_is_run(ledger, make_plan):
     plan = make_plan(ledger.work_dir)
     with pytest.raises(KeyboardInterrupt):
