@@ -5,10 +5,10 @@ from __future__ import annotations
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from mmdistill.engine.shared_store import tell_all
 from mmdistill.errors import TooManyFailuresError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.status import count_failures, described_failures
+from mmdistill.ranks import tell_all
 
 
 def check_failures(

@@ -6,33 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.dist import get_rank
 
-from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.generations import Pile
 from mmdistill.labels.lock import RunLock
-
-
-def tell_all(ask: Callable[[], Any]) -> Any:
-    """Ask on the first rank and tell all, its error too.
-
-    Args:
-        ask: Called on the first rank alone; its answer can be pickled.
-
-    Raises:
-        UserError: If asking raised one.
-    """
-    heard: list[Any] = [None, None]
-    if get_rank() == 0:
-        try:
-            heard[0] = ask()
-        except UserError as error:
-            heard[1] = error
-    broadcast_object_list(heard)
-    if heard[1] is not None:
-        raise heard[1]
-    return heard[0]
+from mmdistill.ranks import tell_all
 
 
 def claim_together(
