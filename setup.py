@@ -44,5 +44,6 @@ setup(
     install_requires=[
         *('mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'),
         *('jinja2>=3.0', 'matplotlib>=3.8'),
+        *('av>=18.1,<19', 'ImageHash>=4.3.2,<5'),
     ],
 )

