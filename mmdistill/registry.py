@@ -40,3 +40,7 @@ DATA_SAMPLERS = Registry(
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=ENGINE)
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENGINE)
+SOURCES = Registry(
+    'source', scope='mmdistill', locations=['mmdistill.datasets.sources']
+)
+"""Sources of unlabelled images; nothing of the kind exists in the host."""

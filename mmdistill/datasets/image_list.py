@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,13 @@ class ImageList:
 
     Attributes:
         paths: Paths relative to the image root, with forward slashes, each once.
-        ids: What a detection file calls the images, where the list says so.
+        ids: What a detection file calls the images, where the list says so; None for
+            an image that is called by its path.
         sizes: Width and height of each image, (I, 2), where the list says so.
     """
 
     paths: list[str]
-    ids: list[int | str] | None = None
+    ids: Sequence[int | str | None] | None = None
     sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -37,9 +38,20 @@ class ImageList:
     @cached_property
     def numbers(self) -> dict[int | str, int]:
         """Position of an image by any name a detection file may call it."""
-        if self.ids is None:
-            return _numbers_by_name(self.paths)
-        return {name: number for number, name in enumerate(self.ids)}
+        ids = self.ids or [None] * len(self.paths)
+        return _numbers_by_name(self.paths, ids)
+
+    def part(self, numbers: np.ndarray) -> ImageList:
+        """Some of the images.
+
+        Args:
+            numbers: Which, (n,).
+        """
+        return ImageList(
+            [self.paths[number] for number in numbers],
+            None if self.ids is None else [self.ids[number] for number in numbers],
+            None if self.sizes is None else self.sizes[numbers],
+        )
 
 
 def images_of_folder(root: Path) -> ImageList:
@@ -98,21 +110,28 @@ def images_of_coco(ann_file: Path) -> ImageList:
     return ImageList(paths, ids, np.array(sizes) if known else None)
 
 
-def _numbers_by_name(paths: list[str]) -> dict[int | str, int]:
+def _numbers_by_name(
+    paths: Sequence[str], ids: Sequence[int | str | None]
+) -> dict[int | str, int]:
     """Position of each image by its path and by the short names it alone has."""
-    stems = [Path(path).stem for path in paths]
-    short: list[set[int | str]] = [
-        {stem, int(stem)} if stem.isdecimal() else {stem} for stem in stems
+    short = [
+        _short_names(path) if name is None else {name}
+        for path, name in zip(paths, ids, strict=True)
     ]
     owners = Counter(name for names in short for name in names)
-    numbers: dict[int | str, int] = {
-        name: number
+    numbers: dict[int | str, int] = {path: i for i, path in enumerate(paths)}
+    numbers.update(
+        (name, number)
         for number, names in enumerate(short)
         for name in names
         if owners[name] == 1
-    }
-    numbers.update({path: number for number, path in enumerate(paths)})
+    )
     return numbers
+
+
+def _short_names(path: str) -> set[int | str]:
+    stem = Path(path).stem
+    return {stem, int(stem)} if stem.isdecimal() else {stem}
 
 
 def _spelled(name: str) -> str:

@@ -6,6 +6,7 @@ import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -63,21 +64,47 @@ class ImageReader:
         Args:
             path: The file.
         """
-        shape = (0, 0)
         try:
             self._check_file(path)
-            shape = self._header_shape(path)
-            pixels = mmcv.imfrombytes(path.read_bytes(), backend='cv2')
+            return self._decoded(path)
         except OSError as error:
-            return _failed(shape, error.strerror or str(error))
+            return failed_image((0, 0), error.strerror or str(error))
+        except _BadFileError as error:
+            return failed_image(error.shape, error.reason)
+
+    def decode(self, data: bytes) -> ReadImage:
+        """Decode the bytes of an image file; whatever is wrong is a reason.
+
+        Args:
+            data: The bytes.
+        """
+        try:
+            self._check_size(len(data))
+            return self._decoded(BytesIO(data))
+        except _BadFileError as error:
+            return failed_image(error.shape, error.reason)
+
+    def refusal(self, size: int) -> str:
+        """Why a file of so many bytes is not read; empty if it is."""
+        try:
+            self._check_size(size)
+        except _BadFileError as error:
+            return error.reason
+        return ''
+
+    def _decoded(self, file: Path | BytesIO) -> ReadImage:
+        shape = self._header_shape(file)
+        try:
+            data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+            pixels = mmcv.imfrombytes(data, backend='cv2')
+        except OSError as error:
+            return failed_image(shape, error.strerror or str(error))
         except MemoryError:
-            return _failed(shape, 'more memory than there is')
+            return failed_image(shape, 'more memory than there is')
         except cv2.error:
             pixels = None
-        except _BadFileError as error:
-            return _failed(error.shape, error.reason)
         if pixels is None:
-            return _failed(shape, 'not an image that OpenCV decodes')
+            return failed_image(shape, 'not an image that OpenCV decodes')
         return ReadImage(pixels, pixels.shape[:2], '')
 
     def _check_file(self, path: Path) -> None:
@@ -86,17 +113,20 @@ class ImageReader:
             raise _BadFileError('Is a directory')
         if not stat.S_ISREG(status.st_mode):
             raise _BadFileError('not a regular file')
-        if status.st_size == 0:
+        self._check_size(status.st_size)
+
+    def _check_size(self, size: int) -> None:
+        if size == 0:
             raise _BadFileError('a file without bytes')
-        if status.st_size > BYTES_PER_PIXEL * self.max_pixels + 2**20:
+        if size > BYTES_PER_PIXEL * self.max_pixels + 2**20:
             raise _BadFileError('more bytes than max_pixels may need')
 
-    def _header_shape(self, path: Path) -> tuple[int, int]:
+    def _header_shape(self, file: Path | BytesIO) -> tuple[int, int]:
         """Height and width by the header, before any turn that EXIF asks for."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
-                with Image.open(path) as image:
+                with Image.open(file) as image:
                     width, height = image.size
         except Image.DecompressionBombError as error:
             shape = _claimed_shape(path)
@@ -132,5 +162,11 @@ class _BadFileError(Exception):
         self.shape = shape
 
 
-def _failed(shape: tuple[int, int], reason: str) -> ReadImage:
+def failed_image(shape: tuple[int, int], reason: str) -> ReadImage:
+    """What became of an image that can not be used.
+
+    Args:
+        shape: Height and width, as far as they are known, else 0.
+        reason: Why; it names neither file nor numbers.
+    """
     return ReadImage(np.zeros((0, 0, 3), dtype=np.uint8), shape, reason)

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
 from mmdistill.datasets.boxes import Boxes, read_boxes
-from mmdistill.datasets.image_list import images_of_coco, images_of_folder
-from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader
+from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
+from mmdistill.datasets.source_list import SourceList, build_sources
+from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
 from mmdistill.registry import DATASETS
@@ -27,9 +27,11 @@ WHOLE_IMAGE = 'the whole image'
 class UnlabeledDataset:
     """Images to be labelled by a teacher, each decoded once.
 
-    Boxes come from a detection file, or each image is one box. A sample holds
-    the whole image and its boxes, as `HeatmapFusionTTA` takes them. An image
-    that can not be read is a sample without boxes that says why.
+    The images come from one folder or COCO json (`data_prefix`, `ann_file`), or from
+    any number of `sources`: folders, patterns, lists, videos and tars. Boxes come
+    from a detection file, or each image is one box. A sample holds the whole image
+    and its boxes, as `HeatmapFusionTTA` takes them, and the name of its source. An
+    image that can not be read is a sample without boxes that says why.
 
     Args:
         metainfo: Keypoints of the teacher, in MMPose's form: a dict with
@@ -38,6 +40,8 @@ class UnlabeledDataset:
         data_prefix: `img`: the folder of the images.
         ann_file: A COCO json whose `images` are the list; without it, every
             image below the folder.
+        sources: A dict for each source instead, as `mmdistill.datasets.sources`
+            describes them; detections call their images by path from the data root.
         bbox_file: Detections in MMPose's `bbox_file` form; without it, each
             image is one box with score 1.
         category_ids: Categories of the detections that count, by default all.
@@ -56,40 +60,34 @@ class UnlabeledDataset:
         bbox_file: str | None = None,
         category_ids: Collection[int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        sources: Sequence[dict] | None = None,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(metainfo)
         self.img_root = root / (data_prefix or {}).get('img', '')
         self._reader = ImageReader(max_pixels)
-        images = (
-            images_of_coco(root / ann_file)
-            if ann_file
-            else images_of_folder(self.img_root)
-        )
-        # One block of text: a list of strings would be copied by every worker.
-        self._paths = pa.array(images.paths, pa.large_string())
-        self._check_some_image(images.paths)
+        if sources is None:
+            built = [_one_source(self.img_root, root, ann_file)]
+        elif ann_file or data_prefix:
+            raise UserError(
+                'images come from sources or from data_prefix and ann_file, got both'
+            )
+        else:
+            built = build_sources(sources, root)
+        self._images = SourceList(built)
         self._boxes: Boxes | None = None
         self.boxes_source = WHOLE_IMAGE
         if bbox_file:
             # MMPose takes the path of a bbox_file as it stands.
-            self._boxes = read_boxes(Path(bbox_file), images, category_ids)
+            self._boxes = read_boxes(Path(bbox_file), self._images.images, category_ids)
             self.boxes_source = 'detections'
             if category_ids is not None:
                 self.boxes_source += f' of the categories {sorted(category_ids)}'
 
-    def _check_some_image(self, paths: Sequence[str]) -> None:
-        """One missing image is a failed row; all of them are a wrong folder."""
-        if not any((self.img_root / path).is_file() for path in paths):
-            raise UserError(
-                f'none of the {len(self)} listed images is below {self.img_root}, '
-                f'the first would be {paths[0]}'
-            )
-
     @property
     def paths(self) -> list[str]:
         """Paths of all images, relative to the image root."""
-        return self._paths.to_pylist()
+        return self._images.keys.to_pylist()
 
     @property
     def num_boxes(self) -> int:
@@ -99,6 +97,27 @@ class UnlabeledDataset:
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
         return WHOLE_IMAGE if self._boxes is None else self._boxes.sha256(numbers)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether one process should read images that follow each other."""
+        return self._images.in_order
+
+    def read(self, number: int) -> ReadImage:
+        """Read an image; whatever is wrong with it is a reason.
+
+        Args:
+            number: The image.
+        """
+        return self._images.read(number, self._reader)
+
+    def encoded(self, number: int) -> bytes | None:
+        """The bytes of an image file; None where the image can not be read.
+
+        Args:
+            number: An image that is not a file by itself, as a frame of a video.
+        """
+        return self._images.encoded(number, self._reader)
 
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""
@@ -110,12 +129,12 @@ class UnlabeledDataset:
         }
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._images)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
-        path = self._paths[number].as_py()
-        image = self._reader.read(self.img_root / path)
+        path = self._images.keys[number].as_py()
+        image = self.read(number)
         (height, width), reason = image.shape, image.reason
         boxes, scores, category_ids = self._boxes_of(number, width, height)
         if not reason and not _meet(boxes, width, height).all():
@@ -127,6 +146,7 @@ class UnlabeledDataset:
                 img_id=number,
                 img_path=str(self.img_root / path),
                 path=path,
+                source=self._images.source_of(number).name,
                 ori_shape=(height, width),
                 status=FAILED if reason else OK,
                 reason=reason,
@@ -149,6 +169,13 @@ class UnlabeledDataset:
             whole = np.array([[0, 0, width, height]], dtype=np.float32)
             return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
         return self._boxes.of_image(number)
+
+
+def _one_source(img_root: Path, root: Path, ann_file: str) -> Source:
+    """The source of `data_prefix` and `ann_file`; it needs no name."""
+    if ann_file:
+        return CocoSource(img_root, str((root / ann_file).absolute()), name='')
+    return FolderSource(img_root, name='')
 
 
 def _meet(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

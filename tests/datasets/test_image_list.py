@@ -88,7 +88,7 @@ def test_coco_images_come_by_id(tmp_path):
     infos = [dict(id=9, file_name='z.jpg'), dict(id=4, file_name='y.jpg')]
     images = images_of_coco(write_coco(tmp_path / 'list.json', infos))
     assert images.paths == ['y.jpg', 'z.jpg']
-    assert images.numbers == {4: 0, 9: 1}
+    assert images.numbers == {4: 0, 9: 1, 'y.jpg': 0, 'z.jpg': 1}
 
 
 def test_coco_sizes_are_known_when_all_are_given(tmp_path):

@@ -1,0 +1,161 @@
+"""Several sources of unlabelled images as one list."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from mmengine.logging import print_log
+
+from mmdistill.datasets.image_list import ImageList
+from mmdistill.datasets.image_reader import ImageReader, ReadImage
+from mmdistill.datasets.sources import Listing, Source
+from mmdistill.errors import UserError
+from mmdistill.ranks import tell_all
+from mmdistill.registry import SOURCES
+
+
+def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Source]:
+    """Build the sources that a user named.
+
+    Args:
+        configs: A dict each, with `type` and what it takes.
+        root: Folder that their paths are relative to.
+
+    Raises:
+        UserError: If one is of no known type, takes no such option, or has the name
+            of another one.
+    """
+    sources = [_built(dict(config), root) for config in configs]
+    name, count = Counter(source.name for source in sources).most_common(1)[0]
+    if count > 1:
+        raise UserError(f'sources must have names of their own, {count} are {name!r}')
+    return sources
+
+
+class SourceList:
+    """The images of all sources, each once, in the order of the sources.
+
+    One process looks for the images and tells the others. A source that has none is
+    told in the log, and so is a part of a source that can not be used; the others go
+    on. An image that two sources have belongs to the first.
+
+    Args:
+        sources: The sources.
+
+    Raises:
+        UserError: If no source has an image.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = sources
+        listings: list[Listing] = tell_all(lambda: _listed(sources))
+        widths = [0 if one.places is None else one.places.shape[1] for one in listings]
+        sizes = [len(listing.keys) for listing in listings]
+        self.owners = np.repeat(np.arange(len(sources), dtype=np.int16), sizes)
+        self._places = np.zeros((len(self.owners), max(widths)), dtype=np.int64)
+        for number, listing in enumerate(listings):
+            if listing.places is not None:
+                self._places[self.owners == number, : widths[number]] = listing.places
+        self.images = _merged(listings)
+        # One block of text: a list of strings would be copied by every worker.
+        self.keys = pa.array(self.images.paths, pa.large_string())
+        self._drop_repeated()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether one process should read images that follow each other."""
+        return any(source.in_order for source in self.sources)
+
+    def keep(self, numbers: np.ndarray) -> None:
+        """Leave all other images out.
+
+        Args:
+            numbers: Images that stay, ascending.
+        """
+        self.owners, self._places = self.owners[numbers], self._places[numbers]
+        self.keys = self.keys.take(pa.array(numbers))
+        self.images = self.images.part(numbers)
+
+    def source_of(self, number: int) -> Source:
+        """The source of an image."""
+        return self.sources[self.owners[number]]
+
+    def read(self, number: int, reader: ImageReader) -> ReadImage:
+        """Read an image; whatever is wrong with it is a reason.
+
+        Args:
+            number: The image.
+            reader: Decodes image files.
+        """
+        key = self.keys[number].as_py()
+        return self.source_of(number).read(key, self._places[number], reader)
+
+    def encoded(self, number: int, reader: ImageReader) -> bytes | None:
+        """The bytes of an image file; None where the image can not be read.
+
+        Args:
+            number: An image that is not a file by itself.
+            reader: Decodes image files.
+        """
+        key = self.keys[number].as_py()
+        return self.source_of(number).encoded(key, self._places[number], reader)
+
+    def _drop_repeated(self) -> None:
+        _, first = np.unique(np.array(self.images.paths), return_index=True)
+        repeated = len(self.keys) - len(first)
+        if repeated:
+            _warn(f'{repeated} images are in two sources and belong to the first')
+            self.keep(np.sort(first))
+
+
+def _built(config: dict[str, Any], root: Path) -> Source:
+    kind = config.pop('type', None)
+    found = SOURCES.get(str(kind))
+    if found is None:
+        known = ', '.join(sorted(SOURCES.module_dict))
+        raise UserError(f'a source must have a type of {known}; got {kind!r}')
+    try:
+        return found(root, **config)
+    except TypeError as error:
+        raise UserError(f'the source {kind} can not be built: {error}') from error
+
+
+def _listed(sources: Sequence[Source]) -> list[Listing]:
+    listings = []
+    for source in sources:
+        try:
+            listing = source.list_images()
+        except UserError as error:
+            listing = Listing([], problems=[str(error)])
+        listings.append(listing)
+    problems = [problem for listing in listings for problem in listing.problems]
+    if not any(listing.keys for listing in listings):
+        raise UserError('; '.join(problems))
+    for problem in problems:
+        _warn(problem)
+    return listings
+
+
+def _merged(listings: Sequence[Listing]) -> ImageList:
+    """One list; an id of a COCO json counts where no other image has that name."""
+    keys = [key for listing in listings for key in listing.keys]
+    filled = [listing for listing in listings if listing.keys]
+    ids: list[int | str | None] = []
+    for listing in listings:
+        ids += listing.ids or [None] * len(listing.keys)
+    known = all(listing.sizes is not None for listing in filled)
+    sizes = [listing.sizes for listing in filled if listing.sizes is not None]
+    return ImageList(keys, ids, np.concatenate(sizes) if known else None)
+
+
+def _warn(sentence: str) -> None:
+    print_log(sentence, logger='current', level=logging.WARNING)

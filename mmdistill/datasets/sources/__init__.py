@@ -1,0 +1,30 @@
+"""Where unlabelled images come from, a class for each kind of place.
+
+A user writes one dict a source, all in one list, and mixes them freely:
+
+    sources=[
+        dict(type='FolderSource', path='unlabeled2017/', exclude=['*_mask.png']),
+        dict(type='GlobSource', pattern='cameras/*/day?/*.jpg'),
+        dict(type='ListSource', path='lists/gymnasts.txt'),
+        dict(type='CocoSource', ann_file='annotations/images.json', path='images/'),
+        dict(type='VideoSource', path='videos/*.mp4', every=5),
+        dict(type='TarSource', path='shards/pile-{000000..000099}.tar'),
+    ]
+"""
+
+from mmdistill.datasets.sources.coco_source import CocoSource
+from mmdistill.datasets.sources.file_sources import FolderSource, GlobSource, ListSource
+from mmdistill.datasets.sources.source import Listing, Source
+from mmdistill.datasets.sources.tar_source import TarSource
+from mmdistill.datasets.sources.video_source import VideoSource
+
+__all__ = [
+    'CocoSource',
+    'FolderSource',
+    'GlobSource',
+    'ListSource',
+    'Listing',
+    'Source',
+    'TarSource',
+    'VideoSource',
+]

@@ -1,0 +1,89 @@
+"""What every source of unlabelled images promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mmdistill.datasets.image_reader import ImageReader, ReadImage
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a source, in a fixed order.
+
+    Attributes:
+        keys: Names of the images, each once: paths relative to the data root, with
+            forward slashes; of an image inside of a file, the path of the file,
+            ``#`` and the image's name there (see `mmdistill.labels.image_files`).
+        places: Where the source finds each image, (I, n), int64, as it likes.
+        ids: What a detection file calls the images, where the source says so.
+        sizes: Width and height of each image, (I, 2), where the source says so.
+        problems: A sentence for each part of the source that can not be used.
+    """
+
+    keys: list[str]
+    places: np.ndarray | None = None
+    ids: Sequence[int | str | None] | None = None
+    sizes: np.ndarray | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+class Source(ABC):
+    """Some of the unlabelled images, from one kind of place.
+
+    Listing and reading are separate, so that one process lists for all of them.
+
+    Args:
+        root: Folder that the paths of the source are relative to.
+        path: Where the images are, as the user wrote it.
+        name: What labels of these images are counted under; the path's last part
+            without its ending by default, a pattern as it is.
+    """
+
+    in_order = False
+    """Whether reading one after the other is much faster than here and there."""
+
+    def __init__(self, root: Path, path: str, name: str | None = None) -> None:
+        self.root = root
+        self.path = path
+        default = path if has_magic(path) else Path(path).stem
+        self.name = default if name is None else name
+
+    @abstractmethod
+    def list_images(self) -> Listing:
+        """Find the images; a part that can not be used is a problem in the listing.
+
+        Raises:
+            UserError: If there is no image at all, or an option is wrong.
+        """
+
+    @abstractmethod
+    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
+        """Read one image; whatever is wrong with it is a reason.
+
+        Args:
+            key: Its name in the listing.
+            place: Its place in the listing, (n,), int64.
+            reader: Decodes image files, within limits that hold for all.
+        """
+
+    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
+        """The bytes of an image file of an image that is not a file by itself.
+
+        Args:
+            key: Its name in the listing.
+            place: Its place in the listing, (n,), int64.
+            reader: Decodes image files, within limits that hold for all.
+
+        Returns:
+            The bytes; None where the image can not be read.
+        """
+        raise NotImplementedError(f'images of {type(self).__name__} are files')

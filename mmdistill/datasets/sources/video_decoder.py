@@ -1,0 +1,142 @@
+"""Frames of one video, one after the other, each by its time stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+FORWARD = 64
+"""Frames of a listing that are decoded and skipped rather than sought."""
+
+
+class VideoDecoder:
+    """Decodes a video forward and hands out the frames that are asked for.
+
+    A frame is asked for by its stamp: its presentation time in units of the stream,
+    or, where a video's own times can not be trusted (`counted`), its number in the
+    order of decoding. Frames in between are decoded and not converted. A jump far
+    ahead, or back, goes to the key frame before; where that lands too late, the video
+    is decoded from its beginning.
+
+    Args:
+        path: The video.
+        counted: Whether stamps are numbers and not times.
+
+    Raises:
+        av.FFmpegError: If the video can not be opened.
+        IndexError: If it has no stream of pictures.
+    """
+
+    def __init__(self, path: Path, counted: bool) -> None:
+        self._path = path
+        self._counted = counted
+        self._place = 0
+        self._next: tuple[int, av.VideoFrame] | None = None
+        self._open()
+
+    def __enter__(self) -> VideoDecoder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the decoder is of no use any more."""
+        self._container.close()
+
+    def frame(self, stamp: int, place: int) -> av.VideoFrame | None:
+        """One frame; None if the video does not give it.
+
+        Args:
+            stamp: Its stamp.
+            place: Its place in the listing: the frame after the last one asked for
+                has the place after that one's.
+        """
+        if not 0 <= place - self._place <= FORWARD:
+            self._jump(stamp)
+        self._place = place
+        found = self._advance(stamp)
+        if found is None and self._late(stamp):
+            self._reopen()
+            found = self._advance(stamp)
+        return found
+
+    def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """All frames that are left, with their stamps."""
+        while self._next is not None:
+            yield self._next
+            self._next = next(self._stream, None)
+
+    def _late(self, stamp: int) -> bool:
+        """Whether a jump landed behind the frame that it was to lead to."""
+        return self._jumped and self._first is not None and self._first > stamp
+
+    def _advance(self, stamp: int) -> av.VideoFrame | None:
+        while self._next is not None and self._next[0] < stamp:
+            self._next = next(self._stream, None)
+        if self._next is None or self._next[0] != stamp:
+            return None
+        return None if self._next[1].is_corrupt else self._next[1]
+
+    def _jump(self, stamp: int) -> None:
+        behind = self._next is None or self._next[0] > stamp
+        if self._counted:
+            if behind:
+                self._reopen()
+            return
+        try:
+            self._container.seek(stamp, stream=self._video, backward=True)
+        except av.FFmpegError:
+            self._reopen()
+            return
+        self._begin(jumped=True)
+
+    def _reopen(self) -> None:
+        self.close()
+        self._open()
+
+    def _open(self) -> None:
+        self._container: InputContainer = av.open(str(self._path))
+        self._video: VideoStream = self._container.streams.video[0]
+        self._video.thread_type = 'AUTO'
+        self._place = 0
+        self._begin(jumped=False)
+
+    def _begin(self, jumped: bool) -> None:
+        self._jumped = jumped
+        self._stream = self._decoded()
+        self._next = next(self._stream, None)
+        self._first = None if self._next is None else self._next[0]
+
+    def _decoded(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        number = 0
+        for packet in self._container.demux(self._video):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                # A damaged packet costs its own frames.
+                continue
+            for frame in frames:
+                if self._counted:
+                    yield number, frame
+                elif frame.pts is not None:
+                    yield frame.pts, frame
+                number += 1
+
+
+def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
+    """A frame's pixels, (height, width, 3), uint8, BGR, turned as the video says."""
+    pixels = frame.to_ndarray(format='bgr24')
+    # The angle is counted counter-clockwise, as numpy does.
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

@@ -1,0 +1,187 @@
+"""Frames of videos, labelled without being extracted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from mmengine.logging import print_log
+
+from mmdistill.datasets.image_reader import ImageReader, ReadImage, failed_image
+from mmdistill.datasets.sources.file_sources import matching_files
+from mmdistill.datasets.sources.source import Listing, Source
+from mmdistill.datasets.sources.video_decoder import VideoDecoder, upright_pixels
+from mmdistill.datasets.sources.video_index import (
+    VideoIndex,
+    chosen_frames,
+    index_video,
+    without_near_duplicates,
+)
+from mmdistill.errors import UserError
+from mmdistill.labels.image_files import VIDEO_SUFFIXES, container_of, frame_key
+from mmdistill.registry import SOURCES
+
+JPEG_QUALITY = 95
+"""Quality of frames that are written out."""
+
+
+@SOURCES.register_module()
+class VideoSource(Source):
+    """Frames of one video or many, video after video.
+
+    Frames are known by their presentation times, so variable frame rates are right.
+    A process decodes forward: frames that follow each other are decoded once, and
+    only the first one of a run of them is sought.
+
+    Args:
+        root: Folder that `path` is relative to.
+        path: A video, a pattern of videos, or a folder with videos at any depth.
+        name: What labels of these frames are counted under.
+        every: Takes the first frame and each `every`-th after it.
+        seconds: Where given, takes the first frame of each span of so many seconds
+            instead of counting frames.
+        duplicate_distance: Where given, frames are left out whose perceptual hash
+            differs from that of the frame kept before in at most so many of 256 bits
+            (6 is the same picture); takes one decoding of the video.
+
+    Raises:
+        UserError: If an option is out of its range.
+    """
+
+    in_order = True
+
+    def __init__(
+        self,
+        root: Path,
+        path: str,
+        name: str | None = None,
+        every: int = 1,
+        seconds: float | None = None,
+        duplicate_distance: int | None = None,
+    ) -> None:
+        super().__init__(root, path, name)
+        if not isinstance(every, int) or every < 1:
+            raise UserError(f'every must be a whole number from 1, got {every!r}')
+        if seconds is not None and not seconds > 0:
+            raise UserError(f'seconds must be above 0, got {seconds!r}')
+        if seconds is not None and every != 1:
+            raise UserError(
+                f'frames are chosen by every or by seconds, got every={every} and '
+                f'seconds={seconds}'
+            )
+        if duplicate_distance is not None and not 0 <= duplicate_distance < 256:
+            raise UserError(
+                f'duplicate_distance must be bits, 0 to 255, got {duplicate_distance}'
+            )
+        self.every = every
+        self.seconds = seconds
+        self.duplicate_distance = duplicate_distance
+        self._open: tuple[str, int, VideoDecoder] | None = None
+
+    def list_images(self) -> Listing:
+        """Read the time stamps of all videos.
+
+        Raises:
+            UserError: If no video has a frame that decodes.
+        """
+        keys: list[str] = []
+        places: list[np.ndarray] = []
+        problems: list[str] = []
+        for video in self._videos():
+            try:
+                index, numbers = self._chosen(self.root / video)
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            if len(index.stamps) < index.stated:
+                problems.append(
+                    f'the video {self.root / video} ends early: it has '
+                    f'{len(index.stamps)} of the {index.stated} frames it states'
+                )
+            ranks = np.arange(len(keys), len(keys) + len(numbers))
+            counted = np.full(len(numbers), index.counted)
+            places.append(np.stack([index.stamps[numbers], ranks, counted], axis=1))
+            keys += [frame_key(video, number) for number in numbers]
+        if not keys:
+            raise UserError('; '.join(problems))
+        return Listing(keys, np.concatenate(places), problems=problems)
+
+    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
+        """Decode one frame.
+
+        Args:
+            key: Its name in the listing.
+            place: Its stamp, its place among the frames of the source, and whether
+                the stamp is a number, (3,).
+            reader: Says how many pixels a frame may have.
+        """
+        stamp, rank, counted = place.tolist()
+        try:
+            frame = self._decoder(container_of(key), bool(counted)).frame(stamp, rank)
+        except (av.FFmpegError, IndexError) as error:
+            reason = getattr(error, 'strerror', None) or 'no stream of pictures'
+            return failed_image((0, 0), f'the video can not be opened: {reason}')
+        if frame is None:
+            return failed_image((0, 0), 'the video does not decode at this frame')
+        shape = (frame.height, frame.width)
+        if frame.height * frame.width > reader.max_pixels:
+            return failed_image(shape, 'more pixels than max_pixels')
+        pixels = upright_pixels(frame)
+        height, width = pixels.shape[:2]
+        return ReadImage(pixels, (height, width), '')
+
+    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
+        """One frame as JPEG.
+
+        Args:
+            key: Its name in the listing.
+            place: As `read` takes it.
+            reader: Says how many pixels a frame may have.
+        """
+        image = self.read(key, place, reader)
+        if image.reason:
+            return None
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        _, data = cv2.imencode('.jpg', image.pixels, quality)
+        return data.tobytes()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, '_open': None}
+
+    def _decoder(self, video: str, counted: bool) -> VideoDecoder:
+        """The open decoder of a video; a forked process must open its own."""
+        if self._open is None or self._open[:2] != (video, os.getpid()):
+            self._open = None
+            decoder = VideoDecoder(self.root / video, counted)
+            self._open = (video, os.getpid(), decoder)
+        return self._open[2]
+
+    def _videos(self) -> list[str]:
+        folder = (self.root / self.path).is_dir()
+        pattern = f'{self.path}/**/*' if folder else self.path
+        found = matching_files(self.root, pattern, VIDEO_SUFFIXES)
+        if not found:
+            raise UserError(
+                f'no video below {self.root} matches {pattern} '
+                f'({", ".join(sorted(VIDEO_SUFFIXES))})'
+            )
+        return found
+
+    def _chosen(self, video: Path) -> tuple[VideoIndex, np.ndarray]:
+        index = index_video(video)
+        numbers = chosen_frames(index, self.every, self.seconds)
+        if self.duplicate_distance is not None:
+            looked_at = len(numbers)
+            numbers = without_near_duplicates(
+                video, index, numbers, self.duplicate_distance
+            )
+            print_log(
+                f'video {video}: {len(numbers)} of {looked_at} frames are no near '
+                f'duplicates (distance {self.duplicate_distance} of 256 bits)',
+                logger='current',
+            )
+        return index, numbers
