@@ -22,7 +22,7 @@ PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
         *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
-        'max_pixels',
+        *('max_pixels', 'sources'),
     ),
     'views': (
         *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),
@@ -83,11 +83,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         test_dataloader=dict(
             dict(batch_size=16, num_workers=2),
             **loader,
-            dataset=dict(
-                type='mmdistill.UnlabeledDataset',
-                metainfo=metainfo,
-                **section['unlabeled'],
-            ),
+            dataset=images_config(config),
         ),
         test_cfg=dict(type='mmdistill.LabelLoop', labels=section['labels'], **labeling),
         test_evaluator=[],
@@ -102,6 +98,18 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         ],
     )
     return Config(stage, filename=config.filename)
+
+
+def images_config(config: Config) -> dict[str, Any]:
+    """Config of the unlabelled images.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    metainfo = unparsed_metainfo(labeled_config(config))
+    return dict(
+        type='mmdistill.UnlabeledDataset', metainfo=metainfo, **config.distill.unlabeled
+    )
 
 
 def tta_config(config: Config) -> Config:

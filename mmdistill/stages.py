@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import Config
 from mmengine.dist import barrier
 from mmengine.logging import print_log
+from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.engine import matching
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
 from mmdistill.errors import UserError
@@ -31,6 +33,7 @@ from mmdistill.mixed_configs import mixed_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     distill_section,
+    images_config,
     label_config,
     labeled_config,
     unparsed_metainfo,
@@ -106,9 +109,12 @@ def select(
     store.manifest  # noqa: B018  (a sentence when there is no store)
     labeled = count_labeled(build_labeled(labeled_config(config)))
     selection = matching.select(store, labeled, options)
+    tell(selection)
     if not dry_run:
         selection.write(store)
-    tell(selection)
+        write_kept_images(
+            store, selection, lambda: DATASETS.build(images_config(config))
+        )
     return selection
 
 

@@ -13,6 +13,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
+from mmdistill.labels.image_files import image_file, is_packed, written_name
 from mmdistill.labels.selection import Selection, read_selection
 from mmdistill.labels.store import LabelStore
 from mmdistill.labels.thresholds import described_range
@@ -84,6 +85,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         if len(self.labels) == 0:
             raise UserError(_nothing_kept(self.store, self.labels, selection))
         self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
+        _check_written(self.store, self.labels)
         self._fully_initialized = True
 
     @property
@@ -106,7 +108,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         area = np.prod(box[2:] - box[:2]) * AREA_OF_BOX
         info = dict(
             img_id=int(labels.image_index[idx]),
-            img_path=str(self._root / path),
+            img_path=str(image_file(self.store.root, self._root, path)),
             bbox=box[None].copy(),
             bbox_score=np.ones(1, dtype=np.float32),
             num_keypoints=int(visible.sum()),
@@ -175,3 +177,18 @@ def _nothing_kept(
         f'{selection.options.by} and keypoint_thr {keypoint_thr} (best score: {best}); '
         'choose others with tools/select_labels.py'
     )
+
+
+def _check_written(store: LabelStore, labels: TrainingLabels) -> None:
+    """Frames of videos train only once they are files."""
+    missing = [
+        key
+        for key in labels.paths.to_pylist()
+        if is_packed(key) and not (store.root / written_name(key)).is_file()
+    ]
+    if missing:
+        raise UserError(
+            f'{len(missing)} of the {len(labels.paths)} images with labels are not '
+            f'written below {store.root}/frames, the first is {missing[0]}; write them '
+            'with tools/select_labels.py'
+        )

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import select
 from mmdistill.engine.mix_check import (
@@ -76,7 +77,8 @@ class CountMatchingHook(Hook):
 
         A selection that stands stays while the store does; when images joined it,
         counts are matched again, and a threshold that was set by hand stays with
-        new counts. `tools/select_labels.py` makes another in any case.
+        new counts. `tools/select_labels.py` makes another in any case. Kept frames of
+        videos are written into the store.
 
         Args:
             runner: The runner of the labelling stage.
@@ -91,6 +93,7 @@ class CountMatchingHook(Hook):
         if standing is not None and current:
             print_log(f'the selection stays: {described(standing)}', logger='current')
             runner.visualizer.add_scalars(figures(standing))
+            write_kept_images(store, standing, lambda: runner.test_loop.dataset)
             return
         if standing is not None and standing.rule == 'score':
             selection = select(store, standing.labeled, standing.options)
@@ -99,6 +102,7 @@ class CountMatchingHook(Hook):
         selection.write(store)
         tell(selection, 'count matching: ')
         runner.visualizer.add_scalars(figures(selection))
+        write_kept_images(store, selection, lambda: runner.test_loop.dataset)
 
     def before_train(self, runner: Runner) -> None:
         """Check that the selection belongs to the labelled set, and tell the mix.

@@ -107,12 +107,14 @@ class LabelLoop(BaseLoop):
         self.dataloader = self._loader([places[chunk] for chunk in mine], order)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        rows: list[ImageRow] = []
+        begun: dict[int, list[ImageRow]] = {}
+        chunks = self.dataloader.batch_sampler.chunks
         for number, batch in enumerate(self.dataloader):
+            chunk = mine[chunks[number]]
+            rows = begun.setdefault(chunk, [])
             rows += self._run_iter(number, batch)
-            if len(rows) == len(places[mine[0]]):
-                self._write(mine.pop(0), rows)
-                rows = []
+            if len(rows) == len(places[chunk]):
+                self._write(chunk, begun.pop(chunk))
         barrier()
         self.runner.call_hook('after_test_epoch', metrics={})
         too_many = check_failures(self.store, self.max_failures)
@@ -159,9 +161,11 @@ class LabelLoop(BaseLoop):
 
     def _loader(self, places: list[Place], order: np.ndarray) -> DataLoader:
         config = self._loader_config
+        workers = config.get('num_workers', 0)
+        lanes = max(workers, 1) if self.dataset.in_order else 1
         return DataLoader(
             self.dataset,
-            batch_sampler=ChunkBatchSampler(places, order, config['batch_size']),
+            batch_sampler=ChunkBatchSampler(places, order, config['batch_size'], lanes),
             collate_fn=pseudo_collate,
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
         )

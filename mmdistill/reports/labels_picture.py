@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import write_whole
+from mmdistill.labels.image_files import image_file
 from mmdistill.labels.selection import read_selection
 from mmdistill.reports.crops import read_image
 from mmdistill.reports.gallery import draw_gallery
@@ -39,7 +40,8 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
     root = Path(store.manifest['about']['img_root'])
 
     def image_of(number: int) -> np.ndarray:
-        return read_image(root / labels.paths[int(labels.image_index[number])].as_py())
+        key = labels.paths[int(labels.image_index[number])].as_py()
+        return read_image(image_file(store.root, root, key))
 
     figure = draw_gallery(
         labels.candidates,

@@ -64,7 +64,7 @@ class Teacher(torch.nn.Module):
 def run_loop(
     pile: Path, folder: Path, metainfo: dict, teacher: Teacher, **settings
 ) -> None:
-    """Label a folder; settings of the data set are given as `dataset`."""
+    """Label a folder; settings of the data set and of the loader are named so."""
     dataset = dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=metainfo,
@@ -78,6 +78,7 @@ def run_loop(
         call_hook=lambda name, **arguments: None,
     )
     loader = dict(batch_size=2, num_workers=0, dataset=dataset)
+    loader |= settings.pop('loader', {})
     options = dict(labels=str(folder), chunk_size=3) | settings
     LabelLoop(runner, loader, **options).run()
 

@@ -43,3 +43,22 @@ def test_a_chunk_has_the_same_batches_whoever_labels_it():
 def test_length_is_the_number_of_batches():
     batches = ChunkBatchSampler([PLACES[0], PLACES[4]], ORDER, 2)
     assert len(batches) == len(list(batches)) == 5
+
+
+def test_with_lanes_each_worker_reads_whole_chunks():
+    chunks = places([Generation(40, '', '')], 10)
+    batches = ChunkBatchSampler(chunks, np.arange(40), 3, lanes=2)
+    for worker in range(2):
+        images = [i for batch in list(batches)[worker::2] for i in batch]
+        mine = [i for n in (worker, worker + 2) for i in range(10 * n, 10 * n + 10)]
+        assert images == mine
+
+
+@pytest.mark.parametrize('lanes', [1, 2, 3])
+def test_batches_are_the_same_with_any_lanes(lanes):
+    batches = ChunkBatchSampler(PLACES, ORDER, 2, lanes)
+    expected = list(ChunkBatchSampler(PLACES, ORDER, 2))
+    assert sorted(batches) == expected
+    firsts = [place.start for place in PLACES]
+    for chunk, batch in zip(batches.chunks, batches, strict=True):
+        assert 0 <= batch[0] - firsts[chunk] < len(PLACES[chunk])

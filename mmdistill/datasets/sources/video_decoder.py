@@ -53,6 +53,7 @@ class VideoDecoder:
 
     def close(self) -> None:
         """Close the file; the decoder is of no use any more."""
+        self._stream, self._next = iter(()), None
         self._container.close()
 
     def frame(self, stamp: int, place: int) -> av.VideoFrame | None:
@@ -109,7 +110,8 @@ class VideoDecoder:
     def _open(self) -> None:
         self._container: InputContainer = av.open(str(self._path))
         self._video: VideoStream = self._container.streams.video[0]
-        self._video.thread_type = 'AUTO'
+        # A decoder with threads that a forked process inherits hangs when it is freed.
+        self._video.codec_context.thread_count = 1
         self._place = 0
         self._begin(jumped=False)
 

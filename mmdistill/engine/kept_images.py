@@ -1,0 +1,65 @@
+"""Images that train and are not files by themselves: written into the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.logging import print_log
+
+from mmdistill.labels import LabelStore, Selection
+from mmdistill.labels.files import write_bytes
+from mmdistill.labels.image_files import is_packed, written_name
+from mmdistill.labels.training_labels import read_training_labels
+from mmdistill.progress import told
+
+
+def write_kept_images(
+    store: LabelStore, selection: Selection, dataset: Callable[[], Any]
+) -> int:
+    """Write the frames and tar members that a selection keeps below ``frames/``.
+
+    Those that are there stay; an interrupted run goes on. Frames of a video are
+    decoded in their order.
+
+    Args:
+        store: A complete store.
+        selection: Which candidates are kept.
+        dataset: Gives the data set that was labelled; called if anything is missing.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        UserError: If the store is damaged or the disk refuses a file.
+    """
+    labels = read_training_labels(store, selection.score_thr, selection.keypoint_thr)
+    missing = {
+        key
+        for key in labels.paths.to_pylist()
+        if is_packed(key) and not (store.root / written_name(key)).is_file()
+    }
+    if not missing:
+        return 0
+    images = dataset()
+    wanted = [(n, key) for n, key in enumerate(images.paths) if key in missing]
+    lost = len(missing) - len(wanted)
+    for number, key in told(wanted, len(wanted), 'kept images are written'):
+        data = images.encoded(number)
+        if data is None:
+            lost += 1
+        else:
+            write_bytes(store.root / written_name(key), data)
+    if lost:
+        print_log(
+            f'{lost} of {len(missing)} kept images of {store.root} can not be read any '
+            'more and are not written',
+            logger='current',
+            level=logging.WARNING,
+        )
+    print_log(
+        f'{len(missing) - lost} kept images are written below {store.root}/frames',
+        logger='current',
+    )
+    return len(missing) - lost
