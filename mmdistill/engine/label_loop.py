@@ -108,9 +108,8 @@ class LabelLoop(BaseLoop):
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         begun: dict[int, list[ImageRow]] = {}
-        chunks = self.dataloader.batch_sampler.chunks
         for number, batch in enumerate(self.dataloader):
-            chunk = mine[chunks[number]]
+            chunk = mine[self._batches.chunks[number]]
             rows = begun.setdefault(chunk, [])
             rows += self._run_iter(number, batch)
             if len(rows) == len(places[chunk]):
@@ -163,9 +162,10 @@ class LabelLoop(BaseLoop):
         config = self._loader_config
         workers = config.get('num_workers', 0)
         lanes = max(workers, 1) if self.dataset.in_order else 1
+        self._batches = ChunkBatchSampler(places, order, config['batch_size'], lanes)
         return DataLoader(
             self.dataset,
-            batch_sampler=ChunkBatchSampler(places, order, config['batch_size'], lanes),
+            batch_sampler=self._batches,
             collate_fn=pseudo_collate,
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
         )

@@ -207,3 +207,9 @@ def test_provenance_changes_with_the_categories(tmp_path, write_images, build):
     every = build(detections).provenance()
     some = build(detections, category_ids=[44]).provenance()
     assert every != some
+
+
+def test_images_come_from_sources_or_from_a_folder(tmp_path, write_images, build):
+    write_images(tmp_path / 'images', 'a.png')
+    with pytest.raises(UserError, match='from sources or from data_prefix'):
+        build(sources=[dict(type='FolderSource', path='images')])

@@ -38,6 +38,7 @@ class VideoDecoder:
         self._counted = counted
         self._place = 0
         self._next: tuple[int, av.VideoFrame] | None = None
+        self._stream: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._open()
 
     def __enter__(self) -> VideoDecoder:

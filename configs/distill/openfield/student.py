@@ -1,0 +1,48 @@
+"""The student: 40 labels of one mouse and a video of another, mixed 6 to 4.
+
+    python tools/train.py configs/distill/openfield/student.py
+
+Labels the video first (the teacher must be trained), then trains. Nothing is
+extracted by hand: frames are labelled from the video, those that look like the one
+before are left out, and the kept ones are written into the store.
+"""
+
+_base_ = ['baseline.py', '../../_base_/distill.py']
+work_dir = 'work_dirs/openfield/student'
+
+distill = dict(
+    teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_600.pth'),
+    views=dict(scales=(0.9, 1.0, 1.1), rotations=(-15, 15)),
+    unlabeled=dict(
+        data_root='data/openfield/',
+        sources=[
+            dict(
+                type='VideoSource',
+                name='m3v1',
+                path='videos/m3v1mp4.mp4',
+                duplicate_distance=6,
+            ),
+        ],
+    ),
+    labels='work_dirs/openfield/labels',
+    schedule=dict(max_factor=1.0),  # as long as the baseline
+)
+custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
+
+train_dataloader = dict(
+    batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', labeled_share=0.6),
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        ignore_keys='CLASSES',
+        datasets=[
+            _base_.train_dataloader.dataset,
+            dict(
+                type='mmdistill.PseudoLabelDataset',
+                labels=distill['labels'],
+                metainfo=_base_.dataset_info,
+                pipeline=_base_.train_pipeline,
+            ),
+        ],
+    ),
+)

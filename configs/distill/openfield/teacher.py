@@ -1,0 +1,104 @@
+"""The teacher: MobileNetV2 on 40 labelled frames of one mouse.
+
+    python tools/train.py configs/distill/openfield/teacher.py
+
+No detector: a mouse is found on the whole frame, which is the box. The labelled
+frames are evaluated so too, with the error in pixels beside PCK.
+"""
+
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py',
+    '../../_base_/datasets/openfield.py',
+]
+work_dir = 'work_dirs/openfield/teacher'
+custom_imports = dict(imports=['whole_frame'], allow_failed_imports=False)
+randomness = dict(seed=0)
+
+train_cfg = dict(_delete_=True, by_epoch=False, max_iters=600, val_interval=600)
+log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(
+        _delete_=True,
+        type='CheckpointHook',
+        by_epoch=False,
+        interval=200,
+        max_keep_ckpts=1,
+    )
+)
+# The head starts from nothing, the backbone from ImageNet.
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-2),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))),
+)
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(type='MultiStepLR', milestones=[420, 540], gamma=0.1, by_epoch=False),
+]
+
+# The frames of 640 x 480 with a border, as 32 must divide both sides; a cell of the
+# heatmap is 8 pixels of the frame.
+codec = dict(
+    type='UDPHeatmap',
+    input_size=(320, 256),
+    heatmap_size=(80, 64),
+    sigma=2,
+    blur_kernel_size=11,
+)
+model = dict(
+    head=dict(out_channels=4, deconv_out_channels=(128, 128, 64), decoder=codec),
+    test_cfg=dict(shift_heatmap=False),
+)
+
+whole_frame = [
+    dict(type='LoadImage'),
+    dict(type='WholeFrameBox'),
+    dict(type='GetBBoxCenterScale', padding=1.0),
+]
+train_pipeline = [
+    *whole_frame,
+    dict(type='RandomFlip', direction=['horizontal', 'vertical']),
+    dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=180),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='PhotometricDistortion'),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [
+    *whole_frame,
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='PackPoseInputs'),
+]
+data_root = 'data/openfield/'
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(
+        data_root=data_root,
+        metainfo=_base_.dataset_info,
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='images/'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root,
+        metainfo=_base_.dataset_info,
+        ann_file='annotations/val.json',
+        bbox_file=None,
+        data_prefix=dict(img='images/'),
+        pipeline=val_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+# The box is the frame: PCK counts errors below 0.02 x 640 = 13 pixels, the mouse
+# being 120 pixels long; EPE is the mean error in pixels.
+val_evaluator = [
+    dict(type='PCKAccuracy', thr=0.02, norm_item='bbox'),
+    dict(type='EPE'),
+]
+test_evaluator = val_evaluator

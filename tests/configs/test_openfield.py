@@ -1,0 +1,46 @@
+"""The recipe of the mouse: what is not seen before it trains."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+from mmdistill.datasets.source_list import build_sources
+
+RECIPES = Path(__file__).parents[2] / 'configs/distill/openfield'
+
+
+@pytest.fixture(scope='module')
+def student():
+    init_default_scope('mmpose')
+    return Config.fromfile(RECIPES / 'student.py', import_custom_modules=False)
+
+
+def test_the_model_gives_heatmaps_of_the_codec_s_size(student):
+    student.model.backbone.init_cfg = None
+    model = MODELS.build(student.model).eval()
+    width, height = student.codec.input_size
+    with torch.no_grad():
+        heatmaps = model(torch.zeros(1, 3, height, width), None, mode='tensor')
+    assert heatmaps.shape == (1, 4, *student.codec.heatmap_size[::-1])
+
+
+def test_the_video_is_a_source(student):
+    unlabeled = student.distill.unlabeled
+    (source,) = build_sources(unlabeled.sources, Path(unlabeled.data_root))
+    assert (source.name, source.path) == ('m3v1', 'videos/m3v1mp4.mp4')
+
+
+def test_the_box_is_the_frame():
+    spec = importlib.util.spec_from_file_location('f', RECIPES / 'whole_frame.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    box = module.WholeFrameBox()(dict(img=np.zeros((48, 64, 3)), bbox=None))['bbox']
+    assert box.tolist() == [[0, 0, 64, 48]]
