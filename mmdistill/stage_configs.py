@@ -12,11 +12,12 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from mmdistill.errors import UserError
+from mmdistill.leak_configs import leak_guard_config
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
 OPTIONAL = (
     *('views', 'labeling', 'counting', 'labeled'),
-    *('mixing', 'schedule', 'audit'),
+    *('mixing', 'schedule', 'audit', 'leak_guard'),
 )
 PARTS = {
     'teacher': ('checkpoint', 'config'),
@@ -83,7 +84,9 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         test_dataloader=dict(
             dict(batch_size=16, num_workers=2),
             **loader,
-            dataset=images_config(config),
+            dataset=dict(
+                images_config(config), leak_guard=leak_guard_config(config, labeled)
+            ),
         ),
         test_cfg=dict(type='mmdistill.LabelLoop', labels=section['labels'], **labeling),
         test_evaluator=[],

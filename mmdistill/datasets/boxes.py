@@ -32,9 +32,6 @@ class Boxes:
     scores: np.ndarray
     category_ids: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.scores)
-
     def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes (n, 4), scores (n,) and categories (n,) of one image."""
         rows = slice(self.offsets[number], self.offsets[number + 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.datasets.boxes import Boxes, read_boxes
 from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
+from mmdistill.datasets.leak_guard import without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
+from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
 
 WHOLE_IMAGE = 'the whole image'
@@ -47,6 +49,11 @@ class UnlabeledDataset:
         category_ids: Categories of the detections that count, by default all.
         max_pixels: Width times height above which an image is not decoded.
 
+        leak_guard: Images that are also in the validation set are left out, and those
+            of the labelled set reported: `val` and `labeled`, each a list of dicts
+            with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
+            keeps the hashes of the images.
+
     Raises:
         UserError: If there is no image, or the detection file does not fit.
     """
@@ -61,6 +68,7 @@ class UnlabeledDataset:
         category_ids: Collection[int] | None = None,
         max_pixels: int = MAX_PIXELS,
         sources: Sequence[dict] | None = None,
+        leak_guard: Mapping[str, Any] | None = None,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(metainfo)
@@ -84,6 +92,13 @@ class UnlabeledDataset:
             if category_ids is not None:
                 self.boxes_source += f' of the categories {sorted(category_ids)}'
 
+        # Boxes may name images that are left out here.
+        self._numbers = np.arange(len(self._images))
+        if leak_guard is not None:
+            images, where = self._images, self.img_root
+            self._numbers = tell_all(lambda: without_leaks(images, where, leak_guard))
+            self._images.keep(self._numbers)
+
     @property
     def paths(self) -> list[str]:
         """Paths of all images, relative to the image root."""
@@ -92,11 +107,15 @@ class UnlabeledDataset:
     @property
     def num_boxes(self) -> int:
         """Boxes on all images."""
-        return len(self) if self._boxes is None else len(self._boxes)
+        if self._boxes is None:
+            return len(self)
+        return int(np.diff(self._boxes.offsets)[self._numbers].sum())
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
-        return WHOLE_IMAGE if self._boxes is None else self._boxes.sha256(numbers)
+        if self._boxes is None:
+            return WHOLE_IMAGE
+        return self._boxes.sha256(self._numbers[numbers])
 
     @property
     def in_order(self) -> bool:
@@ -168,7 +187,7 @@ class UnlabeledDataset:
         if self._boxes is None:
             whole = np.array([[0, 0, width, height]], dtype=np.float32)
             return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
-        return self._boxes.of_image(number)
+        return self._boxes.of_image(self._numbers[number])
 
 
 def _one_source(img_root: Path, root: Path, ann_file: str) -> Source:

@@ -34,7 +34,7 @@ def write_kept_images(
     Raises:
         UserError: If the store is damaged or the disk refuses a file.
     """
-    labels = read_training_labels(store, selection.score_thr, selection.keypoint_thr)
+    labels = read_training_labels(store, selection)
     missing = {
         key
         for key in labels.paths.to_pylist()

@@ -1,0 +1,40 @@
+"""From a config to the sets that unlabelled images must not be in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+
+def leak_guard_config(
+    config: Config, labeled: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What `UnlabeledDataset` compares its images with; None if switched off.
+
+    Args:
+        config: A config with a `distill` section; its validation set counts.
+        labeled: Config of the labelled data set.
+    """
+    if not config.distill.get('leak_guard', True):
+        return None
+    guard: dict[str, Any] = {'cache': str(Path(config.work_dir, 'image_hashes.json'))}
+    validation = (config.get('val_dataloader') or {}).get('dataset')
+    for name, dataset in (('val', validation), ('labeled', labeled)):
+        sets = dataset.get('datasets', [dataset]) if dataset else []
+        guard[name] = [
+            dict(
+                ann_file=str(Path(one.get('data_root') or '', one['ann_file'])),
+                img_root=str(
+                    Path(
+                        one.get('data_root') or '',
+                        one.get('data_prefix', {}).get('img', ''),
+                    )
+                ),
+            )
+            for one in sets
+            if one.get('ann_file')
+        ]
+    return guard
