@@ -171,8 +171,8 @@ def check_some_file(what: Path, root: Path, paths: Sequence[str]) -> None:
     """
     if not any((root / path).is_file() for path in paths):
         raise UserError(
-            f'none of the {len(paths)} images that {what} lists is below {root}, '
-            f'the first would be {paths[0]}'
+            f'none of the {len(paths)} listed images is below {root}, the first would '
+            f'be {paths[0]}; the list is {what}'
         )
 
 
