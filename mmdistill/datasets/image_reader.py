@@ -129,7 +129,8 @@ class ImageReader:
                 with Image.open(file) as image:
                     width, height = image.size
         except Image.DecompressionBombError as error:
-            shape = _claimed_shape(path)
+            data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+            shape = _claimed_shape(data)
             raise _BadFileError('more pixels than max_pixels', shape) from error
         except FileNotFoundError:
             raise
@@ -141,17 +142,14 @@ class ImageReader:
         return height, width
 
 
-def _claimed_shape(path: Path) -> tuple[int, int]:
+def _claimed_shape(data: bytes) -> tuple[int, int]:
     """Height and width of an image that Pillow refuses to open for its size."""
-    with path.open('rb') as file:
-        start = file.read(16)
-        for factory, accepts in (Image.OPEN[name] for name in Image.ID):
-            # A parser that says so in words does not claim the file either.
-            if accepts is not None and accepts(start) is True:
-                file.seek(0)
-                with suppress(Exception):
-                    width, height = factory(file, '').size
-                    return height, width
+    for factory, accepts in (Image.OPEN[name] for name in Image.ID):
+        # A parser that says so in words does not claim the file either.
+        if accepts is not None and accepts(data[:16]) is True:
+            with suppress(Exception):
+                width, height = factory(BytesIO(data), '').size
+                return height, width
     return 0, 0
 
 

@@ -37,8 +37,8 @@ class Plan:
 def make_plan(config: Config) -> Plan:
     """Read config and data, and try a few batches of each stage.
 
-    Nothing is written. Where files are missing, only what can be told without them
-    is.
+    Nothing is written but a cache of image hashes in the work folder. Where files
+    are missing, only what can be told without them is.
 
     Args:
         config: A config with a `distill` section.
