@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmdistill.datasets import SeededDataset
 from mmdistill.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from mmdistill.errors import UserError
-from mmdistill.student_configs import mixed_config
+from mmdistill.mixed_configs import mixed_config
 from tests.engine.students import student_config, train, write_labels
 
 BATCH = 5

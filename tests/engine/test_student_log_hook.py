@@ -14,7 +14,7 @@ from mmpose.registry import MODELS
 
 from mmdistill.engine.student_log_hook import StudentLogHook, losses_apart
 from mmdistill.errors import UserError
-from mmdistill.student_configs import mixed_config
+from mmdistill.mixed_configs import mixed_config
 from tests.datasets.test_pseudo_weight import HEADS, samples
 from tests.engine.students import student_config, write_labels
 

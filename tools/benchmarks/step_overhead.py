@@ -90,6 +90,7 @@ def image_row(image: dict, annotations: Sequence[dict]) -> ImageRow:
         keypoint_scores=seen,
         keypoint_agreement=seen,
         instance_scores=instance_scores(box_scores, seen),
+        category_ids=np.ones(len(own), np.int32),
     )
     path, size = image['file_name'], (image['width'], image['height'])
     return ImageRow(path, *size, 'ok', '', candidates)
@@ -155,7 +156,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Median milliseconds of a step and of its samples, and their ratios."""
     write_labels(folder, options.pile)
     config = student_config(folder, options)
-    stages.select(config, score_thr=0.0, over=None, keypoint_thr=None)
+    stages.select(config, dict(score_thr=0.0))
     plain = plain_config(config, folder)
     again = Config(plain.to_dict(), filename=plain.filename)
     configs = dict(zip(NAMES_OF_RUNS, (config, plain, again), strict=True))
