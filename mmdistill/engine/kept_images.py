@@ -34,6 +34,9 @@ def write_kept_images(
     Raises:
         UserError: If the store is damaged or the disk refuses a file.
     """
+    # The list of images is read in no time, the labels of a million are not.
+    if not any(map(is_packed, store.paths())):
+        return 0
     labels = read_training_labels(store, selection)
     missing = {
         key

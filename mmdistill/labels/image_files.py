@@ -24,7 +24,7 @@ _MEMBER = re.compile(rf'{re.escape(TAR_SUFFIX)}#.', re.I)
 
 def is_packed(key: str) -> bool:
     """Whether an image is inside of another file, by its key."""
-    return bool(_FRAME.search(key) or _MEMBER.search(key))
+    return '#' in key and bool(_FRAME.search(key) or _MEMBER.search(key))
 
 
 def frame_key(video: str, number: int) -> str:
