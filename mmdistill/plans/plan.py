@@ -16,7 +16,7 @@ from mmdistill.plans.missing import missing_files
 from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import label_config, labeled_config
-from mmdistill.student_configs import student_config
+from mmdistill.student_configs import LABELED_SHARE, student_config
 
 TRIAL_BATCH = 4
 
@@ -56,7 +56,7 @@ def make_plan(config: Config) -> Plan:
     stage = label_config(config, teacher_needed=False)
     counts = count_labeled(build_labeled(labeled_config(config)))
     pile = DATASETS.build(stage.test_dataloader.dataset)
-    trial = try_labeling(stage, TRIAL_BATCH)
+    trial = try_labeling(stage, pile, TRIAL_BATCH)
     over = config.distill.get('counting', {}).get('over', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
     rows = [
@@ -88,9 +88,13 @@ def _labeling_rows(
 
 def _mix_rows(student: Config) -> list[tuple[str, str]]:
     loader = student.train_dataloader
-    share = loader.get('batch_sampler', {}).get('labeled_share')
-    if share is None:
+    batches = loader.get('batch_sampler') or {}
+    if not str(batches.get('type')).endswith('MixedRatioBatchSampler'):
         return [('batch', f'{loader.batch_size} samples, without a labelled share')]
+    if 'source_ratio' in batches:
+        ratio = list(batches['source_ratio'])
+        return [('batch', f'{loader.batch_size} samples, of the sources as {ratio}')]
+    share = batches.get('labeled_share', LABELED_SHARE)
     slots = labeled_slots(loader.batch_size, share)
     return [
         (

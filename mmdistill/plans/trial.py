@@ -15,10 +15,12 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader
 from mmpose.registry import DATASETS, MODELS
 
+from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine.rows import sample_to_row
+from mmdistill.engine.teacher_guard_hook import load_teacher
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
@@ -37,29 +39,31 @@ class LabelingTrial:
         views: Views of each box.
         seconds: For all of them, reading included.
         num_bytes: Of their rows in the store.
-        candidates: In their rows.
     """
 
     images: int
     views: int
     seconds: float
     num_bytes: int
-    candidates: int
 
 
-def try_labeling(stage: Config, batch_size: int) -> LabelingTrial:
+def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
     """Label a few batches, evenly spread over the pile, into nothing.
 
     Args:
         stage: The config of stage 1. A teacher that is not trained yet runs with
             random weights: it takes as long, and finds something else.
+        dataset: The pile, an `UnlabeledDataset`.
         batch_size: Images in a batch.
+
+    Raises:
+        UserError: If the teacher's checkpoint can not be read or does not fit.
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
-    dataset = DATASETS.build(copy.deepcopy(stage.test_dataloader.dataset))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
     if Path(stage.load_from).is_file():
-        load_checkpoint(model, stage.load_from, map_location='cpu')
+        weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
+        load_teacher(model.module, weights)
     wanted = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
     batches = np.array_split(numbers, max(1, round(wanted / batch_size)))
@@ -73,14 +77,12 @@ def try_labeling(stage: Config, batch_size: int) -> LabelingTrial:
         rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
     first = 1 if len(batches) > 1 else 0
     measured = [row for part in rows[first:] for row in part]
-    found = sum(len(row.candidates) for row in measured)
     table = rows_to_table(measured, len(sigmas))
     return LabelingTrial(
         images=len(measured),
         views=len(model.plan.views),
         seconds=sum(seconds[first:]),
         num_bytes=len(encode(table, 'a plan')),
-        candidates=found,
     )
 
 

@@ -33,6 +33,16 @@ def test_the_batch_is_the_samplers(rows):
     assert rows[0]['batch'] == '3 labelled and 2 pseudo-labelled samples a process'
 
 
+def test_the_sampler_s_own_share_is_told_where_none_is_stated(config):
+    Path(config.distill.unlabeled.bbox_file).unlink()
+    config.train_dataloader.update(batch_size=5)
+    config.train_dataloader.batch_sampler.pop('labeled_share')
+
+    rows = dict(make_plan(config).rows)
+
+    assert rows['batch'] == '3 labelled and 2 pseudo-labelled samples a process'
+
+
 def test_the_schedule_is_the_students(rows):
     schedule = rows[1].train_cfg.max_iters
     assert rows[0]['schedule'].startswith(f'{schedule} iterations with one process')

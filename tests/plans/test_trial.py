@@ -1,12 +1,34 @@
 """Tests of what is measured on a few batches."""
 
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+
+from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.plans.trial import time_training_step, try_labeling
 from mmdistill.stage_configs import label_config
 
 
+def label(config, batch_size):
+    init_default_scope('mmpose')
+    stage = label_config(config, teacher_needed=False)
+    pile = DATASETS.build(stage.test_dataloader.dataset)
+    return try_labeling(stage, pile, batch_size)
+
+
+def test_a_teacher_that_does_not_fit_is_refused(config, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=dict(other=torch.zeros(1))), path)
+    config.distill.teacher.checkpoint = str(path)
+
+    with pytest.raises(UserError, match='the teacher checkpoint misses'):
+        label(config, batch_size=1)
+
+
 def test_images_and_views_are_those_of_the_stage(config):
-    trial = try_labeling(label_config(config, teacher_needed=False), batch_size=1)
+    trial = label(config, batch_size=1)
 
     # Six images, four batches of one, the first of which warms up.
     assert (trial.images, trial.views) == (3, 6)
@@ -14,13 +36,13 @@ def test_images_and_views_are_those_of_the_stage(config):
 
 
 def test_one_batch_is_measured_where_there_is_no_other(config):
-    trial = try_labeling(label_config(config, teacher_needed=False), batch_size=6)
+    trial = label(config, batch_size=6)
 
     assert trial.images == 6
 
 
 def test_nothing_is_written(config):
-    try_labeling(label_config(config, teacher_needed=False), batch_size=2)
+    label(config, batch_size=2)
 
     assert not LabelStore(config.distill.labels).root.exists()
 
