@@ -45,7 +45,6 @@ def audit_content(
     if fused.counted.any():
         scores = fused.scores[fused.counted[0]]
         thresholds = np.linspace(scores.min(), scores.max(), CURVE_POINTS)
-    matched = _curves(fused, np.array([score_thr]))
     kept = fused.scores >= np.float32(score_thr)
     errors = fused.errors[kept]
     visible = np.where(fused.keypoint_scores[kept] > keypoint_thrs, errors, np.nan)
@@ -57,27 +56,15 @@ def audit_content(
             score_thr=score_thr,
             keypoint_thrs=[float(t) if np.isfinite(t) else None for t in keypoint_thrs],
             kept=int(kept.sum()),
-            **{
-                what: {oks: values[0] for oks, values in curves.items()}
-                for what, curves in matched.items()
-            },
             error=dict(mean=_mean(visible), median=_median(visible)),
+            **_at_one_threshold(fused, score_thr),
         ),
         curve=dict(thresholds=thresholds.tolist(), **_curves(fused, thresholds)),
         calibration={
             name: _binned(values, errors, BINS) for name, values in scales.items()
         },
         per_keypoint=[
-            dict(
-                name=name,
-                error=_mean(visible[:, k]),
-                median=_median(visible[:, k]),
-                count=int((~np.isnan(visible[:, k])).sum()),
-                calibration={
-                    scale: _binned(values[:, k], errors[:, k], KEYPOINT_BINS)
-                    for scale, values in scales.items()
-                },
-            )
+            _keypoint(name, visible[:, k], errors[:, k], _column(scales, k))
             for k, name in enumerate(names)
         ],
         gains={
@@ -136,6 +123,35 @@ def _curves(evidence: Evidence, thresholds: np.ndarray) -> dict[str, Any]:
         for what, values in zip(curves, pair, strict=True):
             curves[what][_name(oks_thr)] = [_known(value) for value in values.tolist()]
     return curves
+
+
+def _at_one_threshold(evidence: Evidence, threshold: float) -> dict[str, Any]:
+    """Precision and recall at a threshold, by OKS."""
+    curves = _curves(evidence, np.array([threshold]))
+    return {
+        what: {oks: values[0] for oks, values in by_oks.items()}
+        for what, by_oks in curves.items()
+    }
+
+
+def _column(scales: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    return {scale: values[:, k] for scale, values in scales.items()}
+
+
+def _keypoint(
+    name: str, visible: np.ndarray, errors: np.ndarray, scales: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """What is known of one keypoint: `visible` are its errors where it trains."""
+    return dict(
+        name=name,
+        error=_mean(visible),
+        median=_median(visible),
+        count=int((~np.isnan(visible)).sum()),
+        calibration={
+            scale: _binned(values, errors, KEYPOINT_BINS)
+            for scale, values in scales.items()
+        },
+    )
 
 
 def _binned(values: np.ndarray, errors: np.ndarray, num_bins: int) -> dict[str, Any]:
