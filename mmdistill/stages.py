@@ -71,11 +71,26 @@ def train(config: Config) -> None:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
     if 'distill' in config:
-        student = student_config(config)
+        # What can not be trained is refused before hours of labelling.
+        student_config(config)
         label(config)
-        config = _with_grown_schedule(student)
         tell_start(config)
-    _runner(mixed_config(config)).train()
+    _runner(training_config(config)).train()
+
+
+def training_config(config: Config) -> Config:
+    """The config of stage 2: a plain training config, also for MMPose's own tools.
+
+    Args:
+        config: Any training config; of one with a `distill` section the labels must
+            be selected, since the schedule grows with them.
+
+    Raises:
+        UserError: If there is no selection, or nothing to learn from.
+    """
+    if 'distill' in config:
+        config = _with_grown_schedule(student_config(config))
+    return mixed_config(config)
 
 
 def test(config: Config) -> dict[str, float]:

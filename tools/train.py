@@ -24,8 +24,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     add_training_arguments(parser)
+    parser.add_argument(
+        '--write-config',
+        metavar='FILE',
+        help="write the stage's config for MMPose's own tools/train.py, train nothing; "
+        'the labels must be selected',
+    )
     arguments = parser.parse_args(argv)
-    stages.train(with_training_arguments(load_config(arguments), arguments))
+    config = with_training_arguments(load_config(arguments), arguments)
+    if arguments.write_config:
+        stages.training_config(config).dump(arguments.write_config)
+    else:
+        stages.train(config)
 
 
 if __name__ == '__main__':

@@ -93,12 +93,33 @@ def test_a_threshold_set_by_hand_survives_training(workshop, tool):
     assert Path(LABELS, 'selection.json').read_bytes() == before
 
 
-def test_the_recipe_trains_from_mmpose_own_tool(workshop):
+def train_with_mmpose(config):
     script = Path(mmpose.__file__).parent / '.mim/tools/train.py'
-    command = [sys.executable, str(script), STUDENT, '--work-dir', 'student']
-
+    command = [sys.executable, str(script), config, '--work-dir', 'student']
     subprocess.run(
         [*command, *student_options()], check=True, capture_output=True, timeout=240
     )
 
+
+def test_the_recipe_trains_from_mmpose_own_tool(workshop):
+    train_with_mmpose(STUDENT)
+
+    assert Path('student/iter_4.pth').is_file()
+
+
+def test_a_recipe_without_its_mix_is_written_for_mmpose_own_tool(workshop, tool):
+    """MMPose alone would train it on the labelled set, and say nothing."""
+    path = Path('short.py')
+    path.write_text(
+        f"_base_ = '{TEACHER}'\n"
+        "distill = dict(teacher=dict(checkpoint='teacher.pth'), labels="
+        f"'{LABELS}', unlabeled=dict(data_root='data/toy/'), schedule=None)\n"
+    )
+
+    assert tool('train', 'short.py', '--write-config', 'stage2.py') == 0
+    train_with_mmpose('stage2.py')
+
+    dataset = Config.fromfile('student/stage2.py').train_dataloader.dataset
+    assert dataset.type == 'mmdistill.SeededDataset'
+    assert dataset.dataset.datasets[1].labels == LABELS
     assert Path('student/iter_4.pth').is_file()
