@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 
 LOG_HOOK = 'mmdistill.StudentLogHook'
@@ -32,21 +33,21 @@ def mixed_config(config: Config) -> Config:
     """
     loader = config.get('train_dataloader') or {}
     batches = loader.get('batch_sampler') or {}
-    if not _is(batches, 'MixedRatioBatchSampler'):
+    if not is_type(batches, 'MixedRatioBatchSampler'):
         return config
     config = copy.deepcopy(config)
     _check_weights(config)
     loop, loader = config.train_cfg, config.train_dataloader
     by_epoch = loop.get('by_epoch', True)
-    if _is(loop, 'EpochBasedTrainLoop') or ('type' not in loop and by_epoch):
+    if is_type(loop, 'EpochBasedTrainLoop') or ('type' not in loop and by_epoch):
         loop.type = 'mmdistill.ResumableEpochLoop'
-    elif _is(loop, 'IterBasedTrainLoop') or 'type' not in loop:
+    elif is_type(loop, 'IterBasedTrainLoop') or 'type' not in loop:
         loop.type = 'mmdistill.ResumableIterLoop'
     loop.pop('by_epoch', None)
-    if not _is(loader.dataset, 'SeededDataset'):
+    if not is_type(loader.dataset, 'SeededDataset'):
         loader.dataset = dict(type='mmdistill.SeededDataset', dataset=loader.dataset)
     hooks = config.get('custom_hooks') or []
-    if not any(_is(hook, 'StudentLogHook') for hook in hooks):
+    if not any(is_type(hook, 'StudentLogHook') for hook in hooks):
         config.custom_hooks = [*hooks, dict(type=LOG_HOOK)]
     return config
 
@@ -83,13 +84,13 @@ def _check_weights(config: Config) -> None:
     weights = {
         source.get('pseudo_weight', 1)
         for source in _dicts(config.train_dataloader.dataset)
-        if _is(source, 'PseudoLabelDataset')
+        if is_type(source, 'PseudoLabelDataset')
     }
     if weights <= {1}:
         return
     head = (config.get('model') or {}).get('head') or {}
     losses = [*_dicts(head.get('loss'))]
-    if any(_is(part, 'VisPredictHead') for part in _dicts(head)):
+    if any(is_type(part, 'VisPredictHead') for part in _dicts(head)):
         raise UserError(
             'VisPredictHead learns the keypoint weights as visibilities: '
             f'pseudo_weight must be 1, got {max(weights - {1})}'
@@ -104,7 +105,7 @@ def _check_weights(config: Config) -> None:
 def _pretrained(model: Any) -> Iterator[str]:
     """Checkpoints that parts of a model are initialised with."""
     for part in _dicts(model):
-        if _is(part, 'Pretrained'):
+        if is_type(part, 'Pretrained'):
             yield str(part.get('checkpoint'))
         elif isinstance(part.get('pretrained'), str):
             yield part['pretrained']
@@ -118,11 +119,6 @@ def _dicts(value: Any) -> Iterator[Any]:
     if isinstance(value, (list, tuple)):
         for each in value:
             yield from _dicts(each)
-
-
-def _is(part: Any, name: str) -> bool:
-    """Whether a config names a type, with or without its scope."""
-    return str(part.get('type')).rpartition('.')[2] == name
 
 
 def _same_file(one: str, other: str | None) -> bool:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
+from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
 
@@ -161,7 +162,7 @@ def distill_section(config: Config) -> Any:
 
 def is_pseudo(dataset: Mapping[str, Any]) -> bool:
     """Whether a data set's config is of pseudo-labels."""
-    return str(dataset['type']).endswith('PseudoLabelDataset')
+    return is_type(dataset, 'PseudoLabelDataset')
 
 
 def _check_known(name: str, section: Any, known: Collection[str]) -> None:
@@ -223,10 +224,12 @@ def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         `padding` and `use_udp` for `HeatmapFusionTTA`.
     """
-    transforms = {_name(step): step for step in pipeline}
-    affine = transforms.get('TopdownAffine', {})
+    affine, box = (
+        next((step for step in pipeline if is_type(step, name)), {})
+        for name in ('TopdownAffine', 'GetBBoxCenterScale')
+    )
     return dict(
-        padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
+        padding=box.get('padding', 1.25),
         use_udp=affine.get('use_udp', False) if affine else None,
     )
 
@@ -237,7 +240,7 @@ def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
     Args:
         pipeline: Configs of the transforms.
     """
-    return [step for step in pipeline if _name(step) != 'TopdownAffine']
+    return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
 
 
 def _fused(
@@ -251,8 +254,3 @@ def _fused(
         sigmas=sigmas,
         **views,
     )
-
-
-def _name(step: Mapping[str, Any]) -> str:
-    """The type of a transform, without its scope."""
-    return str(step['type']).rpartition('.')[2]

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.stage_configs import (
     distill_section,
@@ -14,6 +15,8 @@ from mmdistill.stage_configs import (
     sources_of,
     unparsed_metainfo,
 )
+
+SWITCH_HOOK = 'SourcePipelineSwitchHook'
 
 LABELED_SHARE = 0.6
 """Of a batch; the paper's 6 to 4 (section 5.2)."""
@@ -85,11 +88,11 @@ def _hooks(config: Config) -> list[dict[str, Any]]:
     hooks = [dict(hook) for hook in config.get('custom_hooks', [])]
     for hook in hooks:
         if _switches_pipeline(hook):
-            hook['type'] = 'mmdistill.SourcePipelineSwitchHook'
-    if not any(str(hook['type']).endswith('CountMatchingHook') for hook in hooks):
+            hook['type'] = f'mmdistill.{SWITCH_HOOK}'
+    if not any(is_type(hook, 'CountMatchingHook') for hook in hooks):
         hooks.append(dict(type='mmdistill.CountMatchingHook'))
     return hooks
 
 
 def _switches_pipeline(hook: Any) -> bool:
-    return str(hook['type']).endswith('PipelineSwitchHook')
+    return is_type(hook, 'PipelineSwitchHook') or is_type(hook, SWITCH_HOOK)

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmdistill import stages
 from mmdistill.audits.audited_set import AuditedSet, boxes_of
 from mmdistill.audits.content import FUSED
+from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import json_sha256
@@ -132,8 +133,6 @@ def _stage(
     config.work_dir = str(Path(config.work_dir, 'audit', store.root.name))
     stage = label_config(config)
     stage.custom_hooks = [
-        hook
-        for hook in stage.custom_hooks
-        if not hook['type'].endswith('CountMatchingHook')
+        hook for hook in stage.custom_hooks if not is_type(hook, 'CountMatchingHook')
     ]
     return stage

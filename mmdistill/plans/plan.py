@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
+from mmdistill.config_types import is_type
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.labels.counts import LabeledCounts
@@ -89,7 +90,7 @@ def _labeling_rows(
 def _mix_rows(student: Config) -> list[tuple[str, str]]:
     loader = student.train_dataloader
     batches = loader.get('batch_sampler') or {}
-    if not str(batches.get('type')).endswith('MixedRatioBatchSampler'):
+    if not is_type(batches, 'MixedRatioBatchSampler'):
         return [('batch', f'{loader.batch_size} samples, without a labelled share')]
     if 'source_ratio' in batches:
         ratio = list(batches['source_ratio'])
