@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.labels import Candidates, ImageRow, LabelStore, Selection
@@ -28,9 +29,25 @@ settings.load_profile('mmdistill')
 
 
 @pytest.fixture(autouse=True)
-def fresh_loggers() -> None:
-    """Runs of the same second have one name, and so one logger with closed streams."""
-    MMLogger._instance_dict.clear()
+def fresh_instances() -> Iterator[None]:
+    """Loggers and visualizers outlive their runs, and write where these were.
+
+    They go after a test as well: what a session shares is made before the next one.
+    """
+    _forget_instances()
+    yield
+    _forget_instances()
+
+
+def _forget_instances() -> None:
+    for kind in (MMLogger, *_with_subclasses(Visualizer)):
+        kind._instance_dict.clear()
+
+
+def _with_subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _with_subclasses(each)
 
 
 @pytest.fixture(autouse=True, scope='session')
