@@ -10,6 +10,7 @@ import torch
 
 from mmdistill.errors import UserError
 
+BLOCKS_OF_TWO_STAGES = tuple(f'network._blocks.{i}.' for i in range(3))
 RECIPE = Path(__file__).parents[2] / 'configs' / 'distill' / 'lspe'
 
 
@@ -64,3 +65,16 @@ def test_every_parameter_gets_a_gradient(recipe):
     backbone = recipe.EfficientNetLite0(pretrained=False)
     backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
     assert all(p.grad is not None for p in backbone.parameters())
+
+
+def test_frozen_stages_neither_learn_nor_count_statistics(recipe):
+    backbone = recipe.EfficientNetLite0(pretrained=False, frozen_stages=2).train()
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
+    torch.optim.SGD(backbone.parameters(), lr=1.0).step()
+    changed = {k for k, v in backbone.state_dict().items() if (v != before[k]).any()}
+    frozen = ('network._conv_stem', 'network._bn0', *BLOCKS_OF_TWO_STAGES)
+    assert not [k for k in changed if k.startswith(frozen)]
+    assert {k for k in before if k.endswith('weight')} - changed == {
+        k for k in before if k.endswith('weight') and k.startswith(frozen)
+    }

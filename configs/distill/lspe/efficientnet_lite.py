@@ -12,9 +12,12 @@ from types import ModuleType
 import torch
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdistill.errors import UserError
+
+STAGE_ENDS = (1, 3, 5, 8, 11, 15, 16)
+"""Blocks up to the end of each stage."""
 
 
 @MODELS.register_module()
@@ -27,13 +30,18 @@ class EfficientNetLite0(BaseModule):
         batch_norm_momentum: share of the old running statistics that one step keeps.
             The package's own 0.99 suits ImageNet's length; runs here last hundreds
             of steps.
+        frozen_stages: stages that do not learn, of 7, the stem before them; -1 for
+            none and 0 for the stem alone.
 
     Raises:
         UserError: the package `efficientnet-lite-pytorch` is missing.
     """
 
     def __init__(
-        self, pretrained: bool = True, batch_norm_momentum: float = 0.9
+        self,
+        pretrained: bool = True,
+        batch_norm_momentum: float = 0.9,
+        frozen_stages: int = -1,
     ) -> None:
         super().__init__()
         self.pretrained = pretrained
@@ -43,6 +51,9 @@ class EfficientNetLite0(BaseModule):
         )
         # A parameter without a gradient would stop DistributedDataParallel.
         del self.network._fc
+        self._frozen = self._first(frozen_stages)
+        for part in self._frozen:
+            part.requires_grad_(False)
 
     def init_weights(self) -> None:
         """Load the ImageNet weights if `pretrained`.
@@ -53,6 +64,13 @@ class EfficientNetLite0(BaseModule):
         super().init_weights()
         if self.pretrained:
             self.network.load_state_dict(_imagenet_weights())
+
+    def train(self, mode: bool = True) -> EfficientNetLite0:
+        """Set the mode, the frozen stages staying as they are."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Compute the features of normalised RGB images.
@@ -66,6 +84,14 @@ class EfficientNetLite0(BaseModule):
         # Depthwise convolutions on a CPU take about 2/3 of the time in this layout.
         x = x.contiguous(memory_format=torch.channels_last)
         return (self.network.extract_features(x),)
+
+    def _first(self, stages: int) -> list[nn.Module]:
+        """The stem and as many stages."""
+        if stages < 0:
+            return []
+        end = STAGE_ENDS[stages - 1] if stages else 0
+        network = self.network
+        return [network._conv_stem, network._bn0, *network._blocks[:end]]
 
 
 def _imagenet_weights() -> dict[str, Tensor]:

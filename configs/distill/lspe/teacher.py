@@ -1,4 +1,4 @@
-"""The teacher: EfficientNet-Lite0 at 128x128 on the 600 labelled images.
+"""The teacher: EfficientNet-Lite0 at 96x96 on the 600 labelled images.
 
     python tools/train.py configs/distill/lspe/teacher.py
 
@@ -37,13 +37,14 @@ param_scheduler = [
 
 codec = dict(
     type='UDPHeatmap',
-    input_size=(128, 128),
-    heatmap_size=(32, 32),
-    sigma=2,
-    blur_kernel_size=11,
+    input_size=(96, 96),
+    heatmap_size=(24, 24),
+    sigma=1.5,
+    blur_kernel_size=9,
 )
 model = dict(
-    backbone=dict(_delete_=True, type='EfficientNetLite0'),
+    # Edges and textures of ImageNet serve here too; it saves a fifth of a step.
+    backbone=dict(_delete_=True, type='EfficientNetLite0', frozen_stages=2),
     head=dict(out_channels=14, deconv_out_channels=(128, 128, 64), decoder=codec),
     test_cfg=dict(shift_heatmap=False),
 )
