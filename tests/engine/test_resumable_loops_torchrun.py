@@ -1,0 +1,73 @@
+"""A training of two real processes: the mix on each, and resuming."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdistill.mixed_configs import mixed_config
+from tests.engine.students import student_config, write_labels
+
+ROOT = Path(__file__).parents[2]
+BATCH, LABELED, ITERATIONS, STOP = 5, 3, 8, 5
+
+
+def launch(config, folder):
+    """Train with two ranks; what each of them saw and ended with."""
+    config.work_dir = str(folder)
+    config.launcher = 'pytorch'
+    folder.mkdir()
+    config.dump(folder / 'config.py')
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    script = str(Path(__file__).with_name('launched_training.py'))
+    told = subprocess.run(
+        [*command, '--nproc-per-node', '2', script, str(folder / 'config.py')],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory, toy_root):
+    """Make the config of a run of 8 iterations."""
+
+    def make(store, **settings):
+        folder = tmp_path_factory.mktemp('unused')
+        schedule = dict(by_epoch=False, max_iters=ITERATIONS)
+        return mixed_config(
+            student_config(toy_root, store, folder, train_cfg=schedule, **settings)
+        )
+
+    return make
+
+
+def test_each_rank_has_its_share_and_a_resumed_run_is_the_same(
+    config, tmp_path, request
+):
+    store = write_labels(tmp_path / 'pseudo', request.getfixturevalue)
+
+    through = launch(config(store), tmp_path / 'through')
+    checkpoint = str(tmp_path / f'through/iter_{STOP}.pth')
+    resumed = launch(
+        config(store, resume=True, load_from=checkpoint), tmp_path / 'resumed'
+    )
+
+    for (samples, _), (continued, _) in zip(through, resumed, strict=True):
+        pseudo = [str(store.root.parent) in path for path, _ in samples]
+        batches = [pseudo[i : i + BATCH] for i in range(0, len(pseudo), BATCH)]
+        assert [len(b) - sum(b) for b in batches] == [LABELED] * ITERATIONS
+        assert continued == samples[STOP * BATCH :]
+    assert through[0][0] != through[1][0]
+    weights = [weights for _, weights in (*through, *resumed)]
+    learnt = [{k: w[k] for k in w if 'running' not in k} for w in weights]
+    for other in learnt[1:]:
+        assert all(torch.equal(learnt[0][key], other[key]) for key in learnt[0])
