@@ -29,7 +29,7 @@ from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import described_status, store_status
-from mmdistill.mixed_configs import mixed_config, tell_start
+from mmdistill.resumable_configs import resumable_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
     distill_section,
@@ -90,7 +90,7 @@ def training_config(config: Config) -> Config:
     """
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
-    return mixed_config(config)
+    return resumable_config(config)
 
 
 def test(config: Config) -> dict[str, float]:

@@ -62,7 +62,7 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(monkeypatch):
     monkeypatch.setattr('mmengine.runner.Runner', Runner)
     monkeypatch.setattr(stages, 'label', lambda config: None)
     monkeypatch.setattr(
-        'mmdistill.mixed_configs.print_log', lambda t, **_: told.append(t)
+        'mmdistill.resumable_configs.print_log', lambda t, **_: told.append(t)
     )
 
     source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmdistill.datasets import SeededDataset
 from mmdistill.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from mmdistill.errors import UserError
-from mmdistill.mixed_configs import mixed_config
+from mmdistill.resumable_configs import resumable_config
 from tests.engine.students import student_config, train, write_labels
 
 BATCH = 5
@@ -40,7 +40,7 @@ def config(tmp_path_factory, toy_root, cache, request):
         settings = dict(train_cfg=LOOPS[loop]) | settings
         made = student_config(toy_root, cache['store'], folder, **settings)
         made.train_dataloader.num_workers = workers
-        return mixed_config(made)
+        return resumable_config(made)
 
     return config
 

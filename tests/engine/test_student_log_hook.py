@@ -14,7 +14,7 @@ from mmpose.registry import MODELS
 
 from mmdistill.engine.student_log_hook import StudentLogHook, losses_apart
 from mmdistill.errors import UserError
-from mmdistill.mixed_configs import mixed_config
+from mmdistill.resumable_configs import resumable_config
 from tests.datasets.test_pseudo_weight import HEADS, samples
 from tests.engine.students import student_config, write_labels
 
@@ -42,7 +42,7 @@ def run(tmp_path, toy_root, labels):
     """Train 3 iterations with some hooks; returns the runner and what it reported."""
 
     def run(name, head, hooks):
-        config = mixed_config(
+        config = resumable_config(
             student_config(
                 toy_root,
                 labels,

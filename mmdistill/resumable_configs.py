@@ -1,4 +1,4 @@
-"""The config of a student's training, with what mixing takes put in place."""
+"""A student's training that can be stopped and resumed, and what its log tells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmdistill.errors import UserError
 LOG_HOOK = 'mmdistill.StudentLogHook'
 
 
-def mixed_config(config: Config) -> Config:
+def resumable_config(config: Config) -> Config:
     """The config of a training that can be stopped and resumed exactly.
 
     The host's loops make way for those that know where a resumed training stands,

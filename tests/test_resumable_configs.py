@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.mixed_configs import mixed_config, tell_start
+from mmdistill.resumable_configs import resumable_config, tell_start
 
 MIXED = dict(type='mmdistill.MixedRatioBatchSampler')
 
@@ -41,7 +41,7 @@ def config(train_cfg=None, weight=1.0, head=None, **settings) -> Config:
     ],
 )
 def test_the_loop_is_the_one_that_can_be_resumed(given, loop):
-    made = mixed_config(config(given)).train_cfg
+    made = resumable_config(config(given)).train_cfg
     assert made.type == loop
     # MMEngine takes one of both.
     assert 'by_epoch' not in made
@@ -50,7 +50,7 @@ def test_the_loop_is_the_one_that_can_be_resumed(given, loop):
 
 def test_the_data_set_is_wrapped_and_the_hook_added():
     given = config(custom_hooks=[dict(type='EMAHook')])
-    made = mixed_config(given)
+    made = resumable_config(given)
     assert made.train_dataloader.dataset.type == 'mmdistill.SeededDataset'
     assert made.train_dataloader.dataset.dataset == given.train_dataloader.dataset
     assert [hook.type for hook in made.custom_hooks] == [
@@ -60,15 +60,17 @@ def test_the_data_set_is_wrapped_and_the_hook_added():
 
 
 def test_what_is_in_place_stays():
-    once = mixed_config(config(custom_hooks=[dict(type='StudentLogHook', interval=7)]))
-    assert mixed_config(once).pretty_text == once.pretty_text
+    once = resumable_config(
+        config(custom_hooks=[dict(type='StudentLogHook', interval=7)])
+    )
+    assert resumable_config(once).pretty_text == once.pretty_text
     assert once.custom_hooks == [dict(type='StudentLogHook', interval=7)]
 
 
 def test_the_config_given_is_not_changed():
     given = config()
     before = given.pretty_text
-    mixed_config(given)
+    resumable_config(given)
     assert given.pretty_text == before
 
 
@@ -77,7 +79,7 @@ def test_the_config_given_is_not_changed():
 )
 def test_a_training_without_mixed_batches_is_left_alone(loader):
     given = config(train_dataloader=loader)
-    assert mixed_config(given) is given
+    assert resumable_config(given) is given
 
 
 VISIBILITY = dict(type='VisPredictHead', pose_cfg=dict(type='HeatmapHead'))
@@ -92,13 +94,13 @@ UNWEIGHTED = dict(type='HeatmapHead', loss=dict(type='KeypointMSELoss'))
     ],
 )
 def test_a_model_that_can_not_weigh_is_refused(head, sentence):
-    mixed_config(config(head=head))
+    resumable_config(config(head=head))
     with pytest.raises(UserError, match=sentence):
-        mixed_config(config(head=head, weight=0.5))
+        resumable_config(config(head=head, weight=0.5))
 
 
 def test_a_weight_that_the_model_can_use_is_taken():
-    made = mixed_config(config(weight=0.5)).train_dataloader.dataset.dataset
+    made = resumable_config(config(weight=0.5)).train_dataloader.dataset.dataset
     assert made.datasets[1].pseudo_weight == 0.5
 
 
@@ -123,7 +125,7 @@ PRETRAINED = dict(type='Pretrained', checkpoint='torchvision://resnet50')
 def test_the_start_of_the_student_is_told(settings, sentence, monkeypatch):
     told = []
     monkeypatch.setattr(
-        'mmdistill.mixed_configs.print_log', lambda text, **kw: told.append(text)
+        'mmdistill.resumable_configs.print_log', lambda text, **kw: told.append(text)
     )
     tell_start(config(**settings))
     assert len(told) == 1
