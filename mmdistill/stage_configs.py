@@ -40,7 +40,7 @@ PARTS = {
         *('over', 'per', 'categories', 'by', 'floor', 'cap'),
         *('keypoint_thr', 'score_thr'),
     ),
-    'mixing': ('labeled_share',),
+    'mixing': ('labeled_share', 'pseudo_weight', 'score_thr', 'keypoint_thr'),
     'schedule': ('max_factor', 'milestones'),
     'audit': ('data_root', 'data_prefix', 'ann_file', 'bbox_file'),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -34,16 +35,18 @@ def student_config(config: Config) -> Config:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If the config trains on other pseudo-labels than it makes, or on
-            something else than one labelled set.
+        UserError: If the config trains on other pseudo-labels than it makes, on
+            something else than one labelled set, or states its mix twice.
     """
     section = distill_section(config)
-    labels = str(section['labels'])
+    labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
     config = copy.deepcopy(config)
     loader = config.train_dataloader
-    if not any(map(is_pseudo, sources_of(loader.dataset))):
-        share = section.get('mixing', {}).get('labeled_share', LABELED_SHARE)
-        loader.dataset = _mixed(loader.dataset, labels)
+    share = mixing.pop('labeled_share', LABELED_SHARE)
+    if states_mix(config):
+        _check_not_stated_twice(mixing)
+    else:
+        loader.dataset = _mixed(loader.dataset, labels, mixing)
         loader.batch_sampler = dict(
             type='mmdistill.MixedRatioBatchSampler', labeled_share=share
         )
@@ -53,6 +56,20 @@ def student_config(config: Config) -> Config:
             loader.persistent_workers = False
     _check_trained_labels(config, labels)
     return config
+
+
+def states_mix(config: Config) -> bool:
+    """Whether a training config puts pseudo-labels beside its labelled set itself."""
+    return any(map(is_pseudo, sources_of(config.train_dataloader.dataset)))
+
+
+def _check_not_stated_twice(of_pseudo: Mapping[str, Any]) -> None:
+    if of_pseudo:
+        key = next(iter(of_pseudo))
+        raise UserError(
+            f'distill.mixing.{key} is for a config that does not state its mix, got '
+            f'{of_pseudo[key]!r}; give it to the PseudoLabelDataset of train_dataloader'
+        )
 
 
 def _check_trained_labels(config: Config, labels: str) -> None:
@@ -66,7 +83,7 @@ def _check_trained_labels(config: Config, labels: str) -> None:
         )
 
 
-def _mixed(labeled: Any, labels: str) -> dict[str, Any]:
+def _mixed(labeled: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The labelled set and the pseudo-labels, seen through the same pipeline."""
     if 'datasets' in labeled or 'dataset' in labeled:
         raise UserError(
@@ -79,6 +96,7 @@ def _mixed(labeled: Any, labels: str) -> dict[str, Any]:
         labels=labels,
         metainfo=unparsed_metainfo(labeled),
         pipeline=copy.deepcopy(labeled['pipeline']),
+        **given,
     )
     return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])
 

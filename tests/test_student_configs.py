@@ -77,6 +77,14 @@ class TestLabeledSetAlone:
         assert sampler.type == 'mmdistill.MixedRatioBatchSampler'
         assert sampler.labeled_share == share
 
+    def test_the_rest_of_mixing_is_for_the_pseudo_labels(self, plain):
+        given = dict(pseudo_weight=0.5, score_thr=0.0, keypoint_thr=0.3)
+        plain.distill.mixing = dict(labeled_share=0.3, **given)
+
+        pseudo = student_config(plain).train_dataloader.dataset.datasets[1]
+
+        assert {key: pseudo[key] for key in given} == given
+
     def test_the_selection_is_checked_once(self, plain):
         plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook', over='all')]
 
@@ -139,6 +147,12 @@ class TestStatedMix:
 
     def test_it_stays(self, mixed):
         assert student_config(mixed).train_dataloader == mixed.train_dataloader
+
+    def test_its_pseudo_labels_are_not_stated_twice(self, mixed):
+        mixed.distill.mixing = dict(labeled_share=0.6, pseudo_weight=0.5)
+
+        with pytest.raises(UserError, match=r'mixing\.pseudo_weight .* got 0\.5'):
+            student_config(mixed)
 
     def test_another_store_is_refused(self, mixed):
         mixed.distill.labels = 'elsewhere'
