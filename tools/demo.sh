@@ -130,7 +130,6 @@ train_student() {
       "distill.teacher.checkpoint=$(checkpoint teacher)"
       "distill.unlabeled.bbox_file=$WORK_DIR/detections.bbox.json"
       "distill.labels=$WORK_DIR/labels"
-      "train_dataloader.dataset.datasets.1.labels=$WORK_DIR/labels"
     )
   fi
   train student "${elsewhere[@]}"

@@ -47,7 +47,7 @@ def test_boxes_are_missing_with_what_makes_them(config):
     ],
 )
 def test_a_list_is_missing(config, ann_file, remedy):
-    config.train_dataloader.dataset.datasets[0].ann_file = ann_file
+    config.train_dataloader.dataset.ann_file = ann_file
 
     assert f'the labelled list data/toy/{ann_file}: {remedy}' in missing_files(config)
 

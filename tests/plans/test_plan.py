@@ -7,6 +7,7 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.plans import make_plan
+from mmdistill.student_configs import student_config
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_the_batch_is_the_samplers(rows):
 def test_the_sampler_s_own_share_is_told_where_none_is_stated(config):
     Path(config.distill.unlabeled.bbox_file).unlink()
     config.train_dataloader.update(batch_size=5)
-    config.train_dataloader.batch_sampler.pop('labeled_share')
+    config.distill.pop('mixing')
 
     rows = dict(make_plan(config).rows)
 
@@ -58,6 +59,8 @@ def test_what_is_missing_hides_no_count(config):
 
 
 def test_an_error_of_hours_later_comes_at_once(config):
+    stated = student_config(config)
+    config.train_dataloader = stated.train_dataloader
     config.distill.labels = 'elsewhere'
 
     with pytest.raises(UserError, match='must read the label store elsewhere'):

@@ -13,6 +13,25 @@ from mmdistill.labels.selection import read_selection
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 
 LABELS = 'work_dirs/toy/labels'
+STATED = f"""
+_base_ = '{STUDENT}'
+custom_hooks = [dict(type='mmdistill.CountMatchingHook')]
+pseudo = dict(
+    type='mmdistill.PseudoLabelDataset',
+    labels='{LABELS}',
+    metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+    pipeline=_base_.train_pipeline,
+)
+train_dataloader = dict(
+    batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler'),
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        datasets=[_base_.train_dataloader.dataset, pseudo],
+        ignore_keys='CLASSES',
+    ),
+)
+"""
 
 
 def student_options(*more: str) -> list[str]:
@@ -101,9 +120,14 @@ def train_with_mmpose(config):
     )
 
 
-def test_the_recipe_trains_from_mmpose_own_tool(workshop):
-    train_with_mmpose(STUDENT)
+def test_a_stated_mix_trains_from_mmpose_own_tool(workshop):
+    """As the README says that it can be stated by hand."""
+    Path('stated.py').write_text(STATED)
 
+    train_with_mmpose('stated.py')
+
+    (log,) = Path('student').glob('*/*.log')
+    assert 'the student sees' in log.read_text()
     assert Path('student/iter_4.pth').is_file()
 
 

@@ -39,7 +39,6 @@ class Recipe:
         stated: Iterations that the configs state.
         schedulers: Settings of the learning rate that count iterations and end
             with the training, by their place in the config.
-        pseudo: Place of the pseudo-labels in the student's config.
         labeled: Places of the labelled set, by the path of the config.
     """
 
@@ -49,7 +48,6 @@ class Recipe:
     iterations: int
     stated: int
     schedulers: Mapping[str, int | Sequence[int]]
-    pseudo: str
     labeled: Mapping[str, Sequence[str]]
 
 
@@ -181,7 +179,6 @@ def _student(
     options = [
         f'distill.teacher.checkpoint={checkpoint}',
         f'distill.labels={folder}/store',
-        f'{recipe.pseudo}.labels={folder}/store',
         *VIEWS[views],
     ]
     labelling = ['tools/label.py', recipe.student, '--work-dir', folder]
@@ -191,7 +188,7 @@ def _student(
     # Every arm has the same budget, so the schedule does not grow with the data.
     options.append('distill.schedule=None')
     if arm == 'all_candidates':
-        options.append(f'{recipe.pseudo}.score_thr=0.0')
+        options.append('distill.mixing.score_thr=0.0')
     name = run_name(arm, seed, recipe.iterations, best)
     trained = _training(recipe, setting, name, recipe.student, options)
     return [labels, Run(name, trained.config, trained.commands, [labels_name])]

@@ -13,6 +13,7 @@ from gap_recovery_plan import Recipe, candidate_iterations
 from mmdistill.config_arguments import load_config
 from mmdistill.errors import UserError
 from mmdistill.labels.files import read_json, write_json
+from mmdistill.stage_configs import is_pseudo
 
 
 def read_recipe(
@@ -33,8 +34,9 @@ def read_recipe(
         What the plan needs, and the configs by their path.
 
     Raises:
-        UserError: If a config is missing, counts epochs, they differ in length, or a
-            schedule to compare would end in its warm-up.
+        UserError: If a config is missing, counts epochs, they differ in length, a
+            schedule to compare would end in its warm-up, or the student's config
+            states its mix.
     """
     beside = Path(student).parent
     baseline = baseline or str(beside / 'baseline.py')
@@ -43,6 +45,7 @@ def read_recipe(
     lengths = {path: _length(path, config) for path, config in configs.items()}
     if len(set(lengths.values())) > 1:
         raise UserError(f'the configs must have the same max_iters, got {lengths}')
+    _check_mix_unstated(student, configs[student])
     stated = lengths[student]
     _check_warm_up(configs[student], stated, iterations or stated)
     ann_file = configs[baseline]['train_dataloader']['dataset']['ann_file']
@@ -53,7 +56,6 @@ def read_recipe(
         iterations=iterations or stated,
         stated=stated,
         schedulers=_schedulers(configs[student], stated),
-        pseudo=_pseudo(student, configs[student]),
         labeled={path: _places(each, ann_file) for path, each in configs.items()},
     )
     return recipe, configs
@@ -117,6 +119,16 @@ def _length(path: str, config: Mapping[str, Any]) -> int:
     return int(config['train_cfg']['max_iters'])
 
 
+def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
+    """The arms set what `distill` says, which a stated mix would not follow."""
+    stated = [place for place, each in _sources(config).items() if is_pseudo(each)]
+    if stated:
+        raise UserError(
+            f'{path} must train on its labelled set alone, distill adds the '
+            f'pseudo-labels; it states some at {stated[0]}'
+        )
+
+
 def _check_warm_up(config: Mapping[str, Any], stated: int, iterations: int) -> None:
     ends = [each.get('end', stated) for each in config.get('param_scheduler') or []]
     warm_up = max((end for end in ends if end != stated), default=0)
@@ -146,17 +158,6 @@ def _sources(config: Mapping[str, Any]) -> dict[str, Any]:
     if 'datasets' not in dataset:
         return {place: dataset}
     return {f'{place}.datasets.{i}': each for i, each in enumerate(dataset['datasets'])}
-
-
-def _pseudo(path: str, config: Mapping[str, Any]) -> str:
-    places = [
-        place
-        for place, dataset in _sources(config).items()
-        if str(dataset['type']).endswith('PseudoLabelDataset')
-    ]
-    if len(places) != 1:
-        raise UserError(f'{path} must read one store of pseudo-labels, got {places}')
-    return places[0]
 
 
 def _places(config: Mapping[str, Any], ann_file: str) -> list[str]:

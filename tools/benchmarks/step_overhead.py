@@ -35,6 +35,7 @@ from mmdistill import stages
 from mmdistill.command_line import run
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.labels import Candidates, ImageRow, LabelStore
+from mmdistill.student_configs import student_config
 from mmdistill.toy import write_toy_data
 
 RECIPE = 'configs/distill/toy/student.py'
@@ -96,14 +97,13 @@ def image_row(image: dict, annotations: Sequence[dict]) -> ImageRow:
     return ImageRow(path, *size, 'ok', '', candidates)
 
 
-def student_config(folder: Path, options: argparse.Namespace) -> Config:
+def toy_student(folder: Path, options: argparse.Namespace) -> Config:
     """The toy student on the drawn figures, its samples made in this process."""
     config = Config.fromfile(RECIPE)
     config.merge_from_dict(
         {
             'distill.labels': str(folder / 'store'),
-            'train_dataloader.dataset.datasets.0.data_root': str(folder / 'toy'),
-            'train_dataloader.dataset.datasets.1.labels': str(folder / 'store'),
+            'train_dataloader.dataset.data_root': str(folder / 'toy'),
             'train_dataloader.batch_size': options.batch_size,
             'train_dataloader.num_workers': 0,
             'train_dataloader.persistent_workers': False,
@@ -115,7 +115,7 @@ def student_config(folder: Path, options: argparse.Namespace) -> Config:
     )
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         config[key] = None
-    return config
+    return student_config(config)
 
 
 def plain_config(config: Config, folder: Path) -> Config:
@@ -155,7 +155,7 @@ def start(name: str, config: Config, folder: Path) -> SteppedLoop:
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Median milliseconds of a step and of its samples, and their ratios."""
     write_labels(folder, options.pile)
-    config = student_config(folder, options)
+    config = toy_student(folder, options)
     stages.select(config, dict(score_thr=0.0))
     plain = plain_config(config, folder)
     again = Config(plain.to_dict(), filename=plain.filename)

@@ -21,11 +21,10 @@ distill = dict(
     ),
     labels='work_dirs/coco_mini/labels',
 )
-sources = _base_.train_dataloader.dataset.datasets
-sources[0].update(
-    data_root=data_root,
-    ann_file='annotations/person_keypoints_train2017.json',
-    data_prefix=dict(img='train2017/'),
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+    )
 )
-sources[1].update(labels=distill['labels'])
-train_dataloader = dict(dataset=dict(datasets=sources))

@@ -25,22 +25,3 @@ distill = dict(
     labels='work_dirs/toy/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline
 )
-custom_hooks = [*_base_.custom_hooks, dict(type='mmdistill.CountMatchingHook')]
-
-train_dataloader = dict(
-    batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', labeled_share=0.6),
-    dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        ignore_keys='CLASSES',
-        datasets=[
-            _base_.train_dataloader.dataset,
-            dict(
-                type='mmdistill.PseudoLabelDataset',
-                labels=distill['labels'],
-                metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
-                pipeline=_base_.train_pipeline,
-            ),
-        ],
-    ),
-)

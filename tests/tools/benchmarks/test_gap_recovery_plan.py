@@ -4,7 +4,6 @@ import pytest
 
 from mmdistill.config_arguments import add_config_arguments
 
-PSEUDO = 'train_dataloader.dataset.datasets.1'
 LABELED = 'train_dataloader.dataset.datasets.0'
 
 
@@ -22,9 +21,8 @@ def recipe(gap):
         iterations=1000,
         stated=1000,
         schedulers={'param_scheduler.1.milestones': [700, 900]},
-        pseudo=PSEUDO,
         labeled={
-            'student.py': [LABELED],
+            'student.py': ['train_dataloader.dataset'],
             'baseline.py': ['train_dataloader.dataset'],
             'upper.py': [LABELED],
         },
@@ -98,7 +96,7 @@ def test_all_candidates_read_the_labels_of_full_fusion(gap, recipe, setting):
     runs = by_name(gap.plan(recipe, setting, best=500))
     arm = options(runs['seed3/all_candidates'].commands[0])
     fusion = options(runs['seed3/fusion'].commands[0])
-    assert arm.pop(f'{PSEUDO}.score_thr') == 0.0
+    assert arm.pop('distill.mixing.score_thr') == 0.0
     assert arm == fusion
 
 

@@ -33,9 +33,8 @@ def test_length_and_steps_are_those_of_the_config(read):
 
 
 def test_every_config_has_the_labelled_set_at_its_place(read):
-    assert read.pseudo == 'train_dataloader.dataset.datasets.1'
     assert read.labeled == {
-        read.student: ['train_dataloader.dataset.datasets.0'],
+        read.student: ['train_dataloader.dataset'],
         read.baseline: ['train_dataloader.dataset'],
         read.upper_bound: ['train_dataloader.dataset.datasets.0'],
     }
@@ -67,6 +66,18 @@ def test_lengths_that_can_not_be_compared_are_refused(
     (tmp_path / 'baseline.py').write_text(others)
     (tmp_path / 'upper_bound.py').write_text(others)
     with pytest.raises(UserError, match=sentence):
+        recipes.read_recipe(str(tmp_path / 'student.py'))
+
+
+def test_a_student_that_states_its_mix_is_refused(recipes, tmp_path):
+    for name in ('baseline', 'upper_bound'):
+        (tmp_path / f'{name}.py').write_text('train_cfg = dict(max_iters=4)')
+    (tmp_path / 'student.py').write_text(
+        'train_cfg = dict(max_iters=4)\n'
+        "train_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=["
+        "dict(type='CocoDataset'), dict(type='mmdistill.PseudoLabelDataset')]))\n"
+    )
+    with pytest.raises(UserError, match=r'states some at .*\.datasets\.1'):
         recipes.read_recipe(str(tmp_path / 'student.py'))
 
 
