@@ -13,6 +13,7 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from mmdistill.labels.image_files import frame_key
 from mmdistill.stage_configs import labeled_config, unparsed_metainfo
 
 WIDTH, HEIGHT = 96, 128
@@ -72,7 +73,10 @@ def _points(rng: np.random.Generator, count: int) -> list[float]:
 
 def _write_unlabeled(unlabeled: Mapping[str, Any]) -> None:
     """Images, with a list where the recipe has one, and a box on each."""
-    images = _write_images(unlabeled)
+    if 'sources' in unlabeled:
+        images = _write_video(Path(unlabeled['data_root']), unlabeled['sources'][0])
+    else:
+        images = _write_images(unlabeled)
     if unlabeled.get('ann_file'):
         path = Path(unlabeled['data_root'], unlabeled['ann_file'])
         _write_json(path, dict(images=images))
@@ -85,14 +89,30 @@ def _write_unlabeled(unlabeled: Mapping[str, Any]) -> None:
 
 def _write_images(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
     folder = Path(dataset.get('data_root', ''), dataset['data_prefix']['img'])
-    rng = np.random.default_rng(1)
-    for number in range(IMAGES):
-        path = _make_parent(folder / f'{number}.png')
-        cv2.imwrite(str(path), rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    for number, picture in enumerate(_pictures()):
+        cv2.imwrite(str(_make_parent(folder / f'{number}.png')), picture)
     return [
         dict(id=number, file_name=f'{number}.png', width=WIDTH, height=HEIGHT)
         for number in range(IMAGES)
     ]
+
+
+def _write_video(root: Path, source: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A video whose frames are as far apart as the source takes them."""
+    key = f'{source["path"]}/a.mp4'
+    path = str(_make_parent(root / key))
+    codec = cv2.VideoWriter.fourcc(*'mp4v')
+    video = cv2.VideoWriter(path, codec, 1 / source['seconds'], (WIDTH, HEIGHT))
+    for picture in _pictures():
+        video.write(picture)
+    video.release()
+    return [dict(id=frame_key(key, number)) for number in range(IMAGES)]
+
+
+def _pictures() -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    shape = (HEIGHT, WIDTH, 3)
+    return [rng.integers(0, 256, shape, np.uint8) for _ in range(IMAGES)]
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -28,6 +28,7 @@ README = (REPOSITORY / 'README.md').read_text()
 FIRST = FOLDER / 'coco' / 'res50_co-35_co-80.py'
 FAMILIES = [
     'coco/res50_co-35_co-80',
+    'coco/mobilenetv2_co-115_videos',
     'coco/vitpose-s_co-115_un-120',
     'coco/rtmpose-s_co-115_un-120',
     'coco/hrnet-w48_to_mobilenetv2',
@@ -133,7 +134,8 @@ def test_the_readme_lists_it(path):
     table = README.partition('## Recipes')[2].partition('```')[0]
     listed = re.findall(r'`([^`\n]+)`', table)
     names = {full for each in listed for full in _expanded(each)}
-    names |= {f'coco/{each}_co-115_un-120' for each in listed}
+    settings = re.findall(r'`coco/NAME_([^`]+)`', table)
+    names |= {f'coco/{each}_{setting}' for each in listed for setting in settings}
 
     assert f'{path.parent.name}/{path.stem}' in names
 

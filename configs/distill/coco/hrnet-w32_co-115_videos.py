@@ -1,0 +1,14 @@
+"""HRNet-W32, labelled co-115 (train2017), unlabelled frames of videos.
+
+    python tools/train.py configs/distill/coco/hrnet-w32_co-115_videos.py
+
+The paper's third pile. Needs COCO 2017 in data/coco, videos in data/sports-1m/videos
+and detections of people on their frames. Not trained here.
+"""
+
+_base_ = ['hrnet-w32_co-115_un-120.py', '../../_base_/videos.py']
+work_dir = 'work_dirs/coco/hrnet-w32_co-115_videos'
+distill = dict(
+    unlabeled=dict(_delete_=True, **_base_.videos),
+    labels='data/sports-1m/labels/hrnet-w32',
+)
