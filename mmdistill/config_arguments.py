@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmdistill.errors import UserError
+from mmdistill.recipe_files import recipe_file
 
 LAUNCHERS = {
     'none': (),
@@ -45,7 +45,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
     """Read the config that the arguments name, with their overrides.
 
     The config's folder joins the import path, so that a recipe's own modules stand
-    beside it.
+    beside it. The recipes of mmdistill are found from any folder.
 
     Args:
         arguments: Parsed arguments of `add_config_arguments`.
@@ -54,9 +54,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
         UserError: If there is no such file, or the launcher did not start us.
     """
     _check_launched(arguments.launcher)
-    path = Path(arguments.config)
-    if not path.is_file():
-        raise UserError(f'the config {path} does not exist')
+    path = recipe_file(arguments.config)
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)

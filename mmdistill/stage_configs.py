@@ -14,6 +14,7 @@ from mmpose.registry import DATASETS
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
+from mmdistill.recipe_files import recipe_file
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
 OPTIONAL = (
@@ -177,9 +178,7 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
     """The config that has the teacher's model and its test pipeline."""
     if teacher.get('config') is None:
         return config
-    if not Path(teacher['config']).is_file():
-        raise UserError(f'the teacher config {teacher["config"]} does not exist')
-    return Config.fromfile(teacher['config'])
+    return Config.fromfile(recipe_file(teacher['config'], 'the teacher config'))
 
 
 def _check_checkpoint(teacher: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from mmdistill.audits.run import (
 from mmdistill.errors import UserError
 from mmdistill.functional.permutation import permuted
 from mmdistill.labels.files import file_sha256, read_json, write_json
+from mmdistill.recipe_files import recipe_file
 from mmdistill.stage_configs import distill_section
 
 FOLD_KEY = 0
@@ -146,9 +147,7 @@ def _training_of(config: Config, teacher_config: str | None) -> Config:
             'folds need to know how a teacher is trained: name its config with '
             '--teacher-config, or in distill.teacher.config'
         )
-    if not Path(path).is_file():
-        raise UserError(f'the teacher config {path} does not exist')
-    teacher = Config.fromfile(path)
+    teacher = Config.fromfile(recipe_file(path, 'the teacher config'))
     teacher.launcher = config.get('launcher', 'none')
     return teacher
 

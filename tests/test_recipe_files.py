@@ -1,0 +1,45 @@
+"""Tests of where configs are looked for."""
+
+from pathlib import Path
+
+import pytest
+
+from mmdistill import recipe_files
+from mmdistill.errors import UserError
+from mmdistill.recipe_files import recipe_file
+
+RECIPE = 'configs/distill/lspe/student.py'
+
+
+def test_a_recipe_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    found = recipe_file(RECIPE)
+
+    assert found == Path(__file__).parents[1] / RECIPE
+
+
+def test_a_recipe_of_a_wheel_is_found(tmp_path, monkeypatch):
+    """Where setup.py puts it in a wheel."""
+    monkeypatch.chdir(tmp_path)
+    packed = tmp_path / 'mmdistill/.mim/configs/distill/new.py'
+    packed.parent.mkdir(parents=True)
+    packed.touch()
+    monkeypatch.setattr(recipe_files, 'PLACES', (tmp_path / 'mmdistill/.mim',))
+
+    assert recipe_file('configs/distill/new.py') == packed
+
+
+def test_an_own_file_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(RECIPE).parent.mkdir(parents=True)
+    Path(RECIPE).touch()
+
+    assert recipe_file(RECIPE) == Path(RECIPE)
+
+
+def test_a_config_that_is_nowhere_is_refused(tmp_path):
+    path = tmp_path / 'none.py'
+
+    with pytest.raises(UserError, match=r'the teacher config .* does not exist, and'):
+        recipe_file(path, 'the teacher config')
