@@ -16,7 +16,7 @@ def hamming_distance(left: np.ndarray, right: np.ndarray) -> int:
 
 
 def near_pairs(
-    left: np.ndarray, right: np.ndarray, distance: int, block: int = 4096
+    left: np.ndarray, right: np.ndarray, distance: int, products: int = 2**24
 ) -> np.ndarray:
     """Pairs of hashes that differ in few bits.
 
@@ -27,17 +27,18 @@ def near_pairs(
         left: Hashes, (L, n), uint8.
         right: Hashes, (R, n), uint8.
         distance: Most bits that differ.
-        block: Hashes of `left` that are looked at together.
+        products: Pairs that are looked at together, four bytes each.
 
     Returns:
         Numbers of the left and of the right hash of each pair, (P, 2), ascending.
     """
     bits = 8 * left.shape[1]
+    block = max(1, products // max(1, len(right)))
     signs = _signs(right).T
     found = [np.zeros((0, 2), dtype=np.int64)]
     for start in range(0, len(left), block):
-        products = _signs(left[start : start + block]) @ signs
-        pairs = np.argwhere(products >= bits - 2 * distance)
+        alike = _signs(left[start : start + block]) @ signs
+        pairs = np.argwhere(alike >= bits - 2 * distance)
         found.append(pairs + np.array([start, 0]))
     return np.concatenate(found)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdistill.datasets import UnlabeledDataset, leak_guard
+from mmdistill.datasets import UnlabeledDataset, image_prints
 from mmdistill.datasets.leak_guard import described_leaks, leaked_images
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
@@ -71,15 +71,25 @@ def test_hashes_of_unchanged_files_are_kept(folders, monkeypatch):
     arguments = (pile(folders), folders, {'val': files}, folders / 'hashes.json')
     first = leaked_images(*arguments)
     calls = []
-    real = leak_guard._file_print
+    real = image_prints._file_print
     monkeypatch.setattr(
-        leak_guard, '_file_print', lambda file: calls.append(file.name) or real(file)
+        image_prints, '_file_print', lambda file: calls.append(file.name) or real(file)
     )
     assert leaked_images(*arguments) == first
     assert calls == ['broken.jpg']
     cv2.imwrite(str(folders / 'pile/0.png'), large(77))
     leaked_images(*arguments)
     assert calls[1:] == ['0.png', 'broken.jpg']
+
+
+def test_a_look_writes_no_hashes_and_uses_those_there(folders, monkeypatch):
+    cache = folders / 'hashes.json'
+    arguments = (pile(folders), folders, {'val': [folders / 'val/jpeg.jpg']}, cache)
+    first = leaked_images(*arguments, keep_hashes=False)
+    assert not cache.exists()
+    leaked_images(*arguments)
+    monkeypatch.setattr(image_prints, '_file_print', pytest.fail)
+    assert leaked_images(*arguments, keep_hashes=False) == first
 
 
 @pytest.fixture
@@ -115,7 +125,9 @@ def test_a_pile_that_is_the_validation_set_is_refused(folders, build):
 
 
 def test_images_are_named():
-    sentence = described_leaks('val', [(f'{i}.png', 'v.png') for i in range(12)], False)
+    sentence = described_leaks(
+        'val', [(f'{i}.png', 'v.png') for i in range(12)], 'are left out'
+    )
     assert sentence.startswith('12 unlabelled images are in the val set and are left')
     assert '0.png (v.png), 1.png' in sentence
     assert sentence.endswith(' and 2 others')

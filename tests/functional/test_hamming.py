@@ -32,7 +32,7 @@ def test_pairs_are_those_of_a_loop(hashes, distance):
         <= distance
     ]
     assert expected
-    assert near_pairs(left, right, distance, block=5).tolist() == expected
+    assert near_pairs(left, right, distance, products=60).tolist() == expected
 
 
 def test_nothing_pairs_with_nothing(hashes):

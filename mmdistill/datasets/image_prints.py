@@ -1,0 +1,112 @@
+"""Prints of image files: the hash of their bytes and of what they show.
+
+Two images count as the same when their bytes are, or when the perceptual hashes differ
+in at most 6 of 256 bits: another size, another compression, a frame of the same moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmdistill.datasets.picture_hash import SIDE, picture_hash
+from mmdistill.errors import UserError
+from mmdistill.functional.hamming import near_pairs
+from mmdistill.labels.files import read_json
+from mmdistill.progress import told
+
+DISTANCE = 6
+"""Bits of 256 up to which two pictures count as the same."""
+SHA256 = 32
+"""Bytes of a print that are of the file, zeros where there is none."""
+
+
+def file_prints(files: Sequence[Path], known: dict[str, str]) -> dict[Path, np.ndarray]:
+    """Prints of the files that can be read, (64,), uint8.
+
+    Args:
+        files: Image files.
+        known: Prints of files that are as they were, by `read_known`; it grows by the
+            new ones.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda file: _known_print(file, known), files)
+        what = 'images are hashed'
+        pairs = zip(files, told(results, len(files), what), strict=True)
+        return {file: found for file, found in pairs if found is not None}
+
+
+def picture_print(picture: Image.Image) -> np.ndarray:
+    """Print of an image that is no file, (64,), uint8: no bytes are compared.
+
+    Args:
+        picture: The image.
+    """
+    return np.concatenate([np.zeros(SHA256, dtype=np.uint8), picture_hash(picture)])
+
+
+def same_images(
+    mine: Sequence[np.ndarray | None], theirs: Mapping[Path, np.ndarray]
+) -> list[tuple[int, Path]]:
+    """Numbers of my images and the first file of theirs that each one equals.
+
+    Args:
+        mine: Prints; None of an image that can not be read, which equals nothing.
+        theirs: Prints by file.
+    """
+    seen = {number: each for number, each in enumerate(mine) if each is not None}
+    if not seen or not theirs:
+        return []
+    readable = list(seen)
+    left, right = np.stack([*seen.values()]), np.stack([*theirs.values()])
+    pairs = near_pairs(left[:, SHA256:], right[:, SHA256:], DISTANCE)
+    files = list(theirs)
+    found = {readable[i]: files[j] for i, j in pairs[::-1].tolist()}
+    by_bytes = {
+        row[:SHA256].tobytes(): file for row, file in zip(right, files, strict=True)
+    }
+    for number, row in zip(readable, left, strict=True):
+        if row[:SHA256].tobytes() in by_bytes:
+            found[number] = by_bytes[row[:SHA256].tobytes()]
+    return sorted(found.items())
+
+
+def read_known(cache: Path | None) -> dict[str, str]:
+    """Prints that a run before wrote down; none where the file is unusable.
+
+    Args:
+        cache: A json, or None.
+    """
+    if cache is None or not cache.is_file():
+        return {}
+    try:
+        return dict(read_json(cache, 'the cache of hashes'))
+    except (UserError, TypeError, ValueError):
+        return {}
+
+
+def _known_print(file: Path, known: dict[str, str]) -> np.ndarray | None:
+    try:
+        status = file.stat()
+        name = f'{file}|{status.st_size}|{status.st_mtime_ns}'
+        if name not in known:
+            known[name] = _file_print(file).tobytes().hex()
+        return np.frombuffer(bytes.fromhex(known[name]), dtype=np.uint8)
+    # Pillow's parsers let nearly any error through when the bytes are hostile.
+    except Exception:
+        return None
+
+
+def _file_print(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        # JPEG is decoded no larger than the hash looks at it.
+        image.draft('L', (8 * SIDE, 8 * SIDE))
+        seen = picture_hash(image)
+    digest = hashlib.sha256(file.read_bytes()).digest()
+    return np.concatenate([np.frombuffer(digest, dtype=np.uint8), seen])
