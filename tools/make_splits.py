@@ -21,7 +21,7 @@ from mmdistill.environment import check_environment
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and write the split."""
     check_environment()
-    from mmdistill.datasets.splits import write_split
+    from mmdistill.datasets.splits import described_copies, write_split
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -51,15 +51,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="with --random: draw subjects: a field of each image, or 'folder'",
     )
     parser.add_argument('--seed', type=int, default=0, help='of --random')
+    parser.add_argument(
+        '--img',
+        type=Path,
+        metavar='FOLDER',
+        help='the images, to compare both sides by content; looked for beside the '
+        'json by default',
+    )
+    parser.add_argument(
+        '--no-content', action='store_true', help='do not compare by content'
+    )
     arguments = parser.parse_args(argv)
 
-    choose = _rule_of(arguments)
-    manifest = write_split(arguments.ann_file, choose, arguments.out, arguments.name)
+    manifest = write_split(
+        arguments.ann_file,
+        _rule_of(arguments),
+        arguments.out,
+        arguments.name,
+        arguments.img,
+        not arguments.no_content,
+    )
     labeled, unlabeled = manifest['labeled'], manifest['unlabeled']
     sys.stdout.write(
         f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
         f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
-        f'in {arguments.out / arguments.name}*.json\n'
+        f'in {arguments.out / arguments.name}*.json\n{described_copies(manifest)}\n'
     )
 
 

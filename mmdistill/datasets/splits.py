@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mmdistill.datasets.leak_guard import described_leaks
+from mmdistill.datasets.split_copies import Copies, find_copies, images_beside
 from mmdistill.errors import UserError
 from mmdistill.functional.split_rules import Part, check_both_sides
 from mmdistill.labels.files import file_sha256, read_json, write_json
 
 
 def write_split(
-    ann_file: Path, choose: Callable[[dict[str, Any]], Part], out: Path, name: str
+    ann_file: Path,
+    choose: Callable[[dict[str, Any]], Part],
+    out: Path,
+    name: str,
+    img_root: Path | None = None,
+    by_content: bool = True,
 ) -> dict[str, Any]:
     """Write both sides of a split, and what they are.
 
@@ -21,22 +29,31 @@ def write_split(
     with theirs, for upper bounds alone, and ``NAME.json`` tells the rule, the counts
     and the hashes of all files. The same json gives the same bytes.
 
+    Where the images are on disk, both sides are compared by content: an image of the
+    unlabelled side that a labelled one equals, by its bytes or by what it shows, is
+    named under ``copies``. It stays: a split of the literature is what it is.
+
     Args:
         ann_file: A COCO json.
         choose: Makes the labelled part of its content.
         out: Folder of the files.
         name: Begin of their names.
+        img_root: Folder of the images; without it, they are looked for beside the
+            json, as COCO's are.
+        by_content: Whether both sides are compared by content.
 
     Returns:
         The content of ``NAME.json``.
 
     Raises:
-        UserError: If the json has another form, two of its images are one file, or
-            nothing would be left on one side.
+        UserError: If the json has another form, two of its images are one file,
+            nothing would be left on one side, or none of the images is in the folder
+            that was named.
     """
     content = _read(ann_file)
     part = choose(content)
     check_both_sides(part.images, content, part.rule)
+    copies = _copies(ann_file, content, part, img_root) if by_content else None
     sides = _sides(content, part)
     for side, images in sides.items():
         write_json(out / f'{name}_{side}.json', images)
@@ -46,9 +63,39 @@ def write_split(
         **{
             side: _described(out / f'{name}_{side}.json', sides[side]) for side in sides
         },
+        'copies': copies and asdict(copies),
     }
     write_json(out / f'{name}.json', manifest)
     return manifest
+
+
+def described_copies(manifest: Mapping[str, Any]) -> str:
+    """What comparing both sides by content found, in words and by name.
+
+    Args:
+        manifest: What `write_split` returned.
+    """
+    copies = manifest['copies']
+    if copies is None:
+        return 'compared by name and id alone: no images were looked at'
+    pairs = copies['pairs']
+    images = manifest['labeled']['images'] + manifest['unlabeled']['images']
+    told = f'{copies["compared"]} of {images} images compared by content: '
+    if not pairs:
+        return told + 'no unlabelled image equals a labelled one'
+    return told + described_leaks('labelled', pairs, 'stay')
+
+
+def _copies(
+    ann_file: Path, content: Mapping[str, Any], part: Part, img_root: Path | None
+) -> Copies | None:
+    root = img_root or images_beside(ann_file, content['images'])
+    if root is None:
+        return None
+    copies = find_copies(content['images'], part.images, root)
+    if img_root and copies.compared == 0:
+        raise UserError(f'none of the images of {ann_file} is in {img_root}')
+    return copies
 
 
 def _read(ann_file: Path) -> dict[str, Any]:

@@ -39,3 +39,22 @@ def test_images_of_another_json_are_labelled(labeled, tmp_path, tool):
 
     part = json.loads((tmp_path / 'part_labeled.json').read_text())
     assert part['images'] == train['images'][2:4]
+
+
+@pytest.mark.parametrize(
+    ('option', 'told'),
+    [
+        ([], 'compared by name and id alone'),
+        (['--img', 'images/labeled'], '6 of 6 images compared by content: no unlabel'),
+        (['--img', 'images/labeled', '--no-content'], 'compared by name and id alone'),
+    ],
+)
+def test_how_the_sides_were_compared_is_told(
+    labeled, tmp_path, tool, capsys, monkeypatch, option, told
+):
+    monkeypatch.chdir(labeled.parents[1])
+    arguments = [str(labeled), str(tmp_path), 'part', '--random', '2', *option]
+
+    assert tool('make_splits', *arguments) == 0
+
+    assert told in capsys.readouterr().out
