@@ -45,12 +45,12 @@ def grown_schedule(
     config = copy.deepcopy(config)
     by_epoch = 'max_iters' not in config.train_cfg
     key = 'max_epochs' if by_epoch else 'max_iters'
-    if key not in config.train_cfg:
+    if not isinstance(config.train_cfg.get(key), int):
         raise UserError(
             'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
             f'got {dict(config.train_cfg)}'
         )
-    old = int(config.train_cfg[key])
+    old = config.train_cfg[key]
     try:
         factor = growth(num_labeled, num_selected, max_factor)
         data_factor = (num_labeled + num_selected) / num_labeled

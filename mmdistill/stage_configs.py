@@ -15,6 +15,7 @@ from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
 from mmdistill.recipe_files import recipe_file
+from mmdistill.section_values import check_values
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
 OPTIONAL = (
@@ -145,7 +146,8 @@ def distill_section(config: Config) -> Any:
         config: The user's config.
 
     Raises:
-        UserError: If there is none, or it lacks what has no default.
+        UserError: If there is none, it lacks what has no default, or states what
+            can not be.
     """
     if 'distill' not in config:
         raise UserError(
@@ -158,6 +160,7 @@ def distill_section(config: Config) -> Any:
     _check_known('distill', config.distill, (*REQUIRED, *OPTIONAL))
     for key, part in PARTS.items():
         _check_known(f'distill.{key}', config.distill.get(key) or {}, part)
+    check_values(config.distill)
     return config.distill
 
 

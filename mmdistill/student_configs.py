@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
+from mmdistill.functional.mixing import labeled_slots
 from mmdistill.stage_configs import (
     distill_section,
     is_pseudo,
@@ -36,7 +37,8 @@ def student_config(config: Config) -> Config:
 
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
-            something else than one labelled set, or states its mix twice.
+            something else than one labelled set, states its mix twice, or has batches
+            without room for both kinds.
     """
     section = distill_section(config)
     labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
@@ -55,6 +57,7 @@ def student_config(config: Config) -> Config:
             # Workers that live on would keep the pipeline they started with.
             loader.persistent_workers = False
     _check_trained_labels(config, labels)
+    _check_slots(loader)
     return config
 
 
@@ -81,6 +84,17 @@ def _check_trained_labels(config: Config, labels: str) -> None:
             f'training must read the label store {labels} of distill.labels, its '
             f'PseudoLabelDatasets read {trained}'
         )
+
+
+def _check_slots(loader: Mapping[str, Any]) -> None:
+    """What the sampler would refuse once the labels are made."""
+    batches = loader.get('batch_sampler') or {}
+    if is_type(batches, 'MixedRatioBatchSampler') and 'source_ratio' not in batches:
+        share = batches.get('labeled_share', LABELED_SHARE)
+        try:
+            labeled_slots(loader['batch_size'], share)
+        except ValueError as error:
+            raise UserError(f'train_dataloader: {error}') from error
 
 
 def _mixed(labeled: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:

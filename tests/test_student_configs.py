@@ -85,6 +85,12 @@ class TestLabeledSetAlone:
 
         assert {key: pseudo[key] for key in given} == given
 
+    def test_a_batch_without_room_is_refused_before_the_labels_are_made(self, plain):
+        plain.train_dataloader.batch_size = 1
+
+        with pytest.raises(UserError, match='leaves none for pseudo-labels'):
+            student_config(plain)
+
     def test_the_selection_is_checked_once(self, plain):
         plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook', over='all')]
 

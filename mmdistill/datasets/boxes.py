@@ -64,6 +64,8 @@ def read_boxes(
     """
     detections = read_json(path, 'the detection file')
     try:
+        if not isinstance(detections, list):
+            raise TypeError(f'a {type(detections).__name__}')
         if category_ids is not None:
             detections = [d for d in detections if d['category_id'] in category_ids]
         names = [d['image_id'] for d in detections]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from json import JSONDecodeError
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,16 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
 
     Args:
         config: Config of the data set.
+
+    Raises:
+        UserError: If its annotations are no JSON.
     """
-    return DATASETS.build({**config, 'serialize_data': False})
+    try:
+        return DATASETS.build({**config, 'serialize_data': False})
+    except JSONDecodeError as error:
+        raise UserError(
+            f'the annotations {config.get("ann_file")} are not valid JSON: {error}'
+        ) from error
 
 
 def count_labeled(dataset: Any) -> LabeledCounts:

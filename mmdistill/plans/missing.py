@@ -25,11 +25,15 @@ def missing_files(config: Config) -> list[str]:
         *_missing_data('unlabelled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_data('validation', config.get('val_dataloader', {}).get('dataset')),
+        *_missing_truth(config.get('val_evaluator')),
     ]
 
 
 def _missing_teacher(config: Config, teacher: Mapping[str, Any]) -> Iterator[str]:
-    path = str(teacher.get('checkpoint'))
+    if not teacher.get('checkpoint'):
+        yield 'the teacher checkpoint: set distill.teacher.checkpoint'
+        return
+    path = str(teacher['checkpoint'])
     if '://' in path or Path(path).is_file():
         return
     trained_by = teacher.get('config') or _config_that_trains(config, Path(path).parent)
@@ -63,6 +67,14 @@ def _missing_data(what: str, dataset: Mapping[str, Any] | None) -> Iterator[str]
     folder = root / (dataset.get('data_prefix') or {}).get('img', '')
     if not folder.is_dir():
         yield f'the {what} images {folder}/: put them there'
+
+
+def _missing_truth(evaluators: Any) -> Iterator[str]:
+    """The student's metrics are built once the labels are made."""
+    for each in evaluators if isinstance(evaluators, list) else [evaluators or {}]:
+        path = each.get('ann_file')
+        if path and not Path(path).is_file():
+            yield f'the annotations {path} of {each.get("type")}: put them there'
 
 
 def _missing_boxes(bbox_file: str | None) -> Iterator[str]:

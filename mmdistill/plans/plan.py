@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, HOOKS
 
+from mmdistill.command_line import original_sentence
 from mmdistill.config_types import is_type
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.labels.counts import LabeledCounts
 from mmdistill.plans.missing import missing_files
@@ -38,8 +41,9 @@ class Plan:
 def make_plan(config: Config) -> Plan:
     """Read config and data, and try a few batches of each stage.
 
-    Nothing is written but a cache of image hashes in the work folder. Where files
-    are missing, only what can be told without them is.
+    Nothing is written: hashes of images are taken from the work folder where labelling
+    left them there, and computed anew where it did not. Where files are missing, only
+    what can be told without them is.
 
     Args:
         config: A config with a `distill` section.
@@ -51,16 +55,28 @@ def make_plan(config: Config) -> Plan:
     student = student_config(config)
     missing = missing_files(config)
     # A teacher that is not trained yet hides nothing else.
-    data_missing = [each for each in missing if not each.startswith('the teacher')]
-    if data_missing:
+    if any(not each.startswith('the teacher') for each in missing):
         return Plan(_mix_rows(student), missing)
+    try:
+        return Plan(_rows(config, student), missing)
+    except UserError as error:
+        if not missing:
+            raise
+        return Plan(_mix_rows(student), [*missing, original_sentence(error)])
+
+
+def _rows(config: Config, student: Config) -> list[tuple[str, str]]:
+    """All there is to tell, of a config whose files are there."""
     stage = label_config(config, teacher_needed=False)
+    for hook in stage.custom_hooks:
+        HOOKS.build(hook)
     counts = count_labeled(build_labeled(labeled_config(config)))
-    pile = DATASETS.build(stage.test_dataloader.dataset)
+    _check_validation(config)
+    pile = _pile(stage)
     trial = try_labeling(stage, pile, TRIAL_BATCH)
     over = config.distill.get('counting', {}).get('over', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
-    rows = [
+    return [
         ('labelled', f'{counts.instances} instances on {counts.images} images'),
         ('unlabelled', f'{pile.num_boxes} boxes on {len(pile)} images'),
         *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
@@ -68,7 +84,29 @@ def make_plan(config: Config) -> Plan:
         *_mix_rows(student),
         *_training_rows(config, student, counts, expected),
     ]
-    return Plan(rows, missing)
+
+
+def _pile(stage: Config) -> Any:
+    """The unlabelled images, found without leaving a trace."""
+    dataset = stage.test_dataloader.dataset
+    if dataset.get('leak_guard'):
+        dataset.leak_guard.keep_hashes = False
+    pile = DATASETS.build(dataset)
+    if pile.num_boxes == 0:
+        categories = dataset.get('category_ids')
+        kept = f' of the categories {list(categories)}' if categories else ''
+        raise UserError(
+            f'the {len(pile)} unlabelled images have no box{kept}, so there would be '
+            f'no label; the boxes are those of {dataset.get("bbox_file")}'
+        )
+    return pile
+
+
+def _check_validation(config: Config) -> None:
+    """A validation set that can not be read would stop the student, not the labels."""
+    dataset = (config.get('val_dataloader') or {}).get('dataset')
+    if dataset and len(build_labeled({**dataset, 'pipeline': []})) == 0:
+        raise UserError(f'the validation set {dataset.get("ann_file")} has no sample')
 
 
 def _labeling_rows(

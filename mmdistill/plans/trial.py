@@ -61,7 +61,7 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
-    if Path(stage.load_from).is_file():
+    if stage.load_from and Path(stage.load_from).is_file():
         weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
         load_teacher(model.module, weights)
     wanted = min(len(dataset), batch_size * (BATCHES + 1))

@@ -60,6 +60,12 @@ def test_a_detection_without_a_category_is_of_the_first(read):
     assert read([plain]).category_ids.tolist() == [1]
 
 
+def test_a_dict_is_no_list_of_detections(read):
+    """One without keys looks like no detection."""
+    with pytest.raises(UserError, match=r'must be a list of .*wrong: a dict'):
+        read({})
+
+
 def test_the_hash_knows_categories(read):
     hashes = {read([detection(category_id=c)]).sha256(np.array([0])) for c in (1, 2)}
     assert len(hashes) == 2

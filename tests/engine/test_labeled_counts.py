@@ -135,3 +135,13 @@ def test_the_fingerprint_changes_with_what_an_instance_is(build):
         annotations = spread(9, 4)
         annotations[3].update(change)
         assert count_labeled(build(5, annotations)).fingerprint != whole
+
+
+def test_annotations_that_are_no_json_are_refused(tmp_path, coco_metainfo):
+    path = tmp_path / 'cut.json'
+    path.write_text('{"images": [')
+
+    with pytest.raises(UserError, match=r'cut\.json are not valid JSON: Expecting'):
+        build_labeled(
+            dict(type='mmpose.CocoDataset', ann_file=str(path), metainfo=coco_metainfo)
+        )

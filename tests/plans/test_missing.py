@@ -25,6 +25,14 @@ def test_a_teacher_that_no_config_beside_it_trains(config):
     assert sentence.endswith(': train it, or set distill.teacher.checkpoint')
 
 
+def test_a_teacher_that_is_not_named(config):
+    config.distill.teacher.checkpoint = None
+
+    assert missing_files(config) == [
+        'the teacher checkpoint: set distill.teacher.checkpoint'
+    ]
+
+
 @pytest.mark.parametrize('checkpoint', ['https://example.org/teacher.pth', 'own.pth'])
 def test_nothing_is_missing(config, checkpoint):
     Path('own.pth').touch()
@@ -57,3 +65,13 @@ def test_a_folder_is_missing(config):
 
     expected = 'the unlabelled images data/toy/images/none/: put them there'
     assert expected in missing_files(config)
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_the_truth_of_a_metric_is_missing(config, several):
+    metric = dict(type='CocoMetric', ann_file='none.json')
+    config.val_evaluator = [dict(type='PCKAccuracy'), metric] if several else metric
+
+    assert missing_files(config)[1:] == [
+        'the annotations none.json of CocoMetric: put them there'
+    ]

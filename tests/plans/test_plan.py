@@ -65,3 +65,62 @@ def test_an_error_of_hours_later_comes_at_once(config):
 
     with pytest.raises(UserError, match='must read the label store elsewhere'):
         make_plan(config)
+
+
+def test_a_plan_leaves_no_trace(config):
+    before = sorted(Path().rglob('*'))
+
+    make_plan(config)
+
+    assert sorted(Path().rglob('*')) == before
+
+
+def test_an_error_of_the_data_hides_no_missing_teacher(config):
+    config.distill.unlabeled.category_ids = (77,)
+
+    teacher, boxes = make_plan(config).missing
+
+    assert teacher.startswith('the teacher checkpoint')
+    assert boxes.startswith(
+        'the 6 unlabelled images have no box of the categories [77]'
+    )
+
+
+def trained(config):
+    """A config that lacks nothing."""
+    config.distill.teacher.checkpoint = 'https://example.org/teacher.pth'
+    return config
+
+
+def test_a_pile_without_boxes_is_refused(config):
+    Path('none.json').write_text('[]')
+    config.distill.unlabeled.bbox_file = 'none.json'
+
+    with pytest.raises(UserError, match=r'no box, .* are those of none\.json'):
+        make_plan(trained(config))
+
+
+@pytest.mark.parametrize(
+    ('part', 'settings', 'sentence'),
+    [
+        ('counting', dict(over='some'), "over must be one of .* got 'some'"),
+        ('labeling', dict(chunk_size=0), r'distill\.labeling\.chunk_size must be'),
+        ('mixing', dict(labeled_share=0.99), 'leaves none for pseudo-labels'),
+    ],
+)
+def test_settings_of_a_later_stage_are_looked_at(config, part, settings, sentence):
+    config.distill[part].update(settings)
+
+    with pytest.raises(UserError, match=sentence):
+        make_plan(trained(config))
+
+
+def test_a_validation_set_without_samples_is_refused(config, tmp_path):
+    content = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    config.val_dataloader.dataset.ann_file = str(tmp_path / 'val.json')
+
+    with pytest.raises(
+        UserError, match=r'the validation set .*val\.json has no sample'
+    ):
+        make_plan(trained(config))

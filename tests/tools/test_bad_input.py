@@ -97,7 +97,7 @@ CASES = {
     'a negative scale': (
         lambda: None,
         ['distill.views.scales=[-1.0]'],
-        'a scale must be positive and finite, got -1.0',
+        'each of distill.views.scales must be a number above 0, got -1.0',
     ),
     'no unlabelled images': (
         lambda: None,
