@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
@@ -29,6 +28,7 @@ from torch.hub import load_state_dict_from_url
 from torch.serialization import safe_globals
 
 from mmdistill.errors import UserError
+from mmdistill.ranks import tell_all
 
 DTYPES = (
     *('bool', 'uint8', 'int16', 'int32', 'int64'),
@@ -80,10 +80,10 @@ def load_url(filename: str, map_location: Any = None) -> Any:
             filename, map_location=map_location, weights_only=True
         )
 
-    if is_main_process():
-        checkpoint = _load(filename, load)
-    barrier()
-    return checkpoint if is_main_process() else _load(filename, load)
+    loaded: list[Any] = []
+    # The others wait for the file, and hear why there is none.
+    tell_all(lambda: loaded.append(_load(filename, load)))
+    return loaded[0] if loaded else _load(filename, load)
 
 
 def _by_name(models: Callable[[], dict[str, str]]) -> Callable[..., Any]:

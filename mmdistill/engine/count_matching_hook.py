@@ -24,6 +24,7 @@ from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.selection import SELECTION_FILE, standing_selection
 from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.ranks import tell_all
 from mmdistill.registry import HOOKS
 
 
@@ -87,8 +88,11 @@ class CountMatchingHook(Hook):
             UserError: If nothing would be kept.
         """
         store = getattr(runner.test_loop, 'store', None)
-        if store is None or not is_main_process():
-            return
+        if store is not None:
+            # What stops the first process stops the others, with the same sentence.
+            tell_all(lambda: self._select(runner, store))
+
+    def _select(self, runner: Runner, store: LabelStore) -> None:
         standing, current = _standing(store)
         if standing is not None and current:
             print_log(f'the selection stays: {described(standing)}', logger='current')

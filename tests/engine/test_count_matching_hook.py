@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch.distributed
 
+from mmdistill.command_line import run
 from mmdistill.engine.count_matching_hook import CountMatchingHook
 from mmdistill.errors import UserError
 from mmdistill.labels.selection import read_selection
@@ -75,6 +80,35 @@ def test_a_selection_stays_while_the_store_does(labeled, store):
     hook.after_test(labelling(store))
 
     assert read_selection(store) == first
+
+
+def select_as(rank, root, hook, runner):
+    """A process of a launch in which the first one refuses."""
+    os.environ['RANK'] = str(rank)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{root}/meeting', rank=rank, world_size=2
+    )
+    sys.stderr = (root / f'errors{rank}').open('w')
+    sys.exit(run(lambda argv: hook.after_test(runner)))
+
+
+def test_what_stops_the_first_process_stops_the_others_in_silence(
+    labeled, store, tmp_path
+):
+    hook = CountMatchingHook(labeled, score_thr=2)
+    hook.before_test(labelling(store))
+    arguments = (tmp_path, hook, labelling(store))
+    fork = multiprocessing.get_context('fork')
+    ranks = [fork.Process(target=select_as, args=(i, *arguments)) for i in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(60)
+
+    assert [process.exitcode for process in ranks] == [2, 2]
+    told = [(tmp_path / f'errors{rank}').read_text() for rank in (0, 1)]
+    assert told[0].startswith('error: nothing of the label store')
+    assert told[1] == ''
 
 
 def test_wrong_options_are_refused_at_once():
