@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from mmdistill.errors import UserError
@@ -11,6 +12,8 @@ from mmdistill.errors import UserError
 Main = Callable[[Sequence[str] | None], int | None]
 
 EXIT_INTERRUPTED = 130
+SECONDS_TO_SPEAK = 5.0
+"""By which processes that are told the same thing may differ in their start."""
 
 
 def run(main: Main, argv: Sequence[str] | None = None) -> int:
@@ -63,3 +66,8 @@ def _tell(sentence: str) -> None:
     rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
     if rank == '0':
         sys.stderr.write(f'{sentence}\n')
+        sys.stderr.flush()
+    else:
+        # A launcher ends all processes when one has failed: the first one speaks
+        # before that.
+        time.sleep(SECONDS_TO_SPEAK)

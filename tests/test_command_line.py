@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmdistill.command_line import original_sentence, run
+from mmdistill.command_line import SECONDS_TO_SPEAK, original_sentence, run
 from mmdistill.errors import TooManyFailuresError, UserError
 
 SENTENCE = 'the folder must hold images, found none'
@@ -66,10 +66,18 @@ def test_keyboard_exits_130_without_traceback(capsys):
 
 
 @pytest.mark.parametrize('variable', ['RANK', 'SLURM_PROCID'])
-def test_only_the_first_rank_speaks(monkeypatch, capsys, variable):
+def test_only_the_first_rank_speaks_and_the_others_give_it_time(
+    monkeypatch, capsys, variable
+):
+    slept = []
+    monkeypatch.setattr('time.sleep', slept.append)
     monkeypatch.setenv(variable, '1')
     assert run(refuse) == 2
     assert capsys.readouterr().err == ''
+    monkeypatch.setenv(variable, '0')
+    assert run(refuse) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+    assert slept == [SECONDS_TO_SPEAK]
 
 
 def test_registry_wrapping_is_undone(capsys):

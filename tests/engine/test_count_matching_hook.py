@@ -93,8 +93,9 @@ def select_as(rank, root, hook, runner):
 
 
 def test_what_stops_the_first_process_stops_the_others_in_silence(
-    labeled, store, tmp_path
+    labeled, store, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr('mmdistill.command_line.SECONDS_TO_SPEAK', 0)
     hook = CountMatchingHook(labeled, score_thr=2)
     hook.before_test(labelling(store))
     arguments = (tmp_path, hook, labelling(store))
