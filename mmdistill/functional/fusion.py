@@ -193,7 +193,7 @@ class PeakSpread:
 
 
 def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Highest cell of each heatmap.
+    """Highest cell of each heatmap, the first in reading order where some are equal.
 
     Args:
         heatmaps: Heatmaps, (N, K, h, w).
@@ -201,11 +201,12 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Cells (x, y) as float, (N, K, 2), and their values, (N, K).
     """
-    values, index = heatmaps.flatten(2).max(dim=2)
+    # Twice the highest of few, and not once of many: that is what CPUs do fast.
+    values, rows = heatmaps.amax(3).max(2)
     width = heatmaps.shape[3]
-    column = index % width
-    row = torch.div(index, width, rounding_mode='floor')
-    return torch.stack([column, row], dim=-1).to(heatmaps.dtype), values
+    highest = heatmaps.gather(2, rows[..., None, None].expand(-1, -1, 1, width))
+    columns = highest[:, :, 0].argmax(2)
+    return torch.stack([columns, rows], dim=-1).to(heatmaps.dtype), values
 
 
 def view_agreement(spread: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:

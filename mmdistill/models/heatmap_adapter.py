@@ -53,7 +53,7 @@ class HeatmapAdapter:
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """The heatmaps of the last stage, single precision, (n, K, h, w)."""
-        return (last_stage(output).float(),)
+        return (planar(last_stage(output)),)
 
     def start(
         self, num_instances: int, flip_indices: Sequence[int], fusion: str
@@ -117,6 +117,15 @@ def last_stage(output: Any) -> Any:
     while isinstance(output, list) and output:
         output = output[-1]
     return output
+
+
+def planar(maps: Tensor) -> Tensor:
+    """Maps of a head in single precision, each by itself in memory, (n, K, h, w).
+
+    Between the network's channels, as channels-last leaves them, every step of the
+    fusion would have to gather them anew.
+    """
+    return maps.float().contiguous()
 
 
 def has_offsets(decoder: Any) -> bool:

@@ -23,7 +23,7 @@ from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_pe
 from mmdistill.functional.undo import Undoing, reference_jacobian, reference_positions
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapter import DecodedPoses, decode_with
-from mmdistill.models.heatmap_adapter import last_stage, needs_udp, peak_axes
+from mmdistill.models.heatmap_adapter import last_stage, needs_udp, peak_axes, planar
 from mmdistill.models.keypoint_order import swapped
 
 MAPS = 3
@@ -66,7 +66,7 @@ class OffsetAdapter:
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """The maps of the last stage, single precision, (n, K, 3, h, w)."""
-        return (last_stage(output).float().unflatten(1, (-1, MAPS)),)
+        return (planar(last_stage(output)).unflatten(1, (-1, MAPS)),)
 
     def start(
         self, num_instances: int, flip_indices: Sequence[int], fusion: str

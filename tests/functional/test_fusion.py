@@ -188,6 +188,15 @@ def test_heatmap_peaks_are_found_as_by_a_loop():
         assert values[n, k] == heatmaps[n, k, y, x]
 
 
+def test_the_first_of_equal_peaks_in_reading_order_is_found():
+    heatmaps = torch.zeros(1, 2, 4, 6)
+    for y, x in ((3, 0), (1, 5), (1, 4)):
+        heatmaps[0, 1, y, x] = 1
+    cells, values = heatmap_peaks(heatmaps)
+    assert cells.tolist() == [[[0, 0], [4, 1]]]
+    assert values.tolist() == [[0, 1]]
+
+
 def test_identical_peaks_agree_perfectly():
     peaks = torch.full((VIEWS, 1, 2, 2), 123.4)
     spread = spread_of(peaks, torch.rand(VIEWS, 1, 2) + 0.1)
