@@ -9,6 +9,7 @@ samples[0].pred_instances.keypoints  # (1, K, 2), pixels of the image
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
 
 def inference_topdown(
     model: HeatmapFusionTTA,
-    img: np.ndarray | str,
+    img: np.ndarray | str | PathLike,
     bboxes: Sequence[Sequence[float]] | np.ndarray,
     bbox_format: str = 'xyxy',
 ) -> list[PoseDataSample]:
@@ -69,22 +70,18 @@ def inference_topdown(
         predicts, and `keypoint_agreement`.
 
     Raises:
-        UserError: If the boxes are not N times 4 or in another format.
+        UserError: If the boxes are not N times 4 finite numbers or in another format,
+            or the image is none.
     """
-    if bbox_format not in BBOX_FORMATS:
-        raise UserError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
-    boxes = np.array(bboxes, dtype=np.float32)
-    if boxes.size == 0:
+    boxes = _boxes(bboxes, bbox_format)
+    if len(boxes) == 0:
         return []
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise UserError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
-    boxes = bbox_xywh2xyxy(boxes) if bbox_format == 'xywh' else boxes
     init_default_scope('mmpose')
     uncut = whole_image_pipeline(model.module.cfg.test_dataloader.dataset.pipeline)
     pipeline = Compose(uncut)
     item = pipeline(
         dict(
-            {'img_path' if isinstance(img, str) else 'img': img},
+            _image(img),
             bbox=boxes,
             bbox_score=np.ones(len(boxes), dtype=np.float32),
             **model.dataset_meta,
@@ -92,6 +89,42 @@ def inference_topdown(
     )
     (sample,) = model.test_step(pseudo_collate([item]))
     return [_one_of(sample, i) for i in range(len(boxes))]
+
+
+def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:
+    """An image as MMPose's `LoadImage` takes it."""
+    if isinstance(img, (str, PathLike)):
+        return dict(img_path=fspath(img))
+    if not isinstance(img, np.ndarray) or img.ndim != 3 or img.shape[2] != 3:
+        found = getattr(img, 'shape', type(img).__name__)
+        raise UserError(
+            f'img must be a path or a BGR array (height, width, 3), got {found}'
+        )
+    return dict(img=img)
+
+
+def _boxes(
+    bboxes: Sequence[Sequence[float]] | np.ndarray, bbox_format: str
+) -> np.ndarray:
+    """Corners of boxes, (N, 4), float32."""
+    if bbox_format not in BBOX_FORMATS:
+        raise UserError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
+    try:
+        boxes = np.array(bboxes, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f'bboxes must be numbers: {error}') from error
+    if boxes.size == 0:
+        return boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UserError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
+    boxes = bbox_xywh2xyxy(boxes) if bbox_format == 'xywh' else boxes
+    for box in boxes:
+        if not np.isfinite(box).all() or (box[2:] < box[:2]).any():
+            raise UserError(
+                'a box must go from its left upper corner to its right lower one, '
+                f'got {box.tolist()}'
+            )
+    return boxes
 
 
 def _one_of(sample: PoseDataSample, i: int) -> PoseDataSample:

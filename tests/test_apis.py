@@ -81,13 +81,15 @@ def test_there_is_a_data_sample_a_box_which_mmpose_can_merge(model, image):
 
 
 def test_an_image_can_be_named(model, image, tmp_path):
-    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    path = tmp_path / 'image.png'
+    cv2.imwrite(str(path), image)
     wrapper = one_view(model)
-    named, given = (
+    named, at_path, given = (
         inference_topdown(wrapper, source, BOXES)[1].pred_instances.keypoints
-        for source in (str(tmp_path / 'image.png'), image)
+        for source in (str(path), path, image)
     )
     np.testing.assert_array_equal(named, given)
+    np.testing.assert_array_equal(at_path, given)
 
 
 def test_boxes_can_be_corners_and_sizes(model, image):
@@ -110,8 +112,26 @@ def test_no_box_is_no_pose(model, image):
         (BOXES, 'cxcywh', "bbox_format must be xyxy or xywh, got 'cxcywh'"),
         ([1.0, 2, 3, 4], 'xyxy', r'must have the shape \(N, 4\), got \(4,\)'),
         ([[1.0, 2, 3]], 'xyxy', r'must have the shape \(N, 4\), got \(1, 3\)'),
+        ([['left', 2, 3, 4]], 'xyxy', 'must be numbers'),
+        ([[1, 2, float('nan'), 4]], 'xyxy', r'a box must go .* got \[1.0, 2.0, nan'),
+        ([[1, 2, float('inf'), 4]], 'xyxy', 'a box must go from its left upper'),
+        ([[5, 2, 3, 4]], 'xyxy', r'a box must go .* got \[5.0, 2.0, 3.0, 4.0\]'),
+        ([[5, 2, 3, -4]], 'xywh', 'a box must go from its left upper'),
     ],
 )
 def test_unusable_boxes_are_refused(model, image, boxes, bbox_format, message):
     with pytest.raises(UserError, match=message):
         inference_topdown(fuse_views(model), image, boxes, bbox_format)
+
+
+@pytest.mark.parametrize(
+    ('img', 'told'),
+    [
+        (np.zeros((9, 8), np.uint8), r'\(9, 8\)'),
+        (np.zeros((9, 8, 4), np.uint8), r'\(9, 8, 4\)'),
+        (None, 'NoneType'),
+    ],
+)
+def test_an_unusable_image_is_refused(model, img, told):
+    with pytest.raises(UserError, match=f'img must be a path or .*, got {told}'):
+        inference_topdown(fuse_views(model), img, BOXES)

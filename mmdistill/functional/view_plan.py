@@ -6,14 +6,15 @@ Shapes: `N` instances.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from mmdistill.functional.fusion import EVERY, Rows
-from mmdistill.functional.views import View
+from mmdistill.functional.views import View, is_same
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,18 @@ class ViewPlan:
             shows every view of every instance.
 
     Raises:
-        ValueError: If an instance may be seen in no view.
+        ValueError: If an instance may be seen in no view, or an area is negative.
     """
 
     views: tuple[View, ...]
     areas: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        for area in self.areas or ():
+            if not isinstance(area, Real) or not area >= 0:
+                raise ValueError(
+                    f'small_area and large_area must be at least 0, got {area!r}'
+                )
         if self.areas is not None and all(view.scale != 1 for view in self.views):
             raise ValueError(
                 'where views depend on size the scale 1 must be among them, or an '
@@ -104,25 +110,22 @@ def make_views(
 
     Raises:
         ValueError: If there is no view, a scale or an aspect ratio is not positive
-            and finite, a rotation is not finite, or a view is named twice.
+            and finite, a rotation is not finite, or a view is named twice, as
+            rotations that differ by full turns name it.
     """
-    for name, values in (('a scale', scales), ('an aspect ratio', aspect_ratios)):
-        for value in values:
-            if not 0 < value < math.inf:
-                raise ValueError(f'{name} must be positive and finite, got {value}')
-    for value in rotations:
-        if not math.isfinite(value):
-            raise ValueError(f'a rotation must be finite, got {value}')
-    views = [View(scale=float(scale)) for scale in scales]
-    views += [View(aspect_ratio=float(ratio)) for ratio in aspect_ratios]
-    views += [View(rotation=float(degrees)) for degrees in rotations]
+    ratios = _positive('an aspect ratio', aspect_ratios)
+    views = [
+        *(View(scale=value) for value in _positive('a scale', scales)),
+        *(View(aspect_ratio=value) for value in ratios),
+        *(View(rotation=value) for value in _finite('a rotation', rotations)),
+    ]
     if not views:
         raise ValueError('at least one scale must be named, got none')
     for i, view in enumerate(views):
-        if view in views[:i]:
+        if any(is_same(view, other) for other in views[:i]):
             raise ValueError(
                 f'a view must be named once, got {view} twice (an aspect ratio of 1 '
-                'and a rotation of 0 are the scale 1)'
+                'and a rotation of 0 or 360 are the scale 1)'
             )
     flips = (False, True) if flip else (False,)
     return tuple(
@@ -130,6 +133,32 @@ def make_views(
         for view in views
         for mirrored in flips
     )
+
+
+def _positive(name: str, values: Sequence[float]) -> list[float]:
+    """A list of settings, each positive and finite."""
+    found = _numbers(name, values)
+    for value in found:
+        if not 0 < value < math.inf:
+            raise ValueError(f'{name} must be positive and finite, got {value}')
+    return found
+
+
+def _finite(name: str, values: Sequence[float]) -> list[float]:
+    """A list of settings, each finite."""
+    found = _numbers(name, values)
+    for value in found:
+        if not math.isfinite(value):
+            raise ValueError(f'{name} must be finite, got {value}')
+    return found
+
+
+def _numbers(name: str, values: Sequence[float]) -> list[float]:
+    """A list of settings as numbers."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, str)
+    if not is_list or not all(isinstance(value, Real) for value in values):
+        raise ValueError(f'{name} must be a number in a list, got {values!r}')
+    return [float(value) for value in values]
 
 
 def suits(view: View, areas: Tensor, small_area: float, large_area: float) -> Tensor:

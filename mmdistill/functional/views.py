@@ -64,6 +64,20 @@ class View:
         return self.rotation == 0
 
 
+CLOSE = 1e-6
+"""Views whose numbers differ by less than this show the same."""
+
+
+def is_same(view: View, other: View) -> bool:
+    """Whether two views show the same, be it after full turns or by rounding."""
+    differences = (
+        view.scale / other.scale - 1,
+        view.aspect_ratio / other.aspect_ratio - 1,
+        math.remainder(view.rotation - other.rotation, 360),
+    )
+    return view.flip == other.flip and all(abs(d) < CLOSE for d in differences)
+
+
 @dataclass(frozen=True)
 class Frame:
     """The network input, and how crops are warped into it.

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops, boxes_to_crops
-from mmdistill.functional.fusion import FUSIONS, Rows
+from mmdistill.functional.fusion import Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
 from mmdistill.models.crop_cutter import CropCutter, CropSource
@@ -31,6 +31,7 @@ from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.keypoint_order import flip_indices_of
 from mmdistill.models.network import Network, batch_size_on
+from mmdistill.models.setting_checks import check_fusion, check_images, check_switches
 from mmdistill.models.view_fuser import ViewFuser
 from mmdistill.registry import MODELS
 
@@ -76,8 +77,8 @@ class HeatmapFusionTTA(BaseTTAModel):
             sizes.
 
     Raises:
-        UserError: If a view, the fusion or the wrapped model's head is not one
-            that can be fused.
+        UserError: If a setting is not what it has to be, or the wrapped model's head
+            is not one that can be fused.
     """
 
     def __init__(
@@ -102,18 +103,14 @@ class HeatmapFusionTTA(BaseTTAModel):
         data_preprocessor: dict | torch.nn.Module | None = None,
     ) -> None:
         super().__init__(module=module, data_preprocessor=data_preprocessor)
+        check_switches(flip=flip, size_dependent=size_dependent, compile=compile)
+        check_fusion(fusion, padding, forward_batch_size)
         try:
             views = make_views(scales, flip, aspect_ratios, rotations)
             areas = (small_area, large_area) if size_dependent else None
             self.plan = ViewPlan(views, areas)
         except ValueError as error:
             raise UserError(f'views: {error}') from error
-        if fusion not in FUSIONS:
-            raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
-        if forward_batch_size is not None and forward_batch_size < 1:
-            raise UserError(
-                f'forward_batch_size must be at least 1, got {forward_batch_size}'
-            )
         self.fusion = fusion
         self.padding = padding
         self.sigmas = sigmas
@@ -194,7 +191,11 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         Returns:
             The poses of all boxes, image by image.
+
+        Raises:
+            UserError: If an image with boxes has other channels or no pixels.
         """
+        check_images(images, boxes)
         device = next(self.module.parameters()).device
         owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
         joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)

@@ -60,10 +60,13 @@ def sigmas_of(
         num_keypoints: Number of its keypoints, K.
 
     Raises:
-        UserError: If there are as many sigmas as neither has keypoints.
+        UserError: If there are as many sigmas as neither has keypoints, or one is not
+            positive.
     """
     if sigmas is None or len(sigmas) == 0:
         return known_sigmas(sigmas, num_keypoints).tolist()
+    if min(sigmas) <= 0:
+        raise UserError(f'sigmas must be positive, got {min(sigmas)}')
     if len(sigmas) == num_keypoints:
         return sigmas
     if kept is None or len(sigmas) != len(kept):

@@ -49,6 +49,15 @@ def test_aspect_ratios_and_rotations_stand_beside_the_scales():
         (dict(scales=(1,), rotations=(0,)), 'a view must be named once'),
         (dict(scales=(1,), rotations=(5, 5)), 'got 1 rotated 5 twice'),
         (dict(scales=(1,), rotations=(float('inf'),)), 'a rotation must be finite'),
+        (dict(scales=(1,), rotations=(360,)), 'got 1 rotated 360 twice'),
+        (dict(scales=(1,), rotations=(90, -270)), 'got 1 rotated -270 twice'),
+        (dict(scales=(0.1 + 0.2, 0.3)), 'got 0.3 twice'),
+        (dict(scales=1.5), 'a scale must be a number in a list, got 1.5'),
+        (dict(scales='12'), "a scale must be a number in a list, got '12'"),
+        (dict(scales=(1, '2')), r"a scale must be a number in a list, got \(1, '2'\)"),
+        (dict(scales=None), 'a scale must be a number in a list, got None'),
+        (dict(scales=(1,), aspect_ratios=1.2), 'an aspect ratio must be a number in'),
+        (dict(scales=(1,), rotations=30), 'a rotation must be a number in a list'),
     ],
 )
 def test_make_views_refuses(settings, message):
@@ -74,6 +83,19 @@ def test_small_instances_are_not_scaled_down_nor_large_ones_up(view, kept):
 def test_views_that_depend_on_size_need_the_scale_one():
     with pytest.raises(ValueError, match=r'the scale 1 must be among them.*got 0.5'):
         ViewPlan((View(0.5),), areas=(1.0, 1.0))
+
+
+@pytest.mark.parametrize('area', [-1.0, float('nan'), '180'])
+def test_an_area_that_is_none_is_refused(area):
+    with pytest.raises(ValueError, match='must be at least 0, got'):
+        ViewPlan((View(),), areas=(area, 1.0))
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert make_views(np.linspace(0.5, 1, 2, dtype=np.float32), flip=False) == (
+        View(0.5),
+        View(1.0),
+    )
 
 
 def unrolled(batches, num_instances):

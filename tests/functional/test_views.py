@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
-from mmdistill.functional.views import Frame, View, to_reference, to_view
+from mmdistill.functional.views import Frame, View, is_same, to_reference, to_view
 
 INPUT = (192, 256)
 CENTER, EXTENT = np.array([310.0, 205.0]), np.array([150.0, 200.0])
@@ -81,3 +81,20 @@ def test_a_view_has_a_name(view, name):
 
 def test_only_rotations_are_not_separable():
     assert [view.separable for view in (*VIEWS, *TURNED)] == [True] * 5 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ('view', 'other', 'same'),
+    [
+        (View(0.1 + 0.2), View(0.3), True),
+        (View(rotation=350.0), View(rotation=-10.0), True),
+        (View(rotation=720.0), View(), True),
+        (View(flip=True), View(), False),
+        (View(1.001), View(), False),
+        (View(aspect_ratio=1.2), View(1.2), False),
+        (View(rotation=180.0), View(), False),
+    ],
+)
+def test_views_are_the_same_when_they_show_the_same(view, other, same):
+    assert is_same(view, other) is same
+    assert is_same(other, view) is same

@@ -230,8 +230,6 @@ def test_predictions_of_single_views_are_refused(make_estimator):
         ),
         (dict(scales=(1.0, 1.0)), 'views: a view must be named once'),
         (dict(scales=(0.5,), size_dependent=True), 'views: .* scale 1 must be among'),
-        (dict(forward_batch_size=0), 'forward_batch_size must be at least 1, got 0'),
-        (dict(fusion='median'), r"fusion must be one of .*, got 'median'"),
     ],
 )
 def test_wrong_settings_are_refused(make_estimator, settings, message):

@@ -45,6 +45,12 @@ def test_sigmas_of_the_keypoints_given_out_are_put_at_their_places():
     assert sigmas_of([0.1, 0.2], [2, 0], 3) == [0.2, UNKNOWN_SIGMA, 0.1]
 
 
+@pytest.mark.parametrize('wrong', [0.0, -0.1])
+def test_sigmas_that_are_not_positive_are_refused(wrong):
+    with pytest.raises(UserError, match=f'sigmas must be positive, got {wrong}'):
+        sigmas_of([0.1, wrong], None, 2)
+
+
 def test_unknown_sigmas_are_those_of_cocos_wrists():
     metainfo = parse_pose_metainfo(CocoDataset.METAINFO)
     wrist = metainfo['keypoint_name2id']['left_wrist']
