@@ -22,8 +22,8 @@ def sample_to_row(
 ) -> ImageRow:
     """Arrange what was predicted on one image as its row.
 
-    Two candidates on the same person would count twice, so of any two whose OKS
-    exceeds `nms_thr` only the better one stays, as in MMPose's `CocoMetric`.
+    Two candidates on the same person would count twice, so of any two of a category
+    whose OKS exceeds `nms_thr` only the better one stays, as in MMPose's `CocoMetric`.
     Coordinates are rounded to 1/64 pixel, scores of keypoints and agreement to
     1/1024: what is finer is noise and would be most of the store.
 
@@ -66,6 +66,19 @@ def _candidates(sample: PoseDataSample) -> Candidates:
 
 
 def _distinct(found: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:
+    """Rows that stay, best first."""
+    stay = [
+        rows[_distinct_in_one(found[rows], sigmas, nms_thr)]
+        for category in np.unique(found.category_ids)
+        for rows in [np.flatnonzero(found.category_ids == category)]
+    ]
+    together = np.concatenate([np.zeros(0, dtype=np.int64), *stay])
+    return together[np.argsort(-found.instance_scores[together], kind='stable')]
+
+
+def _distinct_in_one(
+    found: Candidates, sigmas: np.ndarray, nms_thr: float
+) -> np.ndarray:
     """Rows that stay, best first."""
     sides = found.bboxes[:, 2:] - found.bboxes[:, :2]
     poses = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mmengine.structures import InstanceData
@@ -124,6 +126,35 @@ def test_those_stay_that_mmpose_keeps(make_candidates, sigmas, thr):
     expected = oks_nms(poses, thr, np.array(sigmas))
     kept = sample_to_row(sample_of(found), sigmas, 0, thr).candidates
     assert np.array_equal(kept.keypoints, found.keypoints[expected])
+
+
+def of_categories(found, *categories):
+    """The same candidates, of other categories."""
+    return replace(found, category_ids=np.array(categories, dtype=np.int32))
+
+
+def test_alike_ones_of_different_categories_both_stay(make_candidates, sigmas):
+    found = of_categories(doubled(make_candidates(1), 0.0), 1, 2)
+    kept = sample_to_row(sample_of(found), sigmas, 0, 0.9).candidates
+    assert kept.category_ids.tolist() == [1, 2]
+
+
+def test_categories_are_stored_together_best_first(make_candidates, sigmas):
+    found = of_categories(make_candidates(6), 2, 1, 2, 1, 2, 1)
+    kept = sample_to_row(sample_of(found), sigmas, 0, 0.9).candidates
+    assert len(kept) == 6
+    assert np.array_equal(kept.instance_scores, -np.sort(-kept.instance_scores))
+
+
+@pytest.mark.parametrize('thr', [0.3, 0.6, 0.9])
+def test_each_category_keeps_what_it_would_keep_alone(make_candidates, sigmas, thr):
+    found = of_categories(doubled(make_candidates(8), 1.0), *[1, 2] * 8)
+    kept = sample_to_row(sample_of(found), sigmas, 0, thr).candidates
+    for category in (1, 2):
+        alone = found[found.category_ids == category]
+        expected = sample_to_row(sample_of(alone), sigmas, 0, thr).candidates
+        own = kept[kept.category_ids == category]
+        assert np.array_equal(own.keypoints, expected.keypoints)
 
 
 def test_a_row_names_its_image(make_candidates, sigmas):
