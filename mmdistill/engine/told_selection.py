@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.logging import print_log
 
@@ -10,13 +12,6 @@ from mmdistill.functional.text_table import aligned
 from mmdistill.labels import Selection
 from mmdistill.labels.counts import Part
 from mmdistill.labels.thresholds import Threshold, described_range
-
-COMPARED = {
-    'score': 'instance score',
-    'agreement': 'view agreement',
-    'both': 'rank product of score and agreement',
-}
-
 
 HEAD = (
     *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
@@ -35,7 +30,7 @@ def described(selection: Selection) -> str:
     if len(selection.thresholds) > 1:
         how += f' for {len(selection.thresholds)} sources and categories'
     return (
-        f'{COMPARED[selection.options.by]} threshold '
+        f'{selection.options.compared} threshold '
         f'{described_range(selection.score_thrs)} ({how}): '
         f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
         f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabelled '
@@ -111,11 +106,12 @@ def warnings(selection: Selection) -> list[str]:
     return lines
 
 
-def figures(selection: Selection) -> dict[str, float]:
+def figures(selection: Selection, store: str = '') -> dict[str, float]:
     """The figures of a selection by name, for MMEngine's visualizer.
 
     Args:
         selection: The selection.
+        store: Name of its store where there are several; it stands in each name.
     """
     labeled, unlabeled = selection.labeled, selection.unlabeled
     found = {
@@ -132,7 +128,28 @@ def figures(selection: Selection) -> dict[str, float]:
     for threshold in selection.thresholds:
         if threshold.score_thr is not None:
             found[f'threshold{_whose(threshold, "/")}'] = threshold.score_thr
-    return {f'count_matching/{name}': float(value) for name, value in found.items()}
+    prefix = f'count_matching/{store}/' if store else 'count_matching/'
+    return {f'{prefix}{name}': float(value) for name, value in found.items()}
+
+
+def store_names(roots: Sequence[Path]) -> list[str]:
+    """What tells several stores apart: the ends of their paths, as short as may be.
+
+    Args:
+        roots: Their folders.
+
+    Returns:
+        A name each; empty ones where all are the same store.
+    """
+    parts = [root.resolve().parts for root in roots]
+    different = len(set(parts))
+    if different < 2:
+        return [''] * len(parts)
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ['/'.join(part[-length:]) for part in parts]
+        if len(set(names)) == different:
+            break
+    return names
 
 
 def _row(source: str, category: str, part: Part) -> list[str]:

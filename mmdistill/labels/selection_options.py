@@ -12,6 +12,12 @@ from mmdistill.functional.ranking import BY
 OVER = ('all', 'annotated')
 PER = ('all', 'source')
 CATEGORIES = ('auto', 'each', 'together')
+COMPARED = {
+    'score': 'instance score',
+    'agreement': 'view agreement',
+    'both': 'rank product of score and agreement',
+}
+"""What is compared, in words."""
 KEYPOINT_RULES = ('count', 'count_per_type')
 COUNTED_THR = 0.2
 """Keypoint score above which keypoints count where their threshold is matched only
@@ -86,6 +92,11 @@ class SelectionOptions:
     def matches_keypoints(self) -> bool:
         """Whether the keypoint threshold is matched and not given."""
         return isinstance(self.keypoint_thr, str)
+
+    @property
+    def compared(self) -> str:
+        """What is compared with the thresholds, in words."""
+        return COMPARED[self.by]
 
     @property
     def counted_thr(self) -> float:

@@ -24,7 +24,6 @@ from mmdistill.reports.skeleton import Skeleton
 COLUMNS = 4
 CROP_INCHES = 2.1
 CURVES_INCHES = 4.6
-COMPARED = dict(score='a score', agreement='a view agreement', both='a rank product')
 
 
 def draw_gallery(
@@ -92,8 +91,8 @@ def headline(selection: Selection) -> str:
     labeled, unlabeled = selection.labeled, selection.unlabeled
     how = 'matched' if selection.rule == 'count' else 'set by hand'
     return (
-        f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept at '
-        f'{COMPARED[selection.options.by]} of '
+        f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept, '
+        f'{selection.options.compared} threshold '
         f'{described_range(selection.score_thrs, 3)} ({how}): '
         f'{unlabeled.mean:.2f} per unlabelled image, '
         f'{labeled.mean(selection.over):.2f} per labelled image'

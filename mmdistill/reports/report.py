@@ -17,7 +17,7 @@ from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.thresholds import described_range
 from mmdistill.reports import figures
 from mmdistill.reports.audit import Audit, read_audit
-from mmdistill.reports.gallery import COMPARED, headline
+from mmdistill.reports.gallery import headline
 from mmdistill.reports.labeled_side import LabeledSide
 from mmdistill.reports.page import render_page
 from mmdistill.reports.portraits import Painter, galleries
@@ -102,7 +102,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         selection=selection,
         verdict=_verdict(data, selection),
         data=data,
-        compared=COMPARED[selection.options.by] if selection else '',
+        compared=selection.options.compared if selection else '',
         thresholds=described_range(selection.score_thrs, 3) if selection else '',
         keypoint_thrs=described_range(
             selection.keypoint_thrs if selection else [KEYPOINT_THR], 3

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from mmdistill.engine.told_selection import described, figures, table, warnings
+from mmdistill.engine.told_selection import (
+    described,
+    figures,
+    store_names,
+    table,
+    warnings,
+)
 from mmdistill.labels.counts import Part
 from mmdistill.labels.thresholds import Threshold
 
@@ -55,6 +62,27 @@ def test_figures_name_every_threshold(make_selection):
     assert found['count_matching/kept_instances'] == 7
     assert found['count_matching/dropped_instances'] == 2
     assert found['count_matching/instances_per_labeled_image'] == 1.5
+
+
+@pytest.mark.parametrize(
+    ('roots', 'names'),
+    [
+        (['runs/a'], ['']),
+        (['runs/a', 'runs/./a'], ['', '']),
+        (['runs/a', 'runs/b'], ['a', 'b']),
+        (['a/labels', 'b/labels', 'c'], ['a/labels', 'b/labels', 'c']),
+        (['/', '/a'], ['/', 'a']),
+    ],
+)
+def test_several_stores_have_names_as_short_as_may_be(roots, names):
+    found = store_names([Path(root) for root in roots])
+    assert [name.removeprefix(f'{Path.cwd().name}/') for name in found] == names
+
+
+def test_figures_of_several_stores_do_not_replace_each_other(make_selection):
+    one, other = (figures(make_selection(thr), str(thr)) for thr in (0.5, 0.6))
+    assert not set(one) & set(other)
+    assert other['count_matching/0.6/threshold'] == 0.6
 
 
 def test_the_table_has_a_line_for_each_part_and_one_for_all(make_selection):
