@@ -19,6 +19,7 @@ from mmdistill.labels.store import LabelStore
 from mmdistill.labels.thresholds import described_range
 from mmdistill.labels.training_labels import TrainingLabels, read_training_labels
 from mmdistill.registry import DATASETS
+from mmdistill.sample_kind import marked
 
 
 @DATASETS.register_module()
@@ -127,12 +128,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """One sample of the pipeline, with its weight where it is packed already.
+        """One sample of the pipeline, marked and weighed where it is packed already.
 
         Args:
             idx: Number of the instance.
         """
-        return weighed(super().prepare_data(idx), self.pseudo_weight)
+        return marked(weighed(super().prepare_data(idx), self.pseudo_weight))
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']

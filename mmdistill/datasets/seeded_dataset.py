@@ -13,6 +13,7 @@ from mmdistill.datasets.draw import Draw, seeded
 from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
 from mmdistill.registry import DATASETS
+from mmdistill.sample_kind import marked
 
 
 @DATASETS.register_module()
@@ -29,6 +30,9 @@ class SeededDataset:
     Args:
         dataset: A `ConcatDataset` or `CombinedDataset`, or its config.
     """
+
+    marks_samples = True
+    """Samples of pseudo-labels say so, also where the wrapped data set packs them."""
 
     def __init__(self, dataset: Any) -> None:
         built = MMPOSE_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
@@ -75,6 +79,7 @@ class SeededDataset:
         for _ in range(self.dataset.max_refetch + 1):
             sample = self.dataset.prepare_data(index)
             if sample is not None:
+                sample = marked(sample) if hasattr(source, 'selection') else sample
                 return weighed(sample, getattr(source, 'pseudo_weight', 1))
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -19,7 +20,8 @@ from mmdistill.engine.mix_check import (
     mix_figures,
     tell_mix,
 )
-from mmdistill.engine.told_selection import described, figures, tell
+from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
+from mmdistill.engine.told_selection import described, figures, store_names, tell
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.selection import SELECTION_FILE, standing_selection
@@ -34,8 +36,11 @@ class CountMatchingHook(Hook):
 
     After labelling it writes `selection.json` into the store. Before training it
     makes sure that the selection was matched to the labelled set that is trained
-    on, and says what the student will see. Both go to the log and to MMEngine's
-    visualizer, as `count_matching/...` and `mix/...`.
+    on, and says what the student will see. While it trains, the samples of its
+    batches are counted by kind: the labelled share so far is logged with the loss, as
+    `labeled_share`, and the counts of all processes at the end. All goes to the log
+    and to MMEngine's visualizer, as `count_matching/...` and `mix/...`; of several
+    stores each has a name of its own there.
 
     The labelled mean is counted over all images of the set by default: then
     empty images count on both sides alike, which is right when both sets were
@@ -55,6 +60,7 @@ class CountMatchingHook(Hook):
     def __init__(self, labeled: dict | None = None, **options: Any) -> None:
         self.labeled = labeled
         self.options = SelectionOptions(**options)
+        self._seen: SeenSamples | None = None
 
     def before_test(self, runner: Runner) -> None:
         """Count the labelled set before anything expensive is done.
@@ -133,9 +139,57 @@ class CountMatchingHook(Hook):
         tell_mix(labeled, pseudo, batches)
         if is_main_process():
             found = mix_figures(labeled, pseudo, batches)
-            for source in pseudo:
-                found.update(figures(source.selection))
+            names = store_names([source.store.root for source in pseudo])
+            for source, name in zip(pseudo, names, strict=True):
+                found.update(figures(source.selection, name))
             runner.visualizer.add_scalars(found)
+        self._count_from_here(dataset)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Count the samples of a batch, and hand the share so far to the log.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch in its epoch.
+            data_batch: The batch.
+            outputs: What the training step returned.
+        """
+        if self._seen is not None:
+            self._seen.add(data_batch['data_samples'])
+            runner.message_hub.update_scalar('train/labeled_share', self._seen.share)
+
+    def after_train(self, runner: Runner) -> None:
+        """Tell what the student saw, on all processes, since it began or was resumed.
+
+        Args:
+            runner: The runner of the training stage.
+        """
+        if self._seen is None:
+            return
+        seen = self._seen.of_all_ranks()
+        print_log(
+            f'the student saw {seen.labeled} labelled and {seen.pseudo} '
+            f'pseudo-labelled samples: {seen.share:.3f} of them labelled',
+            logger='current',
+        )
+        runner.visualizer.add_scalars(seen.figures(), step=runner.iter)
+
+    def _count_from_here(self, dataset: Any) -> None:
+        self._seen = SeenSamples() if kinds_are_told(dataset) else None
+        if self._seen is None:
+            print_log(
+                'the labelled share of the batches will not be counted: samples of a '
+                f'{type(dataset).__name__} do not say which are pseudo-labelled '
+                "without dict(type='mmdistill.SeededDataset', dataset=...) around it",
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _standing(store: LabelStore) -> tuple[Selection | None, bool]:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch.distributed
 from mmdistill.command_line import run
 from mmdistill.engine.count_matching_hook import CountMatchingHook
 from mmdistill.errors import UserError
+from mmdistill.labels.counts import UnlabeledCounts
 from mmdistill.labels.selection import read_selection
 
 
@@ -128,6 +131,24 @@ def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, source
     assert runner.visualizer['count_matching/kept_instances'] == kept
     assert runner.visualizer['mix/pseudo_labels'] == len(sources[1])
     assert runner.visualizer['mix/labeled_share'] == 3 / 5
+
+
+def test_two_stores_have_their_own_figures(sources, store, coco_metainfo, tmp_path):
+    from mmpose.registry import DATASETS
+
+    copy = shutil.copytree(store.root, tmp_path / 'more')
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels=str(copy))
+    other = DATASETS.build({**pseudo, 'metainfo': coco_metainfo})
+    counts = UnlabeledCounts(images=1, failed=0, candidates=2, kept=2)
+    other.selection = replace(other.selection, unlabeled=counts)
+    runner = training(*sources, other)
+
+    CountMatchingHook().before_train(runner)
+
+    kept = sources[1].selection.unlabeled.kept
+    assert runner.visualizer['count_matching/labels/kept_instances'] == kept
+    assert runner.visualizer['count_matching/more/kept_instances'] == 2
+    assert 'count_matching/kept_instances' not in runner.visualizer
 
 
 def test_a_share_of_pseudo_labels_is_refused(sources):

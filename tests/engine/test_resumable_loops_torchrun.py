@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdistill.mixed_configs import mixed_config
+from mmdistill.resumable_configs import mixed_config
 from tests.engine.students import student_config, write_labels
 
 ROOT = Path(__file__).parents[2]
