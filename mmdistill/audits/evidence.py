@@ -1,27 +1,30 @@
 """Candidates of a store beside what is true of them.
 
-Shapes: `M` candidates that could be labels, `K` keypoints.
+Shapes: `M` candidates that could be labels, `K` keypoints, `S` sources that they are
+tried as (see `rules`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mmdistill.audits.rules import Judged, Rules
 from mmdistill.audits.truth import read_truth
 from mmdistill.errors import UserError
-from mmdistill.functional.audit import average_precision
+from mmdistill.functional.audit import average_precision, mean_error
 from mmdistill.functional.true_matching import (
     TrueInstances,
     keypoint_errors,
     match,
     similarity,
 )
-from mmdistill.labels import LabelStore
+from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.columns import Candidates
 
 OKS_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -39,6 +42,8 @@ class Evidence:
         scores: Instance scores, (M,).
         keypoint_scores: Scores of the keypoints, (M, K).
         keypoint_agreement: How far the views agree, (M, K).
+        categories: Categories, zeros where they are not told apart, (M,).
+        judged: What the pile's selection says of them.
         correct: Which found a true instance at each of `OKS_THRESHOLDS`, (10, M).
         counted: Which count: not those that found an ignored instance, (10, M).
         errors: Keypoint errors in units of the instance's size, (M, K), NaN where
@@ -47,42 +52,61 @@ class Evidence:
             the same for each store of the same boxes; (M,), text.
         images: Images that could be read.
         failed: Images that could not.
-        num_true: True instances on the images that could be read.
+        true_categories: Category of each true instance on the images that could be
+            read, zeros where they are not told apart, (G,).
     """
 
     scores: np.ndarray
     keypoint_scores: np.ndarray
     keypoint_agreement: np.ndarray
+    categories: np.ndarray
+    judged: Judged
     correct: np.ndarray
     counted: np.ndarray
     errors: np.ndarray
     pairs: np.ndarray
     images: int
     failed: int
-    num_true: int
+    true_categories: np.ndarray
+
+    @property
+    def num_true(self) -> int:
+        """True instances on the images that could be read."""
+        return len(self.true_categories)
 
     def mean_average_precision(self) -> float:
-        """COCO's AP: the mean over `OKS_THRESHOLDS`; NaN without true instances."""
-        return float(
-            np.mean(
-                [
-                    average_precision(self.scores, correct, counted, self.num_true)
-                    for correct, counted in zip(self.correct, self.counted, strict=True)
-                ]
-            )
-        )
+        """COCO's AP: the mean over `OKS_THRESHOLDS` and the true categories.
+
+        Returns:
+            The mean; NaN without true instances.
+        """
+        found = [
+            average_precision(self.scores[own], correct[own], counted[own], num_true)
+            for category, num_true in self._true_counts()
+            for own in [self.categories == category]
+            for correct, counted in zip(self.correct, self.counted, strict=True)
+        ]
+        return float(np.mean(found)) if found else float('nan')
+
+    def _true_counts(self) -> Iterator[tuple[int, int]]:
+        """Each category of true instances, and how many it has."""
+        pair = np.unique(self.true_categories, return_counts=True)
+        return zip(*(each.tolist() for each in pair), strict=True)
 
 
 def gather(
-    store: LabelStore, ann_file: Path, sigmas: np.ndarray, keypoint_thrs: np.ndarray
+    store: LabelStore, ann_file: Path, sigmas: np.ndarray, rules: Rules
 ) -> Evidence:
     """Judge the candidates of a store.
+
+    A candidate finds instances of its own category only, where the selection tells
+    categories apart or both sides have several (`SelectionOptions.categories`).
 
     Args:
         store: A complete store of labelled images.
         ann_file: COCO json with the true annotations of its images.
         sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
-        keypoint_thrs: Keypoint scores above which keypoints are visible, (K,).
+        rules: The selection of the pile.
 
     Raises:
         UserError: If the store is not complete, the json does not fit, or no image
@@ -90,13 +114,18 @@ def gather(
     """
     labels = store.read()
     truths = read_truth(ann_file, store.num_keypoints)
-    usable = (labels.candidates.keypoint_scores > keypoint_thrs).any(axis=1)
+    usable = rules.selection.visible(labels.candidates.keypoint_scores).any(axis=1)
     image_index = labels.image_index[usable]
     candidates = labels.candidates[np.flatnonzero(usable)]
+    if not _apart(rules.selection, candidates, truths.values()):
+        candidates = replace(candidates, category_ids=0 * candidates.category_ids)
+        truths = {path: _alike(truth) for path, truth in truths.items()}
+    judged = rules.judged(labels.candidates[np.flatnonzero(usable)])
     ends = np.searchsorted(image_index, np.arange(len(labels.sizes) + 1))
     parts = [
-        _judge(candidates[ends[i] : ends[i + 1]], truths[path], sigmas, path)
+        _compare(candidates[rows], judged[rows], truths[path], sigmas, path)
         for i, path in enumerate(labels.paths.to_pylist())
+        for rows in [slice(ends[i], ends[i + 1])]
         if labels.failures[i] is None
     ]
     failed = len(labels.failures) - len(parts)
@@ -116,25 +145,24 @@ def join(parts: Sequence[Evidence]) -> Evidence:
         field.name: [getattr(part, field.name) for part in parts]
         for field in fields(Evidence)
     }
-    return Evidence(
-        **{
-            name: np.concatenate(values, axis=axes.get(name, 0))
-            if isinstance(values[0], np.ndarray)
-            else sum(values)
-            for name, values in columns.items()
-        }
-    )
+    joined: dict[str, Any] = {
+        name: np.concatenate(values, axis=axes.get(name, 0))
+        if isinstance(values[0], np.ndarray)
+        else sum(values)
+        for name, values in columns.items()
+        if name != 'judged'
+    }
+    return Evidence(judged=Judged.joined(columns['judged']), **joined)
 
 
 def errors_in_common(
-    found: Mapping[str, Evidence], keypoint_thrs: np.ndarray
+    found: Mapping[str, Evidence], selection: Selection
 ) -> dict[str, float]:
     """Mean keypoint error of each evidence over what all of them compare.
 
     Args:
         found: Evidences of the same boxes, labelled in different ways.
-        keypoint_thrs: Scores above which keypoints are visible, in the last of them,
-            (K,).
+        selection: What says which keypoints are visible, in the last of them.
 
     Returns:
         Errors in units of the instance's size; NaN where they have no keypoint in
@@ -143,9 +171,9 @@ def errors_in_common(
     paired = [e.pairs[~np.isnan(e.errors).all(axis=1)] for e in found.values()]
     common = functools.reduce(np.intersect1d, paired)
     *_, last = found.values()
-    visible = _rows(last, common, last.keypoint_scores) > keypoint_thrs
+    visible = selection.visible(_rows(last, common, last.keypoint_scores))
     return {
-        name: _mean(_rows(evidence, common, evidence.errors)[visible])
+        name: mean_error(_rows(evidence, common, evidence.errors)[visible])
         for name, evidence in found.items()
     }
 
@@ -155,17 +183,33 @@ def _rows(evidence: Evidence, pairs: np.ndarray, values: np.ndarray) -> np.ndarr
     return values[order[np.searchsorted(evidence.pairs[order], pairs)]]
 
 
-def _mean(errors: np.ndarray) -> float:
-    known = errors[~np.isnan(errors)]
-    return float(known.mean()) if len(known) else float('nan')
+def _apart(
+    selection: Selection, candidates: Candidates, truths: Iterable[TrueInstances]
+) -> bool:
+    """Whether categories are told apart, by the rule that the selection follows."""
+    if any(thr.category_id is not None for thr in selection.thresholds):
+        return True
+    annotated = {number for truth in truths for number in truth.category_ids.tolist()}
+    stored = np.unique(candidates.category_ids).tolist()
+    return selection.options.tells_apart(stored, annotated)
 
 
-def _judge(
-    candidates: Candidates, truth: TrueInstances, sigmas: np.ndarray, path: str
+def _alike(truth: TrueInstances) -> TrueInstances:
+    return replace(truth, category_ids=0 * truth.category_ids)
+
+
+def _compare(
+    candidates: Candidates,
+    judged: Judged,
+    truth: TrueInstances,
+    sigmas: np.ndarray,
+    path: str,
 ) -> Evidence:
+    """Evidence of one image."""
     order = np.argsort(-candidates.instance_scores, kind='stable')
     candidates = candidates[order]
     similar = similarity(candidates.keypoints, truth, sigmas)
+    similar[candidates.category_ids[:, None] != truth.category_ids] = 0
     found = np.stack([match(similar, truth, thr) for thr in OKS_THRESHOLDS])
     # The last element is that of candidates without an instance.
     ignored = np.append(truth.ignored, False)[found]
@@ -179,11 +223,13 @@ def _judge(
         scores=candidates.instance_scores,
         keypoint_scores=candidates.keypoint_scores,
         keypoint_agreement=candidates.keypoint_agreement,
+        categories=candidates.category_ids,
+        judged=judged[order],
         correct=(found >= 0) & ~ignored,
         counted=~ignored,
         errors=keypoint_errors(candidates.keypoints, truth, paired),
         pairs=np.array(names, dtype=object),
         images=1,
         failed=0,
-        num_true=int((~truth.ignored).sum()),
+        true_categories=truth.category_ids[~truth.ignored],
     )

@@ -25,10 +25,10 @@ from mmdistill.audits.audited_set import (
 )
 from mmdistill.audits.evidence import Evidence, gather, join
 from mmdistill.audits.labelling import label_views
+from mmdistill.audits.rules import Rules
 from mmdistill.audits.run import (
-    Matched,
     audit_folder,
-    matched_of,
+    pile_rules,
     sigmas_of,
     write_audit,
 )
@@ -64,7 +64,7 @@ def audit_folds(
         UserError: If there are fewer images than folds or less than 2 folds, no
             config names how a teacher is trained, or the labels do not fit.
     """
-    matched = matched_of(config)
+    rules = pile_rules(config)
     teacher = _training_of(config, teacher_config)
     labeled = labeled_set(config)
     root = audit_folder(config, labeled) / f'{num_folds}_folds'
@@ -80,7 +80,7 @@ def audit_folds(
         print_log(f'audit: fold {number} of {num_folds}', logger='current')
         checkpoint = _trained(teacher, rest, folder)
         audited = AuditedSet(held_out, labeled.img_root)
-        parts.append(_audited(config, checkpoint, audited, folder, matched))
+        parts.append(_audited(config, checkpoint, audited, folder, rules))
     if not is_main_process():
         return None
     source = parts[0][1]
@@ -92,7 +92,7 @@ def audit_folds(
         folds=num_folds,
         teacher_config=str(teacher.filename),
     )
-    return write_audit(config, found, matched, provenance, source == TRUE_BOXES)
+    return write_audit(config, found, rules, provenance, source == TRUE_BOXES)
 
 
 def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:
@@ -187,7 +187,7 @@ def _audited(
     checkpoint: str,
     audited: AuditedSet,
     folder: Path,
-    matched: Matched,
+    rules: Rules,
 ) -> tuple[dict[str, Evidence], str]:
     """Evidence by view of one fold, and the source of its boxes."""
     config = copy.deepcopy(config)
@@ -196,7 +196,7 @@ def _audited(
     barrier()
     sigmas = sigmas_of(config)
     found = {
-        name: gather(store, audited.ann_file, sigmas, matched.keypoint_thrs)
+        name: gather(store, audited.ann_file, sigmas, rules)
         for name, store in stores.items()
     }
     return found, source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,16 @@ from mmdistill.audits.audited_set import (
 from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
 from mmdistill.audits.evidence import Evidence, gather
 from mmdistill.audits.labelling import label_views
-from mmdistill.errors import UserError
+from mmdistill.audits.rules import Rules, rules_of
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import file_sha256, write_json
 from mmdistill.labels.manifest import identity
-from mmdistill.labels.selection import read_selection
 from mmdistill.stage_configs import (
     distill_section,
     labeled_config,
     unparsed_metainfo,
 )
-
-
-@dataclass(frozen=True)
-class Matched:
-    """What the label store of a config was selected with.
-
-    Attributes:
-        score_thr: The matched threshold.
-        keypoint_thrs: Keypoint scores above which keypoints are visible, (K,).
-    """
-
-    score_thr: float
-    keypoint_thrs: np.ndarray
 
 
 def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
@@ -65,7 +50,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
         UserError: If the teacher was trained on the audited set, the config's store
             is not complete or was made otherwise, or the set is not usable.
     """
-    matched = matched_of(config)
+    rules = pile_rules(config)
     shared = shared_images(config, audited)
     folder = audit_folder(config, audited)
     stores, boxes = label_views(config, audited, folder)
@@ -73,7 +58,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     if not is_main_process():
         return None
     found = {
-        name: gather(store, audited.ann_file, sigmas_of(config), matched.keypoint_thrs)
+        name: gather(store, audited.ann_file, sigmas_of(config), rules)
         for name, store in stores.items()
     }
     provenance = dict(
@@ -82,32 +67,19 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
         boxes=boxes,
         images_trained_on=shared,
     )
-    return write_audit(config, found, matched, provenance, boxes == TRUE_BOXES)
+    return write_audit(config, found, rules, provenance, boxes == TRUE_BOXES)
 
 
-def matched_of(config: Config) -> Matched:
-    """The thresholds of a config's selection; the one place that reads them.
+def pile_rules(config: Config) -> Rules:
+    """The rules of a config's selection.
 
     Args:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If nothing was labelled or selected yet, or the selection compares
-            something else than scores with one threshold.
+        UserError: If nothing was labelled or selected yet.
     """
-    store = LabelStore(distill_section(config)['labels'])
-    store.manifest  # noqa: B018  (a sentence when there is no store)
-    selection = read_selection(store)
-    by, score_thrs = selection.options.by, selection.score_thrs
-    if by != 'score' or len(score_thrs) != 1:
-        raise UserError(
-            f'an audit needs one threshold of instance scores, the selection of '
-            f'{store.root} compares by {by} with {len(score_thrs)} thresholds; choose '
-            'such a one with tools/select_labels.py'
-        )
-    # No score is above infinity: a keypoint without a threshold is never visible.
-    thresholds = [np.inf if thr is None else thr for thr in selection.keypoint_thrs]
-    return Matched(score_thrs[0], np.array(thresholds))
+    return rules_of(LabelStore(distill_section(config)['labels']))
 
 
 def audit_folder(config: Config, audited: AuditedSet) -> Path:
@@ -130,7 +102,7 @@ def sigmas_of(config: Config) -> np.ndarray:
 def write_audit(
     config: Config,
     found: Mapping[str, Evidence],
-    matched: Matched,
+    rules: Rules,
     provenance: Mapping[str, Any],
     given_boxes: bool,
 ) -> dict[str, Any]:
@@ -139,7 +111,7 @@ def write_audit(
     Args:
         config: A config with a `distill` section.
         found: Evidence by view.
-        matched: The thresholds of its selection.
+        rules: Its selection.
         provenance: What was audited.
         given_boxes: Whether the boxes were the true ones.
 
@@ -148,13 +120,7 @@ def write_audit(
     """
     store = LabelStore(distill_section(config)['labels'])
     fused = found[FUSED]
-    content = audit_content(
-        found,
-        store.manifest['keypoints'],
-        matched.score_thr,
-        matched.keypoint_thrs,
-        given_boxes,
-    )
+    content = audit_content(found, store.manifest['keypoints'], rules, given_boxes)
     content['audited'] = dict(
         provenance,
         images=fused.images,

@@ -74,4 +74,5 @@ def _instances(
         bboxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
         ignored=crowd | left_out | ~labeled.any(axis=1),
         crowd=crowd,
+        category_ids=np.array([a.get('category_id', 1) for a in annotations], np.int32),
     )

@@ -77,11 +77,10 @@ def _groups(
         return (Threshold(None, None, options.score_thr),)
     sources = found.sources.names if options.per == 'source' else (None,)
     categories: list[int | None] = [None]
-    if options.categories != 'together':
-        stored = set(np.unique(found.scores.category_ids).tolist())
-        annotated = {category for category, _ in labeled.categories}
-        if options.categories == 'each' or min(len(stored), len(annotated)) > 1:
-            categories = sorted(stored | annotated)
+    stored = set(np.unique(found.scores.category_ids).tolist())
+    annotated = {category for category, _ in labeled.categories}
+    if options.tells_apart(stored, annotated):
+        categories = sorted(stored | annotated)
     return tuple(Threshold(s, c, None) for s in sources for c in categories)
 
 

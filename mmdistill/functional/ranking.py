@@ -53,6 +53,28 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return (twice / (2 * len(values)))[levels]
 
 
+def ranks_among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The `ranks` that values would have if they stood among others.
+
+    A value that one of the others equals has its rank; one between two of them stands
+    half a place above the lower.
+
+    Args:
+        values: Values, (N,).
+        others: Those that they are ranked among, (M,).
+
+    Returns:
+        Ranks over M, above 0 and at most 1, (N,), float64; 1 where there are none.
+    """
+    if len(others) == 0:
+        return np.ones(len(values))
+    ordered = np.sort(np.rint(others / STEP))
+    levels = np.rint(values / STEP)
+    below = np.searchsorted(ordered, levels, side='left')
+    up_to = np.searchsorted(ordered, levels, side='right')
+    return np.minimum((below + up_to + 1) / (2 * len(others)), 1)
+
+
 def rank_product(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Product of the ranks by two values: high where both are high.
 

@@ -21,6 +21,7 @@ class TrueInstances:
         bboxes: Boxes (x1, y1, x2, y2), (G, 4).
         ignored: Instances that count neither as found nor as missed, (G,), bool.
         crowd: Those of them that any number of candidates may find, (G,), bool.
+        category_ids: Categories, (G,).
     """
 
     keypoints: np.ndarray
@@ -29,6 +30,7 @@ class TrueInstances:
     bboxes: np.ndarray
     ignored: np.ndarray
     crowd: np.ndarray
+    category_ids: np.ndarray
 
     def __len__(self) -> int:
         return len(self.areas)

@@ -106,12 +106,24 @@ class Selection:
             the keypoint threshold was matched.
         """
         rows, groups, values = self.compared(scores)
+        chosen = np.zeros(len(scores), dtype=bool)
+        chosen[rows] = self.reached(groups, values)
+        return chosen
+
+    def reached(self, groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Which candidates reach their threshold.
+
+        Args:
+            groups: Under which threshold each falls, (N,).
+            values: What is compared with it, (N,).
+
+        Returns:
+            Which, (N,), bool.
+        """
         limits = [
             np.inf if t.score_thr is None else t.score_thr for t in self.thresholds
         ]
-        chosen = np.zeros(len(scores), dtype=bool)
-        chosen[rows] = values >= np.array(limits, dtype=values.dtype)[groups]
-        return chosen
+        return values >= np.array(limits, dtype=values.dtype)[groups]
 
     def compared(self, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The candidates that can be chosen, and what of them is compared.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,16 @@ class SelectionOptions:
                 f'keypoint_thr must be a number or one of {list(KEYPOINT_RULES)}, got '
                 f'{self.keypoint_thr!r}'
             )
+
+    def tells_apart(self, stored: Collection[int], annotated: Collection[int]) -> bool:
+        """Whether categories are told apart.
+
+        Args:
+            stored: Categories of the candidates.
+            annotated: Those of the labelled instances.
+        """
+        several = min(len(set(stored)), len(set(annotated))) > 1
+        return self.categories == 'each' or (self.categories == 'auto' and several)
 
     @property
     def matches_keypoints(self) -> bool:

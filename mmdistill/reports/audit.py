@@ -33,13 +33,36 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class AuditPart:
+    """What holds at the threshold of one source and category.
+
+    Attributes:
+        name: The source and the category, as far as they have thresholds of their own.
+        score_thr: The threshold; NaN where it keeps nothing.
+        labels: Labels of the pile that are there by it.
+        kept: Labels that it makes of the audited images.
+        matched: OKS, precision and recall, a row each.
+        error: Mean error of their visible keypoints.
+    """
+
+    name: str
+    score_thr: float
+    labels: int
+    kept: int
+    matched: list[tuple[str, float, float]]
+    error: float
+
+
+@dataclass(frozen=True)
 class Audit:
     """The parts of an audit; each may be missing, and then is empty.
 
     Attributes:
         verdict: What to expect of the labels, a sentence.
-        score_thr: The matched threshold.
-        matched: OKS, precision and recall at it, a row each.
+        by: What the thresholds are compared with, in words.
+        score_thrs: The matched thresholds, ascending.
+        matched: OKS, precision and recall of all labels, a row each.
+        parts: The same by threshold, where there are several.
         thresholds: Thresholds of the curves, (T,).
         curves: Precision and recall over them by name, (T,) each.
         calibration: By 'score' and 'agreement'.
@@ -49,8 +72,10 @@ class Audit:
     """
 
     verdict: str
-    score_thr: float | None
+    by: str
+    score_thrs: list[float]
     matched: list[tuple[str, float, float]]
+    parts: list[AuditPart]
     thresholds: np.ndarray
     curves: dict[str, np.ndarray]
     calibration: dict[str, Calibration]
@@ -86,8 +111,7 @@ def read_audit(root: Path) -> Audit | None:
 
 def _parsed(content: Mapping[str, Any]) -> Audit:
     matched, curve = content.get('matched', {}), content.get('curve', {})
-    score_thr = matched.get('score_thr')
-    recall = matched.get('recall', {})
+    parts = [_part(part) for part in matched.get('parts', ())]
     thresholds = _numbers(curve.get('thresholds', ()))
     curves = {
         f'{kind} at OKS {oks}': _numbers(values, len(thresholds))
@@ -96,11 +120,10 @@ def _parsed(content: Mapping[str, Any]) -> Audit:
     }
     return Audit(
         verdict=str(content.get('verdict', '')),
-        score_thr=None if score_thr is None else float(score_thr),
-        matched=[
-            (str(oks), _number(value), _number(recall.get(oks)))
-            for oks, value in matched.get('precision', {}).items()
-        ],
+        by=str(matched['by']) if matched else '',
+        score_thrs=_numbers(matched['score_thrs'] if matched else ()).tolist(),
+        matched=_by_oks(matched),
+        parts=parts if len(parts) > 1 else [],
         thresholds=thresholds,
         curves=curves,
         calibration={
@@ -119,6 +142,37 @@ def _parsed(content: Mapping[str, Any]) -> Audit:
         gains=_by_name(content.get('gains', {})),
         gains_error=_by_name(content.get('gains_error', {})),
     )
+
+
+def _by_oks(found: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    recall = found.get('recall', {})
+    return [
+        (str(oks), _number(value), _number(recall.get(oks)))
+        for oks, value in found.get('precision', {}).items()
+    ]
+
+
+def _part(part: Mapping[str, Any]) -> AuditPart:
+    return AuditPart(
+        name=part_name(part),
+        score_thr=_number(part['score_thr']),
+        labels=int(part['labels']),
+        kept=int(part['kept']),
+        matched=_by_oks(part),
+        error=_number(part['error']['mean']),
+    )
+
+
+def part_name(part: Mapping[str, Any]) -> str:
+    """For which source and category a part of an audit stands; empty where for all.
+
+    Args:
+        part: A part, as `audit.json` has it.
+    """
+    source, category = part['source'], part['category_id']
+    words = [] if source is None else [source or 'images without a source']
+    words += [] if category is None else [f'category {category}']
+    return ', '.join(words)
 
 
 def _calibration(part: Mapping[str, Any]) -> Calibration:

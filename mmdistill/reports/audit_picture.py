@@ -53,11 +53,14 @@ def _draw_curve(axes: Axes, content: Mapping[str, Any]) -> None:
             axes.plot(
                 curve['thresholds'], _numbers(values), style, color=color, label=label
             )
-            of_matched = _numbers([matched[what][oks]])
-            axes.plot([matched['score_thr']], of_matched, 'o', color=color, ms=6)
-    at = matched['score_thr']
+            parts = [part for part in matched['parts'] if part['score_thr'] is not None]
+            places = [part['score_thr'] for part in parts]
+            of_matched = _numbers([part[what][oks] for part in parts])
+            axes.plot(places, of_matched, 'o', color=color, ms=6)
+    at = matched['score_thrs']
     axes.vlines(at, 0, 1.05, color='black', lw=0.8, ls='--', label='matched')
-    axes.set(title='Labels over the threshold', xlabel='score threshold', ylim=(0, 1.3))
+    label = f'{matched["by"]} threshold'
+    axes.set(title='Labels over the threshold', xlabel=label, ylim=(0, 1.3))
     axes.legend(frameon=False, fontsize=9, loc='upper center', ncols=2)
 
 

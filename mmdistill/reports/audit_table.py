@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdistill.functional.text_table import aligned
+from mmdistill.reports.audit import part_name
 
 ROWS_OF_CURVE = 10
 WHAT = ('precision', 'recall')
@@ -54,7 +55,7 @@ def _audited(audited: Mapping[str, Any]) -> str:
 
 
 def _threshold_cells(content: Mapping[str, Any]) -> list[list[str]]:
-    """Some rows of the curve, the matched threshold in its place among them."""
+    """Some rows of the curve, the matched thresholds in their places among them."""
     matched, curve = content['matched'], content['curve']
     levels = list(matched['precision'])
     heads = [f'{what} {oks}' for oks in levels for what in WHAT]
@@ -63,13 +64,22 @@ def _threshold_cells(content: Mapping[str, Any]) -> list[list[str]]:
         (thr, '', [curve[what][oks][i] for oks in levels for what in WHAT])
         for i, thr in list(enumerate(curve['thresholds']))[::step]
     ]
-    of_matched = [matched[what][oks] for oks in levels for what in WHAT]
-    rows.append((matched['score_thr'], ' <- matched', of_matched))
+    for part in matched['parts']:
+        if part['score_thr'] is not None:
+            mark = ', '.join(filter(None, ['matched', part_name(part)]))
+            rows.append((part['score_thr'], f' <- {mark}', _figures(part, levels)))
     rows.sort(key=lambda row: row[0])
+    shown = [(f'{thr:.3f}{mark}', values) for thr, mark, values in rows]
+    if len(matched['parts']) > 1:
+        shown.append(('all labels', _figures(matched, levels)))
     return [
-        ['threshold', *heads],
-        *([f'{thr:.3f}{mark}', *map(_cell, values)] for thr, mark, values in rows),
+        [f'{matched["by"]} threshold', *heads],
+        *([name, *map(_cell, values)] for name, values in shown),
     ]
+
+
+def _figures(part: Mapping[str, Any], levels: Sequence[str]) -> list[float | None]:
+    return [part[what][oks] for oks in levels for what in WHAT]
 
 
 def _view_cells(content: Mapping[str, Any]) -> list[list[str]]:

@@ -161,11 +161,12 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
             plots.draw_curves,
             thresholds=audit.thresholds,
             curves=audit.curves,
-            score_thr=audit.score_thr,
+            score_thrs=audit.score_thrs,
+            what=audit.by or 'instance score',
         )
         title = 'Precision and recall over the threshold'
         caption = (
-            'On images whose labels are known. Left of the matched threshold recall is '
+            'On images whose labels are known. Left of a matched threshold recall is '
             'bought with wrong labels, right of it precision with lost ones.'
         )
         svg = plot('precision', f'{title}. {caption}', draw, (SIZE[0], 3.2))

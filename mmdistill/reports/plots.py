@@ -139,23 +139,27 @@ def draw_curves(
     axes: Axes,
     thresholds: np.ndarray,
     curves: Mapping[str, np.ndarray],
-    score_thr: float | None,
+    score_thrs: Iterable[float],
+    what: str,
 ) -> None:
     """Precision and recall over the threshold.
 
     Args:
         axes: Where to draw.
-        thresholds: Instance scores, (T,).
+        thresholds: Thresholds, (T,).
         curves: Values by name, (T,) each; NaN where there is none.
-        score_thr: The matched threshold, if there is one.
+        score_thrs: The matched thresholds.
+        what: What the thresholds are compared with.
     """
     for name, values in curves.items():
         color = KEPT if name.startswith('precision') else LABELED
         style = '-' if name.endswith('0.5') else '--'
         axes.plot(thresholds, values, style, color=color, label=name)
-    if score_thr is not None:
-        axes.axvline(score_thr, color='black', ls=':', lw=1, label='matched threshold')
-    axes.set(xlabel='instance score threshold', ylabel='share of instances')
+    label = 'matched threshold'
+    for threshold in score_thrs:
+        axes.axvline(threshold, color='black', ls=':', lw=1, label=label)
+        label = ''
+    axes.set(xlabel=f'{what} threshold', ylabel='share of instances')
     axes.set_ylim(0, 1.02)
     axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=2)
 

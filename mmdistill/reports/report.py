@@ -134,6 +134,7 @@ def _verdict(data: ReportData, selection: Selection | None) -> str:
 def _audit_content(audit: Audit | None) -> dict[str, Any]:
     return dict(
         audit=audit,
+        audit_thresholds=described_range(audit.score_thrs, 3) if audit else '',
         audit_plots=figures.audit_plots(audit) if audit else [],
         gains_plot=figures.gains_plot(audit) if audit and audit.gains else None,
     )

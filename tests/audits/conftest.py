@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmdistill.audits.rules import Rules
 from mmdistill.labels import LabelStore
 from mmdistill.labels.coco import export_coco
 
 SIGMAS = np.full(17, 0.05)
 COUNTS = (2, 0, None, 3, 1)
-ALL_VISIBLE = np.full(17, -1.0)
 
 
 @pytest.fixture
@@ -28,3 +30,15 @@ def perfect(tmp_path, make_rows, make_store, make_selection) -> tuple[LabelStore
     content['annotations'].append({**content['annotations'][0], 'image_id': 3})
     truth.write_text(json.dumps(content))
     return store, truth
+
+
+@pytest.fixture
+def rules_at(make_selection) -> Callable[..., Rules]:
+    """The rules of a selection by score, with thresholds of keypoints, one or each."""
+
+    def make(score_thr: float = 0.0, keypoint_thrs: float | np.ndarray = -1.0) -> Rules:
+        thresholds = np.broadcast_to(keypoint_thrs, 17).tolist()
+        selection = make_selection(score_thr, -1.0)
+        return Rules(replace(selection, keypoint_thrs=tuple(thresholds)))
+
+    return make

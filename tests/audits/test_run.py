@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.audits.audited_set import AuditedSet
-from mmdistill.audits.run import audit_folder, matched_of, sigmas_of
+from mmdistill.audits.run import audit_folder, pile_rules, sigmas_of
 from mmdistill.errors import UserError
 
 
@@ -27,20 +27,19 @@ def test_thresholds_are_those_of_the_selection(
 ):
     store = make_store(tmp_path, make_rows((1, 2)))
     make_selection(0.25, 0.4).write(store)
-    matched = matched_of(config_of(tmp_path))
-    assert matched.score_thr == 0.25
-    assert matched.keypoint_thrs.tolist() == [0.4] * 17
+    rules = pile_rules(config_of(tmp_path))
+    assert rules.selection == make_selection(0.25, 0.4)
 
 
 def test_before_labelling_there_is_nothing_to_audit(tmp_path):
     with pytest.raises(UserError, match=r'no label store .*tools/label\.py'):
-        matched_of(config_of(tmp_path))
+        pile_rules(config_of(tmp_path))
 
 
 def test_before_selecting_there_is_nothing_to_audit(tmp_path, make_rows, make_store):
     make_store(tmp_path, make_rows((1, 2)))
     with pytest.raises(UserError, match=r'the selection .* can not be read'):
-        matched_of(config_of(tmp_path))
+        pile_rules(config_of(tmp_path))
 
 
 def test_stores_lie_beside_that_of_the_pile(tmp_path):

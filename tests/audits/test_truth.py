@@ -30,11 +30,12 @@ def write(tmp_path):
 
 
 def test_coordinates_boxes_and_areas_are_those_of_the_file(write):
-    truth = read_truth(write(dict(area=70)), 2)['a.png']
+    truth = read_truth(write(dict(area=70, category_id=3)), 2)['a.png']
     assert truth.keypoints.tolist() == [[[1, 2], [3, 4]]]
     assert truth.labeled.tolist() == [[True, True]]
     assert truth.bboxes.tolist() == [[1, 2, 11, 22]]
     assert truth.areas.tolist() == [70]
+    assert truth.category_ids.tolist() == [3]
 
 
 def test_without_an_area_it_is_the_share_of_the_box_that_mmpose_takes(write):

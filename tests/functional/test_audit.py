@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from mmdistill.functional.audit import (
     average_precision,
     binned_errors,
+    mean_error,
+    median_error,
     precision_recall,
 )
 from mmdistill.functional.true_matching import match, similarity
@@ -141,3 +143,35 @@ def test_bins_of_different_scores_are_about_equally_full():
     count = binned_errors(values, np.zeros(100), 5).count
     assert count.sum() == 100
     assert abs(count - 20).max() <= 1
+
+
+@given(scores_, seeds)
+def test_a_weight_is_so_many_candidates(scores, seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(1, 4, len(scores))
+    correct, counted = rng.random((2, len(scores))) < 0.6
+    errors = np.where(rng.random(len(scores)) < 0.3, np.nan, rng.random(len(scores)))
+    thresholds = np.array([-1, 0, 2 / 7, 0.3, 6 / 7, 1])
+    columns = (scores, correct, counted, errors)
+    often = [np.repeat(column, weights) for column in columns]
+
+    pair = precision_recall(*columns[:3], 5, thresholds, weights)
+    expected = precision_recall(*often[:3], 5, thresholds)
+    mean, median = mean_error(errors, weights), median_error(errors, weights)
+
+    np.testing.assert_allclose(pair, expected)
+    if np.isnan(errors).all():
+        assert np.isnan([mean, median]).all()
+    else:
+        assert mean == pytest.approx(np.nanmean(often[3]))
+        assert median == pytest.approx(np.nanmedian(often[3]))
+
+
+def test_a_weight_is_that_of_all_keypoints_of_a_label():
+    errors = np.array([[1.0, np.nan, 3.0], [5.0, 5.0, 5.0]])
+    weights = np.array([3.0, 1.0])
+    assert mean_error(errors, weights) == pytest.approx((3 * 4 + 15) / 9)
+    assert median_error(errors, weights) == 3
+    binned = binned_errors(np.ones((2, 3)), errors, 4, weights)
+    assert binned.error == pytest.approx([(3 * 4 + 15) / 9])
+    assert binned.count.tolist() == [5]

@@ -14,6 +14,7 @@ from mmdistill.functional.ranking import (
     instance_agreement,
     rank_product,
     ranks,
+    ranks_among,
 )
 
 TIED = st.integers(-2, 4).map(lambda value: np.float32(value / 4))
@@ -100,3 +101,27 @@ def test_values_far_apart_are_ranked_too(drawn):
 
 def test_values_that_differ_by_noise_tie():
     assert ranks(np.float32([0.5, 0.5 + 2**-24, 0.75])).tolist() == [0.5, 0.5, 1]
+
+
+@given(columns(1))
+def test_among_themselves_values_have_their_own_ranks(drawn):
+    (values,) = drawn
+    assert np.array_equal(ranks_among(values, values), ranks(values))
+
+
+@given(columns(1, 1), st.integers(-20, 40))
+def test_a_stranger_stands_between_its_neighbours(drawn, number):
+    (others,), value = drawn, np.float32(number / 8)
+    (rank,) = ranks_among(np.array([value]), others)
+    places = ranks(others)
+    assert 0 < rank <= 1
+    assert rank == 1 or (places[others < value] < rank).all()
+    assert (places[others == value] == rank).all()
+    assert (places[others > value] > rank).all()
+
+
+def test_among_nobody_everybody_is_the_best():
+    assert ranks_among(np.float32([0.1, 0.2]), np.zeros(0, np.float32)).tolist() == [
+        1,
+        1,
+    ]

@@ -34,6 +34,7 @@ def draw_truth(rng: np.random.Generator, count: int) -> TrueInstances:
         bboxes=np.hstack([low, low + rng.uniform(5, 40, (count, 2))]),
         ignored=crowd | ~labeled.any(axis=1),
         crowd=crowd,
+        category_ids=np.ones(count, dtype=np.int32),
     )
 
 
@@ -135,7 +136,8 @@ def alike(count: int) -> TrueInstances:
     boxes = np.column_stack([x, 0 * x, x + 10, 0 * x + 10])
     none = np.zeros(count, dtype=bool)
     areas = np.full(count, 100.0)
-    return TrueInstances(keypoints, np.ones((count, 3), bool), areas, boxes, none, none)
+    all_labeled, same = np.ones((count, 3), bool), np.ones(count, dtype=np.int32)
+    return TrueInstances(keypoints, all_labeled, areas, boxes, none, none, same)
 
 
 def test_errors_are_shares_of_the_square_root_of_the_area():

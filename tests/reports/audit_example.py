@@ -5,15 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 TABLE = dict(edges=[0.1, 0.5, 0.9], error=[0.3, 0.1], count=[7, 8])
+FIGURES: dict[str, Any] = dict(
+    precision={'0.5': 0.875, '0.75': 0.5}, recall={'0.5': 0.75, '0.75': 0.25}
+)
+PART: dict[str, Any] = dict(
+    source=None,
+    category_id=None,
+    score_thr=0.42,
+    labels=20,
+    kept=11,
+    error=dict(mean=0.2, median=0.125),
+    **FIGURES,
+)
 EXAMPLE: dict[str, Any] = dict(
     audited=dict(
         ann_file='val.json', images=9, failed=1, instances=12, candidates=15, boxes='b'
     ),
     matched=dict(
-        score_thr=0.42,
+        by='instance score',
+        rule='count',
+        score_thrs=[0.42],
+        keypoint_thrs=[0.2, 0.2],
         kept=11,
-        precision={'0.5': 0.875, '0.75': 0.5},
-        recall={'0.5': 0.75, '0.75': 0.25},
+        error=dict(mean=0.2, median=0.125),
+        **FIGURES,
+        parts=[PART],
     ),
     curve=dict(
         thresholds=[0.1, 0.5, 0.9],

@@ -129,3 +129,15 @@ def written(shelf, make_written, tmp_path_factory) -> Written:
     if 'page' not in shelf:
         shelf['page'] = make_written(tmp_path_factory.mktemp('page'))
     return shelf['page']
+
+
+@pytest.fixture
+def again(tmp_path, parse):
+    """Write another page of a store."""
+
+    def write(store, **options):
+        path = tmp_path / 'again.html'
+        write_report(store, path, ReportOptions(**{'num': 0, **options}))
+        return parse(path.read_text(encoding='utf-8'))
+
+    return write

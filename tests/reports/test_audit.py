@@ -7,7 +7,12 @@ from mmdistill.errors import UserError
 from mmdistill.reports.audit import read_audit
 
 WHOLE = dict(
-    matched=dict(score_thr=0.5, precision={'0.5': 0.75}, recall={'0.5': 0.25}),
+    matched=dict(
+        by='instance score',
+        score_thrs=[0.5],
+        precision={'0.5': 0.75},
+        recall={'0.5': 0.25},
+    ),
     curve=dict(
         thresholds=[0.25, 0.5], precision={'0.5': [0.5, None]}, recall={'0.5': [1, 0]}
     ),
@@ -34,7 +39,7 @@ def test_no_file_is_no_audit(tmp_path):
 def test_the_matched_point_has_a_row_for_each_oks(audit):
     found = audit(WHOLE)
     assert found.matched == [('0.5', 0.75, 0.25)]
-    assert found.score_thr == 0.5
+    assert (found.by, found.score_thrs) == ('instance score', [0.5])
 
 
 def test_curves_are_named_and_null_is_not_a_number(audit):

@@ -17,12 +17,25 @@ def rows(text: str, head: str) -> list[list[str]]:
 
 
 def test_the_matched_threshold_stands_in_its_place():
-    assert rows(described_audit(EXAMPLE), 'threshold') == [
+    assert rows(described_audit(EXAMPLE), 'instance score threshold') == [
         ['0.100', '0.700', '0.900', '0.400', '0.400'],
         ['0.420', '<-', 'matched', '0.875', '0.750', '0.500', '0.250'],
         ['0.500', '0.900', '0.600', '0.600', '0.200'],
         ['0.900', '1.000', '0.100', '1.000', '0.100'],
     ]
+
+
+def test_each_source_s_threshold_is_named_and_all_labels_are_last():
+    example = copy.deepcopy(EXAMPLE)
+    (part,) = example['matched']['parts']
+    example['matched']['parts'] = [
+        dict(part, source='a', category_id=2),
+        dict(part, source='b', score_thr=None),
+    ]
+    cells = rows(described_audit(example), 'instance score threshold')
+    assert cells[1][:6] == ['0.420', '<-', 'matched,', 'a,', 'category', '2']
+    assert cells[-1] == ['all', 'labels', '0.875', '0.750', '0.500', '0.250']
+    assert len(cells) == 5
 
 
 def test_views_have_their_ap_and_error():

@@ -80,10 +80,14 @@ def test_few_candidates_are_points_of_their_side(axes):
 
 def test_curves_and_the_matched_threshold_are_drawn(axes):
     curves = {'precision at OKS 0.5': np.array([0.5, np.nan])}
-    plots.draw_curves(axes, np.array([0.25, 0.75]), curves, 0.5)
-    curve, threshold = axes.lines
+    plots.draw_curves(axes, np.array([0.25, 0.75]), curves, [0.5, 0.6], 'score')
+    curve, threshold, other = axes.lines
     assert curve.get_xdata().tolist() == [0.25, 0.75]
     assert set(threshold.get_xdata()) == {0.5}
+    assert set(other.get_xdata()) == {0.6}
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ['precision at OKS 0.5', 'matched threshold']
+    assert axes.get_xlabel() == 'score threshold'
 
 
 def test_empty_bins_have_no_bar(axes):
@@ -104,7 +108,9 @@ def test_every_plot_names_its_axes():
     draws = (
         lambda axes: plots.draw_all_scores(axes, np.ones(2)),
         lambda axes: plots.draw_agreement(axes, *np.ones((2, 2)), np.ones(2, bool), []),
-        lambda axes: plots.draw_curves(axes, np.ones(1), {'recall': np.ones(1)}, None),
+        lambda axes: plots.draw_curves(
+            axes, np.ones(1), {'recall': np.ones(1)}, [], 's'
+        ),
         lambda axes: plots.draw_calibration(axes, np.arange(2), np.ones(1), 's', 'px'),
     )
     for draw in draws:

@@ -9,18 +9,6 @@ from mmdistill.labels import ImageRow
 from mmdistill.reports.report import MOST_REASONS, ReportOptions, write_report
 
 
-@pytest.fixture
-def again(tmp_path, parse):
-    """Write another page of a store."""
-
-    def write(store, **options):
-        path = tmp_path / 'again.html'
-        write_report(store, path, ReportOptions(**{'num': 0, **options}))
-        return parse(path.read_text(encoding='utf-8'))
-
-    return write
-
-
 def kept_by_hand(written):
     """For each image that could be read, its kept candidates one by one."""
     kept = []
@@ -58,7 +46,7 @@ def test_the_facts_are_those_of_a_slow_loop(written):
     assert facts['of them failed'] == '2'
     assert facts['candidates'] == '15'
     assert facts['kept as labels'] == str(sum(map(len, kept_by_hand(written))))
-    assert facts['threshold: a score'] == '0.500'
+    assert facts['threshold: instance score'] == '0.500'
 
 
 def test_the_source_table_is_that_of_a_slow_loop(written):
@@ -239,31 +227,6 @@ def test_results_are_compared(written, again, tmp_path):
     ]
     verdict = root.all('div', cls='verdict')[0].text
     assert 'ahead of the baseline in coco/AP: 0.812 against 0.500 (+0.312)' in verdict
-
-
-def test_an_audit_is_shown_when_there_is_one(written, make_store, again, tmp_path):
-    store = make_store(tmp_path / 'labels', written.rows)
-    audit = dict(
-        matched=dict(score_thr=0.25, precision={'0.5': 0.75}, recall={'0.5': None}),
-        verdict='A quarter is <wrong>.',
-    )
-    (store.root / 'audit.json').write_text(json.dumps(audit))
-    root = again(store)
-    (table,) = root.all('table', id='audit-table')
-    assert table.cells()[1:] == [['0.5', '0.750', '–']]
-    assert 'A quarter is <wrong>.' in root.all('div', cls='verdict')[0].text
-
-
-@pytest.mark.parametrize(('score_thr', 'words'), [(0.5, 0), (0.25, 1), (None, 0)])
-def test_an_audit_of_another_threshold_is_told(
-    written, make_store, again, tmp_path, score_thr, words
-):
-    store = make_store(tmp_path / 'labels', written.rows)
-    written.selection.write(store)
-    audit = dict(matched=dict(score_thr=score_thr))
-    (store.root / 'audit.json').write_text(json.dumps(audit))
-    told = [element.text for element in again(store).all('strong')]
-    assert len([text for text in told if 'another threshold' in text]) == words
 
 
 def test_the_manifest_is_told_leaf_by_leaf(written):

@@ -108,7 +108,7 @@ def test_the_pile_itself_gets_the_labels_that_it_has(audited):
 
     content = read_audit()
     selection = read_selection(LabelStore(LABELS))
-    assert content['matched']['score_thr'] == selection.score_thrs[0]
+    assert content['matched']['score_thrs'] == selection.score_thrs
     assert content['matched']['kept'] == selection.unlabeled.kept
     assert content['audited']['boxes'] == f'detections, {boxes}'
     assert Path('pile.png').is_file()

@@ -1,0 +1,108 @@
+"""Figures of several thresholds against counting them one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmdistill.audits.content import audit_content
+from mmdistill.audits.evidence import gather
+from mmdistill.audits.matched import label_weights, matched_content
+from mmdistill.audits.rules import Rules, rules_of
+from mmdistill.engine.matching import select
+from mmdistill.labels.coco import export_coco
+from mmdistill.labels.counts import Part
+from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.thresholds import Threshold
+from tests.audits.conftest import SIGMAS
+from tests.engine.test_matching_rules import COUNTS, LABELED, SOURCES
+
+LOW, HIGH = 0.3, 0.6
+
+
+@pytest.fixture
+def two_sources(make_selection) -> Rules:
+    """A pile of which source a keeps 30 labels of 10 images, and b 10 of 90."""
+    parts = tuple(
+        Part(source, 1, thr, images, 50, kept, 80, 39, 1.5)
+        for source, thr, images, kept in (('a', LOW, 10, 30), ('b', HIGH, 90, 10))
+    )
+    selection = make_selection(0.5, -1.0)
+    return Rules(
+        replace(
+            selection,
+            options=SelectionOptions(per='source'),
+            thresholds=(Threshold('a', None, LOW), Threshold('b', None, HIGH)),
+            parts=parts,
+            unlabeled=replace(selection.unlabeled, images=100),
+        )
+    )
+
+
+@pytest.fixture
+def evidence(perfect, two_sources):
+    """Six candidates of which every other one is wrong."""
+    found = gather(*perfect, SIGMAS, two_sources)
+    correct = np.tile(np.arange(6) % 2 == 0, (10, 1))
+    return replace(found, correct=correct, errors=found.errors + np.arange(6)[:, None])
+
+
+def test_a_source_counts_by_its_labels_in_the_pile(evidence, two_sources):
+    matched = matched_content(evidence, two_sources)
+    masks = [evidence.scores >= np.float32(thr) for thr in (LOW, HIGH)]
+    assert 0 < masks[1].sum() < masks[0].sum()
+    precisions = [evidence.correct[0][mask].mean() for mask in masks]
+    recalls = [evidence.correct[0][mask].sum() / 6 for mask in masks]
+    errors = [evidence.errors[mask].mean() for mask in masks]
+    assert matched['precision']['0.5'] == pytest.approx(
+        np.dot([0.75, 0.25], precisions)
+    )
+    assert matched['recall']['0.5'] == pytest.approx(np.dot([0.1, 0.9], recalls))
+    assert matched['error']['mean'] == pytest.approx(np.dot([0.75, 0.25], errors))
+    assert [part['precision']['0.5'] for part in matched['parts']] == precisions
+    assert [part['recall']['0.5'] for part in matched['parts']] == recalls
+    assert [part['labels'] for part in matched['parts']] == [30, 10]
+    assert [part['kept'] for part in matched['parts']] == [m.sum() for m in masks]
+
+
+def test_weights_are_as_many_as_labels_on_average(evidence, two_sources):
+    counts = evidence.judged.kept.sum(axis=1)
+    total = label_weights(evidence, two_sources).sum()
+    assert total == pytest.approx(np.dot([0.75, 0.25], counts))
+
+
+def test_the_verdict_says_how_sources_were_tried(evidence, two_sources, coco_names):
+    content = audit_content(dict(fused=evidence), coco_names, two_sources, False)
+    assert content['verdict'].startswith(
+        'At the matched thresholds 0.300 to 0.600 about'
+    )
+    assert 'of none of the 2 sources, so each' in content['verdict']
+
+
+@pytest.mark.parametrize('by', ['score', 'agreement', 'both'])
+@pytest.mark.parametrize('per', ['all', 'source'])
+def test_any_selection_of_a_pile_is_audited(
+    tmp_path, make_rows, make_store, make_selection, coco_names, by, per
+):
+    rows = zip(make_rows(COUNTS), SOURCES, strict=True)
+    named = [replace(row, source=source) for row, source in rows]
+    store = make_store(tmp_path / 'store', named)
+    truth = tmp_path / 'truth.json'
+    export_coco(store, make_selection(-1, -1.0), truth, 'person')
+    select(store, LABELED, SelectionOptions(by=by, per=per)).write(store)
+    rules = rules_of(store)
+
+    evidence = gather(store, truth, SIGMAS, rules)
+    content = audit_content(dict(fused=evidence), coco_names, rules, False)
+
+    # The labels themselves are the truth.
+    assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
+    assert content['matched']['parts'][0]['score_thr'] is not None
+    curve = content['curve']
+    usable = evidence.judged.values[np.isfinite(evidence.judged.values)]
+    assert curve['thresholds'][0] == usable.min()
+    assert curve['thresholds'][-1] == usable.max()
+    assert curve['recall']['0.5'][0] == pytest.approx(1)
+    assert curve['precision']['0.5'] == [1] * 101

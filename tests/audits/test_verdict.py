@@ -1,0 +1,66 @@
+"""The sentence that an audit ends in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mmdistill.audits.verdict import verdict
+
+MATCHED: dict[str, Any] = dict(
+    by='instance score',
+    rule='count',
+    score_thrs=[0.25],
+    kept=12,
+    error=dict(mean=0.125, median=0.0625),
+    precision={'0.5': 0.875},
+    parts=[dict(source=None)],
+)
+
+
+def test_it_tells_the_share_that_is_wrong_and_the_error():
+    assert verdict(MATCHED, given_boxes=False) == (
+        'At the matched threshold 0.250 about 12% of the pseudo-labelled instances are '
+        'wrong (OKS below 0.5; 12 were looked at) and a visible keypoint is off by '
+        "0.125 of the instance's size on average (median 0.062)."
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'start'),
+    [
+        (dict(rule='score'), 'At the given threshold 0.250 about'),
+        (
+            dict(score_thrs=[0.25, 0.5, 0.75]),
+            'At the matched thresholds 0.250 to 0.750',
+        ),
+        (
+            dict(by='view agreement'),
+            'At the matched threshold 0.250 of the view agreement about',
+        ),
+    ],
+)
+def test_it_names_what_was_compared(changes, start):
+    assert verdict({**MATCHED, **changes}, given_boxes=False).startswith(start)
+
+
+def test_several_sources_are_told():
+    parts = [dict(source=source) for source in ('a', 'a', '')]
+    sentence = verdict({**MATCHED, 'parts': parts}, given_boxes=False)
+    assert 'are of none of the 2 sources, so each' in sentence
+    assert 'sources' not in verdict(MATCHED, given_boxes=False)
+
+
+def test_true_boxes_are_told():
+    sentence = verdict(MATCHED, given_boxes=True)
+    assert 'at least about 12% of the pseudo-labelled' in sentence
+    assert 'in true boxes' in sentence
+    assert 'in true boxes' not in verdict(MATCHED, given_boxes=False)
+
+
+def test_where_nothing_is_known_it_says_so():
+    assert verdict({**MATCHED, 'precision': {'0.5': None}}, given_boxes=False) == (
+        'At the matched threshold 0.250 no candidate on the audited images would be a '
+        'pseudo-label.'
+    )
