@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdistill.resumable_configs import mixed_config
+from mmdistill.resumable_configs import resumable_config
 from tests.engine.students import student_config, write_labels
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def config(tmp_path_factory, toy_root):
     def make(store, **settings):
         folder = tmp_path_factory.mktemp('unused')
         schedule = dict(by_epoch=False, max_iters=ITERATIONS)
-        return mixed_config(
+        return resumable_config(
             student_config(toy_root, store, folder, train_cfg=schedule, **settings)
         )
 
