@@ -24,7 +24,7 @@ category_ids        list<int32>         categories, the detections'; 1 without a
 
 The lists of a row are equally long, one element a candidate, best first. The names
 of the keypoints stand in the manifest. The most frequent reasons, and the number of
-candidates above a score (see also `QUERY`):
+candidates above a score (see also `mmdistill.labels.queries`):
 
     SELECT reason, count(*) FROM 'chunks/*.parquet' WHERE status = 'failed'
     GROUP BY reason ORDER BY count(*) DESC
@@ -39,17 +39,6 @@ import numpy as np
 import pyarrow as pa
 
 from mmdistill.labels.sources import Sources, image_sources
-
-QUERY = """
-SELECT path, bbox, score, points[1] AS nose_x, points[2] AS nose_y
-FROM (
-    SELECT path, unnest(bboxes) AS bbox, unnest(keypoints) AS points,
-           unnest(instance_scores) AS score
-    FROM read_parquet('{chunks}')
-)
-WHERE score >= {score_thr} ORDER BY score DESC
-"""
-"""An example for DuckDB: the candidates above a score, a row each, best first."""
 
 OK = 'ok'
 FAILED = 'failed'

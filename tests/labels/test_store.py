@@ -14,7 +14,6 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.labels import Candidates, LabelStore
-from mmdistill.labels.columns import QUERY
 from tests.conftest import NamedPile
 
 PILE = NamedPile([f'{i}.png' for i in range(7)])
@@ -214,19 +213,6 @@ def test_duckdb_counts_what_a_threshold_keeps(
         f"FROM read_parquet('{tmp_path}/chunks/*.parquet')) WHERE score >= 0.5"
     ).fetchall()
     assert kept == make_selection(0.5).kept(store.read().candidates).sum()
-
-
-def test_duckdb_runs_the_documented_query(tmp_path, make_rows, make_store):
-    found = make_store(tmp_path, make_rows(COUNTS)).read().candidates
-    query = QUERY.format(chunks=f'{tmp_path}/chunks/*.parquet', score_thr=0.5)
-    rows = duckdb.sql(query).fetchall()
-    scores = found.instance_scores
-    order = [i for i in np.argsort(-scores) if scores[i] >= 0.5]
-    assert len(rows) == len(order) > 0
-    for (_, bbox, score, x, y), i in zip(rows, order, strict=True):
-        assert score == scores[i]
-        assert list(bbox) == found.bboxes[i].tolist()
-        assert [x, y] == found.keypoints[i, 0].tolist()
 
 
 def test_duckdb_counts_failures_by_reason(tmp_path, make_rows, make_store):
