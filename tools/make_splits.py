@@ -23,6 +23,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill.datasets.splits import described_copies, write_split
 
+    arguments = _parser().parse_args(argv)
+
+    manifest = write_split(
+        arguments.ann_file,
+        _rule_of(arguments),
+        arguments.out,
+        arguments.name,
+        arguments.img,
+        not arguments.no_content,
+    )
+    labeled, unlabeled = manifest['labeled'], manifest['unlabeled']
+    sys.stdout.write(
+        f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
+        f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
+        f'in {arguments.out / arguments.name}*.json\n{described_copies(manifest)}\n'
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,22 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--no-content', action='store_true', help='do not compare by content'
     )
-    arguments = parser.parse_args(argv)
-
-    manifest = write_split(
-        arguments.ann_file,
-        _rule_of(arguments),
-        arguments.out,
-        arguments.name,
-        arguments.img,
-        not arguments.no_content,
-    )
-    labeled, unlabeled = manifest['labeled'], manifest['unlabeled']
-    sys.stdout.write(
-        f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
-        f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
-        f'in {arguments.out / arguments.name}*.json\n{described_copies(manifest)}\n'
-    )
+    return parser
 
 
 def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
