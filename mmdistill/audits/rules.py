@@ -111,7 +111,7 @@ class Rules:
         places = np.full(count, -1)
         kept = np.zeros(count, dtype=bool)
         values[rows], places[rows] = found, groups
-        kept[rows] = selection.reached(groups, found)
+        kept[rows] = found >= selection.limits.astype(found.dtype)[groups]
         visible = selection.visible(candidates.keypoint_scores).any(axis=1)
         return values, places, kept & visible
 

@@ -68,6 +68,12 @@ class Selection:
         return sorted(thr for thr in found if thr is not None)
 
     @property
+    def limits(self) -> np.ndarray:
+        """The thresholds in their order, infinite where nothing is kept, (T,)."""
+        found = [t.score_thr for t in self.thresholds]
+        return np.array([np.inf if thr is None else thr for thr in found])
+
+    @property
     def aim(self) -> float:
         """Instances that count matching aims at."""
         return self.labeled.mean(self.options.over) * self.unlabeled.images
@@ -107,23 +113,8 @@ class Selection:
         """
         rows, groups, values = self.compared(scores)
         chosen = np.zeros(len(scores), dtype=bool)
-        chosen[rows] = self.reached(groups, values)
+        chosen[rows] = values >= self.limits.astype(values.dtype)[groups]
         return chosen
-
-    def reached(self, groups: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Which candidates reach their threshold.
-
-        Args:
-            groups: Under which threshold each falls, (N,).
-            values: What is compared with it, (N,).
-
-        Returns:
-            Which, (N,), bool.
-        """
-        limits = [
-            np.inf if t.score_thr is None else t.score_thr for t in self.thresholds
-        ]
-        return values >= np.array(limits, dtype=values.dtype)[groups]
 
     def compared(self, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The candidates that can be chosen, and what of them is compared.

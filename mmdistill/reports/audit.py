@@ -67,6 +67,7 @@ class Audit:
         curves: Precision and recall over them by name, (T,) each.
         calibration: By 'score' and 'agreement'.
         per_keypoint: Name, mean error, median error and count of each type.
+        about: Which images were audited, a sentence each.
         gains: AP by how the labels were made.
         gains_error: Mean error by how the labels were made.
     """
@@ -80,6 +81,7 @@ class Audit:
     curves: dict[str, np.ndarray]
     calibration: dict[str, Calibration]
     per_keypoint: list[tuple[str, float, float, int]]
+    about: list[str]
     gains: dict[str, float]
     gains_error: dict[str, float]
 
@@ -139,6 +141,7 @@ def _parsed(content: Mapping[str, Any]) -> Audit:
             )
             for row in content.get('per_keypoint', ())
         ],
+        about=audited_lines(content['audited']) if 'audited' in content else [],
         gains=_by_name(content.get('gains', {})),
         gains_error=_by_name(content.get('gains_error', {})),
     )
@@ -173,6 +176,30 @@ def part_name(part: Mapping[str, Any]) -> str:
     words = [] if source is None else [source or 'images without a source']
     words += [] if category is None else [f'category {category}']
     return ', '.join(words)
+
+
+def audited_lines(audited: Mapping[str, Any]) -> list[str]:
+    """Which images were audited, in which boxes, and what is to be known of them.
+
+    Args:
+        audited: What `audit.json` says of the audited images.
+    """
+    lines = [
+        f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
+        f'{audited["images"]} images that could be read ({audited["failed"]} not)',
+        f'boxes: {audited["boxes"]}; {audited["candidates"]} candidates',
+    ]
+    if audited.get('folds'):
+        lines.append(
+            f'{audited["folds"]} folds, each labelled by a teacher that was trained '
+            f'on the others with {audited["teacher_config"]}'
+        )
+    if audited.get('images_trained_on'):
+        lines.append(
+            f'{audited["images_trained_on"]} of the images are among those the teacher '
+            'was trained on: the labels look better than they are'
+        )
+    return lines
 
 
 def _calibration(part: Mapping[str, Any]) -> Calibration:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdistill.functional.text_table import aligned
-from mmdistill.reports.audit import part_name
+from mmdistill.reports.audit import audited_lines, part_name
 
 ROWS_OF_CURVE = 10
 WHAT = ('precision', 'recall')
@@ -22,7 +22,7 @@ def described_audit(content: Mapping[str, Any]) -> str:
         Lines, without a line break at the end.
     """
     blocks = [
-        _audited(content['audited']),
+        '\n'.join(audited_lines(content['audited'])),
         aligned(_threshold_cells(content)),
         aligned(_view_cells(content)),
         aligned(_keypoint_cells(content['per_keypoint'])),
@@ -33,25 +33,6 @@ def described_audit(content: Mapping[str, Any]) -> str:
         content['verdict'],
     ]
     return '\n\n'.join(blocks)
-
-
-def _audited(audited: Mapping[str, Any]) -> str:
-    lines = [
-        f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
-        f'{audited["images"]} images that could be read ({audited["failed"]} not)',
-        f'boxes: {audited["boxes"]}; {audited["candidates"]} candidates',
-    ]
-    if audited.get('folds'):
-        lines.append(
-            f'{audited["folds"]} folds, each labelled by a teacher that was trained '
-            f'on the others with {audited["teacher_config"]}'
-        )
-    if audited.get('images_trained_on'):
-        lines.append(
-            f'{audited["images_trained_on"]} of the images are among those the teacher '
-            'was trained on: the labels look better than they are'
-        )
-    return '\n'.join(lines)
 
 
 def _threshold_cells(content: Mapping[str, Any]) -> list[list[str]]:

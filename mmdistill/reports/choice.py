@@ -58,20 +58,20 @@ def choose_best(scores: np.ndarray, kept: np.ndarray, num: int) -> np.ndarray:
 
 
 def choose_borderline(
-    scores: np.ndarray, kept: np.ndarray, selectable: np.ndarray, num: int
+    margins: np.ndarray, kept: np.ndarray, selectable: np.ndarray, num: int
 ) -> np.ndarray:
     """Candidates on both sides of the threshold: the last kept, the first rejected.
 
     Args:
-        scores: Instance scores, (M,).
+        margins: How far above the threshold each lies, (M,).
         kept: Which candidates are kept, (M,), bool.
         selectable: Which a lower threshold would keep, or it keeps, (M,), bool.
         num: How many to choose, half of them kept where there are as many.
 
     Returns:
-        Their numbers, the kept ones first, each side by descending score.
+        Their numbers, the kept ones first, each side by descending margin.
     """
-    ranked = _ranked(scores)
+    ranked = _ranked(margins)
     inside, outside = ranked[kept[ranked]], ranked[(selectable & ~kept)[ranked]]
     from_outside = min(num // 2, len(outside))
     last = max(len(inside) - (num - from_outside), 0)

@@ -34,7 +34,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
         axes.plot(at, selection.unlabeled.mean, 'o', color=KEPT, ms=8)
     axes.set(
         title='Count matching',
-        xlabel='threshold',
+        xlabel=f'{selection.options.compared} threshold',
         ylabel='instances per unlabelled image',
         ylim=(0, None),
     )

@@ -148,9 +148,9 @@ def galleries(
         ),
         (
             'Borderline labels',
-            'The last that are kept, then the first that are rejected. If both look '
-            'alike, the threshold decides by chance.',
-            choose_borderline(data.scores, data.kept, data.visible > 0, num)
+            'The last that are kept, then the first that are rejected, by what the '
+            'threshold is of. If both look alike, it decides by chance.',
+            choose_borderline(data.margins, data.kept, data.visible > 0, num)
             if selected
             else (),
         ),

@@ -23,7 +23,7 @@ from mmdistill.reports.page import render_page
 from mmdistill.reports.portraits import Painter, galleries
 from mmdistill.reports.report_data import KEYPOINT_THR, ReportData, collect, visible_by
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_names
-from mmdistill.reports.sources import thresholds_of
+from mmdistill.reports.sources import categories_of, thresholds_of
 from mmdistill.reports.table import mean_and_deviation, read_results
 
 MOST_REASONS = 20
@@ -113,6 +113,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         labeled=options.labeled,
         agreement_plot=figures.agreement_plot(data, selection),
         source_rows=_source_rows(data, selection),
+        category_rows=categories_of(selection) if selection else [],
         galleries=galleries(data, selection is not None, painter, options.num),
         img_root=str(painter.img_root),
         failure_rows=_failure_rows(data),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from mmdistill.functional.keypoint_matching import visible_keypoints
 from mmdistill.labels import LabelStore, Selection, StoredLabels
 from mmdistill.labels.columns import Candidates, table_to_labels
 from mmdistill.labels.growing_array import GrowingArray
+from mmdistill.labels.scores import Scores, scores_of
 from mmdistill.labels.store_scores import read_scores
 from mmdistill.reports.sources import ImageCounts, SourceTotals, sources_of
 
@@ -51,6 +52,8 @@ class ReportData:
         agreement: Mean agreement of the visible keypoints, 0 without any, (M,).
         visible: Number of visible keypoints, (M,).
         kept: Which candidates are labels, (M,), bool.
+        margins: How far what is compared of each lies above its threshold, minus
+            infinity where nothing can be compared, (M,).
         labels_per_image: Kept candidates of each image that could be read, (R,).
         candidates_per_image: Candidates of each such image, (R,).
         image_starts: Number of each image's first candidate, and M, (I + 1,).
@@ -66,6 +69,7 @@ class ReportData:
     agreement: np.ndarray
     visible: np.ndarray
     kept: np.ndarray
+    margins: np.ndarray
     labels_per_image: np.ndarray
     candidates_per_image: np.ndarray
     image_starts: np.ndarray
@@ -110,61 +114,57 @@ def collect(store: LabelStore, selection: Selection | None) -> ReportData:
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
     """
-    choices = [_Choice(store, each) for each in _moved(selection)]
-    collected = _Collected(store.num_keypoints, visible_by(selection), choices)
+    margins = _Margins(store, selection)
+    collected = _Collected(store.num_keypoints, visible_by(selection), margins)
     for table in store.scan():
         collected.add(table)
     return collected.result()
 
 
-def _moved(selection: Selection | None) -> list[Selection | None]:
-    """A selection, and with higher and with lower thresholds."""
-    if selection is None:
-        return [None] * 3
-    return [
-        replace(
-            selection,
-            thresholds=tuple(
-                replace(t, score_thr=None if t.score_thr is None else t.score_thr + d)
-                for t in selection.thresholds
-            ),
-        )
-        for d in (0, STEP, -STEP)
-    ]
-
-
-class _Choice:
-    """Tells chunk after chunk which candidates are kept."""
+class _Margins:
+    """Tells chunk after chunk how far candidates lie above their thresholds."""
 
     def __init__(self, store: LabelStore, selection: Selection | None) -> None:
         self.selection = selection
-        self.chosen: np.ndarray | None = None
+        self.whole: np.ndarray | None = None
         if selection is not None and selection.looks_at_all:
-            scores = read_scores(store, selection.options.counted_thr, agreement=True)
-            self.chosen = selection.chosen(scores.scores)
+            found = read_scores(store, selection.options.counted_thr, agreement=True)
+            self.whole = _above(selection, found.scores)
 
-    def kept(self, labels: StoredLabels, start: int, visible: np.ndarray) -> np.ndarray:
-        """Which candidates of a chunk are kept, (m,), bool.
+    def of_chunk(self, labels: StoredLabels, start: int) -> np.ndarray:
+        """Margins of a chunk, infinite while nothing is selected, (m,), float32.
 
         Args:
             labels: The chunk.
             start: Number of its first candidate in the store.
-            visible: Which keypoints are visible, (m, K).
         """
+        found = labels.candidates
         if self.selection is None:
-            return visible.any(axis=1)
-        if self.chosen is not None:
-            return self.chosen[start : start + len(visible)] & visible.any(axis=1)
-        return self.selection.kept(labels.candidates, labels.candidate_sources)
+            return np.full(len(found), np.inf, dtype=np.float32)
+        if self.whole is not None:
+            return self.whole[start : start + len(found)]
+        counted_thr = self.selection.options.counted_thr
+        agreement = self.selection.looks_at_agreement
+        scores = scores_of(found, labels.candidate_sources, counted_thr, agreement)
+        return _above(self.selection, scores)
+
+
+def _above(selection: Selection, scores: Scores) -> np.ndarray:
+    rows, groups, values = selection.compared(scores)
+    margins = np.full(len(scores), -np.inf, dtype=np.float32)
+    margins[rows] = values - selection.limits.astype(values.dtype)[groups]
+    return margins
 
 
 class _Collected:
     def __init__(
-        self, num_keypoints: int, visible_of: Visible, choices: list[_Choice]
+        self, num_keypoints: int, visible_of: Visible, margins_of: _Margins
     ) -> None:
         self.num_keypoints, self.visible_of = num_keypoints, visible_of
-        self.choices, self.num_kept = choices, np.zeros(len(choices), np.int64)
-        self.scores, self.agreement = (GrowingArray((), np.float32) for _ in range(2))
+        self.margins_of, self.num_kept = margins_of, np.zeros(3, np.int64)
+        self.scores, self.agreement, self.margins = (
+            GrowingArray((), np.float32) for _ in range(3)
+        )
         self.visible, self.per_image, self.found_per_image = (
             GrowingArray((), np.int32) for _ in range(3)
         )
@@ -185,15 +185,15 @@ class _Collected:
         counts = visible.sum(axis=1)
         total = np.where(visible, found.keypoint_agreement, 0).sum(axis=1)
         agreement = total / np.maximum(counts, 1)
-        choices = [
-            choice.kept(labels, self.num_candidates, visible) for choice in self.choices
-        ]
-        self.num_kept += [choice.sum() for choice in choices]
-        kept = choices[0]
+        margins = self.margins_of.of_chunk(labels, self.num_candidates)
+        moved = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
+        self.num_kept += [choice.sum() for choice in moved]
+        kept = moved[0]
         self.scores.append(found.instance_scores)
         self.agreement.append(agreement)
         self.visible.append(counts)
         self.kept.append(kept)
+        self.margins.append(margins)
         self.num_candidates += len(found)
         self._add_keypoints(found[kept], visible[kept])
         self._add_images(labels, sources_of(table), kept, agreement)
@@ -238,6 +238,7 @@ class _Collected:
             agreement=self.agreement.finish(),
             visible=self.visible.finish(),
             kept=self.kept.finish(),
+            margins=self.margins.finish(),
             labels_per_image=self.per_image.finish(),
             candidates_per_image=self.found_per_image.finish(),
             image_starts=np.append(0, np.cumsum(self.per_any_image.finish())),

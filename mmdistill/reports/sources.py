@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,3 +115,30 @@ def thresholds_of(selection: Selection, source: str) -> str:
     own = '' if source == ONE_SOURCE else source
     found = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
     return described_range(found, 3)
+
+
+def categories_of(selection: Selection) -> list[dict[str, Any]]:
+    """What becomes of each category, over all sources; nothing where there is one.
+
+    Args:
+        selection: The selection.
+    """
+    numbers = {part.category_id for part in selection.parts}
+    if len(numbers) < 2:
+        return []
+    parts_of = {
+        number: [part for part in selection.parts if part.category_id == number]
+        for number in sorted(numbers, key=lambda number: number or 0)
+    }
+    images = max(selection.unlabeled.images, 1)
+    return [
+        dict(
+            category_id=number,
+            candidates=sum(part.candidates for part in parts),
+            kept=sum(part.kept for part in parts),
+            mean=sum(part.kept for part in parts) / images,
+            labeled_mean=selection.labeled.mean(selection.over, number),
+            threshold=described_range([part.score_thr for part in parts], 3),
+        )
+        for number, parts in parts_of.items()
+    ]

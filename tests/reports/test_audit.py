@@ -20,6 +20,9 @@ WHOLE = dict(
     per_keypoint=[dict(name='nose', error=0.125, count=8)],
     gains={'single view': 0.25, 'flip': None, 'fused': 0.5},
     verdict='Fine.',
+    audited=dict(
+        ann_file='val.json', images=9, failed=1, instances=12, candidates=15, boxes='b'
+    ),
 )
 
 
@@ -59,6 +62,12 @@ def test_gains_that_are_not_known_are_left_out(audit):
     assert audit(WHOLE).gains == {'single view': 0.25, 'fused': 0.5}
 
 
+def test_it_says_which_images_were_audited(audit):
+    images, boxes = audit(WHOLE).about
+    assert 'val.json, 12 instances on 9 images' in images
+    assert boxes == 'boxes: b; 15 candidates'
+
+
 def test_a_keypoint_without_a_median_has_none(audit):
     ((name, error, median, count),) = audit(WHOLE).per_keypoint
     assert (name, error, count) == ('nose', 0.125, 8)
@@ -69,7 +78,7 @@ def test_a_keypoint_without_a_median_has_none(audit):
 def test_each_part_may_be_missing(audit, missing):
     found = audit({key: part for key, part in WHOLE.items() if key != missing})
     whole = audit(WHOLE)
-    parts = dict(matched='matched', curve='curves')
+    parts = dict(matched='matched', curve='curves', audited='about')
     assert getattr(whole, parts.get(missing, missing))
     assert not getattr(found, parts.get(missing, missing))
 

@@ -9,7 +9,7 @@ from mmdistill.reports.labeled_side import LabeledSide
 from mmdistill.reports.report_data import collect
 from mmdistill.reports.table import Results
 
-NOTHING = Audit('', '', [], [], [], np.zeros(0), {}, {}, [], {}, {})
+NOTHING = Audit('', '', [], [], [], np.zeros(0), {}, {}, [], [], {}, {})
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from mmdistill.labels.columns import empty_candidates
+from mmdistill.labels.store_scores import read_scores
+from mmdistill.labels.thresholds import Threshold
 from mmdistill.reports.report_data import STEP, collect, visible_by
 
 COUNTS = [2, 0, None, 5, 1, 3, None, 4]
@@ -117,3 +119,26 @@ def test_a_choice_among_all_candidates_is_the_selections(store, make_selection):
     expected = by_both.kept(labels.candidates, labels.candidate_sources)
     np.testing.assert_array_equal(data.kept, expected)
     assert 0 < data.num_kept < len(expected)
+
+
+@pytest.mark.parametrize('by', ['score', 'agreement', 'both'])
+def test_margins_are_above_each_threshold_of_its_own(store, make_selection, by):
+    thresholds = [Threshold(None, number, number / 4) for number in (1, 2)]
+    selection = make_selection(0.5, KEYPOINT_THR)
+    selection = replace(
+        selection,
+        options=replace(selection.options, by=by),
+        thresholds=tuple(thresholds),
+    )
+    labels = store.read()
+    categories = labels.candidates.category_ids
+    scores = read_scores(store, KEYPOINT_THR, agreement=True).scores
+    rows, groups, values = selection.compared(scores)
+
+    data = collect(store, selection)
+
+    expected = dict(zip(rows.tolist(), values - (groups + 1) / 4, strict=True))
+    assert set(categories[rows]) == {1, 2}
+    for number, margin in enumerate(data.margins):
+        assert margin == pytest.approx(expected.get(number, -np.inf), abs=1e-6)
+    np.testing.assert_array_equal(data.kept, (data.margins >= 0) & (data.visible > 0))

@@ -3,12 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from mmdistill.labels.counts import Part
 from mmdistill.labels.thresholds import Threshold
 from mmdistill.reports.sources import (
     ONE_SOURCE,
     ImageCounts,
     SourceCounts,
     SourceTotals,
+    categories_of,
     sources_of,
     thresholds_of,
 )
@@ -57,3 +59,25 @@ def test_a_source_has_its_own_thresholds(make_selection):
     selection = replace(make_selection(0.375), thresholds=thresholds)
     assert thresholds_of(selection, 'a') == '0.250 to 0.500'
     assert thresholds_of(selection, ONE_SOURCE) == '0.750'
+
+
+def test_a_category_is_counted_over_all_sources(make_selection):
+    parts = (
+        Part('a', 1, 0.25, 5, 9, 7, 80, 39, 1.5),
+        Part('b', 1, 0.5, 5, 4, 1, 80, 39, 1.5),
+        Part('b', 2, None, 5, 3, 0, 0, 0, 0.0),
+    )
+    first, second = categories_of(replace(make_selection(0.5), parts=parts))
+    assert first == dict(
+        category_id=1,
+        candidates=13,
+        kept=8,
+        mean=8 / 5,
+        labeled_mean=1.5,
+        threshold='0.250 to 0.500',
+    )
+    assert (second['kept'], second['threshold']) == (0, 'infinity')
+
+
+def test_one_category_has_no_table(make_selection):
+    assert categories_of(make_selection(0.5)) == []
