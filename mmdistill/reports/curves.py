@@ -38,7 +38,8 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
         ylabel='instances per unlabelled image',
         ylim=(0, None),
     )
-    axes.legend(frameon=False)
+    # Above a falling curve; to look for the best place may take seconds.
+    axes.legend(frameon=False, loc='upper right')
 
 
 def draw_score_histogram(
@@ -62,4 +63,14 @@ def draw_score_histogram(
     for threshold in score_thrs:
         axes.axvline(threshold, color=KEPT, ls='--')
     axes.set(title='All candidates', xlabel='instance score', ylabel='candidates')
-    axes.legend(frameon=False)
+    legend_above_bars(axes)
+
+
+def legend_above_bars(axes: Axes) -> None:
+    """Make room for a legend above the highest bar, wherever that is.
+
+    Args:
+        axes: Where bars are drawn.
+    """
+    axes.margins(y=0.16)
+    axes.legend(frameon=False, loc='upper right', ncols=2)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
-from mmdistill.reports.curves import KEPT, LABELED, REJECTED
+from mmdistill.reports.curves import KEPT, LABELED, REJECTED, legend_above_bars
 
 MOST_INSTANCES = 10
 """Images with as many instances or more share a bar."""
@@ -61,7 +61,7 @@ def draw_shares(
     names = [f'{t}+' if t == last < highest else str(t) for t in ticks]
     axes.set_xticks(ticks, names)
     if len(counts) > 1:
-        axes.legend(frameon=False)
+        legend_above_bars(axes)
 
 
 def draw_keypoint_shares(

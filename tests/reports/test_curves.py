@@ -3,7 +3,11 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmdistill.reports.curves import draw_counting_curve, draw_score_histogram
+from mmdistill.reports.curves import (
+    draw_counting_curve,
+    draw_score_histogram,
+    legend_above_bars,
+)
 
 
 def test_the_curve_marks_threshold_and_labelled_mean(make_selection):
@@ -34,3 +38,13 @@ def test_the_histogram_counts_every_candidate_on_its_side(make_selection):
     assert (kept, rejected) == (3, 2)
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ['3 kept', '2 rejected']
+
+
+def test_the_legend_stands_above_the_highest_bar():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.bar([0, 1, 2], [1, 2, 3], label='bars')
+    legend_above_bars(axes)
+    figure.draw_without_rendering()
+    bottom = axes.get_legend().get_window_extent().y0
+    assert bottom > axes.transData.transform((2, 3))[1]
