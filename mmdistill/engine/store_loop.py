@@ -1,0 +1,169 @@
+"""The loop of a stage that writes rows to a store and keeps nothing in memory."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmdistill.engine.failures import check_failures
+from mmdistill.engine.shared_store import claim_together
+from mmdistill.errors import UserError
+from mmdistill.labels import ImageRow, LabelStore
+from mmdistill.labels.chunk_batch_sampler import ChunkBatchSampler
+from mmdistill.labels.generations import Place
+from mmdistill.labels.lock import RunLock
+
+LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
+"""Options of a loader's config that the loader of a store takes over."""
+
+
+class StoreLoop(BaseLoop):
+    """Look at every image of a data set and stream the rows to a store.
+
+    Chunks of images are the unit of work. A chunk is written when its last image
+    is done; one that exists is done, so an interrupted run continues with
+    what is missing, with any number of processes, and ends in the same files.
+    Images that the store does not have yet join it. One run at a time.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the loader, with its data set.
+        store: The store.
+        chunk_size: Images in a chunk.
+        max_failures: Share of failed images above which the run, with everything
+            written, ends in an error.
+    """
+
+    doing = ''
+    """What is done with the images, for the log."""
+    collate: Callable[[Sequence[Any]], Any] = staticmethod(pseudo_collate)
+    """Makes a batch of samples, as the model takes it."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        store: LabelStore,
+        chunk_size: int,
+        max_failures: float,
+    ) -> None:
+        self._runner = runner
+        self._loader_config = dict(dataloader)
+        if chunk_size < 1:
+            raise UserError(f'chunk_size must be at least 1, got {chunk_size}')
+        if not 0 <= max_failures <= 1:
+            raise UserError(f'max_failures must be a share, 0 to 1, got {max_failures}')
+        self.dataset = DATASETS.build(self._loader_config['dataset'])
+        runner.visualizer.dataset_meta = self.dataset.metainfo
+        self.store = store
+        self.chunk_size = chunk_size
+        self.max_failures = max_failures
+        self.dataloader = self._loader([], np.zeros(0, dtype=np.int64))
+
+    @abstractmethod
+    def manifest(self, model: nn.Module) -> dict[str, Any]:
+        """Everything that decides what the store holds, as JSON values.
+
+        Args:
+            model: The model, without the wrapper of several processes.
+        """
+
+    @abstractmethod
+    def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
+        """What the model gave for a batch as rows of the store, in their order.
+
+        Args:
+            outputs: What the model's `test_step` returned.
+        """
+
+    def run(self) -> dict[str, float]:
+        """Do what the store misses.
+
+        Raises:
+            UserError: If the store was made otherwise, another run has it, the disk
+                refuses a file, or too many images failed.
+        """
+        lock = RunLock(self.store.root)
+        try:
+            self._run(lock)
+        finally:
+            lock.release()
+        return {}
+
+    def _run(self, lock: RunLock) -> None:
+        self.runner.call_hook('before_test')
+        order, missing = claim_together(self.store, lock, self._manifest, self.dataset)
+        places = self.store.places()
+        self._tell_start(sum(len(places[chunk]) for chunk in missing))
+        mine = missing[get_rank() :: get_world_size()]
+        self.dataloader = self._loader([places[chunk] for chunk in mine], order)
+        self.runner.call_hook('before_test_epoch')
+        self.runner.model.eval()
+        begun: dict[int, list[ImageRow]] = {}
+        for number, batch in enumerate(self.dataloader):
+            chunk = mine[self._batches.chunks[number]]
+            rows = begun.setdefault(chunk, [])
+            rows += self._run_iter(number, batch)
+            if len(rows) == len(places[chunk]):
+                self._write(chunk, begun.pop(chunk))
+        barrier()
+        self.runner.call_hook('after_test_epoch', metrics={})
+        too_many = check_failures(self.store, self.max_failures)
+        self.runner.call_hook('after_test')
+        if too_many:
+            raise too_many
+
+    @torch.no_grad()
+    def _run_iter(self, number: int, batch: dict) -> list[ImageRow]:
+        self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
+        samples = self.runner.model.test_step(batch)
+        self.runner.call_hook(
+            'after_test_iter', batch_idx=number, data_batch=batch, outputs=samples
+        )
+        return self.rows(samples)
+
+    def _manifest(self) -> dict[str, Any]:
+        model = self.runner.model
+        return self.manifest(model.module if is_model_wrapper(model) else model)
+
+    def _write(self, chunk: int, rows: list[ImageRow]) -> None:
+        try:
+            self.store.write_chunk(chunk, rows)
+        except UserError as error:
+            # The command line tells the first rank's errors only.
+            if get_rank():
+                print_log(str(error), logger='current', level=logging.ERROR)
+            raise
+
+    def _loader(self, places: list[Place], order: np.ndarray) -> DataLoader:
+        config = self._loader_config
+        workers = config.get('num_workers', 0)
+        lanes = max(workers, 1) if self.dataset.in_order else 1
+        self._batches = ChunkBatchSampler(places, order, config['batch_size'], lanes)
+        return DataLoader(
+            self.dataset,
+            batch_sampler=self._batches,
+            collate_fn=self.collate,
+            **{key: config[key] for key in LOADER_OPTIONS if key in config},
+        )
+
+    def _tell_start(self, to_do: int) -> None:
+        print_log(
+            f'{self.doing} {to_do} of {len(self.dataset)} images into '
+            f'{self.store.root}, {len(self.dataset) - to_do} are done',
+            logger='current',
+        )
