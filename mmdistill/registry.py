@@ -15,6 +15,8 @@ from mmengine.registry import Registry
 ENGINE = [
     'mmdistill.engine.checkpoint',
     'mmdistill.engine.count_matching_hook',
+    'mmdistill.engine.detect_loop',
+    'mmdistill.engine.detector_guard_hook',
     'mmdistill.engine.label_loop',
     'mmdistill.engine.resumable_loops',
     'mmdistill.engine.source_pipeline_switch_hook',

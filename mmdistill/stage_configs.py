@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
+from mmdistill.boxes_configs import boxes_arguments, check_boxes
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
@@ -20,7 +21,7 @@ from mmdistill.section_values import check_values
 REQUIRED = ('teacher', 'unlabeled', 'labels')
 OPTIONAL = (
     *('views', 'labeling', 'counting', 'labeled'),
-    *('mixing', 'schedule', 'audit', 'leak_guard'),
+    *('mixing', 'schedule', 'audit', 'leak_guard', 'detector'),
 )
 PARTS = {
     'teacher': ('checkpoint', 'config'),
@@ -41,6 +42,10 @@ PARTS = {
     'counting': (
         *('over', 'per', 'categories', 'by', 'floor', 'cap'),
         *('keypoint_thr', 'score_thr'),
+    ),
+    'detector': (
+        *('config', 'checkpoint', 'categories', 'score_thr', 'nms_thr', 'tta'),
+        *('boxes', 'batch_size', 'num_workers', 'chunk_size'),
     ),
     'mixing': ('labeled_share', 'pseudo_weight', 'score_thr', 'keypoint_thr'),
     'schedule': ('max_factor', 'milestones'),
@@ -67,7 +72,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     """
     section = distill_section(config)
     if teacher_needed:
-        _check_checkpoint(section['teacher'])
+        check_checkpoint('teacher', section['teacher'])
     teacher = _teacher_config(config, section['teacher'])
     labeled = labeled_config(config)
     metainfo = unparsed_metainfo(labeled)
@@ -79,7 +84,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         for key in ('batch_size', 'num_workers')
         if key in labeling
     }
-    stage = {key: copy.deepcopy(config[key]) for key in RUNTIME if key in config}
+    stage = runtime_settings(config)
     stage.update(
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=section['teacher']['checkpoint'],
@@ -106,6 +111,11 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     return Config(stage, filename=config.filename)
 
 
+def runtime_settings(config: Config) -> dict[str, Any]:
+    """A copy of what a config says about the run."""
+    return {key: copy.deepcopy(config[key]) for key in RUNTIME if key in config}
+
+
 def images_config(config: Config) -> dict[str, Any]:
     """Config of the unlabelled images.
 
@@ -114,7 +124,10 @@ def images_config(config: Config) -> dict[str, Any]:
     """
     metainfo = unparsed_metainfo(labeled_config(config))
     return dict(
-        type='mmdistill.UnlabeledDataset', metainfo=metainfo, **config.distill.unlabeled
+        type='mmdistill.UnlabeledDataset',
+        metainfo=metainfo,
+        **config.distill.unlabeled,
+        **boxes_arguments(config.distill),
     )
 
 
@@ -161,6 +174,7 @@ def distill_section(config: Config) -> Any:
     for key, part in PARTS.items():
         _check_known(f'distill.{key}', config.distill.get(key) or {}, part)
     check_values(config.distill)
+    check_boxes(config.distill)
     return config.distill
 
 
@@ -184,14 +198,23 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
     return Config.fromfile(recipe_file(teacher['config'], 'the teacher config'))
 
 
-def _check_checkpoint(teacher: Mapping[str, Any]) -> None:
-    checkpoint = teacher.get('checkpoint')
+def check_checkpoint(role: str, part: Mapping[str, Any]) -> None:
+    """Make sure that a model's checkpoint is there, before anything is built.
+
+    Args:
+        role: What the model is, as the section of `distill` that names it.
+        part: That section.
+
+    Raises:
+        UserError: If none is named, or there is no such file.
+    """
+    checkpoint = part.get('checkpoint')
     if not checkpoint:
-        raise UserError('distill.teacher.checkpoint must name a checkpoint, got none')
+        raise UserError(f'distill.{role}.checkpoint must name a checkpoint, got none')
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise UserError(
-            f'the teacher checkpoint {checkpoint} does not exist; train the teacher '
-            'first, or set distill.teacher.checkpoint'
+            f'the {role} checkpoint {checkpoint} does not exist; train the {role} '
+            f'first, or set distill.{role}.checkpoint'
         )
 
 

@@ -1,7 +1,8 @@
 """From a config to the runs of its stages.
 
-Stage 1 labels: one test run of the teacher over the unlabelled images. Stage 2
-trains: the config as it stands. They meet in the label store.
+Stage 1 labels: one test run of the teacher over the unlabelled images, after one of
+a detector where the config has one. Stage 2 trains: the config as it stands. They
+meet in the label store.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from mmdistill.boxes_configs import boxes_folder
+from mmdistill.detections import detect
 from mmdistill.engine import matching
-from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
@@ -28,7 +30,7 @@ from mmdistill.labels.coco import ExportOptions
 from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
-from mmdistill.labels.status import described_status, store_status
+from mmdistill.labels.status import told_status
 from mmdistill.resumable_configs import resumable_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
@@ -38,18 +40,18 @@ from mmdistill.stage_configs import (
     labeled_config,
     unparsed_metainfo,
 )
+from mmdistill.stage_runner import stage_runner
 from mmdistill.student_configs import student_config
 
 if TYPE_CHECKING:
-    from mmengine.runner import Runner
-
     from mmdistill.reports.report import ReportOptions
 
 
 def label(config: Config) -> None:
     """Stage 1: label the unlabelled images, then match counts.
 
-    A store that is complete is only compared with the config.
+    Boxes come first where a detector finds them. A store that is complete is only
+    compared with the config.
 
     Args:
         config: A config with a `distill` section.
@@ -57,7 +59,10 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
-    _runner(label_config(config)).test()
+    stage = label_config(config)
+    if boxes_folder(config.distill) is not None:
+        detect(config)
+    stage_runner(stage).test()
     barrier()
 
 
@@ -75,7 +80,7 @@ def train(config: Config) -> None:
         student_config(config)
         label(config)
         tell_start(config)
-    _runner(training_config(config)).train()
+    stage_runner(training_config(config)).train()
 
 
 def training_config(config: Config) -> Config:
@@ -102,7 +107,7 @@ def test(config: Config) -> dict[str, float]:
     Returns:
         The metrics by name.
     """
-    return _runner(config).test()
+    return stage_runner(config).test()
 
 
 def select(
@@ -142,8 +147,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    store = LabelStore(distill_section(config)['labels'])
-    return [f'label store {store.root}', *described_status(store_status(store))]
+    return told_status(LabelStore(distill_section(config)['labels']))
 
 
 def export_coco(
@@ -223,13 +227,3 @@ def _with_grown_schedule(config: Config) -> Config:
     selection = read_selection(LabelStore(config.distill.labels))
     kept = selection.unlabeled.kept
     return grown_schedule(config, selection.labeled.instances, kept, **rule)
-
-
-def _runner(config: Config) -> Runner:
-    # Here, because choosing labels anew needs no runner, which takes long to import.
-    from mmengine.runner import Runner
-
-    from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
-
-    prepare_cpu_launch(config)
-    return Runner.from_cfg(config)

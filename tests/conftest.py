@@ -8,7 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
@@ -20,6 +22,7 @@ from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.thresholds import Threshold
 from mmdistill.toy import write_toy_data
 
+DETECTOR = Path(__file__).parents[1] / 'configs/distill/toy/detector.py'
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 WIDTH, HEIGHT = 64, 48
 
@@ -165,13 +168,14 @@ def make_store(coco_names) -> Callable[..., LabelStore]:
         rows: Sequence[ImageRow],
         chunk_size: int = 3,
         img_root: Path = Path('images'),
+        names: Sequence[str] = coco_names,
     ) -> LabelStore:
         store = LabelStore(root)
         store.claim(
             dict(
                 about=dict(img_root=str(img_root)),
                 chunk_size=chunk_size,
-                keypoints=coco_names,
+                keypoints=list(names),
             ),
             NamedPile([row.path for row in rows]),
         )
@@ -208,3 +212,34 @@ def toy_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('data') / 'toy'
     write_toy_data(root, labeled=6, unlabeled=6, val=1)
     return root
+
+
+@pytest.fixture(scope='session')
+def write_detector(tmp_path_factory) -> Callable[..., Path]:
+    """Write a checkpoint of the toy detector that was never trained.
+
+    It finds boxes everywhere, or with a low `bias` none.
+    """
+
+    def write(bias: float = 0.0, classes: Sequence[str] | None = ('person',)) -> Path:
+        # Detectors take seconds to import, which most tests need not.
+        from mmdet.registry import MODELS
+        from mmdet.utils import register_all_modules
+
+        register_all_modules(init_default_scope=False)
+        torch.manual_seed(0)
+        detector = MODELS.build(Config.fromfile(DETECTOR).model)
+        for layer in detector.bbox_head.rtm_cls:
+            torch.nn.init.constant_(layer.bias, bias)
+        meta = {} if classes is None else dict(dataset_meta=dict(classes=classes))
+        path = tmp_path_factory.mktemp('detector') / 'detector.pth'
+        torch.save(dict(meta=meta, state_dict=detector.state_dict()), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope='session')
+def detector_file(write_detector) -> Path:
+    """A checkpoint of the toy detector that finds boxes everywhere."""
+    return write_detector()

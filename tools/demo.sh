@@ -59,7 +59,7 @@ progress() {
     -e 's/^.* - (INFO|WARNING) - //' \
     -e 's/(base_)?lr: .*(eta: [0-9:]+).*  (loss: [0-9.]+).*/\2  \3/' \
     -e 's/ +(data_)?time: .*//' \
-    -e "/^(Iter\(|Epoch\(|label|count matching|the student sees)/s/^/[$1] /p"
+    -e "/^(Iter\(|Epoch\(|detect|label|count matching|the student sees)/s/^/[$1] /p"
 }
 
 # step NAME COMMAND...: run the command unless NAME is done.
@@ -111,24 +111,24 @@ both() {
   wait "$first"
 }
 
+# student.py names the paths of the default folder.
 detect() {
   train detector
-  step detect python tools/test.py $CONFIGS/detector.py "$(checkpoint detector)" \
-    --work-dir "$WORK_DIR/test" \
-    --cfg-options "test_evaluator.outfile_prefix=$WORK_DIR/detections"
+  step detect python tools/detect.py $CONFIGS/student.py --work-dir "$WORK_DIR/student" \
+    --cfg-options "distill.detector.checkpoint=$(checkpoint detector)" \
+    "distill.labels=$WORK_DIR/labels"
 }
 
 train_teacher() {
   train teacher
 }
 
-# student.py names the paths of the default folder.
 train_student() {
   local elsewhere=()
   if [[ $WORK_DIR != work_dirs/toy ]]; then
     elsewhere=(
       "distill.teacher.checkpoint=$(checkpoint teacher)"
-      "distill.unlabeled.bbox_file=$WORK_DIR/detections.bbox.json"
+      "distill.detector.checkpoint=$(checkpoint detector)"
       "distill.labels=$WORK_DIR/labels"
     )
   fi

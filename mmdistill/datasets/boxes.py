@@ -1,9 +1,9 @@
-"""Boxes of unlabelled images, from a detection file in MMPose's form."""
+"""Boxes of unlabelled images, from detections: a store, or a file in MMPose's form."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mmdistill.datasets.image_list import ImageList
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
 from mmdistill.labels.files import read_json
 
 
@@ -81,14 +82,48 @@ def read_boxes(
         ) from error
     numbers = _image_numbers(path, names, images)
     _check_boxes(path, names, xywh, scores)
-    order = np.argsort(numbers, kind='stable')
-    counts = np.bincount(numbers, minlength=len(images))
     bboxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    return Boxes(
-        np.concatenate([[0], np.cumsum(counts)]),
-        bboxes[order].astype(np.float32),
-        scores[order],
-        categories.to_numpy()[order],
+    return _by_image(
+        numbers, bboxes.astype(np.float32), scores, categories.to_numpy(), len(images)
+    )
+
+
+def stored_boxes(
+    store: LabelStore,
+    paths: Sequence[str],
+    category_ids: Collection[int] | None = None,
+) -> Boxes:
+    """Read the boxes of images from a detection store.
+
+    Args:
+        store: A complete store; it may have further images.
+        paths: The images.
+        category_ids: Categories that count; all of them by default.
+
+    Raises:
+        UserError: If the store is not complete, or lacks one of the images.
+    """
+    held = store.read()
+    places = {path: place for place, path in enumerate(held.paths.to_pylist())}
+    unknown = [path for path in paths if path not in places]
+    if unknown:
+        raise UserError(
+            f'the detection store {store.root} lacks {len(unknown)} of the images, the '
+            f'first is {unknown[0]}; continue with {store.kind.tool}'
+        )
+    numbers = np.full(len(places), -1)
+    numbers[[places[path] for path in paths]] = np.arange(len(paths))
+    found = held.candidates
+    owners = numbers[held.image_index]
+    stay = owners >= 0
+    if category_ids is not None:
+        stay &= np.isin(found.category_ids, list(category_ids))
+    return _by_image(
+        owners[stay],
+        found.bboxes[stay],
+        found.bbox_scores[stay],
+        found.category_ids[stay],
+        len(paths),
     )
 
 
@@ -117,6 +152,23 @@ def true_boxes(ann_file: Path) -> list[dict[str, Any]]:
         raise UserError(
             f'the annotation file {ann_file} must be a COCO json; missing: {error}'
         ) from error
+
+
+def _by_image(
+    numbers: np.ndarray,
+    bboxes: np.ndarray,
+    scores: np.ndarray,
+    category_ids: np.ndarray,
+    images: int,
+) -> Boxes:
+    order = np.argsort(numbers, kind='stable')
+    counts = np.bincount(numbers, minlength=images)
+    return Boxes(
+        np.concatenate([[0], np.cumsum(counts)]),
+        bboxes[order],
+        scores[order],
+        category_ids[order],
+    )
 
 
 def _image_numbers(path: Path, names: list, images: ImageList) -> np.ndarray:

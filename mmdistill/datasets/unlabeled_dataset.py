@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
-from mmdistill.datasets.boxes import Boxes, read_boxes
+from mmdistill.datasets.boxes import Boxes, read_boxes, stored_boxes
 from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
 from mmdistill.datasets.leak_guard import without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
 from mmdistill.labels.columns import FAILED, OK
+from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
 
@@ -45,8 +48,9 @@ class UnlabeledDataset:
             image below the folder.
         sources: A dict for each source instead, as `mmdistill.datasets.sources`
             describes them; detections call their images by path from the data root.
-        bbox_file: Detections in MMPose's `bbox_file` form; without it, each
+        bbox_file: Detections in MMPose's `bbox_file` form; without any, each
             image is one box with score 1.
+        detections: A detection store with the images instead.
         category_ids: Categories of the detections that count, by default all.
         max_pixels: Width times height above which an image is not decoded.
 
@@ -70,6 +74,7 @@ class UnlabeledDataset:
         max_pixels: int = MAX_PIXELS,
         sources: Sequence[dict] | None = None,
         leak_guard: Mapping[str, Any] | None = None,
+        detections: str | None = None,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(metainfo)
@@ -85,13 +90,17 @@ class UnlabeledDataset:
             built = build_sources(sources, root)
         self._images = SourceList(built)
         self._boxes: Boxes | None = None
-        self.boxes_source = WHOLE_IMAGE
+        self._detector: dict[str, Any] = {}
         if bbox_file:
             # MMPose takes the path of a bbox_file as it stands.
             self._boxes = read_boxes(Path(bbox_file), self._images.images, category_ids)
-            self.boxes_source = 'detections'
-            if category_ids is not None:
-                self.boxes_source += f' of the categories {sorted(category_ids)}'
+        elif detections:
+            store = LabelStore(detections, DETECTIONS)
+            self._boxes = stored_boxes(store, self.paths, category_ids)
+            self._detector = store.manifest['detector']
+        self.boxes_source = WHOLE_IMAGE if self._boxes is None else 'detections'
+        if self._boxes is not None and category_ids is not None:
+            self.boxes_source += f' of the categories {sorted(category_ids)}'
 
         # Boxes may name images that are left out here.
         self._numbers = np.arange(len(self._images))
@@ -139,6 +148,11 @@ class UnlabeledDataset:
         """
         return self._images.encoded(number, self._reader)
 
+    def about(self) -> dict[str, Any]:
+        """Where images and boxes came from, for readers, as JSON values."""
+        about: dict[str, Any] = {'img_root': str(self.img_root)}
+        return {**about, 'detector': self._detector} if self._detector else about
+
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""
         names = self.metainfo['keypoint_id2name']
@@ -153,33 +167,54 @@ class UnlabeledDataset:
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
-        path = self._images.keys[number].as_py()
         image = self.read(number)
-        (height, width), reason = image.shape, image.reason
+        height, width = image.shape
         boxes, scores, category_ids = self._boxes_of(number, width, height)
-        if not reason and not _meet(boxes, width, height).all():
-            reason = 'a box lies off the image'
-        if reason:
+        if not image.reason and not _meet(boxes, width, height).all():
+            image = replace(image, reason='a box lies off the image')
+        if image.reason:
             boxes, scores, category_ids = boxes[:0], scores[:0], category_ids[:0]
-        sample = PoseDataSample(
-            metainfo=dict(
-                img_id=number,
-                img_path=str(self.img_root / path),
-                path=path,
-                source=self._images.source_of(number).name,
-                ori_shape=(height, width),
-                status=FAILED if reason else OK,
-                reason=reason,
-                flip_indices=self.metainfo['flip_indices'],
-                dataset_name=self.metainfo['dataset_name'],
-            )
-        )
+        sample = self.described(number, image)
         sample.gt_instances = InstanceData(
             bboxes=boxes, bbox_scores=scores, category_ids=category_ids
         )
         # The network never sees the image itself, only crops cut of it.
         pixels = torch.from_numpy(_planes(image.pixels))
         return dict(inputs=pixels, data_samples=sample)
+
+    def described(self, number: int, image: ReadImage) -> PoseDataSample:
+        """A data sample that says what an image is, and what became of it.
+
+        Args:
+            number: The image.
+            image: What was read.
+        """
+        path = self._images.keys[number].as_py()
+        return PoseDataSample(
+            metainfo=dict(
+                img_id=number,
+                img_path=str(self.img_root / path),
+                path=path,
+                source=self._images.source_of(number).name,
+                ori_shape=image.shape,
+                status=FAILED if image.reason else OK,
+                reason=image.reason,
+                flip_indices=self.metainfo['flip_indices'],
+                dataset_name=self.metainfo['dataset_name'],
+            )
+        )
+
+    def names(self) -> Iterator[tuple[str, int | str]]:
+        """Path of each image, and what a detection file calls it.
+
+        The id of a COCO json where no other image has it, else the path.
+        """
+        images = self._images.images
+        for number, path in enumerate(images.paths):
+            own = None if images.ids is None else images.ids[number]
+            if own is None or images.numbers.get(own) != number:
+                own = path
+            yield path, own
 
     def _boxes_of(
         self, number: int, width: int, height: int

@@ -7,7 +7,6 @@ from typing import Any
 
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
-from torch import nn
 
 from mmdistill.engine.provenance import make_manifest
 from mmdistill.engine.rows import sample_to_row
@@ -34,8 +33,6 @@ class LabelLoop(StoreLoop):
             written, ends in an error.
     """
 
-    doing = 'labelling'
-
     def __init__(
         self,
         runner: Runner,
@@ -58,7 +55,7 @@ class LabelLoop(StoreLoop):
         self.score_floor = score_floor
         self.nms_thr = nms_thr
 
-    def manifest(self, model: nn.Module) -> dict[str, Any]:
+    def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.
 
         Args:

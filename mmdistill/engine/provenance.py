@@ -13,6 +13,13 @@ from torch import nn
 import mmdistill
 from mmdistill.functional.rounding import STEPS_OF_SCORE, STEPS_PER_PIXEL
 
+VERSIONS = {
+    'mmdistill': mmdistill.__version__,
+    'mmengine': mmengine.__version__,
+    'torch': torch.__version__,
+}
+"""Of what every stage runs on."""
+
 
 def weights_sha256(module: nn.Module) -> str:
     """Hash of a model's weights as they are in memory, wherever they came from."""
@@ -22,6 +29,14 @@ def weights_sha256(module: nn.Module) -> str:
         digest.update(f'{name} {tuple(array.shape)} {array.dtype}'.encode())
         digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def network_provenance(network: nn.Module) -> dict[str, str]:
+    """Hashes of a network's parts and weights."""
+    return {
+        'architecture': hashlib.sha256(repr(network).encode()).hexdigest(),
+        'weights': weights_sha256(network),
+    }
 
 
 def make_manifest(
@@ -46,21 +61,13 @@ def make_manifest(
         checkpoint: Where the teacher's weights came from.
     """
     return {
-        'about': {'img_root': str(dataset.img_root), 'checkpoint': checkpoint},
-        'teacher': {
-            'architecture': hashlib.sha256(repr(model.module).encode()).hexdigest(),
-            'weights': weights_sha256(model.module),
-        },
+        'about': {**dataset.about(), 'checkpoint': checkpoint},
+        'teacher': network_provenance(model.module),
         'views': model.provenance(),
         **dataset.provenance(),
         'chunk_size': chunk_size,
         'score_floor': score_floor,
         'nms_thr': nms_thr,
         'steps': {'pixel': STEPS_PER_PIXEL, 'score': STEPS_OF_SCORE},
-        'versions': {
-            'mmdistill': mmdistill.__version__,
-            'mmpose': mmpose.__version__,
-            'mmengine': mmengine.__version__,
-            'torch': torch.__version__,
-        },
+        'versions': {**VERSIONS, 'mmpose': mmpose.__version__},
     }

@@ -33,12 +33,36 @@ def sample_to_row(
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which of two candidates only the better is stored.
     """
-    height, width = sample.metainfo['ori_shape']
     candidates = empty_candidates(len(sigmas))
     if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes):
         found = _candidates(sample)
         found = found[found.instance_scores >= score_floor]
         candidates = found[_distinct(found, np.array(sigmas), nms_thr)]
+    return _row(sample, candidates)
+
+
+def boxes_to_row(sample: PoseDataSample) -> ImageRow:
+    """Arrange what was detected on one image as its row, without keypoints.
+
+    Args:
+        sample: The image's data sample, with `pred_instances`.
+    """
+    found = sample.pred_instances
+    nothing = np.zeros((len(found), 0), dtype=np.float32)
+    candidates = Candidates(
+        bboxes=found.bboxes,
+        bbox_scores=found.bbox_scores,
+        keypoints=nothing[..., None].repeat(2, axis=2),
+        keypoint_scores=nothing,
+        keypoint_agreement=nothing,
+        instance_scores=found.bbox_scores,
+        category_ids=found.category_ids,
+    )
+    return _row(sample, candidates)
+
+
+def _row(sample: PoseDataSample, candidates: Candidates) -> ImageRow:
+    height, width = sample.metainfo['ori_shape']
     return ImageRow(
         path=sample.metainfo['path'],
         width=width,

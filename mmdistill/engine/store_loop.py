@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdistill.engine.failures import check_failures
@@ -48,11 +47,6 @@ class StoreLoop(BaseLoop):
             written, ends in an error.
     """
 
-    doing = ''
-    """What is done with the images, for the log."""
-    collate: Callable[[Sequence[Any]], Any] = staticmethod(pseudo_collate)
-    """Makes a batch of samples, as the model takes it."""
-
     def __init__(
         self,
         runner: Runner,
@@ -75,12 +69,20 @@ class StoreLoop(BaseLoop):
         self.dataloader = self._loader([], np.zeros(0, dtype=np.int64))
 
     @abstractmethod
-    def manifest(self, model: nn.Module) -> dict[str, Any]:
+    def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.
 
         Args:
             model: The model, without the wrapper of several processes.
         """
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """A batch as the model takes it.
+
+        Args:
+            samples: Samples of the data set.
+        """
+        return pseudo_collate(samples)
 
     @abstractmethod
     def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
@@ -163,7 +165,7 @@ class StoreLoop(BaseLoop):
 
     def _tell_start(self, to_do: int) -> None:
         print_log(
-            f'{self.doing} {to_do} of {len(self.dataset)} images into '
+            f'{self.store.kind.doing} {to_do} of {len(self.dataset)} images into '
             f'{self.store.root}, {len(self.dataset) - to_do} are done',
             logger='current',
         )

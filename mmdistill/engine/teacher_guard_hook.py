@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
+from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 
@@ -46,7 +44,7 @@ class TeacherGuardHook(Hook):
         if isinstance(checkpoint, dict):
             self._check_names(checkpoint)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        load_teacher(model.module, checkpoint)
+        load_fitting(model.module, checkpoint)
         self._loaded = True
 
     def before_test(self, runner: Runner) -> None:
@@ -87,50 +85,3 @@ class TeacherGuardHook(Hook):
                 f'the teacher checkpoint was trained on the keypoints {recorded}, '
                 f'the labelled set has {list(self.keypoint_names)}'
             )
-
-
-def load_teacher(teacher: nn.Module, checkpoint: Any) -> None:
-    """Load a teacher's checkpoint into it, and refuse one that does not fit.
-
-    Args:
-        teacher: The pose estimator.
-        checkpoint: What was read of its file.
-
-    Raises:
-        UserError: If a key is missing, unknown or of another shape.
-    """
-    weights = checkpoint
-    if isinstance(checkpoint, dict):
-        weights = checkpoint.get('state_dict', checkpoint)
-    if not isinstance(weights, dict):
-        raise UserError(
-            f'a teacher checkpoint must hold weights by name, got a '
-            f'{type(weights).__name__}'
-        )
-    state_dict = {
-        re.sub(r'^module\.', '', key): value for key, value in weights.items()
-    }
-    try:
-        # The model's own hooks rename what older versions saved.
-        result = teacher.load_state_dict(state_dict, strict=False)
-    except RuntimeError as error:
-        raise UserError(
-            f'the teacher checkpoint does not fit its model: {_first_misfit(error)}'
-        ) from error
-    wrong = {
-        'misses': [k for k in result.missing_keys if 'num_batches' not in k],
-        'has unknown': result.unexpected_keys,
-    }
-    for what, keys in wrong.items():
-        if keys:
-            raise UserError(
-                f'the teacher checkpoint {what} {len(keys)} of the keys of its '
-                f'model {type(teacher).__name__}, the first is {keys[0]}; '
-                'give the config it was trained with in distill.teacher.config'
-            )
-
-
-def _first_misfit(error: RuntimeError) -> str:
-    """The first key of torch's list of misfits, which can be hundreds long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].split('", ')[0]

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdistill.errors import UserError
+from mmdistill.labels.store_kind import LABELS, StoreKind
 
 ORIGIN_KEY = b'mmdistill.origin'
 HASH_KEY = b'mmdistill.sha256'
@@ -56,7 +57,11 @@ def encode(table: pa.Table, origin: str) -> bytes:
 
 
 def read(
-    path: Path, origin: str, schema: pa.Schema, columns: Sequence[str] | None = None
+    path: Path,
+    origin: str,
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    kind: StoreKind = LABELS,
 ) -> pa.Table:
     """Read a file of `encode`, having checked every byte.
 
@@ -65,11 +70,12 @@ def read(
         origin: The place that the file must belong to.
         schema: The columns that it must have.
         columns: Those to read, by default all.
+        kind: What the store holds.
 
     Raises:
         UserError: If the file is missing, damaged, foreign or of another place.
     """
-    remedy = 'remove it and continue with tools/label.py'
+    remedy = f'remove it and continue with {kind.tool}'
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -82,11 +88,11 @@ def read(
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             if file.metadata.metadata.get(ORIGIN_KEY) != origin.encode():
                 raise UserError(
-                    f'{path} is of another label store, or of another place in this '
-                    f'one; {remedy}'
+                    f'{path} is of another {kind.name}, or of another place in '
+                    f'this one; {remedy}'
                 )
             if not file.schema_arrow.equals(schema):
-                raise UserError(f'{path} has not the columns of a label store')
+                raise UserError(f'{path} has not the columns of a {kind.name}')
             return file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]

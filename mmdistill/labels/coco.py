@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mmdistill.functional.ranking import instance_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.labels.columns import Candidates, StoredLabels
 from mmdistill.labels.files import write_whole
+from mmdistill.labels.json_numbers import shortest, xywh
 from mmdistill.labels.manifest import identity
 from mmdistill.labels.selection import Selection
 from mmdistill.labels.store import LabelStore
@@ -197,34 +197,26 @@ def _block(
     candidates: Candidates, selection: Selection, options: ExportOptions
 ) -> Iterator[dict[str, Any]]:
     visible = selection.visible(candidates.keypoint_scores)
-    corners = _shortest(candidates.bboxes)
-    # Eight decimals give the far corner back to the last bit.
-    sides = (corners[:, 2:] - corners[:, :2]).round(8)
-    points = _shortest(candidates.keypoints)
+    bbox = xywh(candidates.bboxes)
+    points = shortest(candidates.keypoints)
     keypoints = np.concatenate([points, np.full((*visible.shape, 1), 2.0)], axis=2)
     keypoints[~visible] = 0
     columns = dict(
         category_id=candidates.category_ids,
-        bbox=np.concatenate([corners[:, :2], sides], axis=1),
-        area=(sides.prod(axis=1) * AREA_OF_BOX).round(4),
+        bbox=bbox,
+        area=(bbox[:, 2:].prod(axis=1) * AREA_OF_BOX).round(4),
         num_keypoints=visible.sum(axis=1),
         keypoints=keypoints.reshape(len(visible), -1),
-        score=_shortest(candidates.instance_scores),
+        score=shortest(candidates.instance_scores),
     )
     if options.details:
         columns.update(
-            bbox_score=_shortest(candidates.bbox_scores),
-            keypoint_scores=_shortest(candidates.keypoint_scores),
-            keypoint_agreement=_shortest(candidates.keypoint_agreement),
+            bbox_score=shortest(candidates.bbox_scores),
+            keypoint_scores=shortest(candidates.keypoint_scores),
+            keypoint_agreement=shortest(candidates.keypoint_agreement),
         )
     values = [column.tolist() for column in columns.values()]
     return (dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True))
-
-
-def _shortest(values: np.ndarray) -> np.ndarray:
-    """Numbers in float64 with the fewest digits that give each float32 back."""
-    text = pa.array(np.ascontiguousarray(values).reshape(-1)).cast(pa.string())
-    return text.cast(pa.float64()).to_numpy().reshape(values.shape)
 
 
 def _write(path: Path, parts: Sequence[tuple[str, Any]]) -> None:

@@ -23,8 +23,9 @@ category_ids        list<int32>         categories, the detections'; 1 without a
 ==================  ==================  ============================================
 
 The lists of a row are equally long, one element a candidate, best first. The names
-of the keypoints stand in the manifest. The most frequent reasons, and the number of
-candidates above a score (see also `mmdistill.labels.queries`):
+of the keypoints stand in the manifest; a detection store has none, and none of their
+three columns. The most frequent reasons, and the number of candidates above a score
+(see also `mmdistill.labels.queries`):
 
     SELECT reason, count(*) FROM 'chunks/*.parquet' WHERE status = 'failed'
     GROUP BY reason ORDER BY count(*) DESC
@@ -141,7 +142,7 @@ def chunk_schema(num_keypoints: int) -> pa.Schema:
     """Columns of a chunk: one row per image, a list per column of candidates."""
     lists = [
         pa.field(name, pa.list_(_element(name, shape)))
-        for name, shape in _shapes(num_keypoints).items()
+        for name, shape in _stored_shapes(num_keypoints).items()
     ]
     return pa.schema(
         [
@@ -164,7 +165,7 @@ def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
         pa.array([getattr(row, name) for row in rows], schema.field(name).type)
         for name in ('path', 'source', 'width', 'height', 'status', 'reason')
     ]
-    for name, shape in _shapes(num_keypoints).items():
+    for name, shape in _stored_shapes(num_keypoints).items():
         values = np.concatenate([getattr(row.candidates, name) for row in rows])
         elements = _to_arrow(values.astype(_dtype(name)), shape)
         columns.append(pa.ListArray.from_arrays(offsets, elements))
@@ -174,9 +175,14 @@ def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
 def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
     """Read the columns of a table of chunks back into arrays."""
     counts = candidate_counts(table)
-    candidates = {
+    stored = {
         name: candidate_column(table, name, num_keypoints)
-        for name in _shapes(num_keypoints)
+        for name in _stored_shapes(num_keypoints)
+    }
+    nothing = {
+        name: np.zeros((counts.sum(), *shape), dtype=np.float32)
+        for name, shape in _shapes(num_keypoints).items()
+        if name not in stored
     }
     sizes = [table.column(name).to_numpy() for name in ('width', 'height')]
     failed = np.array(table.column('status')) == FAILED
@@ -186,7 +192,7 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         sizes=np.stack(sizes, axis=1),
         failures=[r if bad else None for r, bad in zip(reasons, failed, strict=True)],
         image_index=np.repeat(np.arange(len(counts)), counts),
-        candidates=Candidates(**candidates),
+        candidates=Candidates(**stored, **nothing),
         sources=image_sources(table),
     )
 
@@ -220,6 +226,12 @@ def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
         'instance_scores': (),
         'category_ids': (),
     }
+
+
+def _stored_shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
+    """Those that have a column: Parquet knows no lists of no numbers."""
+    shapes = _shapes(num_keypoints)
+    return {name: shape for name, shape in shapes.items() if 0 not in shape}
 
 
 def _dtype(name: str) -> type[np.generic]:

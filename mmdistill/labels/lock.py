@@ -80,7 +80,7 @@ class RunLock:
         root = self._path.parent
         if not _locked(file, 1, rank, PROBE_SECONDS):
             raise UserError(
-                f'another run labels into {root} ({_holder(file)}); let it end, or '
+                f'another run writes into {root} ({_holder(file)}); let it end, or '
                 'stop it and start again'
             )
         if rank:
@@ -97,7 +97,7 @@ class RunLock:
 
 
 def run_alive(root: Path) -> str:
-    """Which process labels into a store now; empty if none does.
+    """Which process writes into a store now; empty if none does.
 
     Args:
         root: The store's folder.

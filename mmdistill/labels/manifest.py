@@ -10,6 +10,7 @@ from typing import Any
 from mmdistill.errors import UserError
 from mmdistill.labels.files import json_sha256, read_json
 from mmdistill.labels.generations import Generation, Place, generations_in
+from mmdistill.labels.store_kind import LABELS, StoreKind
 
 FORMAT = 2
 """Version of the store's columns; a store of another one can not be read."""
@@ -17,11 +18,12 @@ MOST = 2**40
 """More images than any store has."""
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
     """Read a store's manifest.
 
     Args:
         path: The file.
+        kind: What the store holds.
 
     Raises:
         UserError: If there is none, it is not one of ours, or the store has another
@@ -29,8 +31,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(
-            f'{path.parent} holds no label store (no {path.name}); '
-            'make one with tools/label.py'
+            f'{path.parent} holds no {kind.name} (no {path.name}); '
+            f'make one with {kind.tool}'
         )
     manifest = read_json(path, 'the manifest')
     try:
@@ -61,6 +63,15 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     left_out = ('about', 'images')
     return {key: value for key, value in manifest.items() if key not in left_out}
+
+
+def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What made the boxes that labels stand on, for readers: boxes are compared.
+
+    Args:
+        manifest: The manifest of a store or of a run.
+    """
+    return {'detector': manifest['about'].get('detector', {})}
 
 
 def origin(manifest: Mapping[str, Any], generation: Generation, *place: int) -> str:

@@ -13,6 +13,7 @@ from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED
 from mmdistill.labels.lock import run_alive
 from mmdistill.labels.store import LabelStore
+from mmdistill.labels.store_kind import LABELS, StoreKind
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,36 @@ def described_failures(failures: Counter[str], images: int) -> list[str]:
     ]
 
 
-def described_status(status: StoreStatus) -> list[str]:
-    """A store's status in the words of `tools/label.py --status`, line by line."""
+def described_status(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]:
+    """A store's status in the words of `tools/label.py --status`, line by line.
+
+    Args:
+        status: The status.
+        kind: What the store holds.
+    """
     written = status.chunks - status.missing
     return [
         f'done: {status.done} of {status.images} images, in {written} of '
-        f'{status.chunks} chunks, with {status.candidates} candidates',
+        f'{status.chunks} chunks, with {status.candidates} {kind.row}',
         f'missing: {status.images - status.done} images, {status.missing} chunks',
         *(f'damaged: {sentence}' for sentence in status.damaged),
         *described_failures(status.failures, status.done),
         f'size: {status.num_bytes:,} bytes',
         f'run: {status.run or "none"}',
     ]
+
+
+def told_status(store: LabelStore) -> list[str]:
+    """What a store is and how far, line by line.
+
+    Args:
+        store: The store.
+
+    Raises:
+        UserError: If the folder holds no store.
+    """
+    lines = described_status(store_status(store), store.kind)
+    return [f'{store.kind.name} {store.root}', *lines]
 
 
 def _reasons(table: pa.Table) -> list[str]:

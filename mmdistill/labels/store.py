@@ -45,9 +45,11 @@ from mmdistill.labels.manifest import (
     chunk_origin,
     differences,
     identity,
+    made_boxes,
     origin,
     read_manifest,
 )
+from mmdistill.labels.store_kind import LABELS, StoreKind
 
 MANIFEST_FILE = 'manifest.json'
 IMAGES_AT_ONCE = 4096
@@ -64,10 +66,12 @@ class LabelStore:
 
     Args:
         root: The folder; it need not exist yet.
+        kind: What it holds: labels, or detections, which have no keypoints.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, kind: StoreKind = LABELS) -> None:
         self.root = Path(root)
+        self.kind = kind
 
     @property
     def exists(self) -> bool:
@@ -81,7 +85,7 @@ class LabelStore:
         Raises:
             UserError: If the folder holds no store, or its manifest is not ours.
         """
-        return read_manifest(self.root / MANIFEST_FILE)
+        return read_manifest(self.root / MANIFEST_FILE, self.kind)
 
     def claim(self, manifest: Mapping[str, Any], pile: Pile) -> np.ndarray:
         """Begin, continue or extend the store; nobody else may write to it now.
@@ -113,9 +117,10 @@ class LabelStore:
         lines = differences(identity(held), identity(manifest))
         lines += disagreements(generations, stored, pile)
         if lines:
+            lines += differences(made_boxes(held), made_boxes(manifest))
             raise UserError(
-                f'the label store {self.root} was made otherwise and is not mixed '
-                'with this run; name another folder in distill.labels or remove '
+                f'the {self.kind.name} {self.root} was made otherwise and is not mixed '
+                f'with this run; name another folder in {self.kind.option} or remove '
                 'this one.' + ''.join(f'\n- {line}' for line in lines)
             )
         old, new = store_order(stored, pile)
@@ -162,7 +167,12 @@ class LabelStore:
         """
         manifest = self.manifest
         lists = [
-            chunk_file.read(self._list(number), origin(manifest, entry), PATHS_SCHEMA)
+            chunk_file.read(
+                self._list(number),
+                origin(manifest, entry),
+                PATHS_SCHEMA,
+                kind=self.kind,
+            )
             for number, entry in enumerate(generations_in(manifest))
         ]
         return pa.concat_tables(lists).column('path').to_pylist()
@@ -211,6 +221,7 @@ class LabelStore:
                 chunk_origin(manifest, all_places[index], index),
                 schema,
                 columns,
+                self.kind,
             )
             for index in chunks
         ]
@@ -229,8 +240,8 @@ class LabelStore:
         missing = self.missing_chunks()
         if missing:
             raise UserError(
-                f'the label store {self.root} is not complete: {len(missing)} of '
-                f'{self.num_chunks} chunks are missing; continue with tools/label.py'
+                f'the {self.kind.name} {self.root} is not complete: {len(missing)} of '
+                f'{self.num_chunks} chunks are missing; continue with {self.kind.tool}'
             )
 
     def _join(

@@ -9,6 +9,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdistill.boxes_configs import boxes_folder
+from mmdistill.labels import LabelStore
+from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.stage_configs import distill_section, labeled_config
 
 
@@ -20,7 +23,8 @@ def missing_files(config: Config) -> list[str]:
     """
     section = distill_section(config)
     return [
-        *_missing_teacher(config, section['teacher']),
+        *_missing_model(config, 'teacher', section['teacher']),
+        *_missing_detections(config),
         *_missing_data('labelled', labeled_config(config)),
         *_missing_data('unlabelled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
@@ -29,20 +33,32 @@ def missing_files(config: Config) -> list[str]:
     ]
 
 
-def _missing_teacher(config: Config, teacher: Mapping[str, Any]) -> Iterator[str]:
-    if not teacher.get('checkpoint'):
-        yield 'the teacher checkpoint: set distill.teacher.checkpoint'
+def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterator[str]:
+    if not part.get('checkpoint'):
+        yield f'the {role} checkpoint: set distill.{role}.checkpoint'
         return
-    path = str(teacher['checkpoint'])
+    path = str(part['checkpoint'])
     if '://' in path or Path(path).is_file():
         return
-    trained_by = teacher.get('config') or _config_that_trains(config, Path(path).parent)
+    own = part.get('config') if role == 'teacher' else None
+    trained_by = own or _config_that_trains(config, Path(path).parent)
     remedy = (
         f'python tools/train.py {trained_by}'
         if trained_by
-        else 'train it, or set distill.teacher.checkpoint'
+        else f'train it, or set distill.{role}.checkpoint'
     )
-    yield f'the teacher checkpoint {path}: {remedy}'
+    yield f'the {role} checkpoint {path}: {remedy}'
+
+
+def _missing_detections(config: Config) -> Iterator[str]:
+    folder = boxes_folder(config.distill)
+    if folder is None or LabelStore(folder, DETECTIONS).complete:
+        return
+    yield from _missing_model(config, 'detector', config.distill.detector)
+    yield (
+        f'the boxes {folder}/: python tools/detect.py {config.filename} (labelling '
+        'begins with it)'
+    )
 
 
 def _config_that_trains(config: Config, work_dir: Path) -> str | None:

@@ -19,8 +19,8 @@ from mmengine.runner import CheckpointLoader
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
+from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.engine.rows import sample_to_row
-from mmdistill.engine.teacher_guard_hook import load_teacher
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
@@ -63,7 +63,7 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
     if stage.load_from and Path(stage.load_from).is_file():
         weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
-        load_teacher(model.module, weights)
+        load_fitting(model.module, weights)
     wanted = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
     batches = np.array_split(numbers, max(1, round(wanted / batch_size)))

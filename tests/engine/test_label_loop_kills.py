@@ -131,7 +131,7 @@ def test_a_second_run_is_refused_while_the_first_lives(piled):
     while not (piled / 'labels/manifest.json').exists():
         time.sleep(0.01)
 
-    with pytest.raises(UserError, match=r'another run labels into .*\(process \d+ on'):
+    with pytest.raises(UserError, match=r'another run writes into .*\(process \d+ on'):
         run_loop(piled / 'pile', piled / 'labels', COCO, Teacher(), chunk_size=4)
 
     assert run_alive(piled / 'labels')

@@ -41,6 +41,12 @@ def test_columns_give_back_the_candidates_of_each_row(make_rows, counts):
             assert np.array_equal(getattr(back, field.name), expected)
 
 
+def test_without_keypoints_there_are_no_columns_for_them(make_rows):
+    table = rows_to_table(make_rows((2, None, 1), num_keypoints=0), 0)
+    assert not any(name.startswith('keypoint') for name in table.column_names)
+    assert table_to_labels(table, 0).candidates.keypoints.shape == (3, 0, 2)
+
+
 def test_columns_give_back_what_the_images_are(make_rows):
     rows = make_rows((2, None, 0))
     labels = table_to_labels(rows_to_table(rows, 17), 17)

@@ -24,9 +24,12 @@ QUICK = (
     *('train_dataloader.batch_size=5', 'train_dataloader.num_workers=0'),
     'train_dataloader.persistent_workers=False',
 )
+BOXES = 'work_dirs/toy/detections.bbox.json'
 TEACHER_FILE = 'work_dirs/teacher/iter_2.pth'
 DISTILL = (
     f'distill.teacher.checkpoint={TEACHER_FILE}',
+    # A detector has tests of its own; the pile has its true boxes here.
+    *('distill.detector=None', f'distill.unlabeled.bbox_file={BOXES}'),
     *('distill.labeling.chunk_size=2', 'distill.labeling.num_workers=0'),
     'distill.views.scales=[1.0,1.25]',
     # An untrained teacher scores low, and its keypoints lower.
@@ -73,7 +76,7 @@ def finished(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('workshop')
     write_toy_data(root / 'data/toy', labeled=6, unlabeled=7, val=2)
     oracle = root / 'data/toy/annotations/unlabeled_oracle.json'
-    write_boxes(oracle, root / 'work_dirs/toy/detections.bbox.json')
+    write_boxes(oracle, root / BOXES)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         options = [*QUICK, 'train_cfg.max_iters=2']

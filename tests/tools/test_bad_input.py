@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import DISTILL, STUDENT, TEACHER_FILE
+from tests.tools.conftest import BOXES, DISTILL, STUDENT, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'
-BOXES = 'work_dirs/toy/detections.bbox.json'
 
 
 def first_box(**changes):

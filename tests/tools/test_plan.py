@@ -2,11 +2,12 @@
 
 import shutil
 
-from tests.tools.conftest import STUDENT, TEACHER_FILE
+from tests.tools.conftest import BOXES, STUDENT, TEACHER_FILE
 
 OPTIONS = (
     'train_dataloader.batch_size=5',
     f'distill.teacher.checkpoint={TEACHER_FILE}',
+    *('distill.detector=None', f'distill.unlabeled.bbox_file={BOXES}'),
 )
 
 

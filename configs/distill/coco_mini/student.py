@@ -1,11 +1,9 @@
 """A few COCO photographs, half of them without people: shows the way of real data.
 
-    python tools/make_boxes.py \
-        data/coco-mini/annotations/person_keypoints_val2017.json \
-        work_dirs/coco_mini/boxes.json
     python tools/label.py configs/distill/coco_mini/student.py
 
-The teacher has seen drawn figures only (`make demo` trains it): its labels are poor.
+Detector and teacher have seen drawn figures only (`make demo` trains them): boxes and
+labels are poor, and on many photographs nothing is found.
 """
 
 _base_ = '../toy/student.py'
@@ -17,7 +15,6 @@ distill = dict(
         data_root=data_root,
         data_prefix=dict(img='val2017/'),
         ann_file='',
-        bbox_file='work_dirs/coco_mini/boxes.json',
     ),
     labels='work_dirs/coco_mini/labels',
 )

@@ -1,11 +1,11 @@
 """Toy person detector: a thin RTMDet from scratch on the labelled images.
 
     python tools/train.py configs/distill/toy/detector.py
-    python tools/test.py configs/distill/toy/detector.py work_dirs/toy/detector/iter_400.pth
+    python tools/detect.py configs/distill/toy/student.py
 
-The second command finds the people of the unlabelled images and writes them to
-work_dirs/toy/detections.bbox.json. Time: about 90 s of CPU for the training.
-"""  # noqa: E501
+An ordinary config of MMDetection. The second command finds the people of the student's
+unlabelled images; tools/label.py does so too. Time: about 90 s of CPU for the training.
+"""
 
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 work_dir = 'work_dirs/toy/detector'

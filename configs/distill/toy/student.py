@@ -2,7 +2,8 @@
 
     python tools/train.py configs/distill/toy/student.py
 
-Labels the images first (detector and teacher must have run), then trains.
+Finds the boxes and labels them first (detector and teacher must be trained), then
+trains.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
@@ -20,7 +21,13 @@ distill = dict(
         data_root='data/toy/',
         data_prefix=dict(img='images/unlabeled/'),
         ann_file='annotations/unlabeled.json',
-        bbox_file='work_dirs/toy/detections.bbox.json',
+    ),
+    detector=dict(
+        config='{{ fileDirname }}/detector.py',
+        checkpoint='work_dirs/toy/detector/iter_400.pth',
+        categories=('person',),
+        # Each box takes six views; a figure that scores less is none.
+        score_thr=0.1,
     ),
     labels='work_dirs/toy/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline

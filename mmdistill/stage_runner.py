@@ -1,0 +1,27 @@
+"""The runner of a stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmengine.config import Config
+
+from mmdistill.engine.cpu_launch import prepare_cpu_launch
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+
+def stage_runner(config: Config) -> Runner:
+    """Build MMEngine's runner, ready for processes without CUDA and safe loading.
+
+    Args:
+        config: Config of the stage.
+    """
+    # Here, because choosing labels anew needs no runner, which takes long to import.
+    from mmengine.runner import Runner
+
+    from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
+
+    prepare_cpu_launch(config)
+    return Runner.from_cfg(config)

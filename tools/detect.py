@@ -1,0 +1,51 @@
+"""Find the boxes of a config's unlabelled images with its detector."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and detect."""
+    check_environment()
+    from mmdistill import detections
+    from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.detect_configs import detect_config
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--write-config',
+        metavar='FILE',
+        help="write the stage's config for MMPose's or MMDetection's own tools/test.py, "
+        'detect nothing',
+    )
+    parser.add_argument(
+        '--status',
+        action='store_true',
+        help='tell what is done, missing and failed and who detects, detect nothing',
+    )
+    parser.add_argument(
+        '--bbox-file',
+        metavar='FILE',
+        help="write the boxes as a json in MMPose's bbox_file form when all are found",
+    )
+    arguments = parser.parse_args(argv)
+    config = load_config(arguments)
+    if arguments.status:
+        sys.stdout.write('\n'.join([*detections.status(config), '']))
+    elif arguments.write_config:
+        detect_config(config).dump(arguments.write_config)
+    else:
+        detections.detect(config)
+        if arguments.bbox_file:
+            detections.export_boxes(config, arguments.bbox_file)
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
