@@ -59,11 +59,11 @@ def export_boxes(config: Config, path: str) -> None:
     Raises:
         UserError: If the store is not complete or the disk refuses the file.
     """
-    if not is_main_process():
-        return
+    # On every process: one of them looks for the images and tells the others.
     images = DATASETS.build(images_without_boxes(config))
-    count = write_boxes(_store(config), dict(images.names()), Path(path))
-    print_log(f'wrote {count} boxes to {path}', logger='current')
+    if is_main_process():
+        count = write_boxes(_store(config), dict(images.names()), Path(path))
+        print_log(f'wrote {count} boxes to {path}', logger='current')
 
 
 def _store(config: Config) -> LabelStore:

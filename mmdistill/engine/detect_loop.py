@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import mmdet
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
-from mmdistill.engine.provenance import VERSIONS, network_provenance
+from mmdistill.engine.provenance import VERSIONS, weights_sha256
 from mmdistill.engine.rows import boxes_to_row
 from mmdistill.engine.store_loop import StoreLoop
 from mmdistill.errors import UserError
@@ -18,6 +18,9 @@ from mmdistill.labels import ImageRow, LabelStore
 from mmdistill.labels.files import json_sha256
 from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.registry import LOOPS
+
+UNDECIDING = ('_scope_', 'init_cfg', 'train_cfg')
+"""Parts of a config that are about training, or about where names are looked up."""
 
 
 @LOOPS.register_module()
@@ -55,25 +58,24 @@ class DetectLoop(StoreLoop):
             model: The `BoxDetector`, its `module` the detector with its weights.
         """
         config = self.runner.cfg
-        pipeline = json.dumps(self.dataset.pipeline, default=str)
-        manifest = {
+        parts = config['model']['module']
+        return {
             'about': {
                 'img_root': str(self.dataset.img_root),
                 'checkpoint': str(config.get('load_from')),
             },
             'detector': {
-                **network_provenance(model.module),
+                'architecture': json_sha256(_deciding(parts)),
+                'weights': weights_sha256(model.module),
+                'test_cfg': _deciding(parts.get('test_cfg')),
+                'pipeline': json_sha256(_deciding(self.dataset.pipeline)),
                 **model.provenance(),
-                'test_cfg': getattr(model.module, 'test_cfg', None),
-                'pipeline': json_sha256(pipeline),
                 'max_pixels': self.dataset.provenance()['max_pixels'],
                 'versions': {**VERSIONS, 'mmdet': mmdet.__version__},
             },
             'keypoints': [],
             'chunk_size': self.chunk_size,
         }
-        # As it will be read again: tuples are lists then.
-        return json.loads(json.dumps(manifest, default=str))
 
     def collate(self, samples: Sequence[Any]) -> list[Any]:
         """The samples as they are: the detector joins those of one size.
@@ -90,3 +92,16 @@ class DetectLoop(StoreLoop):
             outputs: The images' data samples, with `pred_instances`.
         """
         return [boxes_to_row(sample) for sample in outputs]
+
+
+def _deciding(part: Any) -> Any:
+    """What of a config decides the boxes, as JSON values.
+
+    Unlike the model itself it is the same in one process and in several, where norms
+    are others by name.
+    """
+    if isinstance(part, Mapping):
+        return {k: _deciding(v) for k, v in part.items() if k not in UNDECIDING}
+    if isinstance(part, Sequence) and not isinstance(part, str):
+        return [_deciding(each) for each in part]
+    return part if isinstance(part, (int, float, str, NoneType)) else str(part)

@@ -31,14 +31,6 @@ def weights_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def network_provenance(network: nn.Module) -> dict[str, str]:
-    """Hashes of a network's parts and weights."""
-    return {
-        'architecture': hashlib.sha256(repr(network).encode()).hexdigest(),
-        'weights': weights_sha256(network),
-    }
-
-
 def make_manifest(
     model: Any,
     dataset: Any,
@@ -62,7 +54,10 @@ def make_manifest(
     """
     return {
         'about': {**dataset.about(), 'checkpoint': checkpoint},
-        'teacher': network_provenance(model.module),
+        'teacher': {
+            'architecture': hashlib.sha256(repr(model.module).encode()).hexdigest(),
+            'weights': weights_sha256(model.module),
+        },
         'views': model.provenance(),
         **dataset.provenance(),
         'chunk_size': chunk_size,

@@ -159,13 +159,15 @@ def _built(module: Mapping[str, Any]) -> torch.nn.Module:
     # Here, because teachers need no detectors, which take seconds to import.
     from mmdet.models.detectors import BaseDetector
 
-    detector = MMENGINE_MODELS.build(module)
-    if not isinstance(detector, BaseDetector):
+    kind = module['type']
+    with MMENGINE_MODELS.switch_scope_and_registry(module.get('_scope_')) as registry:
+        found = registry.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(found, type) and issubclass(found, BaseDetector)):
         raise UserError(
-            'distill.detector.config must be of a detector of MMDetection, got one of '
-            f'a {type(detector).__name__}'
+            'distill.detector.config must be of a detector of MMDetection, its model '
+            f'is {kind}'
         )
-    return revert_sync_batchnorm(detector)
+    return revert_sync_batchnorm(MMENGINE_MODELS.build(module))
 
 
 def _nothing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,8 @@ metainfo = dict(classes=('person',))
 size = (128, 96)
 norm_cfg = dict(type='BN')
 model = dict(
+    # Other images than the drawn ones may be upright.
+    data_preprocessor=dict(pad_size_divisor=32),
     backbone=dict(widen_factor=0.25, norm_cfg=norm_cfg, init_cfg=None),
     neck=dict(in_channels=[64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
     bbox_head=dict(
