@@ -16,13 +16,21 @@ def check_boxes(section: Mapping[str, Any]) -> None:
         section: The `distill` section of a config.
 
     Raises:
-        UserError: If a file gives them and a detector shall find them.
+        UserError: If several shall give or find them.
     """
-    given = section['unlabeled'].get('bbox_file')
-    if given and section.get('detector'):
+    unlabeled = section['unlabeled']
+    places = [
+        *(
+            f'unlabeled.{key}'
+            for key in ('bbox_file', 'detections')
+            if unlabeled.get(key)
+        ),
+        *(['detector'] if section.get('detector') else []),
+    ]
+    if len(places) > 1:
         raise UserError(
-            'boxes are given by distill.unlabeled.bbox_file or found by '
-            f'distill.detector, got both; the file is {given}'
+            'boxes are given by distill.unlabeled (bbox_file, detections) or found by '
+            f'distill.detector, got {" and ".join(places)}'
         )
 
 

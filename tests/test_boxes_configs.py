@@ -39,6 +39,7 @@ def test_a_folder_that_is_stated_holds():
 def test_boxes_come_from_one_place():
     check_boxes(section(dict(config='c.py')))
     check_boxes(section(bbox_file='boxes.json'))
+    check_boxes(section(detections='boxes'))
 
-    with pytest.raises(UserError, match=r'got both; the file is boxes\.json'):
+    with pytest.raises(UserError, match=r'got unlabeled\.bbox_file and detector'):
         check_boxes(section(dict(config='c.py'), bbox_file='boxes.json'))

@@ -13,7 +13,9 @@ from mmengine.logging import print_log
 from mmdistill import stages
 from mmdistill.audits.audited_set import AuditedSet, boxes_of
 from mmdistill.audits.content import FUSED
+from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
+from mmdistill.detections import detect
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import json_sha256
@@ -48,7 +50,10 @@ def label_views(
         UserError: If the pile was labelled otherwise, or the set is not usable.
     """
     section = distill_section(config)
-    boxes, source = boxes_of(section['unlabeled'], audited, folder)
+    if audited.bbox_file is None and boxes_folder(section) is not None:
+        boxes, source = _found_boxes(config, audited, folder / 'boxes')
+    else:
+        boxes, source = boxes_of(section['unlabeled'], audited, folder)
     kinds = _views_of(section.get('views', {}))
     stores: dict[str, LabelStore] = {}
     # What is compared with the pile comes first: a store that does not fit is told
@@ -109,14 +114,23 @@ def _same_views(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
     return json_sha256({**ONE_VIEW, **left}) == json_sha256({**ONE_VIEW, **right})
 
 
-def _stage(
-    config: Config,
-    audited: AuditedSet,
-    boxes: Mapping[str, Any],
-    store: LabelStore,
-    views: Mapping[str, Any],
+def _found_boxes(
+    config: Config, audited: AuditedSet, folder: Path
+) -> tuple[dict[str, Any], str]:
+    """The boxes that the pile's detector finds on the audited images."""
+    config = _audited_config(config, audited, {})
+    config.distill.detector.boxes = str(folder)
+    config.work_dir = str(Path(config.work_dir, 'audit'))
+    print_log(f'audit: boxes of {audited.ann_file}', logger='current')
+    detect(config)
+    checkpoint = config.distill.detector.checkpoint
+    return dict(detections=str(folder)), f'detections of {checkpoint}'
+
+
+def _audited_config(
+    config: Config, audited: AuditedSet, boxes: Mapping[str, Any]
 ) -> Config:
-    """The config of a labelling stage over the audited images, without matching."""
+    """The config with the audited images in the place of the pile."""
     config = copy.deepcopy(config)
     unlabeled = config.distill.unlabeled
     limits = {key: unlabeled[key] for key in ('max_pixels',) if key in unlabeled}
@@ -128,6 +142,19 @@ def _stage(
     )
     # The audited images are the validation set on purpose.
     config.distill.leak_guard = False
+    return config
+
+
+def _stage(
+    config: Config,
+    audited: AuditedSet,
+    boxes: Mapping[str, Any],
+    store: LabelStore,
+    views: Mapping[str, Any],
+) -> Config:
+    """The config of a labelling stage over the audited images, without matching."""
+    config = _audited_config(config, audited, boxes)
+    config.distill.detector = None
     config.distill.labels = str(store.root)
     config.distill.views = dict(views)
     config.work_dir = str(Path(config.work_dir, 'audit', store.root.name))

@@ -70,6 +70,7 @@ class DetectLoop(StoreLoop):
                 'test_cfg': _deciding(parts.get('test_cfg')),
                 'pipeline': json_sha256(_deciding(self.dataset.pipeline)),
                 **model.provenance(),
+                'tta': _deciding(config['model'].get('tta_model')),
                 'max_pixels': self.dataset.provenance()['max_pixels'],
                 'versions': {**VERSIONS, 'mmdet': mmdet.__version__},
             },
@@ -101,7 +102,7 @@ def _deciding(part: Any) -> Any:
     are others by name.
     """
     if isinstance(part, Mapping):
-        return {k: _deciding(v) for k, v in part.items() if k not in UNDECIDING}
+        return {k: _deciding(v) for k, v in sorted(part.items()) if k not in UNDECIDING}
     if isinstance(part, Sequence) and not isinstance(part, str):
         return [_deciding(each) for each in part]
     return part if isinstance(part, (int, float, str, NoneType)) else str(part)

@@ -85,7 +85,6 @@ class BoxDetector(BaseTTAModel):
             'categories': self.categories,
             'score_thr': self.score_thr,
             'nms_thr': self.nms_thr,
-            'tta': self.augmented,
         }
 
     def merge_preds(self, data_samples_list: list) -> list:

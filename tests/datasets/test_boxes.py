@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.datasets.boxes import read_boxes
+from mmdistill.datasets.boxes import read_boxes, stored_boxes
 from mmdistill.datasets.image_list import ImageList
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
+from mmdistill.labels.store_kind import DETECTIONS
 
 KNOWN = ImageList(['a.jpg', 'b.jpg', 'c.jpg'], [1, 2, 3], np.array([[64, 48]] * 3))
 UNKNOWN = ImageList(KNOWN.paths, KNOWN.ids)
@@ -154,3 +156,42 @@ def test_boxes_off_an_image_of_unknown_size_are_left_to_the_decoder(read):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r'the detection file .*no\.json can not be'):
         read_boxes(tmp_path / 'no.json', KNOWN)
+
+
+@pytest.fixture
+def store(tmp_path, make_store, make_rows):
+    """Detections on 000.png to 003.png: two, none for a broken one, none, three."""
+    rows = make_rows((2, None, 0, 3), num_keypoints=0)
+    make_store(tmp_path / 'boxes', rows, names=())
+    return LabelStore(tmp_path / 'boxes', DETECTIONS)
+
+
+def test_boxes_of_a_store_are_found_by_path(store):
+    boxes = stored_boxes(store, ['003.png', '002.png', '000.png', '001.png'])
+
+    held = store.read().candidates
+    assert np.diff(boxes.offsets).tolist() == [3, 0, 2, 0]
+    for number, rows in ((0, slice(2, 5)), (2, slice(0, 2))):
+        found = boxes.of_image(number)
+        assert np.array_equal(found[0], held.bboxes[rows])
+        assert np.array_equal(found[1], held.bbox_scores[rows])
+        assert np.array_equal(found[2], held.category_ids[rows])
+
+
+def test_images_of_a_store_that_nobody_asks_for_are_left_out(store):
+    boxes = stored_boxes(store, ['002.png', '003.png'])
+    assert np.diff(boxes.offsets).tolist() == [0, 3]
+
+
+def test_categories_of_a_store_can_be_chosen(store):
+    paths = store.paths()
+    ids = store.read().candidates.category_ids
+    boxes = stored_boxes(store, paths, category_ids=[int(ids[0])])
+    assert boxes.category_ids.tolist() == [i for i in ids if i == ids[0]]
+
+
+def test_an_image_that_a_store_lacks_is_told(store):
+    with pytest.raises(
+        UserError, match=r'lacks 1 of the images, the first is x\.png; continue with'
+    ):
+        stored_boxes(store, ['000.png', 'x.png'])

@@ -11,6 +11,8 @@ import pytest
 
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.errors import UserError
+from mmdistill.labels import LabelStore
+from mmdistill.labels.store_kind import DETECTIONS
 
 
 @pytest.fixture
@@ -213,3 +215,37 @@ def test_images_come_from_sources_or_from_a_folder(tmp_path, write_images, build
     write_images(tmp_path / 'images', 'a.png')
     with pytest.raises(UserError, match='from sources or from data_prefix'):
         build(sources=[dict(type='FolderSource', path='images')])
+
+
+def test_boxes_of_a_detection_store(tmp_path, write_images, coco_metainfo, make_rows):
+    write_images(tmp_path / 'images', '000.png', '001.png')
+    rows = make_rows((0, 2), num_keypoints=0)
+    store = LabelStore(tmp_path / 'found', DETECTIONS)
+    made_by = dict(about=dict(img_root='x'), detector=dict(score_thr=0.1))
+    options = dict(data_root=str(tmp_path), data_prefix=dict(img='images/'))
+    pile = UnlabeledDataset(coco_metainfo, **options)
+    store.claim(dict(made_by, keypoints=[], chunk_size=2), pile)
+    store.write_chunk(0, rows)
+
+    dataset = UnlabeledDataset(coco_metainfo, detections=str(store.root), **options)
+
+    first, second = (dataset[n]['data_samples'] for n in range(2))
+    # Nothing was found on the first: an image without instances, not a whole one.
+    assert (first.status, len(first.gt_instances)) == ('ok', 0)
+    assert np.array_equal(second.gt_instances.bboxes, rows[1].candidates.bboxes)
+    assert dataset.about()['detector'] == dict(score_thr=0.1)
+    assert dataset.provenance()['boxes'] == 'detections'
+
+
+def test_images_are_called_by_their_id_or_path(tmp_path, write_images, coco_metainfo):
+    write_images(tmp_path, 'a/7.png', 'a/8.png', 'b/9.png')
+    images = [dict(id=n, file_name=f'a/{n}.png') for n in (7, 8)]
+    (tmp_path / 'list.json').write_text(json.dumps(dict(images=images)))
+    sources = [
+        dict(type='CocoSource', ann_file='list.json'),
+        dict(type='FolderSource', path='b'),
+    ]
+
+    dataset = UnlabeledDataset(coco_metainfo, str(tmp_path), sources=sources)
+
+    assert dict(dataset.names()) == {'a/7.png': 7, 'a/8.png': 8, 'b/9.png': 'b/9.png'}

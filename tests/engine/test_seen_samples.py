@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmcv.transforms import BaseTransform
-from mmdistill.mixed_configs import mixed_config
+from mmdistill.resumable_configs import resumable_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import TRANSFORMS
@@ -84,7 +84,7 @@ def combine(config):
 
 def seeded_combination(config):
     combine(config)
-    mixed = mixed_config(config)
+    mixed = resumable_config(config)
     config.train_dataloader, config.train_cfg = mixed.train_dataloader, mixed.train_cfg
 
 

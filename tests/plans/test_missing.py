@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmdistill.plans.missing import missing_files
 from tests.plans.conftest import STUDENT
@@ -75,3 +76,29 @@ def test_the_truth_of_a_metric_is_missing(config, several):
     assert missing_files(config)[1:] == [
         'the annotations none.json of CocoMetric: put them there'
     ]
+
+
+def test_a_detector_is_missing_with_the_config_that_trains_it(config):
+    config.distill.unlabeled.pop('bbox_file')
+    recipe = Config.fromfile(STUDENT)
+    config.distill.detector = recipe.distill.detector
+    boxes = f'{config.distill.labels}_boxes'
+
+    _, detector, detections = missing_files(config)
+
+    assert detector == (
+        'the detector checkpoint work_dirs/toy/detector/iter_400.pth: '
+        f'python tools/train.py {STUDENT.with_name("detector.py")}'
+    )
+    assert detections.startswith(
+        f'the boxes {boxes}/: python tools/detect.py {STUDENT} (labelling begins'
+    )
+
+
+def test_boxes_that_were_found_are_not_missing(config, make_store, make_rows):
+    config.distill.unlabeled.pop('bbox_file')
+    config.distill.detector = dict(checkpoint='gone.pth')
+    rows = make_rows((1, 0), num_keypoints=0)
+    make_store(Path(f'{config.distill.labels}_boxes'), rows, names=())
+
+    assert len(missing_files(config)) == 1

@@ -141,6 +141,15 @@ def test_photographs_on_which_nothing_is_found_count(place, tool, write_detector
     assert (labels.num_read, len(labels.candidates)) == (7, 0)
 
 
+def test_an_audit_finds_boxes_as_the_pile_has_them(place, tool):
+    assert tool('audit_labels', STUDENT, '--cfg-options', *FOUND) == 0
+
+    audit = json.loads(Path(LABELS, 'audit.json').read_text())
+    assert audit['audited']['boxes'] == 'detections of detector.pth'
+    (boxes,) = Path('work_dirs/found/labels-audit').glob('*/boxes')
+    assert len(LabelStore(boxes, DETECTIONS).read().sizes) == 2
+
+
 def test_images_without_ids_are_called_by_their_path(place, tool):
     options = ['distill.unlabeled.ann_file=', 'distill.detector.boxes=boxes']
 
@@ -178,7 +187,7 @@ def test_the_written_config_runs_from_mmdetection_s_own_test_tool(place, tool):
     ('option', 'sentence'),
     [
         ("distill.detector.categories=['mouse']", "no class 'mouse' .* it has person"),
-        ('distill.unlabeled.bbox_file=boxes.json', 'got both; the file is boxes.json'),
+        ('distill.unlabeled.bbox_file=boxes.json', 'got unlabeled.bbox_file and det'),
         ('distill.detector.checkpoint=gone.pth', 'gone.pth does not exist'),
         (
             'distill.detector.config=mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
