@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--write-config',
         metavar='FILE',
-        help="write the stage's config for MMPose's or MMDetection's own tools/test.py, "
+        help="write the stage's config for MMPose's or MMDetection's tools/test.py, "
         'detect nothing',
     )
     parser.add_argument(

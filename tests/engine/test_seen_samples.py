@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmcv.transforms import BaseTransform
-from mmdistill.resumable_configs import resumable_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import TRANSFORMS
@@ -17,6 +16,7 @@ from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import select
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
 from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.resumable_configs import resumable_config
 from tests.engine.students import Diary, student_config, write_labels
 
 HOOK = dict(type='mmdistill.CountMatchingHook')
