@@ -13,6 +13,7 @@ from mmengine.hub import get_config
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
+from mmdistill.recipe_files import recipe_file
 from mmdistill.stage_configs import (
     check_checkpoint,
     distill_section,
@@ -117,7 +118,11 @@ def detector_config(part: Mapping[str, Any]) -> Config:
     if not name:
         raise UserError("distill.detector.config must name a detector's config")
     try:
-        config = get_config(name) if '::' in name else Config.fromfile(name)
+        config = (
+            get_config(name)
+            if '::' in name
+            else Config.fromfile(recipe_file(name, 'the detector config'))
+        )
     except (FileNotFoundError, ValueError) as error:
         raise UserError(
             f'the detector config {name} can not be read: {error}'
