@@ -92,7 +92,7 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
     if is_type(batches, 'MixedRatioBatchSampler') and 'source_ratio' not in batches:
         share = batches.get('labeled_share', LABELED_SHARE)
         try:
-            labeled_slots(loader['batch_size'], share)
+            labeled_slots(loader.get('batch_size', 0), share)
         except ValueError as error:
             raise UserError(f'train_dataloader: {error}') from error
 

@@ -68,6 +68,7 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(monkeypatch):
     source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
     section = dict(teacher=dict(checkpoint='t.pth'), unlabeled=dict(), labels='labels')
     loader = dict(
+        batch_size=5,
         batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler'),
         dataset=dict(datasets=[source]),
     )
