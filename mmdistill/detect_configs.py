@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.utils import is_installed
 
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
@@ -45,6 +46,9 @@ MERGED = dict(
 )
 """MMDetection's default of how views are merged."""
 SCORE_THR = 0.05
+"""Low enough that count matching decides; a lower floor costs forward passes."""
+NMS_THR = 0.5
+"""Overlap above which two boxes of a class are the same object to most detectors."""
 
 
 def detect_config(config: Config) -> Config:
@@ -117,12 +121,16 @@ def detector_config(part: Mapping[str, Any]) -> Config:
     name = part.get('config')
     if not name:
         raise UserError("distill.detector.config must name a detector's config")
-    try:
-        config = (
-            get_config(name)
-            if '::' in name
-            else Config.fromfile(recipe_file(name, 'the detector config'))
+    package = name.partition('::')[0] if '::' in name else ''
+    # MMEngine would try to install it.
+    if package and not is_installed(package):
+        raise UserError(
+            f'the detector config {name} is of the package {package}, which is not '
+            'installed'
         )
+    path = '' if package else recipe_file(name, 'the detector config')
+    try:
+        config = get_config(name) if package else Config.fromfile(path)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(
             f'the detector config {name} can not be read: {error}'
@@ -157,10 +165,11 @@ def _model(source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
     augmented = (
         dict(tta_model=source.get('tta_model', MERGED)) if part.get('tta') else {}
     )
-    floors = {key: part[key] for key in ('score_thr', 'nms_thr') if key in part}
+    floors = {'score_thr': SCORE_THR, 'nms_thr': NMS_THR}
+    floors.update({key: part[key] for key in floors if key in part})
     return dict(
         type='mmdistill.BoxDetector',
-        module=lowered_floor(source.model, part.get('score_thr', SCORE_THR)),
+        module=lowered_floor(source.model, floors['score_thr']),
         scope=_scope(source),
         **augmented,
         **floors,

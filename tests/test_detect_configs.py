@@ -58,7 +58,7 @@ def test_it_runs_as_the_labelling_does_where_it_does_not_say_how(config):
         chunk_size=7,
         max_failures=0.5,
     )
-    assert 'nms_thr' not in stage.model
+    assert stage.model.nms_thr == 0.5
 
 
 def test_the_guard_knows_names_and_the_labelled_set(config):
@@ -149,6 +149,10 @@ WRONG = {
     'a config that MMDetection has not': (
         lambda part: part.update(config='mmdet::rtmdet/gone.py'),
         r'the detector config mmdet::rtmdet/gone\.py can not be read',
+    ),
+    'a config of a package that is not there': (
+        lambda part: part.update(config='nowhere::a.py'),
+        'of the package nowhere, which is not installed',
     ),
     'a config of no model': (
         lambda part: part.update(config='mmdet::_base_/default_runtime.py'),

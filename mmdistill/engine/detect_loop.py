@@ -65,7 +65,7 @@ class DetectLoop(StoreLoop):
                 'checkpoint': str(config.get('load_from')),
             },
             'detector': {
-                'architecture': json_sha256(_deciding(parts)),
+                'architecture': json_sha256(_deciding({**parts, 'test_cfg': None})),
                 'weights': weights_sha256(model.module),
                 'test_cfg': _deciding(parts.get('test_cfg')),
                 'pipeline': json_sha256(_deciding(self.dataset.pipeline)),
