@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +12,13 @@ from mmdistill.functional.ranking import compared_values
 from mmdistill.labels.counts import LabeledCounts, Part, UnlabeledCounts
 from mmdistill.labels.files import json_sha256, read_json, write_json
 from mmdistill.labels.scores import Scored, Scores, scores_of
+from mmdistill.labels.selection_json import selection_fields
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.sources import Sources
 from mmdistill.labels.store import LabelStore
 from mmdistill.labels.thresholds import Threshold, threshold_index
 
 SELECTION_FILE = 'selection.json'
-LISTS = ('keypoint_thrs', 'curve_thresholds', 'curve_means')
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
         if digest != json_sha256({**content, 'store': made_of}):
             raise ValueError('it was changed after it was written')
         content.pop('means')
-        return _from_json(content), made_of == store.digest()
+        return Selection(**selection_fields(content)), made_of == store.digest()
     except UserError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -241,19 +240,3 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
             f'the selection {path} is not one of ours: {error}; '
             'make it again with tools/select_labels.py'
         ) from error
-
-
-def _from_json(content: dict[str, Any]) -> Selection:
-    labeled = content['labeled']
-    for name in ('categories', 'keypoints'):
-        labeled[name] = tuple(labeled[name])
-    labeled['categories'] = tuple(map(tuple, labeled['categories']))
-    lists = {key: tuple(content[key]) for key in LISTS}
-    converted = dict(
-        options=SelectionOptions(**content['options']),
-        thresholds=tuple(Threshold(**each) for each in content['thresholds']),
-        labeled=LabeledCounts(**labeled),
-        unlabeled=UnlabeledCounts(**content['unlabeled']),
-        parts=tuple(Part(**each) for each in content['parts']),
-    )
-    return Selection(**{**content, **lists, **converted})
