@@ -138,8 +138,20 @@ class VideoDecoder:
                 number += 1
 
 
+def frame_pixels(frame: av.VideoFrame, form: str) -> np.ndarray:
+    """A frame's pixels as they are stored, uint8.
+
+    Args:
+        frame: The frame.
+        form: What a pixel is: ``'gray'`` for (height, width), ``'bgr24'`` for
+            (height, width, 3).
+    """
+    # As of a decoder, threads of a scaler hang a forked process that frees it.
+    return frame.to_ndarray(format=form, threads=1)
+
+
 def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
     """A frame's pixels, (height, width, 3), uint8, BGR, turned as the video says."""
-    pixels = frame.to_ndarray(format='bgr24')
+    pixels = frame_pixels(frame, 'bgr24')
     # The angle is counted counter-clockwise, as numpy does.
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

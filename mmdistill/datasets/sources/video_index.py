@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from mmdistill.datasets.picture_hash import picture_hash
-from mmdistill.datasets.sources.video_decoder import VideoDecoder
+from mmdistill.datasets.sources.video_decoder import VideoDecoder, frame_pixels
 from mmdistill.errors import UserError
 from mmdistill.functional.hamming import hamming_distance
 from mmdistill.progress import told
@@ -110,7 +110,7 @@ def without_near_duplicates(
         for place, number in enumerate(told(numbers, len(numbers), what)):
             frame = decoder.frame(int(index.stamps[number]), place)
             if frame is not None:
-                now = picture_hash(frame.to_ndarray(format='gray'))
+                now = picture_hash(frame_pixels(frame, 'gray'))
                 if before is not None and hamming_distance(before, now) <= distance:
                     continue
                 before = now

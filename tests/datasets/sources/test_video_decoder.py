@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import av
 import numpy as np
 import pytest
@@ -47,3 +49,14 @@ def test_a_file_without_pictures_is_an_error(tmp_path):
 def test_pixels_have_the_shape_of_the_picture(decoder):
     pixels = upright_pixels(decoder.frame(0, 0))
     assert (pixels.shape, pixels.dtype) == ((48, 64, 3), np.uint8)
+
+
+def test_a_forked_process_frees_what_it_inherits(decoder):
+    frames = [decoder.frame(0, 0)]
+    upright_pixels(frames[0])
+    decoder.frame(40, 1)  # It lets go of the first one.
+    process = multiprocessing.get_context('fork').Process(target=frames.clear)
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 0
