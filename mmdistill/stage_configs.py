@@ -27,7 +27,7 @@ PARTS = {
     'teacher': ('checkpoint', 'config'),
     'unlabeled': (
         *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
-        *('max_pixels', 'sources', 'detections'),
+        *('max_pixels', 'sources', 'detections', 'follow'),
     ),
     'views': (
         *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),

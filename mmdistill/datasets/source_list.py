@@ -16,6 +16,7 @@ from mmdistill.datasets.image_list import ImageList
 from mmdistill.datasets.image_reader import ImageReader, ReadImage
 from mmdistill.datasets.sources import Listing, Source
 from mmdistill.errors import UserError
+from mmdistill.labels.image_files import container_of
 from mmdistill.ranks import tell_all
 from mmdistill.registry import SOURCES
 
@@ -74,6 +75,34 @@ class SourceList:
     def in_order(self) -> bool:
         """Whether one process should read images that follow each other."""
         return any(source.in_order for source in self.sources)
+
+    def check_sequences(self) -> None:
+        """Make sure that images of some source follow each other.
+
+        Raises:
+            UserError: If there is no such source.
+        """
+        if not any(source.has_sequences for source in self.sources):
+            names = ', '.join(
+                f'{source.name!r} ({type(source).__name__})' for source in self.sources
+            )
+            raise UserError(
+                'boxes are followed from frame to frame of a video, and nothing says '
+                f'that images of these sources follow each other: {names}; without '
+                'follow each image is one box'
+            )
+
+    def frame_before(self, number: int) -> str | None:
+        """The image before a frame, if both are frames of one video in one source.
+
+        Args:
+            number: The frame, not the first image.
+        """
+        one_source = self.owners[number - 1] == self.owners[number]
+        if not (one_source and self.source_of(number).has_sequences):
+            return None
+        before, key = (self.keys[i].as_py() for i in (number - 1, number))
+        return before if container_of(before) == container_of(key) else None
 
     def keep(self, numbers: np.ndarray) -> None:
         """Leave all other images out.

@@ -15,6 +15,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
 from mmdistill.datasets.boxes import Boxes, read_boxes, stored_boxes
+from mmdistill.datasets.following import Following, build_following
 from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
 from mmdistill.datasets.leak_guard import without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
@@ -35,7 +36,8 @@ class UnlabeledDataset:
 
     The images come from one folder or COCO json (`data_prefix`, `ann_file`), or from
     any number of `sources`: folders, patterns, lists, videos and tars. Boxes come
-    from a detection file, or each image is one box. A sample holds the whole image
+    from a detection file, or each image is one box, or the box of a frame of a video
+    is followed from the frame before. A sample holds the whole image
     and its boxes, as `HeatmapFusionTTA` takes them, and the name of its source. An
     image that can not be read is a sample without boxes that says why.
 
@@ -58,9 +60,13 @@ class UnlabeledDataset:
             of the labelled set reported: `val` and `labeled`, each a list of dicts
             with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
             keeps the hashes of the images.
+        follow: Where given, the box of a frame is followed from the one before, for
+            videos of a single animal: `padding` and `score_thr` of `Following`. An
+            image that is no frame of a video is one box.
 
     Raises:
-        UserError: If there is no image, or the detection file does not fit.
+        UserError: If there is no image, the detection file does not fit, or there is
+            no video to follow or boxes that are given.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class UnlabeledDataset:
         sources: Sequence[dict] | None = None,
         leak_guard: Mapping[str, Any] | None = None,
         detections: str | None = None,
+        follow: Mapping[str, Any] | None = None,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(metainfo)
@@ -101,6 +108,16 @@ class UnlabeledDataset:
         self.boxes_source = WHOLE_IMAGE if self._boxes is None else 'detections'
         if self._boxes is not None and category_ids is not None:
             self.boxes_source += f' of the categories {sorted(category_ids)}'
+        self.following: Following | None = None
+        if follow is not None:
+            if self._boxes is not None:
+                raise UserError(
+                    'boxes are given or followed, got follow and '
+                    f'{bbox_file or detections} too'
+                )
+            self._images.check_sequences()
+            self.following = build_following(follow)
+            self.boxes_source = str(self.following)
 
         # Boxes may name images that are left out here.
         self._numbers = np.arange(len(self._images))
@@ -124,7 +141,7 @@ class UnlabeledDataset:
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
         if self._boxes is None:
-            return WHOLE_IMAGE
+            return self.boxes_source
         return self._boxes.sha256(self._numbers[numbers])
 
     @property
@@ -196,6 +213,7 @@ class UnlabeledDataset:
                 img_path=str(self.img_root / path),
                 path=path,
                 source=self._images.source_of(number).name,
+                frame_before=self._frame_before(number),
                 ori_shape=image.shape,
                 status=FAILED if image.reason else OK,
                 reason=image.reason,
@@ -215,6 +233,13 @@ class UnlabeledDataset:
             if own is None or images.numbers.get(own) != number:
                 own = path
             yield path, own
+
+    def _frame_before(self, number: int) -> str | None:
+        """The frame that a frame follows; none where one between them is left out."""
+        if self.following is None or self._numbers[number] == 0:
+            return None
+        adjacent = self._numbers[number - 1] == self._numbers[number] - 1
+        return self._images.frame_before(number) if adjacent else None
 
     def _boxes_of(
         self, number: int, width: int, height: int

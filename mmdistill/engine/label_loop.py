@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmengine.runner import Runner
@@ -69,6 +69,16 @@ class LabelLoop(StoreLoop):
             self.nms_thr,
             str(self.runner.cfg.get('load_from')),
         )
+
+    def parts(self, batch: dict, rows: Sequence[ImageRow]) -> Iterable[dict]:
+        """One image after the other where boxes are followed, else all at once.
+
+        Args:
+            batch: `inputs` and `data_samples`.
+            rows: The rows of the chunk so far.
+        """
+        following = self.dataset.following
+        return following.one_by_one(batch, rows) if following else [batch]
 
     def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
         """What the teacher found on a batch of images as rows of the store.

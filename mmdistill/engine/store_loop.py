@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,16 @@ class StoreLoop(BaseLoop):
         """
         return pseudo_collate(samples)
 
+    def parts(self, batch: Any, rows: Sequence[ImageRow]) -> Iterable[Any]:
+        """What of a batch goes through the model at once, one part after the other.
+
+        Args:
+            batch: The batch.
+            rows: The rows of the chunk so far; those of a part join them before the
+                next part is taken.
+        """
+        return [batch]
+
     @abstractmethod
     def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
         """What the model gave for a batch as rows of the store, in their order.
@@ -119,7 +129,7 @@ class StoreLoop(BaseLoop):
         for number, batch in enumerate(self.dataloader):
             chunk = mine[self._batches.chunks[number]]
             rows = begun.setdefault(chunk, [])
-            rows += self._run_iter(number, batch)
+            self._run_iter(number, batch, rows)
             if len(rows) == len(places[chunk]):
                 self._write(chunk, begun.pop(chunk))
         barrier()
@@ -130,13 +140,17 @@ class StoreLoop(BaseLoop):
             raise too_many
 
     @torch.no_grad()
-    def _run_iter(self, number: int, batch: dict) -> list[ImageRow]:
+    def _run_iter(self, number: int, batch: Any, rows: list[ImageRow]) -> None:
+        """Run the model on a batch; its rows join those of its chunk."""
         self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
-        samples = self.runner.model.test_step(batch)
+        outputs: list[Any] = []
+        for part in self.parts(batch, rows):
+            found = self.runner.model.test_step(part)
+            rows += self.rows(found)
+            outputs += found
         self.runner.call_hook(
-            'after_test_iter', batch_idx=number, data_batch=batch, outputs=samples
+            'after_test_iter', batch_idx=number, data_batch=batch, outputs=outputs
         )
-        return self.rows(samples)
 
     def _manifest(self) -> dict[str, Any]:
         model = self.runner.model

@@ -50,6 +50,8 @@ class Source(ABC):
 
     in_order = False
     """Whether reading one after the other is much faster than here and there."""
+    has_sequences = False
+    """Whether images of one container are frames that follow each other."""
 
     def __init__(self, root: Path, path: str, name: str | None = None) -> None:
         self.root = root

@@ -53,6 +53,7 @@ class VideoSource(Source):
     """
 
     in_order = True
+    has_sequences = True
 
     def __init__(
         self,
