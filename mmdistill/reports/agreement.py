@@ -1,0 +1,89 @@
+"""On how many images the views agree, store beside store.
+
+The only measure of labels that needs no truth: before and after a student was trained,
+on images of another domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.functional.image_agreement import image_agreement
+from mmdistill.functional.text_table import aligned
+from mmdistill.labels import LabelStore
+from mmdistill.labels.columns import OK, candidate_column, candidate_counts
+from mmdistill.labels.manifest import differences
+
+THRESHOLDS = (0.5, 0.75, 0.95)
+"""The ends and the middle of the OKS thresholds of COCO's AP."""
+COMPARED = ('views', 'boxes', 'keypoints', 'score_floor', 'images')
+"""Parts of a manifest that must agree for two stores to be compared."""
+
+
+def compare_agreement(
+    folders: Sequence[str], thresholds: Sequence[float] = THRESHOLDS
+) -> str:
+    """Table of the shares of images on which the views agree, a row a store.
+
+    The views agree on an image where the mean agreement of all keypoints of its best
+    candidate, on the scale of OKS, is at least a threshold. Images that could not be
+    read do not count.
+
+    Args:
+        folders: Folders of complete stores of the same images, boxes and views.
+        thresholds: A column each, above 0, up to 1.
+
+    Returns:
+        The table, without a line break at its end.
+
+    Raises:
+        UserError: If a store is not complete or not comparable with the first, or a
+            threshold is out of its range.
+    """
+    for threshold in thresholds:
+        if not 0 < threshold <= 1:
+            raise UserError(f'a threshold must be above 0, up to 1, got {threshold}')
+    stores = [LabelStore(folder) for folder in folders]
+    for store in stores[1:]:
+        _check_comparable(stores[0], store)
+    cells = [['', 'images', *(f'>= {t:g}' for t in thresholds), 'mean']]
+    for folder, store in zip(folders, stores, strict=True):
+        agreement = agreement_of(store)
+        shares = [f'{(agreement >= t).mean():.1%}' for t in thresholds]
+        mean = f'{agreement.mean():.3f}'
+        cells.append([folder, str(len(agreement)), *shares, mean])
+    return aligned(cells)
+
+
+def agreement_of(store: LabelStore) -> np.ndarray:
+    """How far the views agree on each image of a store that could be read, (I,).
+
+    Args:
+        store: A complete store.
+
+    Raises:
+        UserError: If a chunk is missing or damaged, or no image could be read.
+    """
+    parts = []
+    for table in store.scan(['status', 'keypoint_agreement', 'instance_scores']):
+        column = candidate_column(table, 'keypoint_agreement', store.num_keypoints)
+        read = np.array([status == OK for status in table['status'].to_pylist()])
+        parts.append(image_agreement(column, candidate_counts(table))[read])
+    agreement = np.concatenate(parts)
+    if not len(agreement):
+        raise UserError(f'no image of the label store {store.root} could be read')
+    return agreement
+
+
+def _check_comparable(first: LabelStore, other: LabelStore) -> None:
+    rules = [{key: s.manifest.get(key) for key in COMPARED} for s in (first, other)]
+    lines = differences(*rules)
+    if lines:
+        raise UserError(
+            f'the label stores {first.root} and {other.root} were not labelled alike, '
+            'so their agreement can not be compared (the first is called the store)'
+            + ''.join(f'\n- {line}' for line in lines)
+        )
