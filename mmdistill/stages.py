@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.detections import detect
 from mmdistill.engine import matching
 from mmdistill.engine.kept_images import write_kept_images
@@ -195,6 +196,7 @@ def report(
 
     store = LabelStore(labels)
     store.manifest  # noqa: B018  (a sentence when there is no store)
+    options = replace(options, packed_images=PackedImages)
     if config is not None:
         dataset = build_labeled(labeled_config(config))
         counts = count_labeled(dataset)

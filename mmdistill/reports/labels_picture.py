@@ -11,14 +11,22 @@ from mmengine.config import Config
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import write_whole
-from mmdistill.labels.image_files import image_file
 from mmdistill.labels.selection import read_selection
-from mmdistill.reports.crops import read_image
 from mmdistill.reports.gallery import draw_gallery
 from mmdistill.reports.skeleton import skeleton_of
+from mmdistill.reports.store_images import (
+    PackedImagesOf,
+    StoreImages,
+    no_packed_images,
+)
 
 
-def draw_labels(config: Config, path: Path, num: int = 8) -> None:
+def draw_labels(
+    config: Config,
+    path: Path,
+    num: int = 8,
+    packed_images: PackedImagesOf = no_packed_images,
+) -> None:
     """Draw labels that were kept and labels that were rejected.
 
     Args:
@@ -26,6 +34,7 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
             of its test set.
         path: The picture to write; its ending decides the format, e.g. `.png`.
         num: Crops in each of the two blocks.
+        packed_images: Reads frames and members that were not written out.
 
     Raises:
         UserError: If `num` is not positive, the store is not complete or has no
@@ -38,10 +47,11 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
     store = LabelStore(config.distill.labels)
     labels = store.read()
     root = Path(store.manifest['about']['img_root'])
+    images = StoreImages(store.root, root, packed_images(root))
 
     def image_of(number: int) -> np.ndarray:
         key = labels.paths[int(labels.image_index[number])].as_py()
-        return read_image(image_file(store.root, root, key))
+        return images.read(key)
 
     figure = draw_gallery(
         labels.candidates,

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,9 +19,10 @@ from mmdistill.reports.choice import (
     choose_disagreeing,
     choose_spread,
 )
-from mmdistill.reports.crops import OUTSIDE, draw_crop, read_image
+from mmdistill.reports.crops import OUTSIDE, draw_crop
 from mmdistill.reports.report_data import ReportData, Visible
 from mmdistill.reports.skeleton import Skeleton
+from mmdistill.reports.store_images import StoreImages
 
 INCHES = 1.9
 DPI = 120
@@ -58,13 +58,13 @@ class Painter:
 
     Args:
         store: The store.
-        img_root: Folder of its images.
+        images: Its images.
         skeleton: Links and colours.
         visible_of: Tells by the scores of keypoints which are visible.
     """
 
     store: LabelStore
-    img_root: Path
+    images: StoreImages
     skeleton: Skeleton
     visible_of: Visible
 
@@ -87,7 +87,7 @@ class Painter:
         image = owner - starts[chunk]
         path = labels.paths[image].as_py()
         try:
-            pixels, found = read_image(self.img_root / path), True
+            pixels, found = self.images.read(path), True
         except UserError:
             width, height = labels.sizes[image]
             pixels, found = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False

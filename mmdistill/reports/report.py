@@ -24,6 +24,11 @@ from mmdistill.reports.portraits import Painter, galleries
 from mmdistill.reports.report_data import KEYPOINT_THR, ReportData, collect, visible_by
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_names
 from mmdistill.reports.sources import categories_of, thresholds_of
+from mmdistill.reports.store_images import (
+    PackedImagesOf,
+    StoreImages,
+    no_packed_images,
+)
 from mmdistill.reports.table import mean_and_deviation, read_results
 
 MOST_REASONS = 20
@@ -45,6 +50,7 @@ class ReportOptions:
         results: Metrics of trained models, each as `name=a.json,b.json`.
         labeled: The labelled set, if it is known.
         skeleton: Links and colours of the keypoints; found by their names when None.
+        packed_images: Reads frames and members that were not written out.
     """
 
     num: int = 12
@@ -52,6 +58,7 @@ class ReportOptions:
     results: Sequence[str] = ()
     labeled: LabeledSide | None = None
     skeleton: Skeleton | None = None
+    packed_images: PackedImagesOf = no_packed_images
 
 
 def write_report(
@@ -89,9 +96,10 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
     selection = read_selection(store) if selected else None
     results = read_results(options.results) if options.results else None
     data = collect(store, selection)
+    img_root = options.img_root or Path(manifest['about']['img_root'])
     painter = Painter(
         store,
-        options.img_root or Path(manifest['about']['img_root']),
+        StoreImages(store.root, img_root, options.packed_images(img_root)),
         options.skeleton or skeleton_of_names(manifest['keypoints']),
         visible_by(selection),
     )
@@ -115,7 +123,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         source_rows=_source_rows(data, selection),
         category_rows=categories_of(selection) if selection else [],
         galleries=galleries(data, selection is not None, painter, options.num),
-        img_root=str(painter.img_root),
+        img_root=str(img_root),
         failure_rows=_failure_rows(data),
         **_audit_content(audit),
         results=results,

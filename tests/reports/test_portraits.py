@@ -1,6 +1,5 @@
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from PIL import Image
 from mmdistill.reports.portraits import DPI, INCHES, Painter, galleries
 from mmdistill.reports.report_data import collect, visible_by
 from mmdistill.reports.skeleton import Skeleton
+from mmdistill.reports.store_images import StoreImages, no_packed_images
 
 BARE = Skeleton(np.zeros((0, 2), dtype=int), np.zeros((0, 3)), np.ones((17, 3)))
 COUNTS = [2, 0, None, 5, 1]
@@ -26,7 +26,12 @@ def data(store, make_selection):
 
 @pytest.fixture
 def painter(store, tmp_path):
-    return Painter(store, tmp_path / 'images', BARE, visible_by(None))
+    return painter_of(store, tmp_path / 'images')
+
+
+def painter_of(store, img_root):
+    images = StoreImages(store.root, img_root, no_packed_images(img_root))
+    return Painter(store, images, BARE, visible_by(None))
 
 
 def pixels(portrait):
@@ -66,7 +71,7 @@ def test_a_lost_image_leaves_a_grey_ground(data, painter):
 
 def test_another_root_is_looked_at(data, store, write_images, tmp_path):
     write_images(tmp_path / 'moved', '000.png')
-    painter = Painter(store, Path(tmp_path / 'moved'), BARE, visible_by(None))
+    painter = painter_of(store, tmp_path / 'moved')
     assert painter.portrait(data, 0).found
 
 
