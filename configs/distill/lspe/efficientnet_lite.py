@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 as an MMPose backbone, its ImageNet weights from a pip package.
 
-For places that reach a package index and no model hub. It belongs to this recipe
+For places that reach a package index and no model hub. It belongs to the recipes
 and not to mmdistill: it shows all that a new backbone takes.
 """
 

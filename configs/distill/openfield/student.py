@@ -11,8 +11,8 @@ _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/openfield/student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_600.pth'),
-    views=dict(scales=(0.9, 1.0, 1.1), rotations=(-15, 15)),
+    teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_300.pth'),
+    views=dict(scales=(1.0, 1.2), rotations=(-30, 30)),
     unlabeled=dict(
         data_root='data/openfield/',
         sources=[
@@ -20,6 +20,7 @@ distill = dict(
                 type='VideoSource',
                 name='m3v1',
                 path='videos/m3v1mp4.mp4',
+                every=5,  # six a second
                 duplicate_distance=6,
             ),
         ],

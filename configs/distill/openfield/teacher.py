@@ -1,4 +1,4 @@
-"""The teacher: MobileNetV2 on 40 labelled frames of one mouse.
+"""The teacher: EfficientNet-Lite0 on 40 labelled frames of one mouse.
 
     python tools/train.py configs/distill/openfield/teacher.py
 
@@ -12,17 +12,19 @@ _base_ = [
     '../../_base_/datasets/openfield.py',
 ]
 work_dir = 'work_dirs/openfield/teacher'
-custom_imports = dict(imports=['whole_frame'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['efficientnet_lite', 'whole_frame'], allow_failed_imports=False
+)
 randomness = dict(seed=0)
 
-train_cfg = dict(_delete_=True, by_epoch=False, max_iters=600, val_interval=600)
+train_cfg = dict(_delete_=True, by_epoch=False, max_iters=300, val_interval=300)
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(
         _delete_=True,
         type='CheckpointHook',
         by_epoch=False,
-        interval=200,
+        interval=100,
         max_keep_ckpts=1,
     )
 )
@@ -33,19 +35,19 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
-    dict(type='MultiStepLR', milestones=[420, 540], gamma=0.1, by_epoch=False),
+    dict(type='MultiStepLR', milestones=[210, 270], gamma=0.1, by_epoch=False),
 ]
 
-# The frames of 640 x 480 with a border, as 32 must divide both sides; a cell of the
-# heatmap is 8 pixels of the frame.
+# The frames of 640 x 480; a cell of the heatmap is 10 pixels of the frame.
 codec = dict(
     type='UDPHeatmap',
-    input_size=(320, 256),
-    heatmap_size=(80, 64),
+    input_size=(256, 192),
+    heatmap_size=(64, 48),
     sigma=2,
     blur_kernel_size=11,
 )
 model = dict(
+    backbone=dict(_delete_=True, type='EfficientNetLite0'),
     head=dict(out_channels=4, deconv_out_channels=(128, 128, 64), decoder=codec),
     test_cfg=dict(shift_heatmap=False),
 )
