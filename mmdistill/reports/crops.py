@@ -16,6 +16,8 @@ from mmdistill.labels import Candidates
 from mmdistill.reports.skeleton import Skeleton
 
 PADDING = 1.35
+POSE_PADDING = 2.0
+"""Of a pose without a box of its own, which is smaller than the body."""
 OUTSIDE = '#e4e4e4'
 
 
@@ -52,6 +54,24 @@ def window_around(bbox: np.ndarray, padding: float = PADDING) -> np.ndarray:
     return np.concatenate([center - half, center + half])
 
 
+def window_on(candidate: Candidates, image_size: np.ndarray) -> np.ndarray:
+    """Square (x1, y1, x2, y2) to look at a candidate.
+
+    Args:
+        candidate: One candidate, without a leading dimension.
+        image_size: Width and height of its image, (2,).
+
+    Returns:
+        Around its box, or where this is the whole image, on which an animal may be
+        small, around its keypoints.
+    """
+    bbox, points = candidate.bboxes, candidate.keypoints.clip(0, image_size)
+    if (bbox[:2] > 0).any() or (bbox[2:] < image_size).any():
+        return window_around(bbox)
+    pose = np.concatenate([points.min(axis=0), points.max(axis=0)])
+    return window_around(pose, POSE_PADDING)
+
+
 def draw_crop(
     axes: Axes,
     image: np.ndarray,
@@ -69,7 +89,7 @@ def draw_crop(
         skeleton: Links and colours.
         visible: Which of its keypoints are visible, (K,), bool.
     """
-    window = window_around(candidate.bboxes)
+    window = window_on(candidate, np.array(image.shape[1::-1]))
     _draw_window(axes, image, window)
     x1, y1, x2, y2 = candidate.bboxes
     axes.add_patch(

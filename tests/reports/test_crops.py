@@ -67,6 +67,13 @@ def test_the_view_is_the_window_and_not_what_is_drawn_beyond_it(image):
     assert axes.get_ylim() == pytest.approx((y2, y1))
 
 
+def test_where_the_box_is_the_image_the_pose_is_looked_at(image):
+    axes = drawn(image, (0, 0, 30, 20))
+    # The keypoints span 4 to 7 and 3 to 8.
+    assert axes.get_xlim() == pytest.approx((5.5 - 5, 5.5 + 5))
+    assert axes.get_ylim() == pytest.approx((5.5 + 5, 5.5 - 5))
+
+
 def test_a_box_beyond_the_image_is_still_drawn(image):
     assert drawn(image, (40, 40, 50, 50)).images[0].get_array().size > 0
 
