@@ -44,10 +44,17 @@ def test_the_video_is_a_source(student):
     assert (source.name, source.path) == ('m3v1', 'videos/m3v1mp4.mp4')
 
 
-def test_the_box_is_the_frame(student):
-    box = importlib.import_module('whole_frame').WholeFrameBox()
-    found = box(dict(img=np.zeros((48, 64, 3)), bbox=None))['bbox']
-    assert found.tolist() == [[0, 0, 64, 48]]
+@pytest.mark.parametrize(('prob', 'box'), [(1, [0, 0, 64, 48]), (0, [1, 2, 3, 4])])
+def test_the_box_is_the_frame_or_stays(student, prob, box):
+    given = dict(img=np.zeros((48, 64, 3)), bbox=np.float32([[1, 2, 3, 4]]))
+    found = importlib.import_module('whole_frame').WholeFrameBox(prob)(given)['bbox']
+    assert found.tolist() == [box]
+
+
+def test_every_other_training_sample_is_a_whole_frame(student):
+    steps = student.train_pipeline
+    assert [s.prob for s in steps if s.type == 'WholeFrameBox'] == [0.5]
+    assert 'WholeFrameBox' not in [step.type for step in student.val_pipeline]
 
 
 def test_the_baseline_is_as_long_as_the_student_and_its_teacher(student):

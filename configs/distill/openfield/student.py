@@ -3,8 +3,9 @@
     python tools/train.py configs/distill/openfield/student.py
 
 Labels the video first (the teacher must be trained), then trains. Nothing is
-extracted by hand: frames are labelled from the video, those that look like the one
-before are left out, and the kept ones are written into the store.
+extracted by hand: frames are labelled from the video, the box of each around the
+keypoints of the one before; those that look like the one before are left out, and the
+kept ones are written into the store.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
@@ -12,7 +13,7 @@ work_dir = 'work_dirs/openfield/student'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_300.pth'),
-    views=dict(scales=(1.0, 1.2), rotations=(-30, 30)),
+    views=dict(scales=(0.8, 1.0), rotations=(-30, 30)),
     unlabeled=dict(
         data_root='data/openfield/',
         sources=[
@@ -24,6 +25,7 @@ distill = dict(
                 duplicate_distance=6,
             ),
         ],
+        follow=dict(padding=1.5),
     ),
     labels='work_dirs/openfield/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline

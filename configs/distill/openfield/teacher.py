@@ -2,8 +2,9 @@
 
     python tools/train.py configs/distill/openfield/teacher.py
 
-No detector: a mouse is found on the whole frame, which is the box. The labelled
-frames are evaluated so too, with the error in pixels beside PCK.
+No detector: where a video begins, the mouse is found on the whole frame; from then on
+it is followed. So the teacher learns both, the mouse in its box and, every other time,
+the mouse on its frame. Evaluated in the annotated boxes, with the error in pixels.
 """
 
 _base_ = [
@@ -38,7 +39,8 @@ param_scheduler = [
     dict(type='MultiStepLR', milestones=[210, 270], gamma=0.1, by_epoch=False),
 ]
 
-# The frames of 640 x 480; a cell of the heatmap is 10 pixels of the frame.
+# A mouse of 120 pixels fills the input as a person does: its ears, 20 pixels apart, are
+# two peaks. On the whole frame of 640 x 480 they are one.
 codec = dict(
     type='UDPHeatmap',
     input_size=(256, 192),
@@ -52,13 +54,10 @@ model = dict(
     test_cfg=dict(shift_heatmap=False),
 )
 
-whole_frame = [
-    dict(type='LoadImage'),
-    dict(type='WholeFrameBox'),
-    dict(type='GetBBoxCenterScale', padding=1.0),
-]
 train_pipeline = [
-    *whole_frame,
+    dict(type='LoadImage'),
+    dict(type='WholeFrameBox', prob=0.5),
+    dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction=['horizontal', 'vertical']),
     dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=180),
     dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
@@ -67,7 +66,8 @@ train_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    *whole_frame,
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
     dict(type='PackPoseInputs'),
 ]
@@ -97,10 +97,10 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# The box is the frame: PCK counts errors below 0.02 x 640 = 13 pixels, the mouse
-# being 120 pixels long; EPE is the mean error in pixels.
+# PCK counts errors below 0.05 of the box's longer side, 7 of some 146 pixels: the
+# snout is 13 pixels from an ear. EPE is the mean error in pixels.
 val_evaluator = [
-    dict(type='PCKAccuracy', thr=0.02, norm_item='bbox'),
+    dict(type='PCKAccuracy', thr=0.05, norm_item='bbox'),
     dict(type='EPE'),
 ]
 test_evaluator = val_evaluator
