@@ -1,6 +1,7 @@
 """Unlabelled: frames of videos, as the paper takes 180,000 of Sports-1M.
 
-`videos` is what a recipe puts in the place of its `distill.unlabeled`.
+`videos` is what a recipe puts in the place of its `distill.unlabeled`, `detector` finds
+the people.
 """
 
 videos = dict(
@@ -15,7 +16,10 @@ videos = dict(
             duplicate_distance=6,
         )
     ],
-    # Detections call a frame by its video: image_id 'videos/a.mp4#000123'.
-    bbox_file='data/sports-1m/person_detections.json',
-    category_ids=(1,),
+)
+detector = dict(
+    config='mmdet::rtmdet/rtmdet_m_8xb32-300e_coco.py',
+    checkpoint='https://download.openmmlab.com/mmdetection/v3.0/rtmdet/'
+    'rtmdet_m_8xb32-300e_coco/rtmdet_m_8xb32-300e_coco_20220719_112220-229f527c.pth',
+    categories=('person',),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from mmdistill.boxes_configs import boxes_folder
+from mmdistill.detect_configs import images_without_boxes
+from mmdistill.labels import ImageRow, LabelStore
+from mmdistill.labels.columns import OK, Candidates
 from mmdistill.labels.image_files import frame_key
+from mmdistill.labels.store_kind import DETECTIONS
+from mmdistill.registry import DATASETS
 from mmdistill.stage_configs import labeled_config, unparsed_metainfo
 
 WIDTH, HEIGHT = 96, 128
@@ -21,7 +28,7 @@ IMAGES = 3
 
 
 @pytest.fixture
-def write_miniature(tmp_path, monkeypatch) -> Callable[[Config], None]:
+def write_miniature(tmp_path, monkeypatch, make_candidates) -> Callable[[Config], None]:
     """Write the data that a recipe names, below a folder that becomes the current."""
     monkeypatch.chdir(tmp_path)
     Path('configs').symlink_to(Path(__file__).parents[2] / 'configs')
@@ -30,7 +37,12 @@ def write_miniature(tmp_path, monkeypatch) -> Callable[[Config], None]:
         labeled = labeled_config(config)
         metainfo = parse_pose_metainfo(unparsed_metainfo(labeled))
         _write_labeled(labeled, metainfo['num_keypoints'])
-        _write_unlabeled(config.distill.unlabeled)
+        boxes = _write_unlabeled(config.distill.unlabeled)
+        if folder := boxes_folder(config.distill):
+            found = replace(
+                make_candidates(1, num_keypoints=0), bboxes=_corners(boxes[:1])
+            )
+            _write_found(folder, config, found)
         checkpoint = config.distill.teacher.checkpoint
         if '://' not in checkpoint:
             _make_parent(Path(checkpoint)).touch()
@@ -71,7 +83,7 @@ def _points(rng: np.random.Generator, count: int) -> list[float]:
     return np.concatenate([places, np.full((count, 1), 2)], axis=1).ravel().tolist()
 
 
-def _write_unlabeled(unlabeled: Mapping[str, Any]) -> None:
+def _write_unlabeled(unlabeled: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Images, with a list where the recipe has one, and a box on each."""
     if 'sources' in unlabeled:
         images = _write_video(Path(unlabeled['data_root']), unlabeled['sources'][0])
@@ -84,7 +96,25 @@ def _write_unlabeled(unlabeled: Mapping[str, Any]) -> None:
         dict(image_id=image['id'], category_id=1, bbox=[8, 8, 64, 96], score=0.9)
         for image in images
     ]
-    _write_json(Path(unlabeled['bbox_file']), boxes)
+    default = Path(unlabeled['data_root'], 'boxes.json')
+    _write_json(Path(unlabeled.get('bbox_file', default)), boxes)
+    return boxes
+
+
+def _corners(boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    x, y, width, height = np.array([box['bbox'] for box in boxes], np.float32).T
+    return np.stack([x, y, x + width, y + height], axis=1)
+
+
+def _write_found(folder: Path, config: Config, found: Candidates) -> None:
+    """The store of a detector that found the same box on every image."""
+    images = images_without_boxes(config)
+    pile = DATASETS.build(images)
+    rows = [ImageRow(path, WIDTH, HEIGHT, OK, '', found) for path in pile.paths]
+    made_by = dict(about=dict(img_root=str(pile.img_root)), detector=dict())
+    store = LabelStore(folder, DETECTIONS)
+    store.claim(dict(made_by, keypoints=[], chunk_size=IMAGES), pile)
+    store.write_chunk(0, rows)
 
 
 def _write_images(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:

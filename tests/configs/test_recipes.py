@@ -151,6 +151,9 @@ def _make_quick(config: Config) -> None:
     """The recipe with one view, two steps, and weights from no network."""
     config.work_dir = 'work'
     config.model.backbone.init_cfg = None
+    if config.distill.pop('detector', None):
+        unlabeled = config.distill.unlabeled
+        unlabeled.bbox_file = str(Path(unlabeled.data_root, 'boxes.json'))
     config.distill.update(
         views=dict(scales=(1.0,), flip=False),
         labeling=dict(batch_size=3, num_workers=0, score_floor=-1.0),

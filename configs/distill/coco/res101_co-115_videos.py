@@ -3,12 +3,13 @@
     python tools/train.py configs/distill/coco/res101_co-115_videos.py
 
 The paper's third pile. Needs COCO 2017 in data/coco, videos in data/sports-1m/videos
-and detections of people on their frames. Not trained here.
+and the network for the detector. Not trained here.
 """
 
 _base_ = ['res101_co-115_un-120.py', '../../_base_/videos.py']
 work_dir = 'work_dirs/coco/res101_co-115_videos'
 distill = dict(
     unlabeled=dict(_delete_=True, **_base_.videos),
+    detector=_base_.detector,
     labels='data/sports-1m/labels/res101',
 )
