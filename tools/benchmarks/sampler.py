@@ -115,9 +115,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         mine, peer = (measured(b, size, arguments.tries) for b in (ours, theirs))
         print(row(size, mine, peer), flush=True)
         setups.append(mine['setup'])
-    growth = round(setups[-1] / setups[0], 3)
-    last = dict(mmpose_over_ours_setup=round(peer['setup'] / mine['setup'], 1))
+    growth = _three_digits(setups[-1] / setups[0])
+    last = dict(mmpose_over_ours_setup=_three_digits(peer['setup'] / mine['setup']))
     print(json.dumps(dict(setup_growth_10k_to_10m=growth, **last)))
+
+
+def _three_digits(value: float) -> float:
+    """A ratio of any size, never rounded to nothing."""
+    return float(f'{value:.3g}')
 
 
 if __name__ == '__main__':
