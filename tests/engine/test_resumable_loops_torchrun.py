@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 
+from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.engine.matching import select
+from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.resumable_configs import resumable_config
 from tests.engine.students import student_config, write_labels
 
@@ -36,16 +41,35 @@ def launch(config, folder):
     return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
 
 
+def scalars(folder):
+    """The last value of each scalar that the local back end wrote."""
+    (path,) = folder.glob('*/vis_data/scalars.json')
+    lines = path.read_text().splitlines()
+    return {key: value for line in lines for key, value in json.loads(line).items()}
+
+
 @pytest.fixture(scope='module')
 def config(tmp_path_factory, toy_root):
     """Make the config of a run of 8 iterations."""
 
     def make(store, **settings):
+        init_default_scope('mmpose')
         folder = tmp_path_factory.mktemp('unused')
         schedule = dict(by_epoch=False, max_iters=ITERATIONS)
-        return resumable_config(
-            student_config(toy_root, store, folder, train_cfg=schedule, **settings)
+        backends = [dict(type='LocalVisBackend')]
+        made = student_config(
+            toy_root,
+            store,
+            folder,
+            train_cfg=schedule,
+            custom_hooks=[dict(type='mmdistill.CountMatchingHook')],
+            visualizer=dict(type='PoseLocalVisualizer', vis_backends=backends),
+            **settings,
         )
+        labeled = made.train_dataloader.dataset.datasets[0]
+        counts = count_labeled(build_labeled(labeled))
+        select(store, counts, SelectionOptions()).write(store)
+        return resumable_config(made)
 
     return make
 
@@ -67,6 +91,9 @@ def test_each_rank_has_its_share_and_a_resumed_run_is_the_same(
         assert [len(b) - sum(b) for b in batches] == [LABELED] * ITERATIONS
         assert continued == samples[STOP * BATCH :]
     assert through[0][0] != through[1][0]
+    told = scalars(tmp_path / 'through')
+    assert told['mix/seen_labeled'] == 2 * ITERATIONS * LABELED
+    assert told['mix/seen_pseudo'] == 2 * ITERATIONS * (BATCH - LABELED)
     weights = [weights for _, weights in (*through, *resumed)]
     learnt = [{k: w[k] for k in w if 'running' not in k} for w in weights]
     for other in learnt[1:]:
