@@ -144,7 +144,7 @@ WRONG = {
     'no config': (lambda part: part.pop('config'), 'config must name a detector'),
     'a config that is gone': (
         lambda part: part.update(config='gone.py'),
-        r'the detector config gone\.py can not be read',
+        r'the detector config gone\.py does not exist',
     ),
     'a config that MMDetection has not': (
         lambda part: part.update(config='mmdet::rtmdet/gone.py'),
