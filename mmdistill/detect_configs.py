@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.utils import is_installed
 
 from mmdistill.boxes_configs import boxes_folder
@@ -128,6 +127,9 @@ def detector_config(part: Mapping[str, Any]) -> Config:
             f'the detector config {name} is of the package {package}, which is not '
             'installed'
         )
+    # It imports the runners, for which commands that only read would wait.
+    from mmengine.hub import get_config
+
     path = '' if package else recipe_file(name, 'the detector config')
     try:
         config = get_config(name) if package else Config.fromfile(path)
