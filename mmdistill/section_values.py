@@ -55,6 +55,13 @@ RANGES = {
         'nms_thr': SHARE,
         'max_failures': SHARE,
     },
+    'detector': {
+        'score_thr': SHARE,
+        'nms_thr': SHARE,
+        'batch_size': Range(1, whole=True),
+        'num_workers': Range(0, whole=True),
+        'chunk_size': Range(1, whole=True),
+    },
     'mixing': {
         'labeled_share': Range(0, 1, open=True),
         'pseudo_weight': Range(0),
@@ -78,13 +85,19 @@ def check_values(section: Mapping[str, Any]) -> None:
         section: The `distill` section.
 
     Raises:
-        UserError: If a number is none, or out of its range.
+        UserError: If a number is none or out of its range, or a switch is no switch.
     """
     for name, value, allowed in _stated(section, RANGES):
         if value not in allowed:
             raise UserError(f'{name} must be {allowed}, got {value!r}')
     for name, values, allowed in _stated(section, LISTS):
         _check_list(name, values, allowed)
+    # A word such as 'no' would count as yes.
+    augmented = (section.get('detector') or {}).get('tta', False)
+    if not isinstance(augmented, bool):
+        raise UserError(
+            f'distill.detector.tta must be True or False, got {augmented!r}'
+        )
 
 
 def _stated(

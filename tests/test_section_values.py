@@ -19,6 +19,9 @@ from mmdistill.section_values import check_values
         ),
         ('labeling', dict(score_floor=float('nan')), 'must be a number, got nan'),
         ('labeling', dict(nms_thr=7), 'nms_thr must be a number from 0 to 1, got 7'),
+        ('detector', dict(score_thr='abc'), "a number from 0 to 1, got 'abc'"),
+        ('detector', dict(batch_size=0), 'batch_size must be a whole number of at'),
+        ('detector', dict(tta='no'), "tta must be True or False, got 'no'"),
         ('mixing', dict(labeled_share=1), 'between 0 and 1, both excluded, got 1'),
         ('mixing', dict(labeled_share=True), 'both excluded, got True'),
         ('mixing', dict(pseudo_weight=-1), 'pseudo_weight must be a number of at'),
@@ -39,6 +42,7 @@ def test_what_no_stage_could_work_with_is_refused(part, values, sentence):
     [
         dict(labeling=dict(score_floor=-1, nms_thr=1.0, num_workers=0)),
         dict(views=dict(scales=(0.5, 1), rotations=[-15, 15]), schedule=None),
+        dict(detector=dict(score_thr=0, nms_thr=1.0, tta=True)),
         dict(mixing=dict(pseudo_weight=0), schedule=dict(max_factor=1)),
     ],
 )
