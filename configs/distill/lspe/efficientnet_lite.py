@@ -32,6 +32,10 @@ class EfficientNetLite0(BaseModule):
             of steps.
         frozen_stages: stages that do not learn, of 7, the stem before them; -1 for
             none and 0 for the stem alone.
+        stages: stages to keep, of 7, e.g. 5 for features at stride 16; None for all
+            and the convolution after them.
+        drop_connect_rate: how often the last block is left out of a sample's training
+            step, earlier ones less often.
 
     Raises:
         UserError: the package `efficientnet-lite-pytorch` is missing.
@@ -42,6 +46,8 @@ class EfficientNetLite0(BaseModule):
         pretrained: bool = True,
         batch_norm_momentum: float = 0.9,
         frozen_stages: int = -1,
+        stages: int | None = None,
+        drop_connect_rate: float = 0.2,
     ) -> None:
         super().__init__()
         self.pretrained = pretrained
@@ -49,8 +55,9 @@ class EfficientNetLite0(BaseModule):
         self.network = package.EfficientNet.from_name(
             'efficientnet-lite0', batch_norm_momentum=batch_norm_momentum
         )
-        # A parameter without a gradient would stop DistributedDataParallel.
-        del self.network._fc
+        self.stages = stages
+        self.drop_connect_rate = drop_connect_rate
+        self._drop_unused()
         self._frozen = self._first(frozen_stages)
         for part in self._frozen:
             part.requires_grad_(False)
@@ -63,7 +70,9 @@ class EfficientNetLite0(BaseModule):
         """
         super().init_weights()
         if self.pretrained:
-            self.network.load_state_dict(_imagenet_weights())
+            kept = self.network.state_dict()
+            weights = _imagenet_weights()
+            self.network.load_state_dict({key: weights[key] for key in kept})
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
         """Set the mode, the frozen stages staying as they are."""
@@ -79,11 +88,29 @@ class EfficientNetLite0(BaseModule):
             x: images of shape (B, 3, H, W), H and W multiples of 32.
 
         Returns:
-            One map of shape (B, 1280, H / 32, W / 32).
+            One map of shape (B, C, H / s, W / s): 1280 channels at stride 32, or those
+            of the last stage that is kept (stage 5: 112 channels at stride 16).
         """
         # Depthwise convolutions on a CPU take about 2/3 of the time in this layout.
         x = x.contiguous(memory_format=torch.channels_last)
-        return (self.network.extract_features(x),)
+        network = self.network
+        x = network._swish(network._bn0(network._conv_stem(x)))
+        for number, block in enumerate(network._blocks):
+            x = block(x, self.drop_connect_rate * number / STAGE_ENDS[-1])
+        if self.stages is None:
+            x = network._swish(network._bn1(network._conv_head(x)))
+        return (x,)
+
+    def _drop_unused(self) -> None:
+        """Take out what no feature comes from.
+
+        A parameter without a gradient would stop DistributedDataParallel.
+        """
+        network = self.network
+        del network._fc
+        if self.stages is not None:
+            del network._blocks[STAGE_ENDS[self.stages - 1] :]
+            del network._conv_head, network._bn1
 
     def _first(self, stages: int) -> list[nn.Module]:
         """The stem and as many stages."""
