@@ -14,20 +14,16 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
-from mmdistill.datasets.boxes import Boxes, read_boxes, stored_boxes
-from mmdistill.datasets.following import Following, build_following
+from mmdistill.datasets.following import Following
+from mmdistill.datasets.given_boxes import given_boxes
 from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
 from mmdistill.datasets.leak_guard import without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
 from mmdistill.labels.columns import FAILED, OK
-from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
-
-WHOLE_IMAGE = 'the whole image'
 
 
 @DATASETS.register_module()
@@ -55,7 +51,6 @@ class UnlabeledDataset:
         detections: A detection store with the images instead.
         category_ids: Categories of the detections that count, by default all.
         max_pixels: Width times height above which an image is not decoded.
-
         leak_guard: Images that are also in the validation set are left out, and those
             of the labelled set reported: `val` and `labeled`, each a list of dicts
             with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
@@ -96,29 +91,9 @@ class UnlabeledDataset:
         else:
             built = build_sources(sources, root)
         self._images = SourceList(built)
-        self._boxes: Boxes | None = None
-        self._detector: dict[str, Any] = {}
-        if bbox_file:
-            # MMPose takes the path of a bbox_file as it stands.
-            self._boxes = read_boxes(Path(bbox_file), self._images.images, category_ids)
-        elif detections:
-            store = LabelStore(detections, DETECTIONS)
-            self._boxes = stored_boxes(store, self.paths, category_ids)
-            self._detector = store.manifest['detector']
-        self.boxes_source = WHOLE_IMAGE if self._boxes is None else 'detections'
-        if self._boxes is not None and category_ids is not None:
-            self.boxes_source += f' of the categories {sorted(category_ids)}'
-        self.following: Following | None = None
-        if follow is not None:
-            if self._boxes is not None:
-                raise UserError(
-                    'boxes are given or followed, got follow and '
-                    f'{bbox_file or detections} too'
-                )
-            self._images.check_sequences()
-            self.following = build_following(follow)
-            self.boxes_source = str(self.following)
-
+        self._boxes = given_boxes(
+            self._images, bbox_file, detections, category_ids, follow
+        )
         # Boxes may name images that are left out here.
         self._numbers = np.arange(len(self._images))
         if leak_guard is not None:
@@ -134,14 +109,15 @@ class UnlabeledDataset:
     @property
     def num_boxes(self) -> int:
         """Boxes on all images."""
-        if self._boxes is None:
-            return len(self)
-        return int(np.diff(self._boxes.offsets)[self._numbers].sum())
+        return self._boxes.count(self._numbers)
+
+    @property
+    def following(self) -> Following | None:
+        """How the boxes of frames are followed, if they are."""
+        return self._boxes.following
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
-        if self._boxes is None:
-            return self.boxes_source
         return self._boxes.sha256(self._numbers[numbers])
 
     @property
@@ -168,13 +144,14 @@ class UnlabeledDataset:
     def about(self) -> dict[str, Any]:
         """Where images and boxes came from, for readers, as JSON values."""
         about: dict[str, Any] = {'img_root': str(self.img_root)}
-        return {**about, 'detector': self._detector} if self._detector else about
+        detector = dict(self._boxes.detector)
+        return {**about, 'detector': detector} if detector else about
 
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""
         names = self.metainfo['keypoint_id2name']
         return {
-            'boxes': self.boxes_source,
+            'boxes': self._boxes.told,
             'max_pixels': self._reader.max_pixels,
             'keypoints': [names[i] for i in range(self.metainfo['num_keypoints'])],
         }
@@ -186,7 +163,9 @@ class UnlabeledDataset:
         """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
         image = self.read(number)
         height, width = image.shape
-        boxes, scores, category_ids = self._boxes_of(number, width, height)
+        boxes, scores, category_ids = self._boxes.of_image(
+            self._numbers[number], width, height
+        )
         if not image.reason and not _meet(boxes, width, height).all():
             image = replace(image, reason='a box lies off the image')
         if image.reason:
@@ -240,14 +219,6 @@ class UnlabeledDataset:
             return None
         adjacent = self._numbers[number - 1] == self._numbers[number] - 1
         return self._images.frame_before(number) if adjacent else None
-
-    def _boxes_of(
-        self, number: int, width: int, height: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if self._boxes is None:
-            whole = np.array([[0, 0, width, height]], dtype=np.float32)
-            return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
-        return self._boxes.of_image(self._numbers[number])
 
 
 def _one_source(img_root: Path, root: Path, ann_file: str) -> Source:
