@@ -12,11 +12,10 @@ from mmengine.utils import is_installed
 
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
+from mmdistill.distill_section import check_checkpoint, distill_section
 from mmdistill.errors import UserError
 from mmdistill.recipe_files import recipe_file
 from mmdistill.stage_configs import (
-    check_checkpoint,
-    distill_section,
     images_config,
     labeled_config,
     runtime_settings,

@@ -11,12 +11,12 @@ from mmengine.registry import DATASETS
 
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.detect_configs import detect_config, images_without_boxes
+from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.bbox_file import write_boxes
 from mmdistill.labels.status import told_status
 from mmdistill.labels.store_kind import DETECTIONS
-from mmdistill.stage_configs import distill_section
 from mmdistill.stage_runner import stage_runner
 
 

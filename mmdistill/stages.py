@@ -21,6 +21,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.detections import detect
+from mmdistill.distill_section import distill_section
 from mmdistill.engine import matching
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
@@ -35,7 +36,6 @@ from mmdistill.labels.status import told_status
 from mmdistill.resumable_configs import resumable_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
-    distill_section,
     images_config,
     label_config,
     labeled_config,

@@ -9,10 +9,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config_types import is_type
+from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.stage_configs import (
-    distill_section,
     is_pseudo,
     sources_of,
     unparsed_metainfo,

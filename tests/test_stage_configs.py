@@ -4,10 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.stage_configs import (
-    label_config,
-    tta_config,
-)
+from mmdistill.stage_configs import label_config, tta_config
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 

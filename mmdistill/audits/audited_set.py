@@ -11,9 +11,10 @@ from mmengine.config import Config
 
 from mmdistill.datasets.boxes import true_boxes
 from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.labels.files import file_sha256, json_sha256, write_json
-from mmdistill.stage_configs import distill_section, labeled_config
+from mmdistill.stage_configs import labeled_config
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'

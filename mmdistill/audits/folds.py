@@ -32,11 +32,11 @@ from mmdistill.audits.run import (
     sigmas_of,
     write_audit,
 )
+from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.permutation import permuted
 from mmdistill.labels.files import file_sha256, read_json, write_json
 from mmdistill.recipe_files import recipe_file
-from mmdistill.stage_configs import distill_section
 
 FOLD_KEY = 0
 TEACHER_FILE = 'teacher.json'

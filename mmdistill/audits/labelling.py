@@ -16,11 +16,12 @@ from mmdistill.audits.content import FUSED
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
 from mmdistill.detections import detect
+from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import json_sha256
 from mmdistill.labels.manifest import differences, identity
-from mmdistill.stage_configs import distill_section, label_config
+from mmdistill.stage_configs import label_config
 
 SINGLE_VIEW, FLIP = 'single view', 'flip'
 ONE_VIEW = dict(

@@ -10,9 +10,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.distill_section import distill_section
 from mmdistill.labels import LabelStore
 from mmdistill.labels.store_kind import DETECTIONS
-from mmdistill.stage_configs import distill_section, labeled_config
+from mmdistill.stage_configs import labeled_config
 
 
 def missing_files(config: Config) -> list[str]:
