@@ -125,7 +125,8 @@ def boxes_of(
     """The boxes in which the audited images are labelled.
 
     As on the unlabelled side: detections where that has detections. Without any of
-    the audited images, the true boxes are written down and stand in for them.
+    the audited images, the true boxes are written down and stand in for them, and for
+    boxes that are followed from frame to frame.
 
     Args:
         unlabeled: Arguments of the unlabelled side's `UnlabeledDataset`.
@@ -140,7 +141,8 @@ def boxes_of(
         if unlabeled.get('category_ids') is not None:
             arguments['category_ids'] = unlabeled['category_ids']
         return arguments, f'detections, {audited.bbox_file}'
-    if not unlabeled.get('bbox_file'):
+    detected = unlabeled.get('bbox_file') or unlabeled.get('detections')
+    if not detected and unlabeled.get('follow') is None:
         return {}, WHOLE_IMAGE
     path = folder / 'true_boxes.json'
     write_json(path, true_boxes(audited.ann_file))

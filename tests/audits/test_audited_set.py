@@ -123,9 +123,16 @@ def test_boxes_are_whole_images_where_the_pile_has_no_detections(config, tmp_pat
     assert boxes_of({}, audited, tmp_path) == ({}, WHOLE_IMAGE)
 
 
-def test_true_boxes_stand_in_for_detections(config, tmp_path):
+@pytest.mark.parametrize(
+    'pile',
+    [
+        dict(bbox_file='pile.json', category_ids=[1]),
+        dict(detections='work_dirs/labels_boxes'),
+        dict(follow=dict()),
+    ],
+)
+def test_true_boxes_stand_in_for_those_of_the_pile(config, tmp_path, pile):
     audited = AuditedSet(Path('val.json'), Path('images'))
-    pile = dict(bbox_file='pile.json', category_ids=[1])
 
     arguments, source = boxes_of(pile, audited, tmp_path)
 
