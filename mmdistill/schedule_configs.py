@@ -43,14 +43,8 @@ def grown_schedule(
             length, or a scheduler counts other steps than the training.
     """
     config = copy.deepcopy(config)
-    by_epoch = 'max_iters' not in config.train_cfg
-    key = 'max_epochs' if by_epoch else 'max_iters'
-    if not isinstance(config.train_cfg.get(key), int):
-        raise UserError(
-            'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
-            f'got {dict(config.train_cfg)}'
-        )
-    old = config.train_cfg[key]
+    key, old = _stated_length(config)
+    by_epoch = key == 'max_epochs'
     try:
         factor = growth(num_labeled, num_selected, max_factor)
         data_factor = (num_labeled + num_selected) / num_labeled
@@ -65,12 +59,7 @@ def grown_schedule(
     config.train_cfg[key] = new
     if 'param_scheduler' in config:
         schedulers = _listed(config.param_scheduler)
-        warm_ups = {each.end for each in schedulers if _is_warm_up(each, old)}
-        for i, each in enumerate(schedulers):
-            if not _is_warm_up(each, old):
-                _check_counting(each, by_epoch)
-                schedulers[i] = _grown(each, old, new, warm_ups, steps)
-        config.param_scheduler = schedulers
+        config.param_scheduler = _all_grown(schedulers, old, new, steps, by_epoch)
     for hook in config.get('custom_hooks', []):
         if 'switch_epoch' in hook:
             hook['switch_epoch'] = round(hook['switch_epoch'] * new / old)
@@ -82,6 +71,33 @@ def grown_schedule(
         logger='current',
     )
     return config
+
+
+def _stated_length(config: Config) -> tuple[str, int]:
+    """How a training states its length, and the length."""
+    key = 'max_iters' if 'max_iters' in config.train_cfg else 'max_epochs'
+    length = config.train_cfg.get(key)
+    if not isinstance(length, int):
+        raise UserError(
+            'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
+            f'got {dict(config.train_cfg)}'
+        )
+    return key, length
+
+
+def _all_grown(
+    schedulers: Sequence[Any], old: int, new: int, steps: list[int], by_epoch: bool
+) -> list[Any]:
+    """The schedulers for a longer training, warm-ups as they are."""
+    warm_ups = {each.end for each in schedulers if _is_warm_up(each, old)}
+    grown = []
+    for each in schedulers:
+        if _is_warm_up(each, old):
+            grown.append(each)
+            continue
+        _check_counting(each, by_epoch)
+        grown.append(_grown(each, old, new, warm_ups, steps))
+    return grown
 
 
 def _grown(

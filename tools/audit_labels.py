@@ -22,6 +22,26 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
+    _add_audit_arguments(parser)
+    arguments = parser.parse_args(argv)
+    config = load_config(arguments)
+    paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
+    if arguments.folds is None:
+        content = audit(config, audited_set(config, *paths))
+    elif any(paths):
+        raise UserError(
+            '--folds audits the labelled set of the config in its true boxes, without '
+            f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
+        )
+    else:
+        content = audit_folds(config, arguments.folds, arguments.teacher_config)
+    if content is not None:
+        out = Path(arguments.out or Path(config.distill.labels, 'audit.png'))
+        draw_audit(content, out)
+        print(f'{described_audit(content)}\n\npicture: {out}')
+
+
+def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--ann-file',
         help='COCO json to audit; by default that of distill.audit or the val set',
@@ -48,22 +68,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='FILE',
         help="the picture, audit.png in the label store's folder by default",
     )
-    arguments = parser.parse_args(argv)
-    config = load_config(arguments)
-    paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
-    if arguments.folds is None:
-        content = audit(config, audited_set(config, *paths))
-    elif any(paths):
-        raise UserError(
-            '--folds audits the labelled set of the config in its true boxes, without '
-            f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
-        )
-    else:
-        content = audit_folds(config, arguments.folds, arguments.teacher_config)
-    if content is not None:
-        out = Path(arguments.out or Path(config.distill.labels, 'audit.png'))
-        draw_audit(content, out)
-        print(f'{described_audit(content)}\n\npicture: {out}')
 
 
 if __name__ == '__main__':
