@@ -13,6 +13,8 @@ from mmdistill.labels.thresholds import described_range
 KEPT = '#1b7f5c'
 REJECTED = '#b8453a'
 LABELED = '#3465a4'
+LEGEND_ROOM = 1.25
+"""Height of a plot with a legend of two lines, by that of what is drawn."""
 
 
 def draw_counting_curve(axes: Axes, selection: Selection) -> None:
@@ -36,9 +38,11 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
         title='Count matching',
         xlabel=f'{selection.options.compared} threshold',
         ylabel='instances per unlabelled image',
-        ylim=(0, None),
     )
-    # Above a falling curve; to look for the best place may take seconds.
+    # A falling curve leaves room there, the line of the mean may not; to look for the
+    # best place may take seconds.
+    highest = max(mean, *selection.curve_means)
+    axes.set_ylim(0, (highest or 1) * LEGEND_ROOM)
     axes.legend(frameon=False, loc='upper right')
 
 

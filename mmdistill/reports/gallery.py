@@ -66,6 +66,8 @@ def draw_gallery(
         fontsize=11,
     )
     for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
+        if not len(chosen):
+            title = f'{title.partition(":")[0]}: none'
         panel.suptitle(title, color=color, fontsize=14, fontweight='bold')
         for axes, number in zip(_grid(panel, rows), chosen, strict=False):
             _draw_one(axes, number, candidates, image_of, selection, skeleton, color)

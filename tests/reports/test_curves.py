@@ -30,6 +30,17 @@ def test_the_labelled_mean_is_the_one_that_was_matched(make_selection):
     assert set(axes.lines[1].get_ydata()) == {6 / 3}
 
 
+def test_the_legend_stands_above_the_labelled_mean(make_selection):
+    figure = Figure(layout='constrained')
+    axes = figure.subplots()
+    selection = make_selection(0.375)
+    flat = np.full_like(np.asarray(selection.curve_means), 1.5)
+    draw_counting_curve(axes, replace(selection, curve_means=flat))
+    figure.draw_without_rendering()
+    bottom = axes.get_legend().get_window_extent().y0
+    assert bottom > axes.transData.transform((0, 1.5))[1]
+
+
 def test_the_histogram_counts_every_candidate_on_its_side(make_selection):
     axes = Figure().subplots()
     scores = np.array([0.1, 0.2, 0.5, 0.5, 0.9], dtype=np.float32)

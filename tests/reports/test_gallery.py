@@ -35,6 +35,8 @@ def test_a_block_without_candidates_stays_empty(make_candidates, make_selection)
     candidates = make_candidates(2, scores=[0.5, 0.75])
     figure = draw_gallery(candidates, lambda _: IMAGE, make_selection(0.5), BARE, 2)
     assert titles_and_scores(figure)['Rejected'] == []
+    titles = [panel.get_suptitle() for panel in figure.subfigs[0].subfigs]
+    assert titles == ['Kept: from the best to the last', 'Rejected: none']
 
 
 def test_images_are_asked_for_the_shown_candidates_only(
