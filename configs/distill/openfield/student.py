@@ -12,7 +12,7 @@ _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/openfield/student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_300.pth'),
+    teacher=dict(checkpoint='work_dirs/openfield/teacher/iter_600.pth'),
     views=dict(scales=(0.8, 1.0), rotations=(-30, 30)),
     unlabeled=dict(
         data_root='data/openfield/',
