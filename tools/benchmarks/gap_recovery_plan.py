@@ -8,9 +8,14 @@ from dataclasses import dataclass
 CANDIDATES = (0.5, 1.0, 2.0)
 """Lengths of the supervised schedule that are tried, of the student's."""
 
+ONE_SCALE = (
+    'distill.views.scales=[1.0]',
+    'distill.views.aspect_ratios=[]',
+    'distill.views.rotations=[]',
+)
 VIEWS = {
-    'single_view': ('distill.views.scales=[1.0]', 'distill.views.flip=False'),
-    'flip': ('distill.views.scales=[1.0]', 'distill.views.flip=True'),
+    'single_view': (*ONE_SCALE, 'distill.views.flip=False'),
+    'flip': (*ONE_SCALE, 'distill.views.flip=True'),
     'fusion': (),
 }
 """Arms with labels of their own, and the views that these have."""

@@ -3,8 +3,13 @@ from __future__ import annotations
 import pytest
 
 from mmdistill.config_arguments import add_config_arguments
+from mmdistill.functional.view_plan import make_views
+from mmdistill.functional.views import View
 
 LABELED = 'train_dataloader.dataset.datasets.0'
+RICH_VIEWS = dict(
+    scales=(0.8, 1.0), flip=True, aspect_ratios=(1.2,), rotations=(-30, 30)
+)
 
 
 @pytest.fixture
@@ -103,15 +108,17 @@ def test_all_candidates_read_the_labels_of_full_fusion(gap, recipe, setting):
 @pytest.mark.parametrize(
     ('arm', 'views'),
     [
-        ('single_view', {'distill.views.scales': [1.0], 'distill.views.flip': False}),
-        ('flip', {'distill.views.scales': [1.0], 'distill.views.flip': True}),
-        ('fusion', {}),
+        ('single_view', (View(),)),
+        ('flip', (View(), View(flip=True))),
+        ('fusion', make_views(**RICH_VIEWS)),
     ],
 )
 def test_views_of_an_arm(gap, recipe, setting, arm, views):
     runs = by_name(gap.plan(recipe, setting, best=500))
-    labelling = options(runs[f'seed3/labels_{arm}'].commands[0])
-    assert {k: v for k, v in labelling.items() if '.views.' in k} == views
+    changed = options(runs[f'seed3/labels_{arm}'].commands[0])
+    prefix = 'distill.views.'
+    stated = {k.removeprefix(prefix): v for k, v in changed.items() if prefix in k}
+    assert make_views(**{**RICH_VIEWS, **stated}) == views
 
 
 def test_all_arms_of_a_seed_have_its_seed_and_the_same_length(gap, recipe, setting):
