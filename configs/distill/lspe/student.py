@@ -11,7 +11,8 @@ work_dir = 'work_dirs/lspe/student'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/lspe/teacher/iter_800.pth'),
-    views=dict(scales=(0.8, 1.0, 1.25)),
+    # Gymnasts and climbers lean: turned views say more than small ones. Chosen on val.
+    views=dict(scales=(1.0, 1.2, 1.4), rotations=(-30, 30)),
     unlabeled=dict(
         data_root='data/lspe/',
         data_prefix=dict(img='images/'),
