@@ -25,13 +25,25 @@ def missing_files(config: Config) -> list[str]:
     section = distill_section(config)
     return [
         *_missing_model(config, 'teacher', section['teacher']),
-        *_missing_detections(config),
+        *_missing_detector(config),
         *_missing_data('labelled', labeled_config(config)),
         *_missing_data('unlabelled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_data('validation', config.get('val_dataloader', {}).get('dataset')),
         *_missing_truth(config.get('val_evaluator')),
     ]
+
+
+def boxes_to_find(config: Config) -> Path | None:
+    """Folder of the boxes that labelling finds first; None where it need not.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    folder = boxes_folder(config.distill)
+    if folder is None or LabelStore(folder, DETECTIONS).complete:
+        return None
+    return folder
 
 
 def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterator[str]:
@@ -51,15 +63,9 @@ def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterat
     yield f'the {role} checkpoint {path}: {remedy}'
 
 
-def _missing_detections(config: Config) -> Iterator[str]:
-    folder = boxes_folder(config.distill)
-    if folder is None or LabelStore(folder, DETECTIONS).complete:
-        return
-    yield from _missing_model(config, 'detector', config.distill.detector)
-    yield (
-        f'the boxes {folder}/: python tools/detect.py {config.filename} (labelling '
-        'begins with it)'
-    )
+def _missing_detector(config: Config) -> Iterator[str]:
+    if boxes_to_find(config) is not None:
+        yield from _missing_model(config, 'detector', config.distill.detector)
 
 
 def _config_that_trains(config: Config, work_dir: Path) -> str | None:

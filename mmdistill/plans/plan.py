@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -16,7 +17,7 @@ from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.labels.counts import LabeledCounts
-from mmdistill.plans.missing import missing_files
+from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import label_config, labeled_config
@@ -42,8 +43,8 @@ def make_plan(config: Config) -> Plan:
     """Read config and data, and try a few batches of each stage.
 
     Nothing is written: hashes of images are taken from the work folder where labelling
-    left them there, and computed anew where it did not. Where files are missing, only
-    what can be told without them is.
+    left them there, and computed anew where it did not. Where files are missing, or
+    boxes are still to be found, only what can be told without them is.
 
     Args:
         config: A config with a `distill` section.
@@ -54,6 +55,9 @@ def make_plan(config: Config) -> Plan:
     init_default_scope(config.get('default_scope', 'mmpose'))
     student = student_config(config)
     missing = missing_files(config)
+    to_find = boxes_to_find(config)
+    if to_find is not None:
+        return Plan([*_box_rows(config, to_find), *_mix_rows(student)], missing)
     # A teacher that is not trained yet hides nothing else.
     if any(not each.startswith('the teacher') for each in missing):
         return Plan(_mix_rows(student), missing)
@@ -122,6 +126,15 @@ def _labeling_rows(
             f'({trial.seconds / trial.images:.3g} s an image, {trial.images} tried)',
         ),
         ('label store', f'about {_size(size)} in {labels}'),
+    ]
+
+
+def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
+    """What is still to be found, and how to know more of the rest."""
+    command = f'python tools/detect.py {config.filename}'
+    return [
+        ('boxes', f'labelling finds them first, into {folder}/'),
+        ('', f'with them there is more to tell: {command}'),
     ]
 
 

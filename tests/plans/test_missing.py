@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill.plans.missing import missing_files
+from mmdistill.plans.missing import boxes_to_find, missing_files
 from tests.plans.conftest import STUDENT
 
 
@@ -82,17 +82,14 @@ def test_a_detector_is_missing_with_the_config_that_trains_it(config):
     config.distill.unlabeled.pop('bbox_file')
     recipe = Config.fromfile(STUDENT)
     config.distill.detector = recipe.distill.detector
-    boxes = f'{config.distill.labels}_boxes'
 
-    _, detector, detections = missing_files(config)
+    _, detector = missing_files(config)
 
     assert detector == (
         'the detector checkpoint work_dirs/toy/detector/iter_400.pth: '
         f'python tools/train.py {STUDENT.with_name("detector.py")}'
     )
-    assert detections.startswith(
-        f'the boxes {boxes}/: python tools/detect.py {STUDENT} (labelling begins'
-    )
+    assert boxes_to_find(config) == Path(f'{config.distill.labels}_boxes')
 
 
 def test_boxes_that_were_found_are_not_missing(config, make_store, make_rows):
@@ -102,3 +99,4 @@ def test_boxes_that_were_found_are_not_missing(config, make_store, make_rows):
     make_store(Path(f'{config.distill.labels}_boxes'), rows, names=())
 
     assert len(missing_files(config)) == 1
+    assert boxes_to_find(config) is None

@@ -124,3 +124,16 @@ def test_a_validation_set_without_samples_is_refused(config, tmp_path):
         UserError, match=r'the validation set .*val\.json has no sample'
     ):
         make_plan(trained(config))
+
+
+def test_boxes_that_labelling_finds_are_not_missing(config):
+    config.distill.unlabeled.pop('bbox_file')
+    config.distill.detector = dict(checkpoint='https://example.org/detector.pth')
+
+    plan = make_plan(trained(config))
+
+    assert plan.missing == []
+    labels = config.distill.labels
+    assert (
+        dict(plan.rows)['boxes'] == f'labelling finds them first, into {labels}_boxes/'
+    )
