@@ -48,7 +48,8 @@ def called(gap, monkeypatch):
 
 
 def compare(gap, tmp_path, *options) -> None:
-    gap.main([STUDENT, '--work-dir', str(tmp_path / 'runs'), *options])
+    length = ['--iterations', '1000']
+    gap.main([STUDENT, '--work-dir', str(tmp_path / 'runs'), *length, *options])
 
 
 def test_all_arms_are_compared_with_the_better_schedule(gap, called, tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmdistill.errors import UserError
 
@@ -28,8 +29,10 @@ def read(recipes):
 
 
 def test_length_and_steps_are_those_of_the_config(read):
-    assert read.iterations == read.stated == 1000
-    assert read.schedulers == {'param_scheduler.1.milestones': [700, 900]}
+    stated = Config.fromfile(RECIPE / 'baseline.py')
+    assert read.iterations == read.stated == stated.train_cfg.max_iters
+    steps = stated.param_scheduler[1].milestones
+    assert read.schedulers == {'param_scheduler.1.milestones': steps}
 
 
 def test_every_config_has_the_labelled_set_at_its_place(read):
