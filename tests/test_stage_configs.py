@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from mmengine.config import Config
 
@@ -98,26 +96,6 @@ class TestLabelConfig:
         assert read.test_cfg == stage.test_cfg
         assert read.model.sigmas == stage.model.sigmas
 
-    @pytest.mark.parametrize('key', ['teacher', 'unlabeled', 'labels'])
-    def test_a_section_that_lacks_something_is_refused(self, config, key):
-        del config.distill[key]
-
-        with pytest.raises(UserError, match=f'has no {key}'):
-            label_config(config)
-
-    def test_a_config_without_section_is_refused(self, config):
-        config.pop('distill')
-
-        with pytest.raises(UserError, match='has no distill section'):
-            label_config(config)
-
-    def test_a_missing_checkpoint_is_refused_by_name(self, config):
-        path = Path(config.distill.teacher.checkpoint)
-        path.unlink()
-
-        with pytest.raises(UserError, match=r'teacher\.pth does not exist'):
-            label_config(config)
-
     def test_only_pseudo_labels_are_no_labelled_set(self, config):
         del config.train_dataloader.dataset.datasets[1]
 
@@ -150,19 +128,3 @@ class TestTtaConfig:
         tta_config(config)
 
         assert config.pretty_text == before
-
-
-@pytest.mark.parametrize(
-    ('part', 'sentence'),
-    [
-        (dict(vews=dict()), 'distill has no vews, only teacher'),
-        (dict(views=dict(scale=1)), r'distill\.views has no scale, only scales'),
-        (dict(labeling=dict(batchsize=1)), r'distill\.labeling has no batchsize'),
-        (dict(teacher='t.pth'), r"distill\.teacher must be a dict, got 't\.pth'"),
-    ],
-)
-def test_an_unknown_setting_is_refused(config, part, sentence):
-    config.distill.update(part)
-
-    with pytest.raises(UserError, match=sentence):
-        label_config(config)
