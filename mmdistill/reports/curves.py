@@ -41,7 +41,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     )
     # A falling curve leaves room there, the line of the mean may not; to look for the
     # best place may take seconds.
-    highest = max(mean, *selection.curve_means)
+    highest = max([mean, *selection.curve_means])
     axes.set_ylim(0, (highest or 1) * LEGEND_ROOM)
     axes.legend(frameon=False, loc='upper right')
 

@@ -41,6 +41,13 @@ def test_the_legend_stands_above_the_labelled_mean(make_selection):
     assert bottom > axes.transData.transform((0, 1.5))[1]
 
 
+def test_a_curve_without_points_has_its_mean(make_selection):
+    axes = Figure().subplots()
+    empty = replace(make_selection(0.375), curve_thresholds=(), curve_means=())
+    draw_counting_curve(axes, empty)
+    assert axes.get_ylim() == (0, 1.25 * 6 / 4)
+
+
 def test_the_histogram_counts_every_candidate_on_its_side(make_selection):
     axes = Figure().subplots()
     scores = np.array([0.1, 0.2, 0.5, 0.5, 0.9], dtype=np.float32)
