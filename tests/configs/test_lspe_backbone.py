@@ -97,3 +97,9 @@ def test_kept_stages_give_what_the_whole_network_has_there(recipe):
     (features,) = kept(image)
     assert features.shape == (1, 112, 4, 6)
     assert torch.equal(features, inside[0])
+
+
+@pytest.mark.parametrize('stages', [0, 8, -1])
+def test_stages_that_are_not_there_are_refused(recipe, stages):
+    with pytest.raises(UserError, match=f'keeps 1 to 7 stages, got {stages}'):
+        recipe.EfficientNetLite0(pretrained=False, stages=stages)

@@ -38,7 +38,8 @@ class EfficientNetLite0(BaseModule):
             step, earlier ones less often.
 
     Raises:
-        UserError: the package `efficientnet-lite-pytorch` is missing.
+        UserError: the package `efficientnet-lite-pytorch` is missing, or there are no
+            such `stages`.
     """
 
     def __init__(
@@ -50,6 +51,10 @@ class EfficientNetLite0(BaseModule):
         drop_connect_rate: float = 0.2,
     ) -> None:
         super().__init__()
+        if stages is not None and not 1 <= stages <= len(STAGE_ENDS):
+            raise UserError(
+                f'EfficientNetLite0 keeps 1 to {len(STAGE_ENDS)} stages, got {stages}'
+            )
         self.pretrained = pretrained
         package = _import('efficientnet_lite_pytorch')
         self.network = package.EfficientNet.from_name(
