@@ -118,18 +118,20 @@ def select(
 
     Args:
         config: A config with a `distill` section.
-        changes: Fields of `SelectionOptions` that are to be others than the config's.
+        changes: Fields of `SelectionOptions` that are to be others than the config's,
+            also when stage 1 makes the selection again.
         dry_run: Whether the store's selection stays as it is.
 
     Raises:
         UserError: If the store is not complete or nothing would be kept.
     """
     section = distill_section(config)
-    options = SelectionOptions(**{**section.get('counting', {}), **(changes or {})})
+    changes = changes or {}
+    options = SelectionOptions(**{**section.get('counting', {}), **changes})
     store = LabelStore(section['labels'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
     labeled = count_labeled(build_labeled(labeled_config(config)))
-    selection = matching.select(store, labeled, options)
+    selection = replace(matching.select(store, labeled, options), changes=changes)
     tell(selection)
     if not dry_run:
         selection.write(store)

@@ -201,6 +201,7 @@ def make_selection() -> Callable[..., Selection]:
             parts=(Part('', 1, score_thr, 5, 9, 7, 80, 39, 1.5),),
             curve_thresholds=(0.25, 0.5),
             curve_means=(1.8, 1.4),
+            changes=dict(score_thr=score_thr),
         )
 
     return make

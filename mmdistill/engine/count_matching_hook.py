@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -20,6 +22,7 @@ from mmdistill.engine.mix_check import (
     mix_figures,
     tell_mix,
 )
+from mmdistill.engine.renewal import why_again
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
 from mmdistill.engine.told_selection import described, figures, store_names, tell
 from mmdistill.errors import UserError
@@ -82,10 +85,10 @@ class CountMatchingHook(Hook):
     def after_test(self, runner: Runner) -> None:
         """Match counts and write the selection.
 
-        A selection that stands stays while the store does; when images joined it,
-        counts are matched again, and a threshold that was set by hand stays with
-        new counts. `tools/select_labels.py` makes another in any case. Kept frames of
-        videos are written into the store.
+        A selection stays while the store, the labelled set and the options do, and
+        is made again when one of them changed. Options that were given to
+        `tools/select_labels.py` hold then too. Kept frames of videos are written
+        into the store.
 
         Args:
             runner: The runner of the labelling stage.
@@ -99,20 +102,38 @@ class CountMatchingHook(Hook):
             tell_all(lambda: self._select(runner, store))
 
     def _select(self, runner: Runner, store: LabelStore) -> None:
-        standing, current = _standing(store)
-        if standing is not None and current:
-            print_log(f'the selection stays: {described(standing)}', logger='current')
-            runner.visualizer.add_scalars(figures(standing))
-            write_kept_images(store, standing, lambda: runner.test_loop.dataset)
-            return
-        if standing is not None and standing.rule == 'score':
-            selection = select(store, standing.labeled, standing.options)
-        else:
-            selection = select(store, self._counts, self.options)
-        selection.write(store)
-        tell(selection, 'count matching: ')
+        selection = self._selection(store)
         runner.visualizer.add_scalars(figures(selection))
         write_kept_images(store, selection, lambda: runner.test_loop.dataset)
+
+    def _selection(self, store: LabelStore) -> Selection:
+        """The one that stands, or another where it does not hold any more."""
+        if not (store.root / SELECTION_FILE).is_file():
+            return self._make_selection(store, {})
+        standing, current = standing_selection(store)
+        options = replace(self.options, **standing.changes)
+        reasons = why_again(standing, options, self._counts, current)
+        if standing.changes:
+            given = ', '.join(f'{k}={v!r}' for k, v in standing.changes.items())
+            print_log(
+                f'{given} was given to tools/select_labels.py and holds until that is '
+                "run without; the config's other options hold too",
+                logger='current',
+            )
+        if not reasons:
+            print_log(f'the selection stays: {described(standing)}', logger='current')
+            return standing
+        print_log(f'labels are selected again: {"; ".join(reasons)}', logger='current')
+        return self._make_selection(store, standing.changes)
+
+    def _make_selection(
+        self, store: LabelStore, changes: Mapping[str, Any]
+    ) -> Selection:
+        options = replace(self.options, **changes)
+        selection = replace(select(store, self._counts, options), changes=changes)
+        selection.write(store)
+        tell(selection, 'count matching: ')
+        return selection
 
     def before_train(self, runner: Runner) -> None:
         """Check that the selection belongs to the labelled set, and tell the mix.
@@ -190,9 +211,3 @@ class CountMatchingHook(Hook):
                 logger='current',
                 level=logging.WARNING,
             )
-
-
-def _standing(store: LabelStore) -> tuple[Selection | None, bool]:
-    if not (store.root / SELECTION_FILE).is_file():
-        return None, False
-    return standing_selection(store)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,8 @@ class Selection:
         parts: What becomes of each source and category.
         curve_thresholds: Thresholds of the counting curve, ascending.
         curve_means: Instances per unlabelled image at each of them.
+        changes: Those of its options that `tools/select_labels.py` was given, which
+            stay when the config's change.
     """
 
     options: SelectionOptions
@@ -49,6 +53,7 @@ class Selection:
     parts: tuple[Part, ...] = ()
     curve_thresholds: tuple[float, ...] = ()
     curve_means: tuple[float, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rule(self) -> str:

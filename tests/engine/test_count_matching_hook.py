@@ -69,20 +69,44 @@ def test_the_hook_s_settings_reach_the_selection(labeled, store):
     assert (selection.over, selection.keypoint_thrs) == ('annotated', (0.4,) * 17)
 
 
-def test_a_selection_set_by_hand_stays(labeled, store, make_selection):
-    make_selection(0.7).write(store)
+def test_a_selection_stays_while_nothing_changes(labeled, store):
+    first = matched(labeled, store, over='annotated')
+    content = (store.root / 'selection.json').read_bytes()
 
-    assert matched(labeled, store) == make_selection(0.7)
+    assert matched(labeled, store, over='annotated') == first
+    assert (store.root / 'selection.json').read_bytes() == content
 
 
-def test_a_selection_stays_while_the_store_does(labeled, store):
-    first = matched(labeled, store, over='all')
-    hook = CountMatchingHook(labeled, over='annotated')
-    hook.before_test(labelling(store))
+@pytest.mark.parametrize(
+    'changed', [dict(over='annotated'), dict(keypoint_thr='count'), dict(floor=0.9)]
+)
+def test_counts_are_matched_again_when_the_config_changed(labeled, store, changed):
+    matched(labeled, store)
 
-    hook.after_test(labelling(store))
+    again = matched(labeled, store, **changed)
 
-    assert read_selection(store) == first
+    (store.root / 'selection.json').unlink()
+    assert again == matched(labeled, store, **changed)
+
+
+def test_counts_are_matched_again_to_another_labelled_set(labeled, store):
+    matched(labeled, store)
+    fewer = {**labeled, 'indices': 3}
+
+    again = matched(fewer, store)
+
+    (store.root / 'selection.json').unlink()
+    assert again == matched(fewer, store)
+
+
+def test_what_select_labels_was_given_holds_when_the_config_changed(labeled, store):
+    by_command = replace(matched(labeled, store), changes=dict(over='annotated'))
+    by_command.write(store)
+
+    again = matched(labeled, store, keypoint_thr=0.4)
+
+    assert (again.options.over, again.options.keypoint_thr) == ('annotated', 0.4)
+    assert again.changes == dict(over='annotated')
 
 
 def select_as(rank, root, hook, runner):
@@ -122,7 +146,9 @@ def test_wrong_options_are_refused_at_once():
 
 def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, sources):
     runner = labelling(store)
-    CountMatchingHook(labeled).after_test(runner)
+    hook = CountMatchingHook(labeled)
+    hook.before_test(runner)
+    hook.after_test(runner)
     kept = read_selection(store).unlabeled.kept
     assert runner.visualizer['count_matching/kept_instances'] == kept
 

@@ -69,3 +69,12 @@ def test_options_of_the_command_line_reach_the_selection(workshop, tool):
 
     options = read_selection(LabelStore(LABELS)).options
     assert (options.by, options.floor, options.cap) == ('agreement', 0, 2)
+
+
+def test_the_selection_remembers_what_the_command_line_changed(workshop, tool):
+    arguments = ['--over', 'annotated', '--cfg-options', *DISTILL]
+    assert tool('select_labels', STUDENT, *arguments) == 0
+    assert read_selection(LabelStore(LABELS)).changes == dict(over='annotated')
+
+    assert tool('select_labels', STUDENT, '--cfg-options', *DISTILL) == 0
+    assert read_selection(LabelStore(LABELS)).changes == {}

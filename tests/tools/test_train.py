@@ -88,19 +88,17 @@ def test_a_resumed_run_continues_at_its_iteration(workshop, tool, capfd):
     assert Path('student/iter_4.pth').is_file()
 
 
-def test_a_selection_of_another_labelled_set_stops_training(workshop, tool, capfd):
+def test_a_selection_of_another_labelled_set_is_made_again(workshop, tool, capfd):
     store = LabelStore(LABELS)
     selection = read_selection(store)
     other = replace(selection.labeled, fingerprint='another')
-    # One that was set by hand is not matched anew.
-    by_hand = selection.overridden(selection.score_thrs[0], None)
-    replace(by_hand, labeled=other).write(store)
+    replace(selection, labeled=other).write(store)
 
-    code = tool('train', STUDENT, '--work-dir', 'student', *student_options())
+    assert tool('train', STUDENT, '--work-dir', 'student', *student_options()) == 0
 
-    assert code == 2
-    assert 'was matched to a labelled set of' in capfd.readouterr().err
-    assert not list(Path('student').glob('*.pth'))
+    told = 'labels are selected again: it was matched to another labelled set'
+    assert told in capfd.readouterr().out
+    assert read_selection(store) == selection
 
 
 def test_a_threshold_set_by_hand_survives_training(workshop, tool):
