@@ -23,6 +23,7 @@ from mmdistill.engine.mix_check import (
     tell_mix,
 )
 from mmdistill.engine.renewal import why_again
+from mmdistill.engine.resumed_mix import tell_changed_mix
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
 from mmdistill.engine.told_selection import described, figures, store_names, tell
 from mmdistill.errors import UserError
@@ -158,6 +159,7 @@ class CountMatchingHook(Hook):
             check_pseudo(source)
         check_labeled(labeled, pseudo)
         tell_mix(labeled, pseudo, batches)
+        tell_changed_mix(runner.message_hub, labeled, pseudo)
         if is_main_process():
             found = mix_figures(labeled, pseudo, batches)
             names = store_names([source.store.root for source in pseudo])

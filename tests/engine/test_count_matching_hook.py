@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch.distributed
+from mmengine.logging import MessageHub
 
 from mmdistill.command_line import run
 from mmdistill.engine.count_matching_hook import CountMatchingHook
@@ -238,7 +239,9 @@ def training(*sources) -> SimpleNamespace:
     dataset = SimpleNamespace(datasets=list(sources))
     batches = SimpleNamespace(num_labeled=3, batch_size=5)
     loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
-    return SimpleNamespace(train_dataloader=loader, visualizer=Figures())
+    return SimpleNamespace(
+        train_dataloader=loader, visualizer=Figures(), message_hub=MessageHub('train')
+    )
 
 
 @pytest.fixture

@@ -88,6 +88,18 @@ def test_a_resumed_run_continues_at_its_iteration(workshop, tool, capfd):
     assert Path('student/iter_4.pth').is_file()
 
 
+def test_a_run_that_is_resumed_on_other_labels_says_so(workshop, tool, capfd):
+    short = student_options('train_cfg.max_iters=2')
+    tool('train', STUDENT, '--work-dir', 'student', *short)
+    tool('select_labels', STUDENT, '--score-thr', '-0.5', '--cfg-options', *DISTILL)
+    options = ['--resume', *student_options()]
+    assert 'not that of a run' not in capfd.readouterr().out
+
+    assert tool('train', STUDENT, '--work-dir', 'student', *options) == 0
+
+    assert 'not that of a run that was never stopped' in capfd.readouterr().out
+
+
 def test_a_selection_of_another_labelled_set_is_made_again(workshop, tool, capfd):
     store = LabelStore(LABELS)
     selection = read_selection(store)
