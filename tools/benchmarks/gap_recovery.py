@@ -163,6 +163,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='0 1 2 by default')
     add('--labeled', type=int, metavar='N', help='use N of the labelled images only')
     add('--iterations', type=int, help="of the student; the config's by default")
+    add(
+        '--student-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='settings of the students, e.g. distill.mixing.labeled_share=0.3',
+    )
     add('--arms', nargs='+', choices=list(ARMS), default=list(ARMS), metavar='ARM')
     add('--metrics', nargs='+', default=['PCK', 'coco/AP'])
     add('--jobs', type=int, default=1, help='runs side by side, 1 by default')
@@ -192,6 +199,7 @@ def prepare(arguments: argparse.Namespace) -> Comparison:
         arguments.seeds,
         tuple(arguments.arms),
         str(ann_file) if ann_file else None,
+        arguments.student_options,
     )
     return Comparison(recipe, setting, Ledger(work_dir, configs), arguments.metrics)
 

@@ -65,12 +65,15 @@ class Setting:
         seeds: Seeds, at least one; the first one chooses the schedule.
         arms: Arms to compare, keys of `ARMS`.
         ann_file: Annotations of the labelled images instead of the recipe's.
+        student_options: Settings of the students' trainings beside the recipe's, each
+            ``key=value``.
     """
 
     work_dir: str
     seeds: Sequence[int]
     arms: Collection[str] = tuple(ARMS)
     ann_file: str | None = None
+    student_options: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,7 @@ def _student(
     options.append('distill.schedule=None')
     if arm == 'all_candidates':
         options.append('distill.mixing.score_thr=0.0')
+    options += setting.student_options
     name = run_name(arm, seed, recipe.iterations, best)
     trained = _training(recipe, setting, name, recipe.student, options)
     return [labels, Run(name, trained.config, trained.commands, [labels_name])]
