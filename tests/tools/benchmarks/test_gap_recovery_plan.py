@@ -152,6 +152,18 @@ def test_fewer_labels_reach_every_config_at_its_own_place(gap, recipe):
             assert given[f'{place}.ann_file'] == '/few.json'
 
 
+def test_settings_of_students_reach_their_trainings_alone(gap, recipe):
+    plain = by_name(gap.plan(recipe, gap.Setting('runs', (3,)), best=1000))
+    share = 'distill.mixing.labeled_share=0.3'
+    setting = gap.Setting('runs', (3,), student_options=(share,))
+    students = {'fusion', 'single_view', 'flip', 'all_candidates'}
+
+    for name, run in by_name(gap.plan(recipe, setting, best=1000)).items():
+        given, before = run.commands[0], plain[name].commands[0]
+        added = [share] if name.partition('/')[2] in students else []
+        assert [*given] == [*before, *added]
+
+
 def test_arms_can_be_left_out_but_for_the_supervised_ones(gap, recipe):
     setting = gap.Setting('runs', (3,), arms=('flip',))
     names = {run.name for run in gap.plan(recipe, setting, best=1000)}
