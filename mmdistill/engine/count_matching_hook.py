@@ -158,7 +158,7 @@ class CountMatchingHook(Hook):
         for source in pseudo:
             check_pseudo(source)
         check_labeled(labeled, pseudo)
-        tell_mix(labeled, pseudo, batches)
+        tell_mix(labeled, pseudo, batches, runner.max_iters)
         tell_changed_mix(runner.message_hub, labeled, pseudo)
         if is_main_process():
             found = mix_figures(labeled, pseudo, batches)

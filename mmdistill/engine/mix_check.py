@@ -129,20 +129,24 @@ def _listed(counts: Sequence[LabeledCounts], uncounted: int) -> str:
     return ' and '.join(listed)
 
 
-def tell_mix(labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any) -> None:
-    """Log what the student sees, and what it was chosen by.
+def tell_mix(
+    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+) -> None:
+    """Log what the student sees and how often, and what it was chosen by.
 
     Args:
         labeled: The labelled data sets.
         pseudo: Those of pseudo-labels.
         batches: The batch sampler.
+        iterations: Length of the training.
     """
     found = mix_figures(labeled, pseudo, batches)
     share = f'{found["mix/labeled_share"]:.3f} of the samples are labelled, by chance'
     if hasattr(batches, 'num_labeled'):
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled '
-            f'({found["mix/labeled_share"]:.3f})'
+            f'({found["mix/labeled_share"]:.3f}); '
+            f'{_told_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
         f'the student sees {found["mix/labeled_instances"]} labelled instances and '
@@ -155,6 +159,22 @@ def tell_mix(labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any) -> Non
             f'pseudo-labels of {source.store.root}: {described(source.selection)}',
             logger='current',
         )
+
+
+def _told_passes(
+    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+) -> str:
+    """How often each sample comes: a small labelled set is soon learnt by heart."""
+    slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
+    steps = iterations * batches.world_size
+    labeled_passes, pseudo_passes = (
+        steps * slot / sum(map(len, sources))
+        for slot, sources in zip(slots, (labeled, pseudo), strict=True)
+    )
+    return (
+        f'in {iterations} iterations each labelled instance comes {labeled_passes:.1f} '
+        f'times and each pseudo-label {pseudo_passes:.1f} times'
+    )
 
 
 def mix_figures(

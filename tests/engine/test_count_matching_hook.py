@@ -237,10 +237,13 @@ def test_an_ordinary_test_run_is_left_alone():
 
 def training(*sources) -> SimpleNamespace:
     dataset = SimpleNamespace(datasets=list(sources))
-    batches = SimpleNamespace(num_labeled=3, batch_size=5)
+    batches = SimpleNamespace(num_labeled=3, batch_size=5, world_size=1)
     loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
     return SimpleNamespace(
-        train_dataloader=loader, visualizer=Figures(), message_hub=MessageHub('train')
+        train_dataloader=loader,
+        visualizer=Figures(),
+        message_hub=MessageHub('train'),
+        max_iters=9,
     )
 
 
