@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,14 +19,13 @@ from tests.engine.test_label_loop_kills import (
     labelled_since,
     piled,  # noqa: F401  (a fixture)
 )
+from tests.launches import torchrun
 
 
 def launch(root: Path, ranks: int, *unlucky: str) -> subprocess.Popen:
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     script = Path(__file__).with_name('launched_rank.py')
-    command += ['--nproc-per-node', str(ranks), str(script)]
     return subprocess.Popen(
-        [*command, str(root), *unlucky],
+        torchrun(script, str(root), *unlucky, ranks=ranks),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,27 +14,19 @@ from mmdistill.engine.matching import select
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.resumable_configs import resumable_config
 from tests.engine.students import student_config, write_labels
+from tests.launches import launch
 
-ROOT = Path(__file__).parents[2]
 BATCH, LABELED, ITERATIONS, STOP = 5, 3, 8, 5
 
 
-def launch(config, folder):
+def train(config, folder):
     """Train with two ranks; what each of them saw and ended with."""
     config.work_dir = str(folder)
     config.launcher = 'pytorch'
     folder.mkdir()
     config.dump(folder / 'config.py')
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    script = str(Path(__file__).with_name('launched_training.py'))
-    told = subprocess.run(
-        [*command, '--nproc-per-node', '2', script, str(folder / 'config.py')],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
+    script = Path(__file__).with_name('launched_training.py')
+    launch(script, str(folder / 'config.py'))
     return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
 
 
@@ -79,9 +68,9 @@ def test_each_rank_has_its_share_and_a_resumed_run_is_the_same(
 ):
     store = write_labels(tmp_path / 'pseudo', request.getfixturevalue)
 
-    through = launch(config(store), tmp_path / 'through')
+    through = train(config(store), tmp_path / 'through')
     checkpoint = str(tmp_path / f'through/iter_{STOP}.pth')
-    resumed = launch(
+    resumed = train(
         config(store, resume=True, load_from=checkpoint), tmp_path / 'resumed'
     )
 

@@ -15,6 +15,7 @@ import pytest
 
 from mmdistill.labels import LabelStore
 from mmdistill.labels.store_kind import DETECTIONS
+from tests.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool
 from tests.tools.test_label import contents
 
@@ -97,15 +98,8 @@ def test_two_processes_write_the_same_files_as_one(place, tool):
     before = contents(Path(BOXES))
     shutil.rmtree(BOXES)
 
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node', '2', str(REPOSITORY / 'tools/detect.py'), STUDENT]
-    command += ['--bbox-file', 'two.json', '--launcher', 'pytorch']
-    subprocess.run(
-        [*command, '--cfg-options', *FOUND],
-        check=True,
-        capture_output=True,
-        timeout=240,
-    )
+    arguments = [STUDENT, '--bbox-file', 'two.json', '--launcher', 'pytorch']
+    launch(REPOSITORY / 'tools/detect.py', *arguments, '--cfg-options', *FOUND)
 
     assert contents(Path(BOXES)) == before
     assert Path('two.json').read_bytes() == Path('one.json').read_bytes()

@@ -8,6 +8,7 @@ import pytest
 
 from mmdistill.labels import LabelStore
 from mmdistill.labels.selection import read_selection
+from tests.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT
 
 LABELS = 'work_dirs/toy/labels'
@@ -48,10 +49,8 @@ def test_two_processes_write_the_same_files_as_one(workshop):
     before = contents(Path(LABELS))
     shutil.rmtree(LABELS)
 
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node', '2', str(REPOSITORY / 'tools/label.py'), STUDENT]
-    command += ['--launcher', 'pytorch', '--cfg-options', *DISTILL]
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    arguments = [STUDENT, '--launcher', 'pytorch', '--cfg-options', *DISTILL]
+    launch(REPOSITORY / 'tools/label.py', *arguments)
 
     assert contents(Path(LABELS)) == before
 

@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER, TEACHER_FILE
 
 STOCK_FLIP = (
@@ -47,10 +46,8 @@ def test_predictions_are_dumped_one_a_person(workshop, tool):
 def test_two_processes_measure_with_tta_what_one_does(workshop, tool):
     alone = metrics(tool, TEACHER, '--tta')
 
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node', '2', str(REPOSITORY / 'tools/test.py'), TEACHER]
-    command += [TEACHER_FILE, '--tta', '--out', 'two.json', '--launcher', 'pytorch']
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    arguments = [TEACHER, TEACHER_FILE, '--tta', '--out', 'two.json']
+    launch(REPOSITORY / 'tools/test.py', *arguments, '--launcher', 'pytorch')
 
     assert json.loads(Path('two.json').read_text()) == pytest.approx(alone, abs=1e-6)
 
