@@ -15,16 +15,11 @@ from mmengine.runner import Runner
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import select
-from mmdistill.engine.mix_check import (
-    check_labeled,
-    check_pseudo,
-    check_slots,
-    mix_figures,
-    tell_mix,
-)
+from mmdistill.engine.mix_check import check_labeled, check_pseudo, check_slots
 from mmdistill.engine.renewal import why_again
 from mmdistill.engine.resumed_mix import tell_changed_mix
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
+from mmdistill.engine.told_mix import mix_figures, tell_mix
 from mmdistill.engine.told_selection import described, figures, store_names, tell
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore, Selection

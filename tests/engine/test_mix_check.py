@@ -9,11 +9,11 @@ import pytest
 from mmpose.datasets import CocoDataset
 
 from mmdistill.engine.labeled_counts import count_labeled
-from mmdistill.engine.mix_check import check_labeled, check_pseudo, tell_mix
+from mmdistill.engine.mix_check import check_labeled, check_pseudo
 from mmdistill.errors import UserError
+from tests.engine.pseudo import Pseudo
 
 CHANCE = SimpleNamespace()
-FIXED = SimpleNamespace(num_labeled=3, batch_size=5, world_size=2)
 
 
 @pytest.fixture
@@ -53,19 +53,6 @@ def pseudo(labeled, make_selection, tmp_path):
         return Pseudo(count, keypoints, replace(selection, unlabeled=unlabeled))
 
     return make
-
-
-class Pseudo:
-    """As much of a `PseudoLabelDataset` as is checked."""
-
-    def __init__(self, count, keypoints, selection):
-        self.count = count
-        self.num_visible_keypoints = keypoints
-        self.selection = selection
-        self.store = SimpleNamespace(root='store')
-
-    def __len__(self):
-        return self.count
 
 
 def test_an_empty_selection_is_refused(pseudo):
@@ -119,23 +106,3 @@ def test_a_set_that_can_not_be_counted_is_told(pseudo, labeled, told):
 def test_no_labelled_set_is_refused(pseudo):
     with pytest.raises(UserError, match='needs a labelled set beside'):
         check_labeled([], [pseudo()])
-
-
-@pytest.mark.parametrize(
-    ('batches', 'words'),
-    [(FIXED, '3 of 5 in a batch are labelled (0.600)'), (CHANCE, 'by chance')],
-)
-def test_the_mix_is_told(pseudo, labeled, told, batches, words):
-    tell_mix(labeled[:1], [pseudo()], batches, iterations=9)
-    first, second = told
-    assert f'sees {len(labeled[0])} labelled instances and 7 pseudo-labels' in first
-    assert words in first
-    assert 'pseudo-labels of store: instance score threshold 0.5000' in second
-
-
-def test_how_often_each_sample_comes_is_told(pseudo, labeled, told):
-    """9 steps on 2 ranks: 54 labelled slots and 36 others."""
-    tell_mix(labeled[:2], [pseudo(7), pseudo(5)], FIXED, iterations=9)
-    instances = len(labeled[0]) + len(labeled[1])
-    assert f'each labelled instance comes {54 / instances:.1f} times' in told[0]
-    assert 'each pseudo-label 3.0 times' in told[0]

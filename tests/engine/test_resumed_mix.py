@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 
 from mmdistill.engine.resumed_mix import tell_changed_mix
+from tests.engine.pseudo import Pseudo
 
 
 @pytest.fixture
@@ -19,8 +18,8 @@ def warnings(caplog):
     logger.removeHandler(caplog.handler)
 
 
-def pseudo(root, selection) -> SimpleNamespace:
-    return SimpleNamespace(store=SimpleNamespace(root=Path(root)), selection=selection)
+def pseudo(root, selection) -> Pseudo:
+    return Pseudo(7, 80, selection, root)
 
 
 def resumed(hub: MessageHub) -> MessageHub:
