@@ -153,6 +153,14 @@ def share_cores(jobs: int) -> None:
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')
 
 
+def setting_of_student(text: str) -> str:
+    """A setting as `--cfg-options` takes it; refused before the first run."""
+    key, equals, _ = text.partition('=')
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f'{text!r} must be KEY=VALUE')
+    return text
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     add = parser.add_argument
@@ -165,6 +173,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--iterations', type=int, help="of the student; the config's by default")
     add(
         '--student-options',
+        type=setting_of_student,
         nargs='+',
         default=[],
         metavar='KEY=VALUE',

@@ -92,3 +92,24 @@ def test_the_status_runs_nothing(gap, called, tmp_path, capsys):
 def test_a_metric_that_no_test_gives_is_told(gap, called, tmp_path):
     with pytest.raises(UserError, match='has no NME, only PCK, coco/AP'):
         compare(gap, tmp_path, '--seeds', '0', '--metrics', 'NME')
+
+
+def test_a_setting_of_students_is_checked_before_anything_runs(
+    gap, called, tmp_path, capsys
+):
+    with pytest.raises(SystemExit):
+        compare(gap, tmp_path, '--student-options', 'distill.mixing.labeled_share')
+    assert "'distill.mixing.labeled_share' must be KEY=VALUE" in capsys.readouterr().err
+    assert called == []
+
+
+def test_students_of_another_setting_are_trained_again(gap, called, tmp_path):
+    compare(gap, tmp_path, '--seeds', '0')
+    called.clear()
+    share = 'distill.mixing.labeled_share=0.3'
+    compare(gap, tmp_path, '--seeds', '0', '--student-options', share)
+    trainings = [command for command in called if command[0] == 'tools/train.py']
+    # The four students with their tests; labels and supervised runs are there.
+    assert len(trainings) == 4
+    assert len(called) == 8
+    assert all(share in command for command in trainings)
