@@ -138,6 +138,28 @@ def labeled_config(config: Config) -> dict[str, Any]:
     raise UserError(f'{config.filename} trains on no labelled data set')
 
 
+def labeled_members(config: Config) -> list[dict[str, Any]]:
+    """Configs of the data sets that the labelled set is made of.
+
+    Each has an annotation file of its own; a set that is not made of several is its
+    only member. Pipelines stay.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    dataset = config.distill.get('labeled', config.train_dataloader.dataset)
+    leaves = _leaves(dataset)
+    return [copy.deepcopy(dict(each)) for each in leaves if not is_pseudo(each)]
+
+
+def _leaves(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The data sets inside of wrappers and mixes of any depth."""
+    sources = sources_of(dataset)
+    if len(sources) == 1 and sources[0] is dataset:
+        return [dataset]
+    return [leaf for source in sources for leaf in _leaves(source)]
+
+
 def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The data sets that a wrapper such as `SeededDataset` mixes, or the one."""
     while 'dataset' in dataset:
