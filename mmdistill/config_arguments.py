@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -59,7 +61,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     config = Config.fromfile(path)
-    config.merge_from_dict(arguments.cfg_options)
+    _override(config, arguments.cfg_options)
     config.launcher = arguments.launcher
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     if arguments.work_dir:
@@ -67,6 +69,18 @@ def load_config(arguments: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = f'work_dirs/{path.stem}'
     return config
+
+
+def _override(config: Config, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        try:
+            config.merge_from_dict({key: value})
+        except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+            # MMEngine's errors speak of its own functions; the first sentence says why.
+            reason = str(error).partition('. ')[0]
+            raise UserError(
+                f'--cfg-options {key}={value} can not be put into the config: {reason}'
+            ) from error
 
 
 def _check_launched(launcher: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +10,16 @@ from mmengine.config import Config
 
 from mmdistill.boxes_configs import check_boxes
 from mmdistill.errors import UserError
-from mmdistill.section_values import check_values
+from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.section_values import check_values, normalize
 
 REQUIRED = ('teacher', 'unlabeled', 'labels')
-OPTIONAL = (
-    *('views', 'labeling', 'counting', 'labeled'),
-    *('mixing', 'schedule', 'audit', 'leak_guard', 'detector'),
-)
-PARTS = {
-    'teacher': ('checkpoint', 'config'),
-    'unlabeled': (
-        *('data_root', 'data_prefix', 'ann_file', 'bbox_file', 'category_ids'),
-        *('max_pixels', 'sources', 'detections', 'follow'),
-    ),
-    'views': (
-        *('scales', 'flip', 'aspect_ratios', 'rotations', 'fusion'),
-        *('size_dependent', 'small_area', 'large_area'),
-        *('forward_batch_size', 'channels_last', 'fold_batch_norm'),
-        *('precision', 'compile'),
-    ),
-    'labeling': (
-        *('batch_size', 'num_workers', 'chunk_size', 'score_floor', 'nms_thr'),
-        'max_failures',
-    ),
-    'counting': (
-        *('over', 'per', 'categories', 'by', 'floor', 'cap'),
-        *('keypoint_thr', 'score_thr'),
-    ),
-    'detector': (
-        *('config', 'checkpoint', 'categories', 'score_thr', 'nms_thr', 'tta'),
-        *('boxes', 'batch_size', 'num_workers', 'chunk_size'),
-    ),
-    'mixing': ('labeled_share', 'pseudo_weight', 'score_thr', 'keypoint_thr'),
-    'schedule': ('max_factor', 'milestones'),
-    'audit': ('data_root', 'data_prefix', 'ann_file', 'bbox_file'),
-}
-"""What each part of the `distill` section may state."""
 
 
 def distill_section(config: Config) -> Any:
-    """The `distill` section of a config.
+    """The `distill` section of a config, checked.
+
+    Settings that are None have their defaults, and are removed.
 
     Args:
         config: The user's config.
@@ -58,20 +28,39 @@ def distill_section(config: Config) -> Any:
         UserError: If there is none, it lacks what has no default, or states what
             can not be.
     """
-    if 'distill' not in config:
+    section = stated_section(config)
+    if section is None:
         raise UserError(
             f'{config.filename} has no distill section, which names the teacher, the '
             'unlabelled images and the label store'
         )
     for key in REQUIRED:
-        if config.distill.get(key) is None:
+        if key not in section:
             raise UserError(f'the distill section of {config.filename} has no {key}')
-    _check_known('distill', config.distill, (*REQUIRED, *OPTIONAL))
-    for key, part in PARTS.items():
-        _check_known(f'distill.{key}', config.distill.get(key) or {}, part)
-    check_values(config.distill)
-    check_boxes(config.distill)
-    return config.distill
+    check_boxes(section)
+    return section
+
+
+def stated_section(config: Config) -> Any:
+    """What a config states of a `distill` section, complete or not; None if nothing.
+
+    Args:
+        config: Any config.
+
+    Raises:
+        UserError: If the section states what can not be.
+    """
+    section = config.get('distill')
+    if section is None:
+        return None
+    if isinstance(section, Mapping):
+        normalize(section)
+    check_values(section)
+    try:
+        SelectionOptions(**section.get('counting', {}))
+    except UserError as error:
+        raise UserError(f'distill.counting: {error}') from error
+    return section
 
 
 def check_checkpoint(role: str, part: Mapping[str, Any]) -> None:
@@ -92,11 +81,3 @@ def check_checkpoint(role: str, part: Mapping[str, Any]) -> None:
             f'the {role} checkpoint {checkpoint} does not exist; train the {role} '
             f'first, or set distill.{role}.checkpoint'
         )
-
-
-def _check_known(name: str, section: Any, known: Collection[str]) -> None:
-    if not isinstance(section, Mapping):
-        raise UserError(f'{name} must be a dict, got {section!r}')
-    unknown = sorted(set(section) - set(known))
-    if unknown:
-        raise UserError(f'{name} has no {unknown[0]}, only {", ".join(known)}')

@@ -1,18 +1,29 @@
-"""Numbers of the `distill` section that no stage could work with."""
+"""Kinds of values that the `distill` section of a config may state, key by key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any
+from typing import Any, Protocol
 
 from mmdistill.errors import UserError
+
+LONGEST_NAME = 255
+"""Bytes of a file name that common file systems take."""
+
+
+class Kind(Protocol):
+    """A kind of values; as text it says what a value must be."""
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a value is of the kind."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a setting may be.
+    """Finite numbers between two ends.
 
     Attributes:
         low: The least value.
@@ -32,7 +43,7 @@ class Range:
             return False
         if self.open:
             return self.low < value < self.high
-        return isfinite(value) and self.low <= value <= self.high
+        return _is_finite(value) and self.low <= value <= self.high
 
     def __str__(self) -> str:
         kind = 'a whole number' if self.whole else 'a number'
@@ -45,37 +56,209 @@ class Range:
         return f'{kind} of at least {self.low:g}' if self.low > -inf else kind
 
 
-SHARE, POSITIVE = Range(0, 1), Range(0, inf, open=True)
-RANGES = {
-    'labeling': {
-        'batch_size': Range(1, whole=True),
-        'num_workers': Range(0, whole=True),
-        'chunk_size': Range(1, whole=True),
-        'score_floor': Range(),
-        'nms_thr': SHARE,
-        'max_failures': SHARE,
-    },
-    'detector': {
-        'score_thr': SHARE,
-        'nms_thr': SHARE,
-        'batch_size': Range(1, whole=True),
-        'num_workers': Range(0, whole=True),
-        'chunk_size': Range(1, whole=True),
-    },
-    'mixing': {
-        'labeled_share': Range(0, 1, open=True),
-        'pseudo_weight': Range(0),
-    },
-    'schedule': {'max_factor': Range(1)},
+@dataclass(frozen=True)
+class Text:
+    """Texts that are not empty."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and bool(value)
+
+    def __str__(self) -> str:
+        return 'a text'
+
+
+@dataclass(frozen=True)
+class Path:
+    """Paths and addresses.
+
+    Attributes:
+        empty: Whether a path may be empty: the folder that it is relative to.
+    """
+
+    empty: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, str):
+            return False
+        return (self.empty or bool(value)) and ('://' in value or _can_be_a_file(value))
+
+    def __str__(self) -> str:
+        return f'a path, each name of at most {LONGEST_NAME} bytes'
+
+
+@dataclass(frozen=True)
+class Switch:
+    """True and False; a word such as 'no' would count as yes."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return 'True or False'
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A few words.
+
+    Attributes:
+        words: The words.
+    """
+
+    words: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and value in self.words
+
+    def __str__(self) -> str:
+        return f'one of {", ".join(map(repr, self.words))}'
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """Lists.
+
+    Attributes:
+        kind: The kind of their elements.
+        empty: Whether a list may be empty.
+    """
+
+    kind: Kind
+    empty: bool = True
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+    def __str__(self) -> str:
+        return 'a list'
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Dicts.
+
+    Attributes:
+        kinds: The keys that they may have, and the kind of each value; None if any.
+        required: Keys that they must have.
+    """
+
+    kinds: Mapping[str, Kind] | None = field(default=None, hash=False)
+    required: tuple[str, ...] = ()
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, Mapping)
+
+    def __str__(self) -> str:
+        return 'a dict'
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Every value; the part that takes it checks it."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return 'anything'
+
+
+SHARE, NUMBER = Range(0, 1), Range()
+POSITIVE = Range(0, inf, open=True)
+COUNT, AT_LEAST_ONE = Range(0, whole=True), Range(1, whole=True)
+PATH, FOLDER = Path(), Path(empty=True)
+PREFIX = Fields({'img': FOLDER})
+LABELED_FILES: dict[str, Kind] = {
+    'data_root': FOLDER,
+    'data_prefix': PREFIX,
+    'ann_file': PATH,
+    'bbox_file': PATH,
 }
-LISTS = {
-    'views': {
-        'scales': POSITIVE,
-        'aspect_ratios': POSITIVE,
-        'rotations': Range(),
-    },
-    'schedule': {'milestones': Range(0, 1, open=True)},
+SECTION: dict[str, Kind] = {
+    'teacher': Fields({'checkpoint': PATH, 'config': PATH}),
+    'unlabeled': Fields(
+        {
+            'data_root': FOLDER,
+            'data_prefix': PREFIX,
+            'ann_file': FOLDER,
+            'bbox_file': PATH,
+            'category_ids': ListOf(Range(whole=True), empty=False),
+            'max_pixels': AT_LEAST_ONE,
+            'sources': ListOf(Fields(), empty=False),
+            'detections': PATH,
+            'follow': Fields({'padding': Range(1), 'score_thr': SHARE}),
+        }
+    ),
+    'labels': PATH,
+    'views': Fields(
+        {
+            'scales': ListOf(POSITIVE, empty=False),
+            'flip': Switch(),
+            'aspect_ratios': ListOf(POSITIVE),
+            'rotations': ListOf(NUMBER),
+            'fusion': Choice(('mean', 'max')),
+            'size_dependent': Switch(),
+            'small_area': Range(0),
+            'large_area': Range(0),
+            'forward_batch_size': AT_LEAST_ONE,
+            'channels_last': Switch(),
+            'fold_batch_norm': Switch(),
+            'precision': Choice(('float32', 'bfloat16', 'float16')),
+            'compile': Switch(),
+        }
+    ),
+    'labeling': Fields(
+        {
+            'batch_size': AT_LEAST_ONE,
+            'num_workers': COUNT,
+            'chunk_size': AT_LEAST_ONE,
+            'score_floor': NUMBER,
+            'nms_thr': SHARE,
+            'max_failures': SHARE,
+        }
+    ),
+    'counting': Fields(
+        {
+            key: Anything()
+            for key in (
+                *('over', 'per', 'categories', 'by', 'floor', 'cap'),
+                *('keypoint_thr', 'score_thr'),
+            )
+        }
+    ),
+    'labeled': Fields(required=('type',)),
+    'mixing': Fields(
+        {
+            'labeled_share': Range(0, 1, open=True),
+            'pseudo_weight': Range(0),
+            'score_thr': NUMBER,
+            'keypoint_thr': NUMBER,
+        }
+    ),
+    'schedule': Fields(
+        {
+            'max_factor': Range(1),
+            'milestones': ListOf(Range(0, 1, open=True)),
+        }
+    ),
+    'audit': Fields(LABELED_FILES),
+    'leak_guard': Switch(),
+    'detector': Fields(
+        {
+            'config': PATH,
+            'checkpoint': PATH,
+            'categories': ListOf(Text(), empty=False),
+            'score_thr': SHARE,
+            'nms_thr': SHARE,
+            'tta': Switch(),
+            'boxes': PATH,
+            'batch_size': AT_LEAST_ONE,
+            'num_workers': COUNT,
+            'chunk_size': AT_LEAST_ONE,
+        }
+    ),
 }
+"""What the `distill` section may state."""
 
 
 def check_values(section: Mapping[str, Any]) -> None:
@@ -85,33 +268,70 @@ def check_values(section: Mapping[str, Any]) -> None:
         section: The `distill` section.
 
     Raises:
-        UserError: If a number is none or out of its range, or a switch is no switch.
+        UserError: If a key is unknown, or a value is not of its kind.
     """
-    for name, value, allowed in _stated(section, RANGES):
-        if value not in allowed:
-            raise UserError(f'{name} must be {allowed}, got {value!r}')
-    for name, values, allowed in _stated(section, LISTS):
-        _check_list(name, values, allowed)
-    # A word such as 'no' would count as yes.
-    augmented = (section.get('detector') or {}).get('tta', False)
-    if not isinstance(augmented, bool):
-        raise UserError(
-            f'distill.detector.tta must be True or False, got {augmented!r}'
-        )
+    _check('distill', section, Fields(SECTION))
 
 
-def _stated(
-    section: Mapping[str, Any], table: Mapping[str, Mapping[str, Range]]
-) -> Iterator[tuple[str, Any, Range]]:
-    for part, ranges in table.items():
-        values = section.get(part) or {}
-        for key in filter(values.__contains__, ranges):
-            yield f'distill.{part}.{key}', values[key], ranges[key]
+def normalize(section: Any) -> None:
+    """Remove what is None, which has its default then, and write paths as texts.
+
+    Args:
+        section: A section of a config, changed in place as deep as it states dicts;
+            the data set in `labeled` stays as it is.
+    """
+    for key, value in list(section.items()):
+        if value is None:
+            del section[key]
+        elif isinstance(value, os.PathLike):
+            section[key] = os.fspath(value)
+        elif isinstance(value, dict) and key != 'labeled':
+            normalize(value)
 
 
-def _check_list(name: str, values: Any, allowed: Range) -> None:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise UserError(f'{name} must be a list, got {values!r}')
+def _check(name: str, value: Any, kind: Kind) -> None:
+    if value not in kind:
+        raise UserError(f'{name} must be {kind}, got {value!r}')
+    if isinstance(kind, ListOf):
+        _check_list(name, value, kind)
+    elif isinstance(kind, Fields):
+        _check_fields(name, value, kind)
+
+
+def _check_list(name: str, values: Sequence[Any], kind: ListOf) -> None:
+    if not values and not kind.empty:
+        raise UserError(f'{name} must have at least one element, got {values!r}')
     for value in values:
-        if value not in allowed:
-            raise UserError(f'each of {name} must be {allowed}, got {value!r}')
+        if value not in kind.kind:
+            raise UserError(f'each of {name} must be {kind.kind}, got {value!r}')
+
+
+def _check_fields(name: str, value: Mapping[str, Any], kind: Fields) -> None:
+    kinds = kind.kinds
+    for key in kind.required:
+        if key not in value:
+            raise UserError(f'{name} must state its {key}, got {dict(value)!r}')
+    if kinds is None:
+        return
+    unknown = sorted(map(str, set(value) - set(kinds)))
+    if unknown:
+        raise UserError(f'{name} has no {unknown[0]}, only {", ".join(kinds)}')
+    for key, inner in value.items():
+        if inner is not None:  # it has its default
+            _check(f'{name}.{key}', inner, kinds[key])
+
+
+def _can_be_a_file(path: str) -> bool:
+    """Whether the system takes a path for one, so that it can be looked for."""
+    try:
+        names = os.fsencode(path).split(os.sep.encode())
+    except UnicodeEncodeError:
+        return False
+    return b'\0' not in b''.join(names) and max(map(len, names)) <= LONGEST_NAME
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False

@@ -13,7 +13,11 @@ from mmpose.registry import DATASETS
 
 from mmdistill.boxes_configs import boxes_arguments
 from mmdistill.config_types import is_type
-from mmdistill.distill_section import check_checkpoint, distill_section
+from mmdistill.distill_section import (
+    check_checkpoint,
+    distill_section,
+    stated_section,
+)
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
 from mmdistill.recipe_files import recipe_file
@@ -109,7 +113,7 @@ def tta_config(config: Config) -> Config:
     config = copy.deepcopy(config)
     dataset = config.test_dataloader.dataset
     parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
-    views = config.get('distill', {}).get('views', {})
+    views = (stated_section(config) or {}).get('views', {})
     config.model = _fused(config, views, parsed['sigmas'].tolist())
     guard = dict(type='mmdistill.TeacherGuardHook')
     config.custom_hooks = [*config.get('custom_hooks', []), guard]

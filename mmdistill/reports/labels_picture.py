@@ -42,7 +42,7 @@ def draw_labels(
     """
     if num < 1:
         raise UserError(f'a picture needs at least 1 label of each kind, got {num}')
-    if 'labels' not in config.get('distill', {}):
+    if 'labels' not in (config.get('distill') or {}):
         raise UserError(f'{config.filename} names no label store in distill.labels')
     store = LabelStore(config.distill.labels)
     labels = store.read()
