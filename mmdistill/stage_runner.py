@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.loader_configs import check_loaders
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -17,11 +18,15 @@ def stage_runner(config: Config) -> Runner:
 
     Args:
         config: Config of the stage.
+
+    Raises:
+        UserError: If a loader of the config can not be built.
     """
     # Here, because choosing labels anew needs no runner, which takes long to import.
     from mmengine.runner import Runner
 
     from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 
+    check_loaders(config)
     prepare_cpu_launch(config)
     return Runner.from_cfg(config)

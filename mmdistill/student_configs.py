@@ -12,6 +12,7 @@ from mmdistill.config_types import is_type
 from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
+from mmdistill.loader_configs import check_loaders
 from mmdistill.stage_configs import (
     is_pseudo,
     sources_of,
@@ -43,6 +44,7 @@ def student_config(config: Config) -> Config:
     section = distill_section(config)
     labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
     config = copy.deepcopy(config)
+    check_loaders(config)
     loader = config.train_dataloader
     share = mixing.pop('labeled_share', LABELED_SHARE)
     if states_mix(config):

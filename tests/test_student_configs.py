@@ -15,7 +15,10 @@ def config_of(dataset, **settings):
         dict(
             default_scope='mmpose',
             train_dataloader=dict(
-                batch_size=10, persistent_workers=True, dataset=dataset
+                batch_size=10,
+                num_workers=2,
+                persistent_workers=True,
+                dataset=dataset,
             ),
             distill=dict(
                 teacher=dict(checkpoint='teacher.pth'),
