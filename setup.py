@@ -6,9 +6,14 @@ import shutil
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
 
 ROOT = pathlib.Path(__file__).parent
 SOURCE = (ROOT / 'mmdistill' / '__init__.py').read_text()
+
+
+RECIPES = ('configs', 'tools')
+"""Folders that MIM looks for in `.mim` of an installed package."""
 
 
 class BuildWithRecipes(build_py):
@@ -17,13 +22,34 @@ class BuildWithRecipes(build_py):
     def run(self):
         """Build, then copy."""
         super().run()
-        if self.editable_mode:
+        # Setuptools before 64 knows no editable wheels.
+        if getattr(self, 'editable_mode', False):
             return
         target = pathlib.Path(self.build_lib, 'mmdistill', '.mim')
         shutil.rmtree(target, ignore_errors=True)
-        for name in ('configs', 'tools'):
+        for name in RECIPES:
             ignored = shutil.ignore_patterns('__pycache__', *NOT_SHIPPED)
             shutil.copytree(ROOT / name, target / name, ignore=ignored)
+
+
+class DevelopWithRecipes(develop):
+    """Link the tools and the configs to where MIM looks for them in a clone."""
+
+    def run(self):
+        """Link, then install."""
+        link_recipes()
+        super().run()
+
+
+def link_recipes():
+    """Make `mmdistill/.mim` of the clone, which git ignores."""
+    target = ROOT / 'mmdistill' / '.mim'
+    target.mkdir(exist_ok=True)
+    for name in RECIPES:
+        link = target / name
+        if not link.exists():
+            link.unlink(missing_ok=True)  # a link whose target was moved
+            link.symlink_to(pathlib.Path('..', '..', name), target_is_directory=True)
 
 
 # They work on a clone of the repository only.
@@ -34,7 +60,7 @@ setup(
     version=re.search(r"__version__ = '(.+)'", SOURCE).group(1),
     description='Data Distillation as an MMPose plug-in',
     license='Apache-2.0',
-    cmdclass={'build_py': BuildWithRecipes},
+    cmdclass={'build_py': BuildWithRecipes, 'develop': DevelopWithRecipes},
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
     package_data={'mmdistill.reports': ['templates/*']},
     python_requires='>=3.10',

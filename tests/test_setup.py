@@ -1,5 +1,6 @@
 """Tests of the wheel: what MIM looks for travels with it."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -53,3 +54,51 @@ def test_a_shipped_tool_runs_with_the_shipped_package(wheel, tool):
         check=True,
     )
     assert done.stdout.startswith(f'usage: {tool}.py')
+
+
+OLD_SETUPTOOLS = """
+import runpy, sys
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
+
+# Setuptools before 64, which openmim asks for, knows no editable wheels.
+run = build_py.run
+def run_without_editable_mode(self):
+    run(self)
+    del build_py.editable_mode, self.editable_mode
+build_py.run = run_without_editable_mode
+develop.run = lambda self: None
+sys.argv = ['setup.py', *sys.argv[1:]]
+runpy.run_path('setup.py', run_name='__main__')
+"""
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A copy of what is packaged."""
+    for name in ('mmdistill', 'configs', 'tools'):
+        ignored = shutil.ignore_patterns('__pycache__', '.mim')
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignored)
+    shutil.copy(REPOSITORY / 'setup.py', tmp_path)
+    return tmp_path
+
+
+def run_setup(clone, *arguments):
+    command = [sys.executable, '-c', OLD_SETUPTOOLS, *arguments]
+    subprocess.run(command, cwd=clone, check=True, capture_output=True)
+
+
+def test_it_is_built_by_an_old_setuptools(clone):
+    run_setup(clone, 'build')
+
+    built = clone / 'build' / 'lib' / 'mmdistill' / '.mim'
+    assert files(built / 'configs') == files(REPOSITORY / 'configs')
+
+
+def test_a_clone_that_is_installed_for_development_has_links(clone):
+    run_setup(clone, 'develop')
+    run_setup(clone, 'develop')
+
+    for name in ('configs', 'tools'):
+        link = clone / 'mmdistill' / '.mim' / name
+        assert link.resolve() == clone / name
