@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
+from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import UserError
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.stage_configs import crop_settings, whole_image_pipeline
