@@ -1,5 +1,16 @@
 """Defaults of a distillation; a recipe states `teacher`, `unlabeled` and `labels`."""
 
+import sys  # (a module that is no file: MMEngine takes other imports for its new style)
+
+# Whoever reads this without mmdistill ignores the section below.
+if 'mmdistill' not in sys.modules:
+    sys.stderr.write(
+        'warning: this config has a `distill` section, which nothing here reads: no '
+        'unlabeled image is labeled, and unless the config states its mix, a training '
+        'has the labeled set alone. Use tools/train.py of mmdistill, or give MMPose '
+        'the config that its --write-config writes\n'
+    )
+
 distill = dict(
     # Views of each unlabelled image: the paper's nine scales (short side 400 to
     # 1200 pixels around 800), each also flipped.
