@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -42,7 +41,7 @@ def check_loaders(config: Config) -> None:
 
 
 def _check_loader(name: str, loader: Any) -> None:
-    if not isinstance(loader, Mapping):
+    if not isinstance(loader, dict):
         raise UserError(f'{name} must be a dict, got {loader!r}')
     for key, kind in KINDS.items():
         value = loader.get(key)
