@@ -12,14 +12,14 @@ from mmengine.utils import is_installed
 
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
+from mmdistill.dataset_configs import sources_of
 from mmdistill.distill_section import check_checkpoint, distill_section
 from mmdistill.errors import UserError
 from mmdistill.recipe_files import recipe_file
 from mmdistill.stage_configs import (
     images_config,
-    labeled_config,
+    labeled_members,
     runtime_settings,
-    sources_of,
 )
 
 FLIPPED = dict(
@@ -187,13 +187,15 @@ def _images(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str
 
 
 def _guard(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
-    labeled = labeled_config(config)
-    path = Path(labeled.get('data_root') or '', labeled.get('ann_file') or '')
+    files = [
+        str(Path(member.get('data_root') or '', member.get('ann_file') or ''))
+        for member in labeled_members(config)
+    ]
     return dict(
         type='mmdistill.DetectorGuardHook',
         classes=list(_classes(source)),
         categories=part.get('categories'),
-        labeled_file=str(path),
+        labeled_file=files[0] if len(files) == 1 else files,
     )
 
 

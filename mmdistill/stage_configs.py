@@ -9,10 +9,17 @@ from typing import Any
 
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
 
 from mmdistill.boxes_configs import boxes_arguments
 from mmdistill.config_types import is_type
+from mmdistill.dataset_configs import (
+    end_pipeline,
+    labeled_part,
+    members_of,
+    uncut,
+    unparsed_metainfo,
+    with_end_pipeline,
+)
 from mmdistill.distill_section import (
     check_checkpoint,
     distill_section,
@@ -111,19 +118,20 @@ def tta_config(config: Config) -> Config:
         config: A top-down test config of MMPose, with or without `distill`.
     """
     config = copy.deepcopy(config)
-    dataset = config.test_dataloader.dataset
+    dataset = (config.get('test_dataloader') or {}).get('dataset')
+    if not dataset:
+        raise UserError(
+            f'{config.filename} has no test_dataloader.dataset to evaluate on'
+        )
     parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
     views = (stated_section(config) or {}).get('views', {})
     config.model = _fused(config, views, parsed['sigmas'].tolist())
     guard = dict(type='mmdistill.TeacherGuardHook')
-    config.custom_hooks = [*config.get('custom_hooks', []), guard]
-    dataset.pipeline = whole_image_pipeline(dataset.pipeline)
+    config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
+    config.test_dataloader.dataset = with_end_pipeline(
+        dataset, whole_image_pipeline(end_pipeline(dataset))
+    )
     return config
-
-
-def is_pseudo(dataset: Mapping[str, Any]) -> bool:
-    """Whether a data set's config is of pseudo-labels."""
-    return is_type(dataset, 'PseudoLabelDataset')
 
 
 def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
@@ -134,12 +142,17 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
 
 
 def labeled_config(config: Config) -> dict[str, Any]:
-    """Config of the labelled data set, without its pipeline."""
-    dataset = config.distill.get('labeled', config.train_dataloader.dataset)
-    for source in sources_of(dataset):
-        if not is_pseudo(source):
-            return dict(copy.deepcopy(dict(source)), pipeline=[])
-    raise UserError(f'{config.filename} trains on no labelled data set')
+    """Config of the labelled data set, to be counted: only keypoints are converted.
+
+    It may be made of several, see `labeled_members`.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on no labelled set and names none.
+    """
+    return uncut(_labeled(config))
 
 
 def labeled_members(config: Config) -> list[dict[str, Any]]:
@@ -150,31 +163,47 @@ def labeled_members(config: Config) -> list[dict[str, Any]]:
 
     Args:
         config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on no labelled set and names none.
     """
-    dataset = config.distill.get('labeled', config.train_dataloader.dataset)
-    leaves = _leaves(dataset)
-    return [copy.deepcopy(dict(each)) for each in leaves if not is_pseudo(each)]
+    return [copy.deepcopy(dict(each)) for each in members_of(_labeled(config))]
 
 
-def _leaves(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The data sets inside of wrappers and mixes of any depth."""
-    sources = sources_of(dataset)
-    if len(sources) == 1 and sources[0] is dataset:
-        return [dataset]
-    return [leaf for source in sources for leaf in _leaves(source)]
+def _labeled(config: Config) -> Mapping[str, Any]:
+    """The labelled side of the training set, or what `distill.labeled` names."""
+    dataset = config.distill.get('labeled')
+    if dataset is None:
+        dataset = (config.get('train_dataloader') or {}).get('dataset')
+    if not dataset:
+        raise UserError(
+            f'{config.filename} has no labelled set to count: it has no '
+            'train_dataloader.dataset; name one in distill.labeled'
+        )
+    return labeled_part(dataset)
 
 
-def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The data sets that a wrapper such as `SeededDataset` mixes, or the one."""
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset.get('datasets', [dataset])
+def crop_pipeline(config: Config) -> list[Any]:
+    """The pipeline that says how a model's crops are cut: that of its test set.
 
+    Without a test set it is that of the validation set.
 
-def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Keypoints of a data set in MMPose's unparsed form."""
-    given = dataset.get('metainfo')
-    return copy.deepcopy(dict(given or DATASETS.get(dataset['type']).METAINFO))
+    Args:
+        config: A top-down config of MMPose.
+
+    Raises:
+        UserError: If it has neither.
+    """
+    for key in ('test_dataloader', 'val_dataloader'):
+        dataset = (config.get(key) or {}).get('dataset')
+        pipeline = end_pipeline(dataset) if dataset else []
+        if pipeline:
+            return pipeline
+    raise UserError(
+        f'{config.filename} does not say how the crops of its model are cut: neither '
+        'test_dataloader nor val_dataloader has a dataset with a pipeline; give one '
+        'of them, or another config in distill.teacher.config'
+    )
 
 
 def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -212,7 +241,7 @@ def _fused(
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         module=copy.deepcopy(config.model),
-        **crop_settings(config.test_dataloader.dataset.pipeline),
+        **crop_settings(crop_pipeline(config)),
         sigmas=sigmas,
         **views,
     )

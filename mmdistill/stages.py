@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.detections import detect
 from mmdistill.distill_section import distill_section
@@ -39,7 +40,6 @@ from mmdistill.stage_configs import (
     images_config,
     label_config,
     labeled_config,
-    unparsed_metainfo,
 )
 from mmdistill.stage_runner import stage_runner
 from mmdistill.student_configs import student_config

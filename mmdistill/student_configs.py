@@ -7,17 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmdistill.config_types import is_type
+from mmdistill.dataset_configs import (
+    end_pipeline,
+    end_pipelines,
+    has_pseudo,
+    is_pseudo,
+    labeled_part,
+    sources_of,
+    unparsed_metainfo,
+)
 from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.loader_configs import check_loaders
-from mmdistill.stage_configs import (
-    is_pseudo,
-    sources_of,
-    unparsed_metainfo,
-)
 
 SWITCH_HOOK = 'SourcePipelineSwitchHook'
 
@@ -65,7 +70,7 @@ def student_config(config: Config) -> Config:
 
 def states_mix(config: Config) -> bool:
     """Whether a training config puts pseudo-labels beside its labelled set itself."""
-    return any(map(is_pseudo, sources_of(config.train_dataloader.dataset)))
+    return has_pseudo(config.train_dataloader.dataset)
 
 
 def _check_not_stated_twice(of_pseudo: Mapping[str, Any]) -> None:
@@ -99,19 +104,21 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
             raise UserError(f'train_dataloader: {error}') from error
 
 
-def _mixed(labeled: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The labelled set and the pseudo-labels, seen through the same pipeline."""
-    if 'datasets' in labeled or 'dataset' in labeled:
-        raise UserError(
-            f'train_dataloader.dataset must be one labelled set, got '
-            f'{labeled["type"]}; '
-            'state the mix with a mmdistill.PseudoLabelDataset among its datasets'
+def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The labelled set, whole, and the pseudo-labels, seen as its samples are."""
+    labeled = labeled_part(dataset)
+    pipelines = list(end_pipelines(labeled))
+    if any(pipeline != pipelines[0] for pipeline in pipelines):
+        print_log(
+            f'the labelled set of {len(pipelines)} data sets has several pipelines; '
+            'pseudo-labels are seen through that of the first',
+            logger='current',
         )
     pseudo = dict(
         type='mmdistill.PseudoLabelDataset',
         labels=labels,
         metainfo=unparsed_metainfo(labeled),
-        pipeline=copy.deepcopy(labeled['pipeline']),
+        pipeline=end_pipeline(labeled),
         **given,
     )
     return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])

@@ -137,15 +137,23 @@ class TestLabeledSetAlone:
     @pytest.mark.parametrize(
         'dataset',
         [
-            dict(type='RepeatDataset', dataset=labeled()),
-            dict(type='ConcatDataset', datasets=[labeled()]),
+            dict(type='RepeatDataset', times=2, dataset=labeled()),
+            dict(type='ConcatDataset', datasets=[labeled(), labeled()]),
+            dict(
+                type='CombinedDataset',
+                metainfo=COCO,
+                datasets=[labeled()],
+                pipeline=PIPELINE,
+            ),
         ],
     )
-    def test_a_wrapper_is_refused(self, dataset):
-        with pytest.raises(
-            UserError, match=r'must be one labelled set, got .*Dataset;'
-        ):
-            student_config(config_of(dataset))
+    def test_a_set_made_of_several_stays_whole(self, dataset):
+        config = config_of(dataset)
+
+        first, second = student_config(config).train_dataloader.dataset.datasets
+
+        assert first == config.train_dataloader.dataset
+        assert (second.pipeline, second.metainfo) == (PIPELINE, COCO)
 
 
 class TestStatedMix:

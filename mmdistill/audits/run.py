@@ -20,12 +20,13 @@ from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
 from mmdistill.audits.evidence import Evidence, gather
 from mmdistill.audits.labelling import label_views
 from mmdistill.audits.rules import Rules, rules_of
+from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.distill_section import distill_section
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels import LabelStore
 from mmdistill.labels.files import file_sha256, write_json
 from mmdistill.labels.manifest import identity
-from mmdistill.stage_configs import labeled_config, unparsed_metainfo
+from mmdistill.stage_configs import labeled_config
 
 
 def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:

@@ -29,7 +29,8 @@ class DetectorGuardHook(Hook):
         classes: Names of the classes where the checkpoint records none.
         categories: The classes that count, or a mapping that states the ids of their
             boxes; all by default.
-        labeled_file: COCO json of the labelled set, which has the ids of categories.
+        labeled_file: COCO json of the labelled set, which has the ids of categories;
+            several of a set made of several, of which the first to name one counts.
     """
 
     priority = 'VERY_HIGH'
@@ -38,7 +39,7 @@ class DetectorGuardHook(Hook):
         self,
         classes: Sequence[str] = (),
         categories: Sequence[str] | Mapping[str, int] | None = None,
-        labeled_file: str = '',
+        labeled_file: str | Sequence[str] = '',
     ) -> None:
         self.classes = classes
         self.categories = categories
@@ -85,12 +86,16 @@ class DetectorGuardHook(Hook):
         model.look_for(classes, ids)
 
     def _labeled(self) -> dict[str, int]:
-        path = Path(self.labeled_file)
-        if path.suffix != '.json' or isinstance(self.categories, Mapping):
+        if isinstance(self.categories, Mapping):
             return {}
-        content = read_json(path, 'the labelled set')
-        entries = content.get('categories', ()) if isinstance(content, dict) else ()
-        return {each['name']: each['id'] for each in entries}
+        files = self.labeled_file
+        ids: dict[str, int] = {}
+        for path in map(Path, [files] if isinstance(files, str) else files):
+            if path.suffix == '.json':
+                content = read_json(path, 'the labelled set')
+                listed = isinstance(content, dict) and content.get('categories')
+                ids = {each['name']: each['id'] for each in listed or ()} | ids
+        return ids
 
 
 def _model(runner: Runner) -> Any:

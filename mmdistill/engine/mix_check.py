@@ -8,7 +8,8 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmdistill.engine.labeled_counts import count_labeled
+from mmdistill.dataset_members import is_countable
+from mmdistill.engine.labeled_counts import count_members, join_counts
 from mmdistill.errors import UserError
 from mmdistill.labels.counts import LabeledCounts
 
@@ -86,10 +87,13 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
             'compare their counts with, got none; a training on pseudo-labels '
             'alone goes without this hook'
         )
-    counted = [source for source in labeled if hasattr(source, 'ann_file')]
-    counts = [count_labeled(source) for source in counted]
+    counted = [source for source in labeled if is_countable(source)]
+    members = [count_members(source) for source in counted]
+    counts = [join_counts(each) for each in members]
     for source in pseudo:
         matched = source.selection.labeled
+        if len(counted) == len(labeled) and _fits(members, matched):
+            continue
         others = [each for each in counts if each.fingerprint != matched.fingerprint]
         if len(others) == len(counts):
             _refuse_or_warn(source, counts, len(labeled) - len(counted))
@@ -99,6 +103,12 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
                 f'{len(labeled)} labelled sets; it does not count the others: '
                 f'{_listed(others, len(labeled) - len(counted))}'
             )
+
+
+def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) -> bool:
+    """Whether a selection was matched to all labelled sets together."""
+    together = join_counts([each for counts in members for each in counts])
+    return together.fingerprint == matched.fingerprint
 
 
 def _refuse_or_warn(

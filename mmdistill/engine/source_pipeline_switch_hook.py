@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, RepeatDataset
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmpose.datasets import CombinedDataset
 
 from mmdistill.registry import HOOKS
 
@@ -17,7 +19,8 @@ class SourcePipelineSwitchHook(Hook):
     """Switch the pipeline of every source at an epoch.
 
     MMDetection's `PipelineSwitchHook` gives the pipeline to the training set itself,
-    which of several sources has none that is used. Workers must not be persistent:
+    which of several sources has none that is used. In a `CombinedDataset` it is the
+    combined set's own that switches; what its members convert stays. Workers must not be persistent:
     they would keep the pipeline they started with.
 
     Args:
@@ -39,7 +42,18 @@ class SourcePipelineSwitchHook(Hook):
         if self._switched or runner.epoch < self.switch_epoch:
             return
         dataset = runner.train_dataloader.dataset
-        for source in getattr(dataset, 'datasets', [dataset]):
+        for source in _with_pipelines(dataset):
             source.pipeline = Compose(self.switch_pipeline)
         self._switched = True
         print_log(f'the pipeline switches at epoch {runner.epoch}', logger='current')
+
+
+def _with_pipelines(dataset: Any) -> Iterator[Any]:
+    """The data sets whose pipelines the samples end in."""
+    if isinstance(dataset, RepeatDataset):
+        yield from _with_pipelines(dataset.dataset)
+    elif isinstance(dataset, CombinedDataset) or not hasattr(dataset, 'datasets'):
+        yield dataset
+    else:
+        for source in dataset.datasets:
+            yield from _with_pipelines(source)

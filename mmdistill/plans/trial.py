@@ -18,13 +18,13 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmpose.registry import DATASETS, MODELS
 
+from mmdistill.dataset_configs import labeled_part
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.engine.rows import sample_to_row
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
-from mmdistill.stage_configs import is_pseudo, sources_of
 
 BATCHES = 3
 """Measured batches; one more before them is not."""
@@ -93,8 +93,7 @@ def time_training_step(config: Config) -> float:
         config: A training config; its model runs with random weights.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
-    sources = sources_of(config.train_dataloader.dataset)
-    labeled = next(source for source in sources if not is_pseudo(source))
+    labeled = labeled_part(config.train_dataloader.dataset)
     dataset = DATASETS.build(copy.deepcopy(labeled))
     model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
     size = config.train_dataloader.batch_size

@@ -14,6 +14,8 @@ import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
+from mmdistill.dataset_configs import unparsed_metainfo
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -37,8 +39,7 @@ def skeleton_of(dataset: Mapping[str, Any]) -> Skeleton:
         dataset: Its `metainfo` in MMPose's unparsed form, or a registered `type`
             that has one.
     """
-    metainfo = dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO
-    return _skeleton(_parsed(metainfo))
+    return _skeleton(_parsed(unparsed_metainfo(dataset)))
 
 
 def skeleton_of_names(names: Sequence[str]) -> Skeleton:

@@ -15,13 +15,14 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.detect_configs import images_without_boxes
 from mmdistill.labels import ImageRow, LabelStore
 from mmdistill.labels.columns import OK, Candidates
 from mmdistill.labels.image_files import frame_key
 from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.registry import DATASETS
-from mmdistill.stage_configs import labeled_config, unparsed_metainfo
+from mmdistill.stage_configs import labeled_config
 
 WIDTH, HEIGHT = 96, 128
 IMAGES = 3

@@ -14,7 +14,8 @@ class Instances:
 
     def get_data_info(self, number):
         image, visible = self.instances[number]
-        return dict(img_id=image, keypoints_visible=np.array([visible], np.float32))
+        visible = np.array([visible], np.float32)
+        return dict(id=number, img_id=image, keypoints_visible=visible)
 
 
 DATASET = Instances((7, [1, 0, 1]), (3, [0, 0, 1]), (7, [1, 1, 1]))

@@ -1,0 +1,189 @@
+"""Data sets that were built: their members, and the instances of each.
+
+A `CombinedDataset`, a concatenation or a repetition has no annotations of its own.
+Its members have; ids of images and instances hold within one member only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmpose.datasets import CombinedDataset
+from mmpose.datasets.transforms import KeypointConverter, SingleHandConverter
+
+from mmdistill.errors import UserError
+
+ROWS = 4096
+"""Instances that are converted at once."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A data set with annotations of its own, as part of another or alone.
+
+    Attributes:
+        dataset: The data set, of one sample an instance.
+        converters: What maps its keypoints to those of the whole, in this order.
+        factor: How often training sees each of its samples in one pass; 1 unless it
+            is repeated or resampled.
+    """
+
+    dataset: Any
+    converters: tuple[Any, ...] = ()
+    factor: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Its class and annotation file, in words."""
+        return f'{type(self.dataset).__name__} {self.dataset.ann_file}'
+
+    def times(self, count: int) -> int:
+        """How many of its samples or images training sees in one pass.
+
+        Args:
+            count: How many there are.
+        """
+        return round(count * self.factor)
+
+
+@dataclass(frozen=True)
+class Instances:
+    """`N` instances of a member, with the `K` keypoints of the whole.
+
+    Attributes:
+        image_ids: Image of each, unique within the member, (N,).
+        ids: Id of each, (N,).
+        category_ids: Category of each, 1 where the set has none, (N,).
+        visible: Which keypoints are annotated, (N, K), bool.
+    """
+
+    image_ids: np.ndarray
+    ids: np.ndarray
+    category_ids: np.ndarray
+    visible: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def members_of(dataset: Any) -> list[Member]:
+    """The members of a data set, in their order.
+
+    A member of which training sees nothing is none.
+
+    Args:
+        dataset: A data set that was built; one that is not made of several is its
+            only member.
+    """
+    return [member for member in _members(dataset, (), 1.0) if member.factor > 0]
+
+
+def is_countable(dataset: Any) -> bool:
+    """Whether all members of a data set have an annotation file to count.
+
+    Args:
+        dataset: A data set that was built.
+    """
+    return all(hasattr(each.dataset, 'ann_file') for each in members_of(dataset))
+
+
+def instances_of(member: Member) -> Instances:
+    """The instances of a member as training sees them.
+
+    Args:
+        member: A member with at least one instance.
+
+    Raises:
+        UserError: If its keypoints can not be converted, or are another number than
+            those of the whole.
+    """
+    dataset = member.dataset
+    infos = (dataset.get_data_info(number) for number in range(len(dataset)))
+    numbers, visible, hands = zip(*map(_row, infos), strict=True)
+    shown = np.stack(visible)
+    for converter in member.converters:
+        shown = _converted(member, converter, shown, hands)
+    image_ids, ids, categories = np.array(numbers, dtype=np.int64).T
+    return Instances(image_ids, ids, categories, shown)
+
+
+def check_keypoints(whole: Any, member: Member, instances: Instances) -> None:
+    """Make sure that a member has the keypoints of what it is part of.
+
+    Args:
+        whole: The data set that it is part of.
+        member: The member.
+        instances: Its instances.
+
+    Raises:
+        UserError: If it has another number of keypoints.
+    """
+    wanted, given = whole.metainfo['num_keypoints'], instances.visible.shape[1]
+    if wanted != given:
+        raise UserError(
+            f'{member.name} gives {given} keypoints to a {type(whole).__name__} of '
+            f'{wanted}; its pipeline needs a KeypointConverter to those'
+        )
+
+
+def _members(dataset: Any, outer: tuple[Any, ...], factor: float) -> Iterator[Member]:
+    # What a member's pipeline converts comes before what that of the whole does.
+    converters = (*_converters(dataset), *outer)
+    if isinstance(dataset, CombinedDataset):
+        for part, seen in zip(dataset.datasets, dataset.lens, strict=True):
+            # An empty part has no share, but must not go unseen.
+            share = seen / len(part) if len(part) else 1.0
+            yield from _members(part, converters, factor * share)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from _members(part, converters, factor)
+    elif isinstance(dataset, RepeatDataset):
+        yield from _members(dataset.dataset, converters, factor * dataset.times)
+    else:
+        yield Member(dataset, converters, factor)
+
+
+def _converters(dataset: Any) -> list[Any]:
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    kinds = (KeypointConverter, SingleHandConverter)
+    return [step for step in steps if isinstance(step, kinds)]
+
+
+def _row(info: Mapping[str, Any]) -> tuple[list[int], np.ndarray, Any]:
+    """Image, instance and category; which keypoints are visible; which hand it is."""
+    shown = np.asarray(info['keypoints_visible'])
+    # Some sets give a weight beside each visibility.
+    shown = shown[..., 0] if shown.ndim > 2 else shown
+    # MPII's categories are lists.
+    ids = (info['img_id'], info['id'], info.get('category_id', 1))
+    numbers = [int(np.ravel(each)[0]) for each in ids]
+    return numbers, shown.reshape(-1) > 0, info.get('hand_type')
+
+
+def _converted(
+    member: Member, converter: Any, visible: np.ndarray, hands: Sequence[Any]
+) -> np.ndarray:
+    """Visibilities, (N, K), as a converter of MMPose gives them, (N, L)."""
+    # A hand's type decides its mapping; all other instances are mapped alike.
+    step = 1 if isinstance(converter, SingleHandConverter) else ROWS
+    parts = []
+    for start in range(0, len(visible), step):
+        rows = visible[start : start + step]
+        results = dict(
+            keypoints=np.zeros((*rows.shape, 2)),
+            keypoints_visible=rows.astype(np.float32),
+            hand_type=hands[start],
+        )
+        try:
+            results = converter(results)
+        except (AssertionError, IndexError, TypeError, ValueError) as error:
+            raise UserError(
+                f'the {type(converter).__name__} of {member.name} does not fit its '
+                f'{visible.shape[1]} keypoints: {error}'
+            ) from error
+        parts.append(results['keypoints_visible'][..., 0] > 0)
+    return np.concatenate(parts)
