@@ -21,7 +21,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import UserError
 from mmdistill.models import HeatmapFusionTTA
-from mmdistill.stage_configs import crop_settings, whole_image_pipeline
+from mmdistill.stage_configs import crop_pipeline, crop_settings, whole_image_pipeline
 
 BBOX_FORMATS = ('xyxy', 'xywh')
 
@@ -41,7 +41,7 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
     Raises:
         UserError: If the model or a view can not be fused.
     """
-    pipeline = model.cfg.test_dataloader.dataset.pipeline
+    pipeline = crop_pipeline(model.cfg)
     sigmas = model.dataset_meta['sigmas']
     settings = {**crop_settings(pipeline), 'sigmas': sigmas, **views}
     wrapper = HeatmapFusionTTA(model, **settings)
@@ -78,7 +78,7 @@ def inference_topdown(
     if len(boxes) == 0:
         return []
     init_default_scope('mmpose')
-    uncut = whole_image_pipeline(model.module.cfg.test_dataloader.dataset.pipeline)
+    uncut = whole_image_pipeline(crop_pipeline(model.module.cfg))
     pipeline = Compose(uncut)
     item = pipeline(
         dict(

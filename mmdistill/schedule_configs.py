@@ -57,10 +57,10 @@ def grown_schedule(
     except ValueError as error:
         raise UserError(f'distill.schedule: {error}') from error
     config.train_cfg[key] = new
-    if 'param_scheduler' in config:
+    if config.get('param_scheduler'):
         schedulers = _listed(config.param_scheduler)
         config.param_scheduler = _all_grown(schedulers, old, new, steps, by_epoch)
-    for hook in config.get('custom_hooks', []):
+    for hook in config.get('custom_hooks') or []:
         if 'switch_epoch' in hook:
             hook['switch_epoch'] = round(hook['switch_epoch'] * new / old)
     print_log(
@@ -139,4 +139,10 @@ def _is_warm_up(scheduler: Mapping[str, Any], length: int) -> bool:
 
 
 def _listed(schedulers: Any) -> list[Any]:
-    return schedulers if isinstance(schedulers, list) else [schedulers]
+    if isinstance(schedulers, Mapping) and 'type' not in schedulers:
+        raise UserError(
+            'distill.schedule lengthens the schedulers of one optimizer, '
+            f'param_scheduler has those of {", ".join(schedulers)}; set '
+            'distill.schedule to None'
+        )
+    return list(schedulers) if isinstance(schedulers, (list, tuple)) else [schedulers]

@@ -230,6 +230,8 @@ SECTION: dict[str, Kind] = {
     'mixing': Fields(
         {
             'labeled_share': Range(0, 1, open=True),
+            'source_ratio': ListOf(POSITIVE),
+            'num_batches': AT_LEAST_ONE,
             'pseudo_weight': Range(0),
             'score_thr': NUMBER,
             'keypoint_thr': NUMBER,

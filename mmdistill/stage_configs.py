@@ -238,6 +238,11 @@ def _fused(
     config: Config, views: Mapping[str, Any], sigmas: list[float]
 ) -> dict[str, Any]:
     """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
+    if not config.get('model'):
+        raise UserError(
+            f'{config.filename} has no model, which the teacher or the tested one is; '
+            'name the config that has it in distill.teacher.config'
+        )
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         module=copy.deepcopy(config.model),

@@ -34,6 +34,7 @@ from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import told_status
+from mmdistill.loop_configs import test_loops, training_loops
 from mmdistill.resumable_configs import resumable_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
@@ -96,7 +97,7 @@ def training_config(config: Config) -> Config:
     """
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
-    return resumable_config(config)
+    return resumable_config(training_loops(config))
 
 
 def test(config: Config) -> dict[str, float]:
@@ -108,7 +109,7 @@ def test(config: Config) -> dict[str, float]:
     Returns:
         The metrics by name.
     """
-    return stage_runner(config).test()
+    return stage_runner(test_loops(config)).test()
 
 
 def select(
@@ -185,7 +186,7 @@ def report(
         path: The page to write.
         options: What it shows beside the store.
         config: The store's config; with it the labelled set stands beside the labels,
-            and skeletons are drawn as its test set says.
+            and skeletons are drawn as its test set says, or another of its sets.
 
     Raises:
         UserError: If the store is not complete, or was matched to another labelled
@@ -194,7 +195,7 @@ def report(
     # Plots take half a second to import, which nothing else here needs.
     from mmdistill.reports.labeled_side import look_at_labeled
     from mmdistill.reports.report import write_report
-    from mmdistill.reports.skeleton import skeleton_of
+    from mmdistill.reports.skeleton import skeleton_of_config
 
     store = LabelStore(labels)
     store.manifest  # noqa: B018  (a sentence when there is no store)
@@ -207,7 +208,7 @@ def report(
         options = replace(
             options,
             labeled=look_at_labeled(dataset, counts.images),
-            skeleton=skeleton_of(config.test_dataloader.dataset),
+            skeleton=skeleton_of_config(config),
         )
     write_report(store, path, options)
     print_log(f'wrote {path}', logger='current')

@@ -21,13 +21,17 @@ from mmdistill.dataset_configs import (
 )
 from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
-from mmdistill.functional.mixing import labeled_slots
+from mmdistill.functional.mixing import labeled_slots, source_slots
 from mmdistill.loader_configs import check_loaders
+from mmdistill.mixing_configs import (
+    BATCHES,
+    LABELED_SHARE,
+    SAMPLER,
+    batch_settings,
+    mixed_loader,
+)
 
 SWITCH_HOOK = 'SourcePipelineSwitchHook'
-
-LABELED_SHARE = 0.6
-"""Of a batch; the paper's 6 to 4 (section 5.2)."""
 
 
 def student_config(config: Config) -> Config:
@@ -51,14 +55,15 @@ def student_config(config: Config) -> Config:
     config = copy.deepcopy(config)
     check_loaders(config)
     loader = config.train_dataloader
-    share = mixing.pop('labeled_share', LABELED_SHARE)
+    batches = batch_settings(mixing)
+    mixing = {key: value for key, value in mixing.items() if key not in BATCHES}
     if states_mix(config):
-        _check_not_stated_twice(mixing)
+        _check_not_stated_twice(mixing | batches)
     else:
-        loader.dataset = _mixed(loader.dataset, labels, mixing)
-        loader.batch_sampler = dict(
-            type='mmdistill.MixedRatioBatchSampler', labeled_share=share
-        )
+        loader = mixed_loader(loader, batches)
+        loader['dataset'] = _mixed(loader['dataset'], labels, mixing)
+        config.train_dataloader = loader
+        loader = config.train_dataloader
         config.custom_hooks = _hooks(config)
         if any(_switches_pipeline(hook) for hook in config.custom_hooks):
             # Workers that live on would keep the pipeline they started with.
@@ -73,12 +78,15 @@ def states_mix(config: Config) -> bool:
     return has_pseudo(config.train_dataloader.dataset)
 
 
-def _check_not_stated_twice(of_pseudo: Mapping[str, Any]) -> None:
-    if of_pseudo:
-        key = next(iter(of_pseudo))
+def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
+    # The defaults of recipes state a share, so that is not what somebody asked for.
+    keys = [key for key in mixing if key != 'labeled_share']
+    if keys:
+        key = keys[0]
+        owner = 'batch_sampler' if key in BATCHES else 'PseudoLabelDataset'
         raise UserError(
             f'distill.mixing.{key} is for a config that does not state its mix, got '
-            f'{of_pseudo[key]!r}; give it to the PseudoLabelDataset of train_dataloader'
+            f'{mixing[key]!r}; give it to the {owner} of train_dataloader'
         )
 
 
@@ -96,12 +104,23 @@ def _check_trained_labels(config: Config, labels: str) -> None:
 def _check_slots(loader: Mapping[str, Any]) -> None:
     """What the sampler would refuse once the labels are made."""
     batches = loader.get('batch_sampler') or {}
-    if is_type(batches, 'MixedRatioBatchSampler') and 'source_ratio' not in batches:
-        share = batches.get('labeled_share', LABELED_SHARE)
-        try:
-            labeled_slots(loader.get('batch_size', 0), share)
-        except ValueError as error:
-            raise UserError(f'train_dataloader: {error}') from error
+    if not is_type(batches, SAMPLER):
+        return
+    size, ratio = loader.get('batch_size', 0), batches.get('source_ratio')
+    try:
+        if ratio is None:
+            labeled_slots(size, batches.get('labeled_share', LABELED_SHARE))
+            return
+        sources = sources_of(loader['dataset'])
+        if len(ratio) != len(sources):
+            raise UserError(
+                f'source_ratio needs a part for each of the {len(sources)} sources, '
+                f'the labeled set and the pseudo-labels, got {list(ratio)}'
+            )
+        labeled = [i for i, each in enumerate(sources) if not is_pseudo(each)]
+        source_slots(size, ratio, labeled)
+    except ValueError as error:
+        raise UserError(f'train_dataloader: {error}') from error
 
 
 def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +145,7 @@ def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any
 
 def _hooks(config: Config) -> list[dict[str, Any]]:
     """The config's hooks, fit for two sources, and the check of the selection."""
-    hooks = [dict(hook) for hook in config.get('custom_hooks', [])]
+    hooks = [dict(hook) for hook in config.get('custom_hooks') or []]
     for hook in hooks:
         if _switches_pipeline(hook):
             hook['type'] = f'mmdistill.{SWITCH_HOOK}'

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
     from mmdistill.labels.files import write_json
+    from mmdistill.loop_configs import check_test
     from mmdistill.stage_configs import tta_config
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,14 +35,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     config.load_from = arguments.checkpoint
     if arguments.dump:
         dump = dict(type='DumpResults', out_file_path=arguments.dump)
-        config.test_evaluator = [*_listed(config.test_evaluator), dump]
+        config.test_evaluator = [*_listed(config.get('test_evaluator')), dump]
+    check_test(config)
     metrics = stages.test(tta_config(config) if arguments.tta else config)
     if arguments.out:
         write_json(Path(arguments.out), {k: float(v) for k, v in metrics.items()})
 
 
 def _listed(evaluator: object) -> list:
-    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    if isinstance(evaluator, (list, tuple)):
+        return list(evaluator)
+    return [] if evaluator is None else [evaluator]
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         load_config,
         with_training_arguments,
     )
+    from mmdistill.loop_configs import check_training
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     config = with_training_arguments(load_config(arguments), arguments)
+    check_training(config)
     if arguments.write_config:
         stages.training_config(config).dump(arguments.write_config)
     else:

@@ -20,8 +20,8 @@ class SourcePipelineSwitchHook(Hook):
 
     MMDetection's `PipelineSwitchHook` gives the pipeline to the training set itself,
     which of several sources has none that is used. In a `CombinedDataset` it is the
-    combined set's own that switches; what its members convert stays. Workers must not be persistent:
-    they would keep the pipeline they started with.
+    combined set's own that switches; what its members convert stays. Workers must not
+    be persistent: they would keep the pipeline they started with.
 
     Args:
         switch_epoch: First epoch, counted from 0, with the other pipeline.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.dataset_configs import members_of
 from mmdistill.distill_section import distill_section
 from mmdistill.labels import LabelStore
 from mmdistill.labels.store_kind import DETECTIONS
-from mmdistill.stage_configs import labeled_config
+from mmdistill.stage_configs import labeled_members
 
 
 def missing_files(config: Config) -> list[str]:
@@ -23,14 +24,15 @@ def missing_files(config: Config) -> list[str]:
         config: A config with a `distill` section.
     """
     section = distill_section(config)
+    validation = (config.get('val_dataloader') or {}).get('dataset')
     return [
         *_missing_model(config, 'teacher', section['teacher']),
         *_missing_detector(config),
-        *_missing_data('labelled', labeled_config(config)),
+        *_missing_members('labelled', labeled_members(config)),
         *_missing_data('unlabelled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
-        *_missing_data('validation', config.get('val_dataloader', {}).get('dataset')),
-        *_missing_truth(config.get('val_evaluator')),
+        *_missing_members('validation', members_of(validation) if validation else []),
+        *_missing_truth(config.get('val_evaluator') or ()),
     ]
 
 
@@ -78,6 +80,12 @@ def _config_that_trains(config: Config, work_dir: Path) -> str | None:
     return None
 
 
+def _missing_members(what: str, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Files of all data sets that a set is made of, each once."""
+    found = [line for member in members for line in _missing_data(what, member)]
+    yield from dict.fromkeys(found)
+
+
 def _missing_data(what: str, dataset: Mapping[str, Any] | None) -> Iterator[str]:
     if not dataset:
         return
@@ -94,7 +102,10 @@ def _missing_data(what: str, dataset: Mapping[str, Any] | None) -> Iterator[str]
 
 def _missing_truth(evaluators: Any) -> Iterator[str]:
     """The student's metrics are built once the labels are made."""
-    for each in evaluators if isinstance(evaluators, list) else [evaluators or {}]:
+    for each in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
+        # A MultiDatasetEvaluator has one for each of its data sets.
+        if each.get('metrics'):
+            yield from _missing_truth(each['metrics'])
         path = each.get('ann_file')
         if path and not Path(path).is_file():
             yield f'the annotations {path} of {each.get("type")}: put them there'

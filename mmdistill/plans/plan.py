@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from mmpose.registry import DATASETS, HOOKS
 
 from mmdistill.command_line import original_sentence
 from mmdistill.config_types import is_type
+from mmdistill.dataset_configs import uncut
+from mmdistill.dataset_members import members_of
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.labels.counts import LabeledCounts
+from mmdistill.loop_configs import check_training
+from mmdistill.mixing_configs import LABELED_SHARE
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import label_config, labeled_config
-from mmdistill.student_configs import LABELED_SHARE, student_config
+from mmdistill.student_configs import student_config
 
 TRIAL_BATCH = 4
 
@@ -53,7 +58,7 @@ def make_plan(config: Config) -> Plan:
         UserError: If the config or the data would stop one of the stages.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
-    student = student_config(config)
+    student = _student(config)
     missing = missing_files(config)
     to_find = boxes_to_find(config)
     if to_find is not None:
@@ -69,25 +74,39 @@ def make_plan(config: Config) -> Plan:
         return Plan(_mix_rows(student), [*missing, original_sentence(error)])
 
 
-def _rows(config: Config, student: Config) -> list[tuple[str, str]]:
+def _student(config: Config) -> Config | None:
+    """The config of stage 2; None where labels are all that is asked for."""
+    if config.get('train_dataloader') is None:
+        return None
+    check_training(config)
+    return student_config(config)
+
+
+def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
     """All there is to tell, of a config whose files are there."""
     stage = label_config(config, teacher_needed=False)
     for hook in stage.custom_hooks:
         HOOKS.build(hook)
-    counts = count_labeled(build_labeled(labeled_config(config)))
+    labeled = build_labeled(labeled_config(config))
+    counts = count_labeled(labeled)
     _check_validation(config)
     pile = _pile(stage)
     trial = try_labeling(stage, pile, TRIAL_BATCH)
     over = config.distill.get('counting', {}).get('over', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
     return [
-        ('labelled', f'{counts.instances} instances on {counts.images} images'),
+        ('labelled', _described(counts, len(members_of(labeled)))),
         ('unlabelled', f'{pile.num_boxes} boxes on {len(pile)} images'),
         *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
         ('pseudo-labels', f'about {expected}, matched over {over} labelled images'),
         *_mix_rows(student),
         *_training_rows(config, student, counts, expected),
     ]
+
+
+def _described(counts: LabeledCounts, members: int) -> str:
+    sets = f' of {members} data sets' if members > 1 else ''
+    return f'{counts.instances} instances on {counts.images} images{sets}'
 
 
 def _pile(stage: Config) -> Any:
@@ -109,8 +128,11 @@ def _pile(stage: Config) -> Any:
 def _check_validation(config: Config) -> None:
     """A validation set that can not be read would stop the student, not the labels."""
     dataset = (config.get('val_dataloader') or {}).get('dataset')
-    if dataset and len(build_labeled({**dataset, 'pipeline': []})) == 0:
-        raise UserError(f'the validation set {dataset.get("ann_file")} has no sample')
+    for member in members_of(build_labeled(uncut(dataset))) if dataset else ():
+        if len(member.dataset) == 0:
+            raise UserError(
+                f'the validation set {member.dataset.ann_file} has no sample'
+            )
 
 
 def _labeling_rows(
@@ -138,7 +160,9 @@ def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _mix_rows(student: Config) -> list[tuple[str, str]]:
+def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
+    if student is None:
+        return [('training', 'none: the config has no train_dataloader')]
     loader = student.train_dataloader
     batches = loader.get('batch_sampler') or {}
     if not is_type(batches, 'MixedRatioBatchSampler'):
@@ -158,8 +182,10 @@ def _mix_rows(student: Config) -> list[tuple[str, str]]:
 
 
 def _training_rows(
-    config: Config, student: Config, counts: LabeledCounts, expected: int
+    config: Config, student: Config | None, counts: LabeledCounts, expected: int
 ) -> list[tuple[str, str]]:
+    if student is None:
+        return []
     rule = config.distill.get('schedule')
     if rule is not None:
         student = grown_schedule(student, counts.instances, expected, **rule)
@@ -167,9 +193,7 @@ def _training_rows(
     iterations = schedule.get('max_iters')
     length = f'{iterations} iterations'
     if iterations is None:
-        samples = counts.instances + expected
-        batch = student.train_dataloader.batch_size
-        iterations = schedule.max_epochs * math.ceil(samples / batch)
+        iterations = schedule.max_epochs * _batches(student, counts, expected)
         length = f'{schedule.max_epochs} epochs, {iterations} iterations'
     seconds = time_training_step(config) * iterations
     return [
@@ -178,8 +202,18 @@ def _training_rows(
     ]
 
 
+def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:
+    """Batches in an epoch of one process."""
+    loader = student.train_dataloader
+    stated = (loader.get('batch_sampler') or {}).get('num_batches')
+    return stated or math.ceil((counts.instances + expected) / loader.batch_size)
+
+
 def _milestones(config: Config) -> str:
-    steps = [list(each.get('milestones', ())) for each in config.param_scheduler]
+    schedulers = config.get('param_scheduler') or []
+    if isinstance(schedulers, Mapping):
+        schedulers = [schedulers]
+    steps = [list(each.get('milestones', ())) for each in schedulers]
     return ', '.join(str(step) for each in steps for step in each) or 'none'
 
 

@@ -13,7 +13,7 @@ from mmdistill.labels import LabelStore
 from mmdistill.labels.files import write_whole
 from mmdistill.labels.selection import read_selection
 from mmdistill.reports.gallery import draw_gallery
-from mmdistill.reports.skeleton import skeleton_of
+from mmdistill.reports.skeleton import skeleton_of_config
 from mmdistill.reports.store_images import (
     PackedImagesOf,
     StoreImages,
@@ -31,7 +31,7 @@ def draw_labels(
 
     Args:
         config: A config with a `distill` section; the keypoints' colours are those
-            of its test set.
+            of its test set, or another of its sets.
         path: The picture to write; its ending decides the format, e.g. `.png`.
         num: Crops in each of the two blocks.
         packed_images: Reads frames and members that were not written out.
@@ -57,7 +57,7 @@ def draw_labels(
         labels.candidates,
         image_of,
         read_selection(store),
-        skeleton_of(config.test_dataloader.dataset),
+        skeleton_of_config(config),
         num,
         labels.candidate_sources,
     )

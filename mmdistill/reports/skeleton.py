@@ -11,10 +11,12 @@ from typing import Any
 import matplotlib
 import mmpose.datasets  # noqa: F401  (registers the data sets)
 import numpy as np
+from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from mmdistill.dataset_configs import unparsed_metainfo
+from mmdistill.dataset_configs import labeled_part, unparsed_metainfo
+from mmdistill.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,26 @@ def skeleton_of(dataset: Mapping[str, Any]) -> Skeleton:
             that has one.
     """
     return _skeleton(_parsed(unparsed_metainfo(dataset)))
+
+
+def skeleton_of_config(config: Config) -> Skeleton:
+    """Skeleton of a config's test set, else of its validation or labeled set.
+
+    Args:
+        config: A config of MMPose.
+
+    Raises:
+        UserError: If it has no data set.
+    """
+    loaders = ('test_dataloader', 'val_dataloader', 'train_dataloader')
+    sets = [(config.get(key) or {}).get('dataset') for key in loaders]
+    sets.insert(2, (config.get('distill') or {}).get('labeled'))
+    for dataset in filter(None, sets):
+        return skeleton_of(labeled_part(dataset))
+    raise UserError(
+        f'{config.filename} has no data set that says how keypoints are joined; name '
+        'one in distill.labeled'
+    )
 
 
 def skeleton_of_names(names: Sequence[str]) -> Skeleton:
