@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
@@ -123,7 +124,7 @@ def _annotation(
         center=[50, 70],
         scale=0.5,
         box_size=80,
-        head_size=20,
+        head_size=[20.0],
         keypoints_21=points,
     )
     if kind in ('CocoWholeBodyDataset', 'UBody2dDataset'):
@@ -202,7 +203,8 @@ def write_teacher(config: Config) -> None:
         config: A recipe of `recipe_of`.
     """
     torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(config.model))
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = MODELS.build(copy.deepcopy(config.model))
     torch.nn.init.constant_(model.head.final_layer.bias, 1.0)
     path = Path(config.distill.teacher.checkpoint)
     torch.save(dict(state_dict=model.state_dict()), path)
