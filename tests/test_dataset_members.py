@@ -78,11 +78,8 @@ def test_wrappers_within_wrappers_count_as_their_members(parts, wrapper):
 
 def test_a_converter_of_the_whole_comes_after_those_of_its_members(parts):
     # As the bodies of whole-body sets: two sets are joined, then mapped again.
-    inner = combined(
-        parts['coco'],
-        parts['aic'],
-        pipeline=[converter([(i, 16 - i) for i in range(17)])],
-    )
+    turned = converter([(i, 16 - i) for i in range(17)])
+    inner = combined(parts['coco'], parts['aic'], pipeline=[turned])
     dataset = build_labeled(combined(parts['coco'], inner))
 
     counts = count_labeled(dataset)

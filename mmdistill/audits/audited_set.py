@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmdistill.dataset_configs import members_of
 from mmdistill.datasets.boxes import true_boxes
-from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.datasets.image_list import annotated_images
 from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.labels.files import file_sha256, json_sha256, write_json
-from mmdistill.stage_configs import labeled_config
+from mmdistill.stage_configs import labeled_members
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
@@ -38,7 +39,7 @@ class AuditedSet:
     def images(self) -> set[Path]:
         """The images as files, links followed."""
         root = self.img_root.resolve()
-        return {root / path for path in images_of_coco(self.ann_file).paths}
+        return {root / path for path in annotated_images(self.ann_file)}
 
     @property
     def name(self) -> str:
@@ -66,7 +67,8 @@ def audited_set(
     Raises:
         UserError: If no set is named or a file is missing.
     """
-    stated = distill_section(config).get('audit') or _val_dataset(config)
+    stated = distill_section(config).get('audit')
+    stated = stated or _val_dataset(config, ann_file is None)
     default = _set_of(stated) if stated else None
     if ann_file is not None:
         if img is None and default is None:
@@ -91,8 +93,18 @@ def labeled_set(config: Config) -> AuditedSet:
 
     Args:
         config: A config with a `distill` section.
+
+    Raises:
+        UserError: If it is made of several.
     """
-    return _set_of(labeled_config(config))
+    members = labeled_members(config)
+    if len(members) > 1:
+        raise UserError(
+            f'folds are parts of one labelled set, that of {config.filename} is made '
+            f'of {len(members)} ({_listed(members)}); audit on a set that the teacher '
+            'was not trained on, with --ann-file and --img'
+        )
+    return _set_of(members[0])
 
 
 def shared_images(config: Config, audited: AuditedSet) -> int:
@@ -105,12 +117,14 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
     Raises:
         UserError: If the audited set is the labelled set itself.
     """
-    labeled = labeled_set(config)
-    images = audited.images
-    shared = len(images & labeled.images) if labeled.ann_file.is_file() else 0
-    if labeled.ann_file.resolve() == audited.ann_file.resolve() or shared == len(
-        images
-    ):
+    images, trained_on = audited.images, set()
+    same_file = False
+    for labeled in map(_set_of, labeled_members(config)):
+        same_file |= labeled.ann_file.resolve() == audited.ann_file.resolve()
+        if labeled.ann_file.is_file():
+            trained_on |= labeled.images
+    shared = len(images & trained_on)
+    if same_file or shared == len(images):
         raise UserError(
             f'{audited.ann_file} is what the teacher was trained on, its labels there '
             'are better than elsewhere; name another set with --ann-file, or train '
@@ -149,9 +163,25 @@ def boxes_of(
     return dict(bbox_file=str(path)), TRUE_BOXES
 
 
-def _val_dataset(config: Config) -> Mapping[str, Any] | None:
+def _val_dataset(config: Config, wanted: bool) -> Mapping[str, Any] | None:
+    """The validation set, if it is a single one with annotations.
+
+    Raises:
+        UserError: If it is wanted and made of several.
+    """
     dataset = (config.get('val_dataloader') or {}).get('dataset') or {}
-    return dataset if dataset.get('ann_file') else None
+    members = [each for each in members_of(dataset) if each.get('ann_file')]
+    if wanted and len(members) > 1:
+        raise UserError(
+            f'the validation set of {config.filename} is made of {len(members)} data '
+            f'sets ({_listed(members)}); name the one to audit, in the keypoints of '
+            'the teacher, with --ann-file and --img or in distill.audit'
+        )
+    return members[0] if len(members) == 1 else None
+
+
+def _listed(members: Sequence[Mapping[str, Any]]) -> str:
+    return ', '.join(f'{each["type"]} {each.get("ann_file")}' for each in members)
 
 
 def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:

@@ -110,6 +110,30 @@ def images_of_coco(ann_file: Path) -> ImageList:
     return ImageList(paths, ids, np.array(sizes) if known else None)
 
 
+def annotated_images(ann_file: Path) -> list[str]:
+    """Paths of the images of an annotation file, as COCO or as MPII has them.
+
+    Args:
+        ann_file: A COCO json, or MPII's list of instances, each with its `image`.
+
+    Raises:
+        UserError: If the file is missing, has another form or lists no image.
+    """
+    content = read_json(ann_file, 'the image list')
+    if not isinstance(content, list):
+        return images_of_coco(ann_file).paths
+    try:
+        paths = list(dict.fromkeys(str(each['image']) for each in content))
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'the image list {ann_file} must be a COCO json, or a list of instances '
+            f'that name their image, as that of MPII; missing: {error}'
+        ) from error
+    if not paths:
+        raise UserError(f'the image list {ann_file} lists no image')
+    return paths
+
+
 def _numbers_by_name(
     paths: Sequence[str], ids: Sequence[int | str | None]
 ) -> dict[int | str, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.datasets.image_list import annotated_images
 from mmdistill.datasets.image_prints import (
     file_prints,
     picture_print,
@@ -127,7 +127,7 @@ def without_leaks(
 def _files_of(ann_file: str, img_root: str) -> list[Path]:
     """The images of a set; one that can not be read is told and guards nothing."""
     try:
-        paths = images_of_coco(Path(ann_file)).paths
+        paths = annotated_images(Path(ann_file))
     except UserError as error:
         print_log(
             f'the leak guard does without a set: {error}',
