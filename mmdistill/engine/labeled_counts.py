@@ -14,6 +14,7 @@ from mmengine.fileio import load
 from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS
 
+from mmdistill.dataset_configs import members_of as listed
 from mmdistill.dataset_members import (
     Instances,
     Member,
@@ -23,6 +24,11 @@ from mmdistill.dataset_members import (
 )
 from mmdistill.errors import UserError
 from mmdistill.labels.counts import LabeledCounts
+
+BUILD_ERRORS = (
+    *(AssertionError, AttributeError, IndexError, KeyError, OSError),
+    *(TypeError, ValueError),
+)
 
 
 def build_labeled(config: Mapping[str, Any]) -> Any:
@@ -35,7 +41,7 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
         config: Config of the data set.
 
     Raises:
-        UserError: If its annotations are no JSON.
+        UserError: If its annotations are no JSON, or not what its class reads.
     """
     try:
         # A tool that runs no stage has no scope yet, in which members are looked up.
@@ -45,6 +51,15 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
     except JSONDecodeError as error:
         raise UserError(
             f'the annotations {config.get("ann_file")} are not valid JSON: {error}'
+        ) from error
+    except UserError:
+        raise
+    # Every class reads annotations in its own way, and checks them in its own.
+    except BUILD_ERRORS as error:
+        files = [f'{part["type"]} {part.get("ann_file")}' for part in listed(config)]
+        reason = f'{type(error).__name__}: {error}'
+        raise UserError(
+            f'the data set of {" and ".join(files)} can not be built: {reason}'
         ) from error
 
 

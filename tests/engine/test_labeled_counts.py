@@ -9,6 +9,7 @@ import pytest
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
+from tests.host_sets import write_set
 
 
 def annotation(number, image_id, **changes):
@@ -145,3 +146,17 @@ def test_annotations_that_are_no_json_are_refused(tmp_path, coco_metainfo):
         build_labeled(
             dict(type='mmpose.CocoDataset', ann_file=str(path), metainfo=coco_metainfo)
         )
+
+
+def test_annotations_of_another_class_are_refused_by_name(tmp_path):
+    dataset = write_set('CocoDataset', tmp_path)
+    content = json.loads((tmp_path / 'annotations.json').read_text())
+    for each in content['annotations']:
+        del each['center']
+    (tmp_path / 'annotations.json').write_text(json.dumps(content))
+
+    with pytest.raises(
+        UserError,
+        match=r"AFLWDataset annotations\.json can not be built: KeyError: .*'center'",
+    ):
+        build_labeled(dict(dataset, type='AFLWDataset'))
