@@ -16,6 +16,7 @@ from mmdistill.dataset_configs import (
     end_pipeline,
     labeled_part,
     members_of,
+    registered_dataset,
     uncut,
     unparsed_metainfo,
     with_end_pipeline,
@@ -150,9 +151,13 @@ def labeled_config(config: Config) -> dict[str, Any]:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If the config trains on no labelled set and names none.
+        UserError: If the config trains on no labelled set and names none, or on one
+            of a class that is not there.
     """
-    return uncut(_labeled(config))
+    labeled = _labeled(config)
+    for member in members_of(labeled):
+        registered_dataset(member)
+    return uncut(labeled)
 
 
 def labeled_members(config: Config) -> list[dict[str, Any]]:

@@ -22,6 +22,13 @@ def config_of(dataset, **distill):
     [
         (VAL, [ENTRY]),
         (dict(type='CombinedDataset', datasets=[VAL, VAL]), [ENTRY, ENTRY]),
+        (
+            dict(
+                type='CombinedDataset',
+                datasets=[dict(type='RepeatDataset', dataset=VAL), VAL],
+            ),
+            [ENTRY, ENTRY],
+        ),
         (None, []),
         (dict(type='Other'), []),
     ],
@@ -35,3 +42,12 @@ def test_the_validation_sets_are_found(dataset, entries):
 
 def test_it_can_be_switched_off():
     assert leak_guard_config(config_of(VAL, leak_guard=False), LABELED) is None
+
+
+def test_images_of_every_labeled_member_are_compared():
+    labeled = dict(
+        type='CombinedDataset',
+        datasets=[LABELED, dict(type='RepeatDataset', times=2, dataset=VAL)],
+    )
+    guard = leak_guard_config(config_of(None), labeled)
+    assert guard['labeled'] == [dict(ann_file='labeled.json', img_root='.'), ENTRY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.dataset import Compose, RepeatDataset
+from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -50,8 +50,9 @@ class SourcePipelineSwitchHook(Hook):
 
 def _with_pipelines(dataset: Any) -> Iterator[Any]:
     """The data sets whose pipelines the samples end in."""
-    if isinstance(dataset, RepeatDataset):
-        yield from _with_pipelines(dataset.dataset)
+    wrapped = getattr(dataset, 'dataset', None)
+    if wrapped is not None:
+        yield from _with_pipelines(wrapped)
     elif isinstance(dataset, CombinedDataset) or not hasattr(dataset, 'datasets'):
         yield dataset
     else:

@@ -14,6 +14,7 @@ from mmdistill.audits.audited_set import (
     AuditedSet,
     audited_set,
     boxes_of,
+    labeled_set,
     shared_images,
 )
 from mmdistill.errors import UserError
@@ -156,3 +157,46 @@ def test_sets_of_different_content_have_different_names(config):
     write_set(Path('val.json'), 'c.png', 'd.png')
     names = {first, audited_set(config).name, audited_set(config, img='photos').name}
     assert len(names) == 3
+
+
+@pytest.fixture
+def several(config):
+    """A config that trains and validates on two sets each, one of them MPII's."""
+    train, val = (config[f'{name}_dataloader'].dataset for name in ('train', 'val'))
+    Path('mpii.json').write_text(json.dumps([dict(image='d.png'), dict(image='d.png')]))
+    mpii = dict(train, type='MpiiDataset', ann_file='mpii.json')
+    for name, sets in (('train', [train, mpii]), ('val', [val, mpii])):
+        combined = dict(type='CombinedDataset', metainfo={}, datasets=sets)
+        config[f'{name}_dataloader'].dataset = combined
+    return config
+
+
+def test_a_val_set_made_of_several_is_refused_by_name(several):
+    with pytest.raises(
+        UserError,
+        match=r'is made of 2 data sets \(CocoDataset val\.json, MpiiDataset mpii',
+    ):
+        audited_set(several)
+
+
+def test_one_of_several_can_be_named(several):
+    several.distill.audit = dict(ann_file='val.json', data_prefix=dict(img='images'))
+    assert audited_set(several).ann_file == Path('val.json')
+    assert audited_set(several, 'other.json', 'images').ann_file == Path('other.json')
+
+
+def test_images_of_every_member_are_known_to_the_teacher(several):
+    write_set(Path('seen.json'), 'c.png', 'd.png')
+    assert shared_images(several, audited_set(several, 'seen.json', 'images')) == 1
+
+
+def test_every_member_of_the_training_set_is_refused(several):
+    with pytest.raises(UserError, match='is what the teacher was trained on'):
+        shared_images(several, audited_set(several, 'mpii.json', 'images'))
+
+
+def test_folds_of_a_set_made_of_several_are_refused_by_name(several):
+    with pytest.raises(
+        UserError, match=r'is made of 2 \(CocoDataset train\.json, MpiiDataset mpii'
+    ):
+        labeled_set(several)

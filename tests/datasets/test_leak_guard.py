@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmdistill.datasets import UnlabeledDataset, image_prints
-from mmdistill.datasets.leak_guard import described_leaks, leaked_images
+from mmdistill.datasets.leak_guard import described_leaks, leaked_images, without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
 
@@ -138,3 +138,13 @@ def test_a_set_without_readable_list_guards_nothing(folders, coco_metainfo):
     dataset = UnlabeledDataset(coco_metainfo, f'{folders}/pile', leak_guard=guard)
     assert len(dataset) == 6
     assert np.array_equal(dataset[0]['inputs'].numpy().transpose(1, 2, 0), large(0))
+
+
+def test_images_that_mpii_s_annotations_name_are_found(folders):
+    instances = [dict(image='bytes.png'), dict(image='half.png')]
+    (folders / 'mpii.json').write_text(json.dumps(instances * 2))
+    guard = dict(
+        val=[dict(ann_file=str(folders / 'mpii.json'), img_root=str(folders / 'val'))]
+    )
+    stay = without_leaks(pile(folders), folders, guard)
+    assert stay.tolist() == [0, 2, 3, 5]

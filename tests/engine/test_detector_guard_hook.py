@@ -74,6 +74,24 @@ def test_ids_are_those_of_the_labelled_set(check, tmp_path):
     assert ids == dict(b=5)
 
 
+def test_ids_of_a_set_made_of_several_are_those_of_the_first_that_names_one(
+    check, tmp_path
+):
+    contents = (
+        [dict(id=5, name='b')],
+        None,
+        [dict(id=7, name='b'), dict(id=3, name='a')],
+    )
+    files = []
+    for number, categories in enumerate(contents):
+        files.append(str(tmp_path / f'{number}.json'))
+        # MPII's annotations are a list, without categories.
+        content = [] if categories is None else dict(categories=categories)
+        (tmp_path / f'{number}.json').write_text(json.dumps(content))
+
+    assert check(classes=('a', 'b'), labeled_file=files)[1] == dict(a=3, b=5)
+
+
 def test_ids_that_are_stated_need_no_labelled_set(check):
     options = dict(categories=dict(b=9), labeled_file='missing.json')
 

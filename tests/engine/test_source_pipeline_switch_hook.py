@@ -3,9 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
-from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.registry import init_default_scope
+from mmpose.datasets import CombinedDataset
 
+from mmdistill.datasets import SeededDataset
 from mmdistill.engine.source_pipeline_switch_hook import SourcePipelineSwitchHook
+from tests.host_sets import write_set
 
 
 class Numbers(BaseDataset):
@@ -38,3 +42,39 @@ def test_a_training_set_of_one_source_switches_too(runner):
     runner.train_dataloader.dataset = Numbers(pipeline=[lambda _: 'first'])
     SourcePipelineSwitchHook(0, [lambda _: 'last']).before_train_epoch(runner)
     assert seen(runner) == ['last'] * 3
+
+
+def test_of_a_set_made_of_several_its_own_pipeline_switches(tmp_path):
+    convert = dict(type='KeypointConverter', num_keypoints=17, mapping=[(0, 6)])
+    parts = [
+        dict(write_set('CocoDataset', tmp_path / 'coco'), pipeline=[]),
+        dict(write_set('AicDataset', tmp_path / 'aic'), pipeline=[convert]),
+    ]
+    metainfo = dict(from_file='configs/_base_/datasets/coco.py')
+    init_default_scope('mmpose')
+    combined = CombinedDataset(metainfo, parts, pipeline=[lambda _: 'first'])
+    repeated = RepeatDataset(Numbers(pipeline=[lambda _: 'first']), times=2)
+    dataset = SeededDataset(ConcatDataset([combined, Numbers(pipeline=[])]))
+    dataset.datasets.append(repeated)
+    runner = SimpleNamespace(epoch=1, train_dataloader=SimpleNamespace(dataset=dataset))
+
+    SourcePipelineSwitchHook(1, [lambda sample: sample]).before_train_epoch(runner)
+
+    infos = [combined[number] for number in range(len(combined))]
+    assert [info['keypoints'].shape for info in infos] == [(1, 17, 2)] * len(infos)
+    assert repeated[0]['number'] == 0
+
+
+def test_a_mix_that_is_one_combined_set_switches_as_a_whole(tmp_path):
+    part = dict(write_set('CocoDataset', tmp_path), pipeline=[])
+    metainfo = dict(from_file='configs/_base_/datasets/coco.py')
+    combined = CombinedDataset(metainfo, [part, part], pipeline=[lambda _: 'first'])
+    runner = SimpleNamespace(
+        epoch=1,
+        train_dataloader=SimpleNamespace(dataset=SeededDataset(combined)),
+    )
+
+    SourcePipelineSwitchHook(1, [lambda _: 'last']).before_train_epoch(runner)
+
+    assert [combined[number] for number in range(6)] == ['last'] * 6
+    assert isinstance(combined.datasets[0][0], dict)
