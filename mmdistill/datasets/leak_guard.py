@@ -39,7 +39,7 @@ def leaked_images(
 ) -> dict[str, list[tuple[int, Path]]]:
     """Unlabelled images that are in other sets: same bytes, or the same picture.
 
-    Images that can not be read are in no set.
+    Images that can not be read are in no set, and are counted in the log.
 
     Args:
         images: The unlabelled images.
@@ -50,6 +50,10 @@ def leaked_images(
 
     Returns:
         For each set the numbers of unlabelled images and the file each one equals.
+
+    Raises:
+        UserError: If the set of validation has images of which none can be read: the
+            guard would let all of them through.
     """
     known = read_known(cache)
     reader = ImageReader()
@@ -63,10 +67,32 @@ def leaked_images(
     ]
     leaks = {}
     for name, theirs in others.items():
-        leaks[name] = same_images(mine, file_prints(theirs, known))
+        prints = file_prints(theirs, known)
+        _check_readable(name, theirs, prints)
+        leaks[name] = same_images(mine, prints)
     if cache is not None and keep_hashes:
         write_json(cache, known)
     return leaks
+
+
+def _check_readable(
+    name: str, files: Sequence[Path], prints: Mapping[Path, Any]
+) -> None:
+    unread = [file for file in files if file not in prints]
+    if not unread:
+        return
+    if name == 'val' and len(unread) == len(files):
+        raise UserError(
+            f'none of the {len(files)} images of the {name} set can be read, so no '
+            f'unlabelled image can be compared with them; the first is {unread[0]}: '
+            'look at data_root and data_prefix, or set distill.leak_guard=False'
+        )
+    print_log(
+        f'{len(unread)} of {len(files)} images of the {name} set can not be read and '
+        f'are compared with none, the first is {unread[0]}',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def described_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> str:

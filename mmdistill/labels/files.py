@@ -83,7 +83,7 @@ def read_json(path: Path, what: str) -> Any:
         UserError: If the file is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        return json.loads(path.read_text(encoding='utf-8-sig'))
     except OSError as error:
         raise UserError(f'{what} {path} can not be read: {error.strerror}') from error
     except (ValueError, RecursionError) as error:

@@ -148,3 +148,24 @@ def test_images_that_mpii_s_annotations_name_are_found(folders):
     )
     stay = without_leaks(pile(folders), folders, guard)
     assert stay.tolist() == [0, 2, 3, 5]
+
+
+def test_a_validation_set_of_which_no_image_can_be_read_is_refused(folders):
+    files = [folders / 'val/broken.jpg', folders / 'val/gone.jpg']
+
+    with pytest.raises(UserError, match=r'none of the 2 images of the val set can be'):
+        leaked_images(pile(folders), folders, {'val': files})
+
+
+def test_images_of_it_that_can_not_be_read_are_counted(folders, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'mmdistill.datasets.leak_guard.print_log', lambda text, **_: lines.append(text)
+    )
+    files = sorted((folders / 'val').iterdir())
+
+    leaked_images(pile(folders), folders, {'val': files})
+
+    (line,) = lines
+    assert line.startswith(f'1 of {len(files)} images of the val set can not be read')
+    assert line.endswith('broken.jpg')

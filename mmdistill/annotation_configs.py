@@ -1,0 +1,155 @@
+"""The labeled and validation sets of a config, read strictly before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.dataset_configs import (
+    is_pseudo,
+    members_of,
+    registered_dataset,
+    unparsed_metainfo,
+)
+from mmdistill.datasets.coco_annotations import (
+    CocoAnnotations,
+    check_sizes,
+    read_annotations,
+)
+from mmdistill.datasets.coco_images import find_images, size_of_image
+from mmdistill.errors import UserError
+from mmdistill.labels.files import write_bytes
+
+OWN_READING = ('load_data_list', '_load_annotations', 'parse_data_info')
+"""Methods of a data set whose annotations have a form of their own."""
+
+
+def with_read_annotations(
+    config: Config, folder: Path | None = None
+) -> tuple[Config, list[CocoAnnotations]]:
+    """Read the labeled and validation json of a config, and have it train on that.
+
+    A file that MMPose would not read as it is meant is written anew, in the form that
+    it reads, below the work folder, and stands in the config in its place; the user's
+    file stays as it is. The log says how many annotations train and why others do not.
+
+    Args:
+        config: A config with or without a `distill` section; it stays as it is.
+        folder: Folder of what is written; `annotations` of the work folder by default.
+
+    Returns:
+        The config, and what was read of each file.
+
+    Raises:
+        UserError: If a file contradicts itself, the config or its images, or images
+            that are trained on are not there.
+    """
+    config = copy.deepcopy(config)
+    folder = folder or Path(config.get('work_dir') or '.', 'annotations')
+    read, replaced = {}, {}
+    for role, member in _members(config):
+        path = _ann_file(member)
+        if path is None or not path.is_file() or not _is_coco(member):
+            continue
+        found, whole = _read(
+            role, path, path.stat().st_mtime_ns, _names(member), _img_root(member)
+        )
+        read[path] = found
+        if whole is not None:
+            written = (
+                folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
+            )
+            if not written.is_file():
+                write_bytes(written, whole)
+            member['ann_file'] = replaced[path.resolve()] = str(written.resolve())
+    for evaluator in _evaluators(config.get('val_evaluator')):
+        stated = evaluator.get('ann_file')
+        if stated and Path(stated).resolve() in replaced:
+            evaluator['ann_file'] = replaced[Path(stated).resolve()]
+    return config, list(read.values())
+
+
+def _members(config: Config) -> Iterator[tuple[str, Any]]:
+    """The labeled data sets and those of validation, each to be changed in place."""
+    train = (config.get('train_dataloader') or {}).get('dataset')
+    validation = (config.get('val_dataloader') or {}).get('dataset')
+    named = (config.get('distill') or {}).get('labeled')
+    for role, dataset in (
+        ('labeled', train),
+        ('labeled', named),
+        ('validation', validation),
+    ):
+        for member in members_of(dataset) if dataset else ():
+            if not is_pseudo(member):
+                yield role, member
+
+
+def _is_coco(member: Mapping[str, Any]) -> bool:
+    """Whether a data set reads a COCO json as MMPose's base class does."""
+    kind = registered_dataset(member)
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, BaseCocoStyleDataset)
+        and all(
+            getattr(kind, name) is getattr(BaseCocoStyleDataset, name)
+            for name in OWN_READING
+        )
+    )
+
+
+def _ann_file(member: Mapping[str, Any]) -> Path | None:
+    stated = member.get('ann_file')
+    return Path(member.get('data_root') or '', stated) if stated else None
+
+
+def _img_root(member: Mapping[str, Any]) -> Path:
+    prefix = (member.get('data_prefix') or {}).get('img') or ''
+    return Path(member.get('data_root') or '', prefix)
+
+
+def _names(member: Mapping[str, Any]) -> tuple[str, ...]:
+    parsed = parse_pose_metainfo(unparsed_metainfo(member))
+    names = parsed['keypoint_id2name']
+    return tuple(names[number] for number in range(parsed['num_keypoints']))
+
+
+@lru_cache(maxsize=16)
+def _read(
+    role: str, path: Path, changed: int, names: Sequence[str], img_root: Path
+) -> tuple[CocoAnnotations, bytes | None]:
+    """What a file says, and the bytes that stand in for it; None where it can stay."""
+    found = read_annotations(
+        path, names, lambda name: size_of_image(img_root / name.replace('\\', '/'))
+    )
+    find_images(role, found, img_root)
+    check_sizes(found, lambda name: size_of_image(img_root / name))
+    print_log(f'the {role} set {found.summary}', logger='current')
+    if role == 'labeled' and not found.trained:
+        raise UserError(
+            f'the labelled set {path} has no instance that would be trained on, so '
+            f'there is no count to match: {found.summary}'
+        )
+    if not found.changes and found.content == json.loads(_text(path)):
+        return found, None
+    return found, json.dumps(found.content).encode()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding='utf-8-sig')
+
+
+def _evaluators(evaluators: Any) -> Iterator[Any]:
+    for each in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
+        if each:
+            yield each
+            yield from _evaluators(each.get('metrics'))
