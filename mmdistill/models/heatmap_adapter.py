@@ -17,7 +17,8 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.undo import Axis, Undo, Undoing, reference_positions
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapter import DecodedPoses, decode_with
+from mmdistill.models.adapter import DecodedPoses
+from mmdistill.models.flat_heatmaps import HeatmapDecoder
 from mmdistill.models.keypoint_order import swapped
 
 
@@ -40,13 +41,13 @@ class HeatmapAdapter:
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         decoder = head.decoder
-        self._head = head
         width, height = (int(pixels) for pixels in decoder.input_size)
         self.frame = Frame(
             width, height, needs_udp(decoder) if use_udp is None else use_udp
         )
         self.axes = peak_axes(decoder, self.frame)
         self._undoing = Undoing(self.frame, self.axes)
+        self._decoder = HeatmapDecoder(head, heatmap_axes(decoder))
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Nothing to refuse: heatmaps can be turned back, and have a maximum."""
@@ -67,7 +68,7 @@ class HeatmapAdapter:
 
     def decode(self, heatmaps: Tensor) -> DecodedPoses:
         """Decode heatmaps in the reference crop, (N, K, h, w)."""
-        return decode_with(self._head, heatmaps)
+        return self._decoder(heatmaps)
 
 
 class HeatmapFusion:
