@@ -48,6 +48,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         UserError: If the section lacks something or names a missing file.
     """
     section = distill_section(config)
+    check_models(config)
     if teacher_needed:
         check_checkpoint('teacher', section['teacher'])
     teacher = _teacher_config(config, section['teacher'])
@@ -85,7 +86,37 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
             ),
         ],
     )
+    _give_out_all(stage['model']['module'], len(names))
     return Config(stage, filename=config.filename)
+
+
+def check_models(config: Config) -> None:
+    """Refuse a teacher or a student that is given no crops of instances.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If one is, in the same words at whatever stage it is first met.
+    """
+    # The models of MMPose take seconds to import, which choosing labels need not.
+    from mmdistill.models.families import check_estimator
+
+    teacher = _teacher_config(config, distill_section(config)['teacher'])
+    for part in (teacher, config):
+        if part.get('model'):
+            check_estimator(part.model)
+
+
+def _give_out_all(model: dict[str, Any], labeled: int) -> None:
+    """Let a teacher give out all its keypoints, where the labels have others.
+
+    A model of merged data sets predicts more keypoints than its own test set has, and
+    gives out those of the test set; the labeled set has them all.
+    """
+    kept = (model.get('test_cfg') or {}).get('output_keypoint_indices')
+    if kept is not None and len(kept) != labeled:
+        del model['test_cfg']['output_keypoint_indices']
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from mmdistill.mixing_configs import (
     batch_settings,
     mixed_loader,
 )
+from mmdistill.stage_configs import check_models
 
 SWITCH_HOOK = 'SourcePipelineSwitchHook'
 
@@ -51,6 +52,7 @@ def student_config(config: Config) -> Config:
             without room for both kinds.
     """
     section = distill_section(config)
+    check_models(config)
     labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
     config = copy.deepcopy(config)
     check_loaders(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -11,6 +12,24 @@ from mmengine.runner import Runner
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
+
+
+def check_keypoint_count(model: Any, labeled: int) -> None:
+    """Make sure that a teacher gives out as many keypoints as the labels have.
+
+    Args:
+        model: The fusing wrapper of the teacher.
+        labeled: Keypoints of the labeled set.
+
+    Raises:
+        UserError: If it gives out another number.
+    """
+    predicted = model.num_keypoints
+    if predicted != labeled:
+        raise UserError(
+            f'the teacher predicts {predicted} keypoints, the labelled set has '
+            f'{labeled}'
+        )
 
 
 @HOOKS.register_module()
@@ -62,17 +81,8 @@ class TeacherGuardHook(Hook):
                 '(load_from), got none'
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        head = getattr(model.module, 'head', None)
-        outputs = getattr(head, 'out_channels', None)
-        if None not in (outputs, self.keypoint_names):
-            self._check_outputs(outputs)
-
-    def _check_outputs(self, outputs: int | None) -> None:
-        if outputs != len(self.keypoint_names or ()):
-            raise UserError(
-                f'the teacher predicts {outputs} keypoints, the labelled set has '
-                f'{len(self.keypoint_names or ())}'
-            )
+        if self.keypoint_names is not None:
+            check_keypoint_count(model, len(self.keypoint_names))
 
     def _check_names(self, checkpoint: dict) -> None:
         meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}

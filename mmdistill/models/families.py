@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmpose.models import BottomupPoseEstimator, PoseLifter
+from mmpose.registry import MODELS
 from torch import Tensor
 
 from mmdistill.errors import UserError
@@ -25,6 +27,44 @@ INSTEAD = (
     "with a detector's boxes"
 )
 
+UNFIT = {
+    BottomupPoseEstimator: 'it finds the persons of an image by itself',
+    PoseLifter: 'it sees poses and no image',
+}
+"""Estimators of MMPose that are given no crop of an instance, and why not."""
+
+
+def check_estimator(model: Mapping[str, Any]) -> None:
+    """Refuse a model that `build_adapter` would refuse, by its config alone.
+
+    Nothing is built, so a wrong model is found before images are searched for boxes
+    and before it is trained.
+
+    Args:
+        model: Config of a model.
+
+    Raises:
+        UserError: If the model is of a kind that sees no crop of an instance.
+    """
+    kind = model.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    name = str((model.get('head') or model).get('type')).rpartition('.')[2]
+    for unfit, reason in UNFIT.items():
+        if isinstance(found, type) and issubclass(found, unfit):
+            raise _refusal(name, reason)
+
+
+def count_keypoints(module: Any, adapter: Adapter) -> int:
+    """Number of keypoints that a model finds, whatever channels its head has.
+
+    Args:
+        module: A pose estimator of MMPose.
+        adapter: Its adapter, of `build_adapter`.
+    """
+    size = adapter.frame.width, adapter.frame.height
+    evidence = adapter.evidence(_head_output(module, *size))
+    return int(evidence[0].shape[1])
+
 
 def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
     """The adapter for a model's head.
@@ -37,15 +77,15 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
     Raises:
         UserError: If the model's head is of no family that can be fused.
     """
-    if isinstance(module, BottomupPoseEstimator):
-        raise _refusal(module, 'it finds the persons of an image by itself')
-    if isinstance(module, PoseLifter):
-        raise _refusal(module, 'it sees poses and no image')
+    for kind, reason in UNFIT.items():
+        if isinstance(module, kind):
+            raise _refusal(_name_of(module), reason)
     head: Any = getattr(module, 'head', None)
     try:
         size = input_size_of(getattr(head, 'pose_head', head).decoder)
     except AttributeError as error:
-        raise _refusal(module, 'it has no codec of 2-D keypoints') from error
+        reason = 'it has no codec of 2-D keypoints'
+        raise _refusal(_name_of(module), reason) from error
     output = _head_output(module, *size)
     if not hasattr(head, 'pose_head'):
         return _adapter(module, head, output, use_udp)
@@ -62,7 +102,7 @@ def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapt
         return SimCCAdapter(head, use_udp)
     if _is_coordinates(head.decoder, output):
         return CoordinateAdapter(head, use_udp)
-    raise _refusal(module, f'it returns {_described(output)}')
+    raise _refusal(_name_of(module), f'it returns {_described(output)}')
 
 
 def _is_heatmaps(decoder: Any, output: Any) -> bool:
@@ -96,8 +136,11 @@ def _is_coordinates(decoder: Any, output: Any) -> bool:
     )
 
 
-def _refusal(module: Any, reason: str) -> UserError:
-    name = type(getattr(module, 'head', module)).__name__
+def _name_of(module: Any) -> str:
+    return type(getattr(module, 'head', module)).__name__
+
+
+def _refusal(name: str, reason: str) -> UserError:
     return UserError(f'{name} can not be fused: {reason}; {INSTEAD}')
 
 

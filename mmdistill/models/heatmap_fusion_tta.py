@@ -26,7 +26,7 @@ from mmdistill.functional.fusion import Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
 from mmdistill.models.crop_cutter import CropCutter, CropSource
-from mmdistill.models.families import build_adapter
+from mmdistill.models.families import build_adapter, count_keypoints
 from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.keypoint_order import flip_indices_of
@@ -125,6 +125,14 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.adapter = build_adapter(self.module, use_udp)
         self.adapter.check(views, fusion)
         self.cutter = CropCutter(self.adapter.frame)
+
+    @property
+    def num_keypoints(self) -> int:
+        """Number of keypoints that are given out, K; takes a forward pass."""
+        kept = self.module.test_cfg.get('output_keypoint_indices')
+        if kept is not None:
+            return len(kept)
+        return count_keypoints(self.module, self.adapter)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the wrapped model, as JSON values."""

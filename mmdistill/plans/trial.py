@@ -22,6 +22,7 @@ from mmdistill.dataset_configs import labeled_part
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.engine.rows import sample_to_row
+from mmdistill.engine.teacher_guard_hook import check_keypoint_count
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
@@ -57,13 +58,15 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
         batch_size: Images in a batch.
 
     Raises:
-        UserError: If the teacher's checkpoint can not be read or does not fit.
+        UserError: If the teacher's checkpoint can not be read or does not fit, or the
+            teacher has other keypoints than the labels.
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
     if stage.load_from and Path(stage.load_from).is_file():
         weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
         load_fitting(model.module, weights)
+    check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     wanted = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
     batches = np.array_split(numbers, max(1, round(wanted / batch_size)))

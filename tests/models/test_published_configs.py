@@ -9,6 +9,7 @@ import torch
 from mmpose.models.utils.tta import flip_heatmaps, flip_vectors
 
 from mmdistill.functional.views import View
+from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.heatmap_adapter import last_stage
 from tests.models.crew import Crew
 from tests.models.published import PUBLISHED
@@ -26,6 +27,12 @@ def test_one_view_is_what_mmpose_predicts(crew):
     own = crew.predict()
     assert np.ptp(own['keypoints'], axis=(0, 1)).min() > 1
     assert_same(crew.fuse(flip=False), own, pixels=1e-4)
+
+
+def test_a_model_has_its_data_sets_keypoints_whatever_its_channels(crew):
+    fused = HeatmapFusionTTA(crew.estimator, flip=False, fold_batch_norm=False)
+
+    assert fused.num_keypoints == len(crew.flip_indices)
 
 
 def test_a_flip_is_mmposes_own_flip_test_at_the_exact_place(crew):
