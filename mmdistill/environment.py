@@ -37,6 +37,14 @@ COMMANDS = {
     'jinja2': 'pip install jinja2',
 }
 
+# From source it takes the OpenCV that is there; its wheel would install a second one.
+TRANSFORM_COMMANDS = {
+    'albumentations': 'pip install --no-build-isolation --no-binary '
+    'albumentations,qudida "albumentations==1.3.1" "numpy<2"',
+}
+PACKAGE_OF_TRANSFORM = {'Albumentation': 'albumentations'}
+"""Transforms of MMPose that need a package of their own, of a version that fits."""
+
 
 def has_module(name: str) -> bool:
     """Tell whether a module could be imported, without importing it."""

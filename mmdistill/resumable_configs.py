@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
+from mmdistill.initial_weights import initial_weights
 
 LOG_HOOK = 'mmdistill.StudentLogHook'
 
@@ -63,7 +64,8 @@ def tell_start(config: Config) -> None:
     """
     checkpoint = config.get('load_from')
     teacher = config.distill.teacher.get('checkpoint')
-    pretrained = [*_pretrained(config.get('model'))]
+    weights = initial_weights(Config(dict(model=config.get('model'))))
+    pretrained = [each.checkpoint for each in weights]
     level = logging.INFO
     if config.get('resume'):
         text = 'the student continues where its own training stood, if it has begun'
@@ -100,15 +102,6 @@ def _check_weights(config: Config) -> None:
             f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
             f'{losses[0].get("type")} needs use_target_weight=True'
         )
-
-
-def _pretrained(model: Any) -> Iterator[str]:
-    """Checkpoints that parts of a model are initialised with."""
-    for part in _dicts(model):
-        if is_type(part, 'Pretrained'):
-            yield str(part.get('checkpoint'))
-        elif isinstance(part.get('pretrained'), str):
-            yield part['pretrained']
 
 
 def _dicts(value: Any) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.engine.cpu_precision import use_single_precision
 from mmdistill.loader_configs import check_loaders
 
 if TYPE_CHECKING:
@@ -29,4 +30,5 @@ def stage_runner(config: Config) -> Runner:
 
     check_loaders(config)
     prepare_cpu_launch(config)
+    use_single_precision(config)
     return Runner.from_cfg(config)

@@ -23,11 +23,13 @@ from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.detections import detect
 from mmdistill.distill_section import distill_section
+from mmdistill.dry_build import check_training_parts
 from mmdistill.engine import matching
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
 from mmdistill.errors import UserError
+from mmdistill.initial_weights import check_initial_weights
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.coco import ExportOptions
 from mmdistill.labels.counts import LabeledCounts
@@ -62,6 +64,7 @@ def label(config: Config) -> None:
         UserError: If the section, the teacher or the images are not usable.
     """
     stage = label_config(config)
+    check_training_parts(config)
     if boxes_folder(config.distill) is not None:
         detect(config)
     stage_runner(stage).test()
@@ -79,9 +82,11 @@ def train(config: Config) -> None:
     """
     if 'distill' in config:
         # What can not be trained is refused before hours of labelling.
-        student_config(config)
+        check_initial_weights(student_config(config))
         label(config)
         tell_start(config)
+    else:
+        check_training_parts(config)
     stage_runner(training_config(config)).train()
 
 

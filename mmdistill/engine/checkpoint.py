@@ -35,6 +35,13 @@ DTYPES = (
     *('uint32', 'uint64', 'float16', 'float32', 'float64'),
 )
 
+LISTS = {
+    ('modelzoo://', 'torchvision://'): get_torchvision_models,
+    ('open-mmlab://', 'openmmlab://'): get_external_models,
+    ('mmcls://',): get_mmcls_models,
+}
+"""Lists of MMEngine's that give the address of a model's name, by their prefixes."""
+
 # What torch raises at files that are no checkpoints, by where it stumbles.
 UNREADABLE = (
     *(pickle.UnpicklingError, EOFError, RuntimeError),
@@ -86,15 +93,36 @@ def load_url(filename: str, map_location: Any = None) -> Any:
     return loaded[0] if loaded else _load(filename, load)
 
 
+def address_of(checkpoint: str) -> str | None:
+    """The address that a checkpoint is downloaded from; None where it is not.
+
+    Args:
+        checkpoint: A file, an address, or a name such as 'torchvision://resnet50'.
+
+    Raises:
+        UserError: If it is a name that its list does not have.
+    """
+    if checkpoint.startswith(('http://', 'https://')):
+        return checkpoint
+    for prefixes, models in LISTS.items():
+        if checkpoint.startswith(prefixes):
+            return _named(checkpoint, models)
+    return None
+
+
+def _named(checkpoint: str, models: Callable[[], dict[str, str]]) -> str:
+    name = checkpoint.split('://', 1)[1]
+    known = models()
+    if name not in known:
+        raise UserError(f'{checkpoint} is not in the list of known models')
+    return known[name]
+
+
 def _by_name(models: Callable[[], dict[str, str]]) -> Callable[..., Any]:
     """A loader of models that a list names."""
 
     def load_named(filename: str, map_location: Any = None) -> Any:
-        name = filename.split('://', 1)[1]
-        known = models()
-        if name not in known:
-            raise UserError(f'{filename} is not in the list of known models')
-        return load_url(known[name], map_location)
+        return load_url(_named(filename, models), map_location)
 
     return load_named
 
@@ -156,8 +184,6 @@ def _allowed() -> Iterator[Any]:
 for _prefixes, _loader in (
     ('', load_local),
     (('http://', 'https://'), load_url),
-    (('modelzoo://', 'torchvision://'), _by_name(get_torchvision_models)),
-    (('open-mmlab://', 'openmmlab://'), _by_name(get_external_models)),
-    ('mmcls://', _by_name(get_mmcls_models)),
+    *((prefixes, _by_name(models)) for prefixes, models in LISTS.items()),
 ):
     CheckpointLoader.register_scheme(_prefixes, loader=_loader, force=True)

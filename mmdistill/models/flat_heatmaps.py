@@ -63,7 +63,7 @@ class HeatmapDecoder:
             return DecodedPoses(keypoints, scores[None], scores[None])
 
     def _log_unrefined(self, before: int) -> None:
-        """Say how many there are, at the first one and whenever it is ten times more."""
+        """Say how many there are, at the first one and at ten times as many."""
         if len(str(self._unrefined)) > len(str(before)) or before == 0:
             print_log(
                 f'{self._unrefined} keypoints so far have a heatmap too flat to be '

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.dataset_configs import members_of
 from mmdistill.distill_section import distill_section
+from mmdistill.initial_weights import missing_weights
 from mmdistill.labels import LabelStore
 from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.stage_configs import labeled_members
@@ -33,6 +34,7 @@ def missing_files(config: Config) -> list[str]:
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_members('validation', members_of(validation) if validation else []),
         *_missing_truth(config.get('val_evaluator') or ()),
+        *missing_weights(config),
     ]
 
 

@@ -16,6 +16,7 @@ from mmdistill.command_line import original_sentence
 from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import uncut
 from mmdistill.dataset_members import members_of
+from mmdistill.dry_build import check_training_parts
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
@@ -29,6 +30,8 @@ from mmdistill.stage_configs import label_config, labeled_config
 from mmdistill.student_configs import student_config
 
 TRIAL_BATCH = 4
+HIDES_NOTHING = ('the teacher', 'the initial weights')
+"""What may be missing without hiding the rest: a trial runs with random weights."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ def make_plan(config: Config) -> Plan:
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
     student = _student(config)
+    check_training_parts(config)
     missing = missing_files(config)
     to_find = boxes_to_find(config)
     if to_find is not None:
         return Plan([*_box_rows(config, to_find), *_mix_rows(student)], missing)
-    # A teacher that is not trained yet hides nothing else.
-    if any(not each.startswith('the teacher') for each in missing):
+    if any(not each.startswith(HIDES_NOTHING) for each in missing):
         return Plan(_mix_rows(student), missing)
     try:
         return Plan(_rows(config, student), missing)
