@@ -1,0 +1,163 @@
+"""Every top-down config that MMPose ships through plan, label, select and two steps.
+
+    python tools/benchmarks/published_configs.py [--only PATTERN] [--jobs N]
+        [--resume FILE] [--write configs/README.md]
+
+Each config runs in a process of its own, with a time limit, and is one line of JSON in
+the file of results; a config that has its line is not run again. What is written is the
+table of what works and what is refused, with the sentence it is refused with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import multiprocessing
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mmdistill.command_line import run
+from mmdistill.environment import check_environment
+
+FORK = multiprocessing.get_context('fork')
+SUBJECTS = ('body', 'face', 'hand', 'animal', 'wholebody', 'fashion')
+WARM = (
+    *('mmdet.models', 'mmdet.datasets', 'mmpose.datasets', 'mmpose.models'),
+    *('mmpose.evaluation', 'mmpose.engine', 'mmpose.visualization', 'mmengine.runner'),
+    *('mmdistill.datasets', 'mmdistill.models', 'mmdistill.stages', 'mmdistill.plans'),
+    *('mmdistill.engine.label_loop', 'mmdistill.engine.count_matching_hook'),
+    *('mmdistill.engine.resumable_loops', 'mmdistill.engine.student_log_hook'),
+    *('albumentations', 'mmpretrain.models'),
+)
+"""What the tools import sooner or later, imported once before processes are forked."""
+RESULTS = 'work_dirs/published_configs.jsonl'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run what has no result yet, and show the table.
+
+    Returns:
+        1 if a config ended with an error that is no sentence.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--only', default='', help='a pattern of the paths to run')
+    parser.add_argument('--jobs', type=int, default=1, help='configs at the same time')
+    parser.add_argument('--resume', default=RESULTS, metavar='FILE', help='results')
+    parser.add_argument('--seconds', type=float, default=900, help='limit of a config')
+    parser.add_argument('--write', metavar='FILE', help='file to put the table into')
+    parser.add_argument('--keep', metavar='DIR', help='leave the work folders in here')
+    arguments = parser.parse_args(argv)
+    check_environment()
+    results = Path(arguments.resume)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    names = [name for name in published() if re.search(arguments.only, name)]
+    done = {row['config'] for row in read_results(results)}
+    todo = [name for name in names if name not in done]
+
+    def take(name: str) -> None:
+        row = run_apart(name, arguments.seconds, arguments.keep)
+        with results.open('a') as file:
+            file.write(json.dumps(row) + '\n')
+        sys.stdout.write(f'{summary(row)}\n')
+        sys.stdout.flush()
+
+    warm_up()
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(take, todo))
+    return 0
+
+
+def published() -> list[str]:
+    """The 2-D configs that MMPose ships, by their path."""
+    from published_trial import published_root
+
+    root = published_root()
+    folders = [root / f'{subject}_2d_keypoint' for subject in SUBJECTS]
+    paths = [path for folder in folders for path in folder.rglob('*.py')]
+    names = [path.relative_to(root).as_posix() for path in paths]
+    # Families mixed, so that the results of a part of them say something of all.
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Results by config; a line that a kill cut short is left out."""
+    return list(_rows(path))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
+
+
+def warm_up() -> None:
+    """Import what every config needs, once, before processes are forked."""
+    from published_trial import STAGES, load_tool
+
+    for module in WARM:
+        importlib.import_module(module)
+    # The layout of a config that is logged and saved, seconds of each.
+    sys.modules['mmengine.config.config'].FormatCode = lambda text, **_: (text, True)
+    for stage in STAGES:
+        load_tool(stage)
+
+
+def run_apart(name: str, seconds: float, keep: str | None = None) -> dict[str, Any]:
+    """Try a config in a process of its own.
+
+    Args:
+        name: Its path below MMPose's configs.
+        seconds: Limit; a config that takes longer is ended.
+        keep: Where its work folder stays; by default it is removed.
+    """
+    from published_trial import remove
+
+    folder = Path(tempfile.mkdtemp(prefix='published-', dir=keep)).resolve()
+    receiver, sender = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=_child, args=(name, folder, sender))
+    child.start()
+    sender.close()
+    row: dict[str, Any] = dict(config=name)
+    try:
+        if receiver.poll(seconds):
+            row = receiver.recv()
+        else:
+            row['stages'] = dict(limit=f'defect: no end within {seconds:.0f} s')
+    except EOFError:
+        child.join()
+        row['stages'] = dict(process=f'defect: ended with {child.exitcode}')
+    finally:
+        child.kill()
+        child.join()
+        if keep is None:
+            remove(folder)
+    return row
+
+
+def _child(name: str, folder: Path, sender: Any) -> None:
+    from published_trial import try_config
+
+    sender.send(try_config(name, folder))
+    sender.close()
+
+
+def summary(row: dict[str, Any]) -> str:
+    """One line of a result."""
+    stages = row['stages']
+    states = ' '.join(f'{stage}={text.split(":")[0]}' for stage, text in stages.items())
+    odd = next((text for text in stages.values() if text != 'works'), '')
+    return f'{row["config"]}: {states} {row.get("seconds", "")} s {odd}'
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

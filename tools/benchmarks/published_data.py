@@ -1,0 +1,204 @@
+"""Small data of the own form of any data set that a published config names.
+
+Every annotation file that a config reads is written with all the fields that MMPose's
+data sets of that form read: COCO json, its whole-body parts, the center and scale of
+faces, MPII's list. Images are smooth noise, no two alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmpose.registry import DATASETS
+from scipy.io import savemat
+
+SIDE = 160
+"""Pixels of an image along each axis."""
+BOX = (24, 16, 96, 120)
+WHOLE_BODY = dict(foot=6, face=68, lefthand=21, righthand=21)
+BODY_OF_WHOLE = 17
+IMAGES = 2
+"""Images of an annotation file, each with one instance."""
+
+
+def write_data(config: Config, unlabeled: Path, seed: int = 0) -> Path:
+    """Write what a config reads, relative to the current folder.
+
+    Args:
+        config: A training config of MMPose.
+        unlabeled: Folder of the unlabeled images.
+        seed: Of the noise.
+
+    Returns:
+        The detections of the unlabeled images, one box each.
+    """
+    rng = np.random.default_rng(seed)
+    members = list(_members(config))
+    # A file that many members of a mix read needs no second image from each.
+    images = IMAGES if len(members) < 6 else 1
+    for dataset in members:
+        _write_labeled(dataset, rng, images)
+    for evaluator in _evaluators(config):
+        _write_truth(evaluator, members)
+    boxes = []
+    for number in range(IMAGES):
+        _write_image(unlabeled / f'{number}.png', rng)
+        boxes.append(_box(f'{number}.png'))
+    path = unlabeled.with_suffix('.bbox.json')
+    path.write_text(json.dumps(boxes))
+    return path
+
+
+def leaves(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The data sets with annotation files inside of wrappers and mixes."""
+    if 'dataset' in dataset:
+        yield from leaves(dataset['dataset'])
+    elif 'datasets' in dataset:
+        for member in dataset['datasets']:
+            yield from leaves(member)
+    else:
+        yield dataset
+
+
+def _members(config: Config) -> Iterator[Mapping[str, Any]]:
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loaders = config.get(loader) or []
+        for each in loaders if isinstance(loaders, list) else [loaders]:
+            yield from leaves(each['dataset'])
+
+
+def _evaluators(config: Config) -> Iterator[Mapping[str, Any]]:
+    for name in ('val_evaluator', 'test_evaluator'):
+        evaluators = config.get(name) or []
+        pending = list(evaluators) if isinstance(evaluators, list) else [evaluators]
+        while pending:
+            evaluator = pending.pop()
+            pending.extend(evaluator.get('metrics', ()))
+            yield evaluator
+
+
+def _write_labeled(
+    dataset: Mapping[str, Any], rng: np.random.Generator, images: int
+) -> None:
+    root = Path(dataset.get('data_root') or '')
+    folder = root / (dataset.get('data_prefix') or {}).get('img', '')
+    names = [f'{number + 1}.png' for number in range(images)]
+    for name in names:
+        if not (folder / name).exists():
+            _write_image(folder / name, rng)
+    path = root / dataset['ann_file']
+    if not path.exists():
+        count = num_keypoints(dataset)
+        form = _mpii_list if dataset['type'] == 'MpiiDataset' else _coco
+        _write_json(path, form(names, count, rng))
+    if dataset.get('bbox_file'):
+        boxes = [_box(number + 1) for number in range(images)]
+        _write_json(Path(dataset['bbox_file']), boxes)
+        # MMPose joins the data root to it, where one is stated beside ann_file.
+        _write_json(root / dataset['bbox_file'], boxes)
+    if dataset.get('headbox_file'):
+        heads = np.tile(np.float64([[60, 20], [90, 50]])[..., None], images)
+        headboxes = Path(dataset['headbox_file'])
+        headboxes.parent.mkdir(parents=True, exist_ok=True)
+        savemat(headboxes, dict(headboxes_src=heads))
+
+
+def num_keypoints(dataset: Mapping[str, Any]) -> int:
+    """Keypoints that a data set of MMPose has, or of the body of whole ones."""
+    if dataset['type'].startswith(('CocoWholeBody', 'UBody2d')):
+        return BODY_OF_WHOLE
+    shown = {key: dataset[key] for key in ('metainfo', 'subset') if key in dataset}
+    built = DATASETS.build(dict(shown, type=dataset['type'], lazy_init=True))
+    return built.metainfo['num_keypoints']
+
+
+def _coco(names: list[str], count: int, rng: np.random.Generator) -> dict[str, Any]:
+    return dict(
+        images=[
+            dict(id=number + 1, file_name=name, width=SIDE, height=SIDE)
+            for number, name in enumerate(names)
+        ],
+        annotations=[
+            _annotation(number + 1, count, rng) for number in range(len(names))
+        ],
+        categories=[dict(id=1, name='object')],
+    )
+
+
+def _annotation(number: int, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    x, y, width, height = BOX
+    annotation = dict(
+        id=number,
+        image_id=number,
+        category_id=1,
+        bbox=list(BOX),
+        area=width * height,
+        iscrowd=0,
+        segmentation=[[x, y, x + width, y, x + width, y + height, x, y + height]],
+        num_keypoints=count,
+        keypoints=_points(count, rng),
+        # Faces have these in units of 200 pixels.
+        center=[x + width / 2, y + height / 2],
+        scale=height / 200,
+        box_size=width,
+    )
+    for part, points in WHOLE_BODY.items():
+        annotation[f'{part}_kpts'] = _points(points, rng)
+        annotation[f'{part}_valid'] = True
+        annotation[f'{part}_box'] = list(BOX)
+    return annotation
+
+
+def _mpii_list(
+    names: list[str], count: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    x, y, width, height = BOX
+    points = [np.reshape(_points(count, rng), (count, 3)) for _ in names]
+    return [
+        dict(
+            image=name,
+            center=[x + width / 2, y + height / 2],
+            scale=height / 200,
+            joints=joints[:, :2].tolist(),
+            joints_vis=[1] * count,
+        )
+        for name, joints in zip(names, points, strict=True)
+    ]
+
+
+def _points(count: int, rng: np.random.Generator) -> list[float]:
+    x, y, width, height = BOX
+    places = rng.uniform((x, y), (x + width, y + height), (count, 2)).round(2)
+    return np.concatenate([places, np.full((count, 1), 2)], axis=1).ravel().tolist()
+
+
+def _write_truth(evaluator: Mapping[str, Any], members: list) -> None:
+    """An evaluator that reads another file than its data set gets a copy of it."""
+    path = evaluator.get('ann_file')
+    if path and not Path(path).exists():
+        known = [Path(m.get('data_root') or '', m['ann_file']) for m in members]
+        like = [each for each in known if each.name == Path(path).name] or known[-1:]
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(like[0].read_bytes())
+
+
+def _box(image_id: str | int) -> dict[str, Any]:
+    return dict(image_id=image_id, category_id=1, bbox=list(BOX), score=0.9)
+
+
+def _write_image(path: Path, rng: np.random.Generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = rng.integers(0, 256, (10, 10, 3), np.uint8)
+    picture = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(path), picture)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))

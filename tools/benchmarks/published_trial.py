@@ -1,0 +1,211 @@
+"""One published config taken through the tools, as a reader of the README would.
+
+A recipe of ten lines, a teacher's checkpoint of random weights, generated data; then
+plan, label, select and two training steps, each by the tool that a user calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import resource
+import shutil
+import time
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from published_data import leaves, write_data
+
+from mmdistill.command_line import run
+from mmdistill.config_types import is_type
+from mmdistill.initial_weights import initial_weights
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAGES = ('plan', 'label', 'select_labels', 'train')
+BATCH = 2
+MANY_MEMBERS = 8
+"""Members of a mix from which on two iterations are no longer an epoch."""
+
+RECIPE = """_base_ = ['mmpose::{name}', '{base}']
+work_dir = 'work'
+distill = dict(
+    teacher=dict(checkpoint='teacher.pth'),
+    unlabeled=dict(
+        data_root='', data_prefix=dict(img='unlabeled/'), bbox_file='{boxes}'
+    ),
+    views=dict(scales=(1.0,), flip=True),
+    mixing=dict(labeled_share=0.5),
+    labels='labels',
+)
+"""
+
+
+def published_root() -> Path:
+    """Folder of the configs that MMPose's wheel ships."""
+    spec = importlib.util.find_spec('mmpose')
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / '.mim' / 'configs'
+
+
+def try_config(name: str, folder: Path) -> dict[str, Any]:
+    """Take one config through the tools.
+
+    Args:
+        name: Its path below MMPose's configs.
+        folder: An empty folder to work in, which becomes the current one.
+
+    Returns:
+        The config with what its model and its data are, what each stage came to, and
+        what it took: seconds, and MiB of memory at the peak.
+    """
+    os.chdir(folder)
+    start = time.monotonic()
+    result: dict[str, Any] = dict(config=name)
+    try:
+        config = read_published(name)
+        result.update(describe(config))
+        recipe, options = prepare(name, config)
+    except Exception as error:
+        # What can't even be prepared is a line of the table, not the sweep's end.
+        return dict(result, stages=dict(prepare=_defect(error)))
+    result['stages'] = {stage: call_stage(stage, recipe, options) for stage in STAGES}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return dict(result, seconds=round(time.monotonic() - start, 1), memory=peak)
+
+
+def read_published(name: str) -> Config:
+    """Read a config of MMPose by its path."""
+    init_default_scope('mmpose')
+    return Config.fromfile(published_root() / name)
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """What a config's model and its labeled data are."""
+    model = config.model
+    head = model.get('head') or {}
+    head = head.get('pose_cfg', head)
+    decoder = head.get('decoder') or {}
+    kinds = [str(leaf['type']) for leaf in leaves(config.train_dataloader.dataset)]
+    dataset = str(config.train_dataloader.dataset.type)
+    return dict(
+        estimator=model.type,
+        backbone=(model.get('backbone') or {}).get('type'),
+        head=head.get('type'),
+        codec=decoder.get('type'),
+        dataset=dataset if len(kinds) == 1 else f'{dataset} of {len(kinds)}',
+    )
+
+
+def prepare(name: str, config: Config) -> tuple[str, list[str]]:
+    """Write recipe, data and teacher into the current folder.
+
+    Returns:
+        The recipe's path, and the options that make its training short and keep it
+        from the network.
+    """
+    boxes = write_data(config, Path('unlabeled'))
+    base = REPOSITORY / 'configs' / '_base_' / 'distill.py'
+    recipe = Path('recipe.py')
+    recipe.write_text(RECIPE.format(name=name, base=base, boxes=boxes))
+    torch.manual_seed(0)
+    try:
+        weights = MODELS.build(config.model.copy()).state_dict()
+    except Exception:
+        # A model that can't be built here still gets its sentence, or has to.
+        weights = {}
+    torch.save(dict(state_dict=weights), 'teacher.pth')
+    return str(recipe), short_training(config)
+
+
+def short_training(config: Config) -> list[str]:
+    """Options of the command line: two steps, no workers, no download."""
+    hooks = config.get('custom_hooks', [])
+    switches = [i for i, h in enumerate(hooks) if is_type(h, 'PipelineSwitchHook')]
+    members = len(list(leaves(config.train_dataloader.dataset)))
+    options = [
+        # Two images of each kind: two batches, or one in each of two epochs.
+        f'train_dataloader.batch_size={2 * BATCH if switches else BATCH}',
+        *(
+            'train_dataloader.num_workers=0',
+            'train_dataloader.persistent_workers=False',
+        ),
+        *('distill.labeling.batch_size=2', 'distill.labeling.num_workers=0'),
+        # An untrained teacher scores low, and its keypoints lower.
+        *('distill.labeling.score_floor=-1', 'distill.counting.keypoint_thr=-1'),
+        'default_hooks.checkpoint.save_optimizer=False',
+    ]
+    if members > MANY_MEMBERS:
+        options += ['train_cfg.by_epoch=False', 'train_cfg.max_iters=2']
+        options += ['distill.schedule=None', 'param_scheduler=[]']
+    else:
+        options += [f'train_cfg.max_epochs={2 if switches else 1}']
+        options += [f'custom_hooks.{index}.switch_epoch=1' for index in switches]
+    return options + [weights.unset for weights in initial_weights(config)]
+
+
+def call_stage(stage: str, recipe: str, options: list[str]) -> str:
+    """Call a tool as its command line would.
+
+    Returns:
+        'works', 'refused: ' and its sentence, or 'defect: ' and an error that no tool
+        should end with.
+    """
+    arguments = [recipe, '--cfg-options', *options]
+    if stage == 'train':
+        arguments += ['--no-validate']
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            code = run(load_tool(stage).main, arguments)
+    except BaseException as error:
+        return _defect(error)
+    finally:
+        Path(f'{stage}.log').write_text(said.getvalue())
+    lines = said.getvalue().splitlines()
+    missing = [line for line in lines if line.startswith('missing')]
+    refusals = [line for line in lines if line.startswith('error: ')]
+    if refusals:
+        return f'refused: {refusals[-1].removeprefix("error: ")}'
+    if missing or code:
+        return f'refused: {(missing or lines[-1:])[0]}'
+    if stage == 'train' and not list(Path('work').glob('*_*.pth')):
+        return 'defect: no checkpoint was written'
+    return 'works'
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import a tool by its path."""
+    path = REPOSITORY / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def remove(folder: Path) -> None:
+    """Remove a trial's folder, whatever is left of it."""
+    os.chdir(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _defect(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [
+        f for f in frames if 'mmdistill' in f.filename and 'site-' not in f.filename
+    ]
+    place = ''
+    if ours:
+        place = f' (at {Path(ours[-1].filename).name}:{ours[-1].lineno})'
+    message = ' '.join(str(error).split())[:300]
+    return f'defect: {type(error).__name__}: {message}{place}'
