@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmdistill.errors import UserError
-from mmdistill.recipe_files import recipe_file
+from mmdistill.recipe_files import read_config, recipe_file
 
 LAUNCHERS = {
     'none': (),
@@ -53,14 +53,15 @@ def load_config(arguments: argparse.Namespace) -> Config:
         arguments: Parsed arguments of `add_config_arguments`.
 
     Raises:
-        UserError: If there is no such file, or the launcher did not start us.
+        UserError: If there is no such file, it can not be read, or the launcher did
+            not start us.
     """
     _check_launched(arguments.launcher)
     path = recipe_file(arguments.config)
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    config = Config.fromfile(path)
+    config = read_config(path)
     _override(config, arguments.cfg_options)
     config.launcher = arguments.launcher
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import importlib.util
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
 from mmdistill.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
 from mmdistill.errors import UserError
@@ -25,7 +26,7 @@ NOT_INSTALLED = re.compile(
     r"(?:No module named '([\w.]+)'|\b([\w.-]+) is not installed)"
 )
 
-NOT_REGISTERED = re.compile(r'[\w.]+ is not in the [\w:]+ registry')
+NOT_REGISTERED = re.compile(r'([\w.]+) is not in the [\w:]+ registry')
 
 
 def check_training_parts(config: Config) -> None:
@@ -39,6 +40,8 @@ def check_training_parts(config: Config) -> None:
             with the command that installs it.
     """
     init_default_scope(config.get('default_scope') or 'mmpose')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        _check_datasets(loader, config.get(loader))
     for place, pipeline in _pipelines(config):
         for transform in pipeline:
             _check_transform(place, transform)
@@ -79,6 +82,27 @@ def _check_transform(place: str, transform: Any) -> None:
         ) from error
 
 
+def _check_datasets(place: str, part: Any) -> None:
+    """Make sure that the classes of data sets and of their wrappers are known."""
+    for each in part if isinstance(part, (list, tuple)) else [part]:
+        if not isinstance(each, dict):
+            continue
+        for name in ('dataset', 'datasets'):
+            _check_datasets(place, each.get(name))
+        kind = each.get('type')
+        is_dataset = 'dataset' not in each or 'batch_size' not in each
+        if is_dataset and isinstance(kind, str) and not _is_known(kind):
+            raise UserError(
+                f'the data set {kind} of {place} can not be built: it is not in the '
+                f'registry of data sets; {_register(kind)}'
+            )
+
+
+def _is_known(kind: str) -> bool:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind) is not None
+
+
 def _check_model(model: Mapping[str, Any]) -> None:
     """Build a model without memory for its weights."""
     try:
@@ -110,8 +134,16 @@ def _reason(transform: str, error: Exception) -> str:
         )
     unregistered = NOT_REGISTERED.search(text)
     if unregistered:
-        return f'{unregistered[0]}; import its module by custom_imports, if it has one'
+        return f'{unregistered[0]}; {_register(unregistered[1])}'
     return text
+
+
+def _register(kind: str) -> str:
+    """How a type that is not registered may become so."""
+    package = kind.partition('.')[0]
+    if '.' in kind and importlib.util.find_spec(package) is None:
+        return f'the package {package} is not installed'
+    return 'import its module by custom_imports, if it has one'
 
 
 def _version(package: str) -> str:

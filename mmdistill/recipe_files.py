@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mmdistill.errors import UserError
 
 PACKAGE = Path(__file__).parent
@@ -31,3 +33,27 @@ def recipe_file(path: str | Path, what: str = 'the config') -> Path:
     raise UserError(
         f'{what} {path} does not exist, and mmdistill has no recipe of that path'
     )
+
+
+def read_config(path: str | Path, what: str = 'the config') -> Config:
+    """Read a config file, which is code of the user's and can fail in any way.
+
+    Args:
+        path: The path as it was given; see `recipe_file`.
+        what: What it is, for the sentence.
+
+    Raises:
+        UserError: If there is no such file, or it or one of its bases can not be read.
+    """
+    file = recipe_file(path, what)
+    try:
+        return Config.fromfile(file)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = ' '.join(str(error).split()) or 'no reason given'
+        # MMEngine's own advice follows its reason, and is about its own functions.
+        reason = reason.partition('! ')[0].partition('. Please ')[0]
+        raise UserError(
+            f'{what} {path} can not be read: {type(error).__name__}: {reason}'
+        ) from error

@@ -28,7 +28,7 @@ from mmdistill.distill_section import (
 )
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
-from mmdistill.recipe_files import recipe_file
+from mmdistill.recipe_files import read_config
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
@@ -170,7 +170,7 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
     """The config that has the teacher's model and its test pipeline."""
     if teacher.get('config') is None:
         return config
-    return Config.fromfile(recipe_file(teacher['config'], 'the teacher config'))
+    return read_config(teacher['config'], 'the teacher config')
 
 
 def labeled_config(config: Config) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.converter_configs import fit_converters
 from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.detections import detect
@@ -102,7 +103,7 @@ def training_config(config: Config) -> Config:
     """
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
-    return resumable_config(training_loops(config))
+    return resumable_config(training_loops(fit_converters(config)))
 
 
 def test(config: Config) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmpose.models import BottomupPoseEstimator, PoseLifter
+from mmpose.models.distillers import DWPoseDistiller
 from mmpose.registry import MODELS
 from torch import Tensor
 
@@ -30,6 +31,7 @@ INSTEAD = (
 UNFIT = {
     BottomupPoseEstimator: 'it finds the persons of an image by itself',
     PoseLifter: 'it sees poses and no image',
+    DWPoseDistiller: 'it holds a teacher and a student of its own',
 }
 """Estimators of MMPose that are given no crop of an instance, and why not."""
 

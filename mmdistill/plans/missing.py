@@ -34,7 +34,7 @@ def missing_files(config: Config) -> list[str]:
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_members('validation', members_of(validation) if validation else []),
         *_missing_truth(config.get('val_evaluator') or ()),
-        *missing_weights(config),
+        *(missing_weights(config) if config.get('train_dataloader') else ()),
     ]
 
 

@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmpose.registry import DATASETS, MODELS
 
+from mmdistill.converter_configs import fit_converters
 from mmdistill.dataset_configs import labeled_part
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.engine.fitting_weights import load_fitting
@@ -96,7 +97,7 @@ def time_training_step(config: Config) -> float:
         config: A training config; its model runs with random weights.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
-    labeled = labeled_part(config.train_dataloader.dataset)
+    labeled = labeled_part(fit_converters(config).train_dataloader.dataset)
     dataset = DATASETS.build(copy.deepcopy(labeled))
     model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
     size = config.train_dataloader.batch_size

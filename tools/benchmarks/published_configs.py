@@ -106,7 +106,9 @@ def warm_up() -> None:
 
     for module in WARM:
         importlib.import_module(module)
-    # The layout of a config that is logged and saved, seconds of each.
+    # A trial batch of each stage tells what more of them would, and the layout of a
+    # config that is logged and saved takes seconds each time.
+    sys.modules['mmdistill.plans.trial'].BATCHES = 1
     sys.modules['mmengine.config.config'].FormatCode = lambda text, **_: (text, True)
     for stage in STAGES:
         load_tool(stage)

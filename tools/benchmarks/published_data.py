@@ -15,28 +15,42 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 from scipy.io import savemat
+
+from mmdistill.dataset_configs import unparsed_metainfo
 
 SIDE = 160
 """Pixels of an image along each axis."""
 BOX = (24, 16, 96, 120)
 WHOLE_BODY = dict(foot=6, face=68, lefthand=21, righthand=21)
 BODY_OF_WHOLE = 17
+JOINTS = np.random.default_rng(1).uniform((-9, -9, 90), (9, 9, 99), (42, 3)).tolist()
+"""Joints of two hands in space, before the one camera of InterHand's sets."""
+CAMERA = dict(
+    campos=dict(a=[0, 0, 0]),
+    camrot=dict(a=np.eye(3).tolist()),
+    focal=dict(a=[400, 400]),
+    princpt=dict(a=[SIDE / 2, SIDE / 2]),
+)
+_INTERHAND = dict(
+    camera_param_file={'0': CAMERA}, joint_file={'0': {'0': dict(world_coord=JOINTS)}}
+)
 IMAGES = 2
 """Images of an annotation file, each with one instance."""
+SAMPLED = 10
+"""Images whose id is no multiple of it are left out by some published configs."""
 
 
-def write_data(config: Config, unlabeled: Path, seed: int = 0) -> Path:
+def write_data(config: Config, unlabeled: Path, seed: int = 0) -> None:
     """Write what a config reads, relative to the current folder.
 
     Args:
         config: A training config of MMPose.
-        unlabeled: Folder of the unlabeled images.
+        unlabeled: Folder of the unlabeled images; their detections, one box each, lie
+            beside it.
         seed: Of the noise.
-
-    Returns:
-        The detections of the unlabeled images, one box each.
     """
     rng = np.random.default_rng(seed)
     members = list(_members(config))
@@ -50,9 +64,7 @@ def write_data(config: Config, unlabeled: Path, seed: int = 0) -> Path:
     for number in range(IMAGES):
         _write_image(unlabeled / f'{number}.png', rng)
         boxes.append(_box(f'{number}.png'))
-    path = unlabeled.with_suffix('.bbox.json')
-    path.write_text(json.dumps(boxes))
-    return path
+    unlabeled.with_suffix('.bbox.json').write_text(json.dumps(boxes))
 
 
 def leaves(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -88,7 +100,8 @@ def _write_labeled(
 ) -> None:
     root = Path(dataset.get('data_root') or '')
     folder = root / (dataset.get('data_prefix') or {}).get('img', '')
-    names = [f'{number + 1}.png' for number in range(images)]
+    ids = [SAMPLED * (number + 1) for number in range(images)]
+    names = [f'{image_id}.png' for image_id in ids]
     for name in names:
         if not (folder / name).exists():
             _write_image(folder / name, rng)
@@ -98,10 +111,13 @@ def _write_labeled(
         form = _mpii_list if dataset['type'] == 'MpiiDataset' else _coco
         _write_json(path, form(names, count, rng))
     if dataset.get('bbox_file'):
-        boxes = [_box(number + 1) for number in range(images)]
+        boxes = [_box(image_id) for image_id in ids]
         _write_json(Path(dataset['bbox_file']), boxes)
         # MMPose joins the data root to it, where one is stated beside ann_file.
         _write_json(root / dataset['bbox_file'], boxes)
+    for name, content in _INTERHAND.items():
+        if dataset.get(name):
+            _write_json(root / dataset[name], content)
     if dataset.get('headbox_file'):
         heads = np.tile(np.float64([[60, 20], [90, 50]])[..., None], images)
         headboxes = Path(dataset['headbox_file'])
@@ -113,20 +129,24 @@ def num_keypoints(dataset: Mapping[str, Any]) -> int:
     """Keypoints that a data set of MMPose has, or of the body of whole ones."""
     if dataset['type'].startswith(('CocoWholeBody', 'UBody2d')):
         return BODY_OF_WHOLE
-    shown = {key: dataset[key] for key in ('metainfo', 'subset') if key in dataset}
-    built = DATASETS.build(dict(shown, type=dataset['type'], lazy_init=True))
-    return built.metainfo['num_keypoints']
+    if dataset['type'] not in DATASETS:
+        return 1  # a class that this MMPose does not have, whatever its data
+    return parse_pose_metainfo(unparsed_metainfo(dataset))['num_keypoints']
 
 
 def _coco(names: list[str], count: int, rng: np.random.Generator) -> dict[str, Any]:
     return dict(
         images=[
-            dict(id=number + 1, file_name=name, width=SIDE, height=SIDE)
-            for number, name in enumerate(names)
+            dict(
+                id=int(Path(name).stem),
+                file_name=name,
+                width=SIDE,
+                height=SIDE,
+                **dict(capture=0, camera='a', frame_idx=0),
+            )
+            for name in names
         ],
-        annotations=[
-            _annotation(number + 1, count, rng) for number in range(len(names))
-        ],
+        annotations=[_annotation(int(Path(name).stem), count, rng) for name in names],
         categories=[dict(id=1, name='object')],
     )
 
@@ -147,6 +167,10 @@ def _annotation(number: int, count: int, rng: np.random.Generator) -> dict[str, 
         center=[x + width / 2, y + height / 2],
         scale=height / 200,
         box_size=width,
+        keypoints_21=_points(21, rng),
+        joint_valid=[1] * len(JOINTS),
+        hand_type='interacting',
+        hand_type_valid=1,
     )
     for part, points in WHOLE_BODY.items():
         annotation[f'{part}_kpts'] = _points(points, rng)

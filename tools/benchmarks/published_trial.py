@@ -7,6 +7,7 @@ plan, label, select and two training steps, each by the tool that a user calls.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import io
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.config.config import ConfigParsingError
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from published_data import leaves, write_data
@@ -39,7 +41,9 @@ work_dir = 'work'
 distill = dict(
     teacher=dict(checkpoint='teacher.pth'),
     unlabeled=dict(
-        data_root='', data_prefix=dict(img='unlabeled/'), bbox_file='{boxes}'
+        data_root='',
+        data_prefix=dict(img='unlabeled/'),
+        bbox_file='unlabeled.bbox.json',
     ),
     views=dict(scales=(1.0,), flip=True),
     mixing=dict(labeled_share=0.5),
@@ -70,13 +74,13 @@ def try_config(name: str, folder: Path) -> dict[str, Any]:
     os.chdir(folder)
     start = time.monotonic()
     result: dict[str, Any] = dict(config=name)
-    try:
+    recipe, options = write_recipe(name), []
+    # What MMEngine can't read here has no data either, but is refused with a sentence.
+    with contextlib.suppress(ConfigParsingError):
         config = read_published(name)
         result.update(describe(config))
-        recipe, options = prepare(name, config)
-    except Exception as error:
-        # What can't even be prepared is a line of the table, not the sweep's end.
-        return dict(result, stages=dict(prepare=_defect(error)))
+        prepare(config)
+        options = short_training(config)
     result['stages'] = {stage: call_stage(stage, recipe, options) for stage in STAGES}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return dict(result, seconds=round(time.monotonic() - start, 1), memory=peak)
@@ -105,25 +109,24 @@ def describe(config: Config) -> dict[str, Any]:
     )
 
 
-def prepare(name: str, config: Config) -> tuple[str, list[str]]:
-    """Write recipe, data and teacher into the current folder.
-
-    Returns:
-        The recipe's path, and the options that make its training short and keep it
-        from the network.
-    """
-    boxes = write_data(config, Path('unlabeled'))
+def write_recipe(name: str) -> str:
+    """Write the recipe of a published config into the current folder."""
     base = REPOSITORY / 'configs' / '_base_' / 'distill.py'
     recipe = Path('recipe.py')
-    recipe.write_text(RECIPE.format(name=name, base=base, boxes=boxes))
+    recipe.write_text(RECIPE.format(name=name, base=base))
+    return str(recipe)
+
+
+def prepare(config: Config) -> None:
+    """Write data and teacher of a published config into the current folder."""
+    write_data(config, Path('unlabeled'))
     torch.manual_seed(0)
     try:
-        weights = MODELS.build(config.model.copy()).state_dict()
+        weights = MODELS.build(copy.deepcopy(config.model)).state_dict()
     except Exception:
-        # A model that can't be built here still gets its sentence, or has to.
+        # A model that can't be built here has to be refused, with whatever weights.
         weights = {}
     torch.save(dict(state_dict=weights), 'teacher.pth')
-    return str(recipe), short_training(config)
 
 
 def short_training(config: Config) -> list[str]:
@@ -159,7 +162,7 @@ def call_stage(stage: str, recipe: str, options: list[str]) -> str:
         'works', 'refused: ' and its sentence, or 'defect: ' and an error that no tool
         should end with.
     """
-    arguments = [recipe, '--cfg-options', *options]
+    arguments = [recipe, *(['--cfg-options', *options] if options else [])]
     if stage == 'train':
         arguments += ['--no-validate']
     said = io.StringIO()
