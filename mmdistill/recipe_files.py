@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmengine.config import Config
@@ -51,9 +52,17 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
     except UserError:
         raise
     except Exception as error:
-        reason = ' '.join(str(error).split()) or 'no reason given'
-        # MMEngine's own advice follows its reason, and is about its own functions.
-        reason = reason.partition('! ')[0].partition('. Please ')[0]
-        raise UserError(
-            f'{what} {path} can not be read: {type(error).__name__}: {reason}'
-        ) from error
+        raise UserError(f'{what} {path} can not be read: {_reason(error)}') from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a config can not be read, without MMEngine's advice about its functions."""
+    text = ' '.join(str(error).split()) or 'no reason given'
+    lazy = re.search(r'module in (\S+\.py)\.', text)
+    if lazy and 'inheritance chain' in text:
+        return (
+            f'its base {lazy[1]} has the new form of configs (`with read_base()`), '
+            'which a text config can not inherit'
+        )
+    text = text.partition('! ')[0].partition('. Please ')[0]
+    return f'{type(error).__name__}: {text}'

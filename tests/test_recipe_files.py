@@ -6,7 +6,7 @@ import pytest
 
 from mmdistill import recipe_files
 from mmdistill.errors import UserError
-from mmdistill.recipe_files import recipe_file
+from mmdistill.recipe_files import read_config, recipe_file
 
 RECIPE = 'configs/distill/lspe/student.py'
 
@@ -43,3 +43,36 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path):
 
     with pytest.raises(UserError, match=r'the teacher config .* does not exist, and'):
         recipe_file(path, 'the teacher config')
+
+
+@pytest.mark.parametrize(
+    ('text', 'reason'),
+    [
+        ('a = (', 'SyntaxError'),
+        ('a = 1 / 0', 'ZeroDivisionError: division by zero'),
+        ("_base_ = 'gone.py'", r'gone\.py'),
+        ("_base_ = 'mmpose::body_2d_keypoint/gone.py'", r'gone\.py'),
+        (
+            "_base_ = 'mmpose::body_2d_keypoint/edpose/coco/"
+            "edpose_res50_8xb2-50e_coco-800x1333.py'",
+            r'its base .*edpose_res50_8xb2-50e_coco-800x1333\.py has the new form',
+        ),
+        ("custom_imports = dict(imports=['gone_module'])", 'gone_module'),
+    ],
+)
+def test_a_config_that_can_not_be_read_is_one_sentence(tmp_path, text, reason):
+    path = tmp_path / 'recipe.py'
+    path.write_text(text)
+
+    with pytest.raises(UserError, match=reason) as error:
+        read_config(path, 'the teacher config')
+
+    assert str(error.value).startswith(f'the teacher config {path} can not be read: ')
+    assert '\n' not in str(error.value)
+
+
+def test_a_config_that_can_be_read_is_read(tmp_path):
+    path = tmp_path / 'recipe.py'
+    path.write_text('a = 1')
+
+    assert read_config(path).to_dict() == dict(a=1)

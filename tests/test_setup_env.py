@@ -1,5 +1,6 @@
 """Tests of the set-up script: what it sees, skips, resumes and says."""
 
+import importlib.metadata
 import importlib.util
 import pathlib
 import subprocess
@@ -204,3 +205,31 @@ def test_failed_setup_exits_2_in_one_line(setup_env, tmp_path):
     )
     assert result.returncode == 2
     assert result.stderr.startswith('error: python3.11 is not on the PATH; run')
+
+
+def test_packages_that_look_for_opencv_are_built_beside_it(
+    setup_env, tmp_path, monkeypatch
+):
+    """Their wheels ask for `opencv-python-headless`, a second one in cv2's folder."""
+    commands = []
+    monkeypatch.setattr(
+        setup_env, '_watch', lambda command, *_: commands.append(command) or 0
+    )
+
+    setup_env._install(tmp_path, 'transforms', setup_env.STEPS['transforms'].split())
+
+    (command,) = commands
+    from_source = command[command.index('--no-binary') + 1].split(',')
+    assert {'mmcv', 'albumentations', 'qudida'} <= set(from_source)
+    assert '--no-build-isolation' in command
+    assert [*setup_env.STEPS].index('mmcv') < [*setup_env.STEPS].index('transforms')
+
+
+def test_there_is_one_opencv():
+    pytest.importorskip('albumentations')
+    owners = importlib.metadata.packages_distributions()['cv2']
+
+    assert set(owners) == {'opencv-python'}
+    for package in ('albumentations', 'qudida'):
+        needs = importlib.metadata.requires(package)
+        assert not any('headless' in need for need in needs)

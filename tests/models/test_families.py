@@ -8,7 +8,7 @@ from mmdistill.errors import UserError
 from mmdistill.functional.views import Frame
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.coordinate_adapter import CoordinateAdapter
-from mmdistill.models.families import build_adapter
+from mmdistill.models.families import build_adapter, check_estimator
 from mmdistill.models.heatmap_adapter import HeatmapAdapter
 from mmdistill.models.offset_adapter import OffsetAdapter
 from mmdistill.models.simcc_adapter import SimCCAdapter
@@ -163,6 +163,9 @@ def test_a_bottom_up_or_one_stage_head_is_refused_by_name_with_what_to_use_inste
 )
 def test_a_published_model_of_another_kind_is_refused_by_name(name, head):
     model = get_config(f'mmpose::{name}.py').model
+    if head != 'InternetHead':  # of a top-down estimator: known once it is built
+        with pytest.raises(UserError, match=f'{head} can not be fused.*top-down'):
+            check_estimator(model)
     model.backbone.pop('init_cfg', None)
     with pytest.raises(UserError, match=f'{head} can not be fused.*top-down'):
         HeatmapFusionTTA(model)
@@ -245,3 +248,15 @@ def test_looking_at_a_head_leaves_its_mode_alone(make_estimator, training):
     assert [part.training for part in estimator.modules()] == [training] * len(
         list(estimator.modules())
     )
+
+
+def test_a_model_that_distills_by_itself_is_refused_unbuilt():
+    with pytest.raises(UserError, match='DWPoseDistiller can not be fused: it holds'):
+        check_estimator(dict(type='DWPoseDistiller', teacher_cfg='a', student_cfg='b'))
+
+
+@pytest.mark.parametrize(
+    'model', [dict(type='TopdownPoseEstimator', head=dict(type='A')), dict(type='Own')]
+)
+def test_a_top_down_model_or_an_unknown_one_is_left_to_be_built(model):
+    check_estimator(model)

@@ -50,6 +50,9 @@ distill = dict(
     labels='labels',
 )
 """
+TWO_ITERATIONS = """train_cfg = dict(_delete_=True, by_epoch=False, max_iters=2)
+param_scheduler = []
+"""
 
 
 def published_root() -> Path:
@@ -79,6 +82,7 @@ def try_config(name: str, folder: Path) -> dict[str, Any]:
     with contextlib.suppress(ConfigParsingError):
         config = read_published(name)
         result.update(describe(config))
+        recipe = write_recipe(name, config)
         prepare(config)
         options = short_training(config)
     result['stages'] = {stage: call_stage(stage, recipe, options) for stage in STAGES}
@@ -109,11 +113,14 @@ def describe(config: Config) -> dict[str, Any]:
     )
 
 
-def write_recipe(name: str) -> str:
+def write_recipe(name: str, config: Config | None = None) -> str:
     """Write the recipe of a published config into the current folder."""
     base = REPOSITORY / 'configs' / '_base_' / 'distill.py'
     recipe = Path('recipe.py')
-    recipe.write_text(RECIPE.format(name=name, base=base))
+    text = RECIPE.format(name=name, base=base)
+    if config is not None and has_many_members(config):
+        text += TWO_ITERATIONS
+    recipe.write_text(text)
     return str(recipe)
 
 
@@ -133,7 +140,6 @@ def short_training(config: Config) -> list[str]:
     """Options of the command line: two steps, no workers, no download."""
     hooks = config.get('custom_hooks', [])
     switches = [i for i, h in enumerate(hooks) if is_type(h, 'PipelineSwitchHook')]
-    members = len(list(leaves(config.train_dataloader.dataset)))
     options = [
         # Two images of each kind: two batches, or one in each of two epochs.
         f'train_dataloader.batch_size={2 * BATCH if switches else BATCH}',
@@ -146,13 +152,15 @@ def short_training(config: Config) -> list[str]:
         *('distill.labeling.score_floor=-1', 'distill.counting.keypoint_thr=-1'),
         'default_hooks.checkpoint.save_optimizer=False',
     ]
-    if members > MANY_MEMBERS:
-        options += ['train_cfg.by_epoch=False', 'train_cfg.max_iters=2']
-        options += ['distill.schedule=None', 'param_scheduler=[]']
-    else:
+    if not has_many_members(config):
         options += [f'train_cfg.max_epochs={2 if switches else 1}']
         options += [f'custom_hooks.{index}.switch_epoch=1' for index in switches]
     return options + [weights.unset for weights in initial_weights(config)]
+
+
+def has_many_members(config: Config) -> bool:
+    """Whether a labeled set is so large a mix that an epoch is no short training."""
+    return len(list(leaves(config.train_dataloader.dataset))) > MANY_MEMBERS
 
 
 def call_stage(stage: str, recipe: str, options: list[str]) -> str:
