@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.cpu_precision import use_single_precision
@@ -30,5 +31,9 @@ def stage_runner(config: Config) -> Runner:
 
     check_loaders(config)
     prepare_cpu_launch(config)
-    use_single_precision(config)
-    return Runner.from_cfg(config)
+    note = use_single_precision(config)
+    runner = Runner.from_cfg(config)
+    if note:
+        # Only now there is a log file to say it in.
+        print_log(note, logger='current')
+    return runner

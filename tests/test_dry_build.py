@@ -95,7 +95,7 @@ def test_members_of_a_mix_are_looked_at(monkeypatch):
 
 
 def test_any_missing_package_of_any_transform_is_named():
-    with pytest.raises(UserError, match='NeedsOtherPackage.*run `pip install kornia`'):
+    with pytest.raises(UserError, match=r'NeedsOtherPackage.*run `pip install kornia`'):
         check_training_parts(training(dict(type='NeedsOtherPackage')))
 
 
@@ -132,7 +132,7 @@ def test_a_backbone_of_a_package_that_is_not_there_is_named():
         head=dict(type='HeatmapHead', in_channels=4, out_channels=2),
     )
 
-    with pytest.raises(UserError, match='nopackage.Net.*nopackage is not installed'):
+    with pytest.raises(UserError, match=r'nopackage\.Net.*nopackage is not installed'):
         check_training_parts(training(model=model))
 
 

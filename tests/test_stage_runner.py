@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmdistill import stage_runner
+from mmdistill.engine import cpu_precision
 from mmdistill.engine.checkpoint import load_local
 
 
@@ -20,3 +21,24 @@ def test_a_runner_of_the_config_is_built(monkeypatch):
 
     assert stage_runner.stage_runner(config) is config
     assert CheckpointLoader._schemes[''] is load_local
+
+
+def test_mixed_precision_without_an_accelerator_is_said_once_the_log_is_there(
+    monkeypatch,
+):
+    told = []
+
+    class Runner:
+        @classmethod
+        def from_cfg(cls, config):
+            told.append(config.optim_wrapper.type)
+            return cls()
+
+    monkeypatch.setattr('mmengine.runner.Runner', Runner)
+    monkeypatch.setattr(cpu_precision, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(stage_runner, 'print_log', lambda line, **_: told.append(line))
+
+    stage_runner.stage_runner(Config(dict(optim_wrapper=dict(type='AmpOptimWrapper'))))
+
+    assert told[0] == 'OptimWrapper'
+    assert 'runs in single precision' in told[1]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from mmengine.config import Config
 
 from mmdistill import stages
@@ -47,7 +49,9 @@ def test_a_config_with_section_is_labelled_first(monkeypatch):
     assert stages_run == ['label', 'train']
 
 
-def test_a_mixed_training_gets_what_it_takes_to_be_resumed(monkeypatch):
+def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('t.pth').touch()
     trained, told = [], []
 
     class Runner:

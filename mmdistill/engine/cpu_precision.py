@@ -11,7 +11,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import print_log
 
 from mmdistill.config_types import is_type
 
@@ -22,27 +21,30 @@ OF_MIXED = ('loss_scale', 'dtype', 'use_fsdp')
 """Arguments that its plain `OptimWrapper` does not take."""
 
 
-def use_single_precision(config: Config, device: str | None = None) -> None:
-    """Train in single precision where the machine has no accelerator, and say so.
+def use_single_precision(config: Config, device: str | None = None) -> str | None:
+    """Train in single precision where the machine has no accelerator.
 
     Args:
         config: The runner's config; its optimizer wrapper is changed.
         device: The device; this machine's by default.
+
+    Returns:
+        The line for the log; None where the config stays.
     """
     device = device or get_device()
     if device not in WITHOUT:
-        return
+        return None
     mixed = [*_mixed(config.get('optim_wrapper'))]
     for wrapper in mixed:
         wrapper['type'] = 'OptimWrapper'
         for name in OF_MIXED:
             wrapper.pop(name, None)
-    if mixed:
-        print_log(
-            f'{MIXED} needs an accelerator: on this machine ({device}) the training '
-            'runs in single precision',
-            logger='current',
-        )
+    if not mixed:
+        return None
+    return (
+        f'{MIXED} needs an accelerator: on this machine ({device}) the training runs '
+        'in single precision'
+    )
 
 
 def _mixed(wrapper: Any) -> Iterator[dict[str, Any]]:

@@ -11,17 +11,22 @@ table of what works and what is refused, with the sentence it is refused with.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import json
 import multiprocessing
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from published_table import put_into, render
+from published_trial import STAGES, load_tool, published_root, remove, try_config
 
 from mmdistill.command_line import run
 from mmdistill.environment import check_environment
@@ -61,23 +66,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = {row['config'] for row in read_results(results)}
     todo = [name for name in names if name not in done]
 
+    run_all(todo, results, arguments)
+    rows = read_results(results)
+    if arguments.write:
+        put_into(Path(arguments.write), render(rows, published(), revision()))
+    wanted = set(names)
+    mine = [row for row in rows if row['config'] in wanted]
+    return int(any('defect: ' in json.dumps(row['stages']) for row in mine))
+
+
+def run_all(names: Sequence[str], results: Path, arguments: argparse.Namespace) -> None:
+    """Run configs, each in a process, and write down what each came to.
+
+    Args:
+        names: Their paths below MMPose's configs.
+        results: The file of results.
+        arguments: Of the command line: `jobs`, `seconds` and `keep`.
+    """
+
     def take(name: str) -> None:
         row = run_apart(name, arguments.seconds, arguments.keep)
+        # A line break first: the line before may have been cut short by a kill.
+        line = json.dumps(dict(row, revision=revision()))
         with results.open('a') as file:
-            file.write(json.dumps(row) + '\n')
+            file.write(f'\n{line}')
         sys.stdout.write(f'{summary(row)}\n')
         sys.stdout.flush()
 
-    warm_up()
+    if names:
+        warm_up()
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(take, todo))
-    return 0
+        list(pool.map(take, names))
+
+
+def revision() -> str:
+    """The commit of this checkout, short, with a plus sign where files are changed."""
+    command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always']
+    described = subprocess.run(
+        [*command, '--dirty=+', '--exclude=*'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or 'unknown'
 
 
 def published() -> list[str]:
     """The 2-D configs that MMPose ships, by their path."""
-    from published_trial import published_root
-
     root = published_root()
     folders = [root / f'{subject}_2d_keypoint' for subject in SUBJECTS]
     paths = [path for folder in folders for path in folder.rglob('*.py')]
@@ -94,16 +129,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.is_file():
         for line in path.read_text().splitlines():
-            try:
+            with contextlib.suppress(json.JSONDecodeError):
                 yield json.loads(line)
-            except json.JSONDecodeError:
-                continue
 
 
 def warm_up() -> None:
     """Import what every config needs, once, before processes are forked."""
-    from published_trial import STAGES, load_tool
-
     for module in WARM:
         importlib.import_module(module)
     # A trial batch of each stage tells what more of them would, and the layout of a
@@ -122,8 +153,6 @@ def run_apart(name: str, seconds: float, keep: str | None = None) -> dict[str, A
         seconds: Limit; a config that takes longer is ended.
         keep: Where its work folder stays; by default it is removed.
     """
-    from published_trial import remove
-
     folder = Path(tempfile.mkdtemp(prefix='published-', dir=keep)).resolve()
     receiver, sender = FORK.Pipe(duplex=False)
     child = FORK.Process(target=_child, args=(name, folder, sender))
@@ -147,8 +176,6 @@ def run_apart(name: str, seconds: float, keep: str | None = None) -> dict[str, A
 
 
 def _child(name: str, folder: Path, sender: Any) -> None:
-    from published_trial import try_config
-
     sender.send(try_config(name, folder))
     sender.close()
 

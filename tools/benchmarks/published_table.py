@@ -1,0 +1,109 @@
+"""The table of what each published config comes to, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+WORKS = 'works'
+OPEN = 'not run yet'
+BEGIN, END = '<!-- published configs -->', '<!-- end of published configs -->'
+COMMAND = 'python tools/benchmarks/published_configs.py --write configs/README.md'
+TITLE = '# Recipes and the published configs\n\n'
+
+
+def outcome(row: dict[str, Any]) -> str:
+    """What a config came to, in words: `works`, or the sentence it ends with.
+
+    Args:
+        row: A result.
+    """
+    ends = {stage: text for stage, text in row['stages'].items() if text != WORKS}
+    # A refusal is that of the first tool; what the next ones say follows from it.
+    for stage, text in ends.items():
+        kind, _, sentence = text.partition(': ')
+        sentence = _without_places(sentence)
+        return f'{kind} by {stage}: {sentence}'
+    return WORKS
+
+
+def render(rows: Iterable[dict[str, Any]], names: Sequence[str], revision: str) -> str:
+    """The section of a README, with a line for each group of configs.
+
+    Args:
+        rows: Results.
+        names: All configs; those without a result are open.
+        revision: The commit that the table was written at.
+    """
+    results = {row['config']: row for row in rows}
+    counts: Counter[str] = Counter()
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(names):
+        row = results.get(name)
+        ends = outcome(row) if row else OPEN
+        counts[ends.partition(' by ')[0]] += 1
+        path = PurePosixPath(name)
+        group = (str(path.parent), *_described(row), ends)
+        groups.setdefault(group, []).append(path.stem)
+    lines = [
+        *(BEGIN, '## Every published config of MMPose', ''),
+        _summary(counts, len(names)),
+        *('', '```shell', COMMAND, '```', ''),
+        f'At commit {revision}, MMPose 1.3.2. Results are kept as they come, and only '
+        'what has none is run: a run that was stopped goes on with the same command, '
+        'and a config is run anew once its line is taken out of '
+        '`work_dirs/published_configs.jsonl`. Each is a recipe of ten lines with a '
+        "teacher of random weights, on generated data of its data set's own form: "
+        '`plan`, `label`, `select_labels`, then two training steps, on a CPU. Weights '
+        'that would be downloaded are switched off, as `plan` advises without a '
+        'network.',
+        *('', '| configs | data set | head (codec) | result |', '|---|---|---|---|'),
+    ]
+    for (folder, dataset, head, ends), stems in groups.items():
+        listed = ', '.join(f'`{stem}`' for stem in stems)
+        lines.append(f'| {folder}: {listed} | {dataset} | {head} | {ends} |')
+    return '\n'.join([*lines, '', END])
+
+
+def put_into(path: Path, section: str) -> None:
+    """Put the section into a file, in place of the one that is there.
+
+    Args:
+        path: The file; it is made where there is none.
+        section: What `render` gave.
+    """
+    text = path.read_text() if path.is_file() else TITLE
+    before, begin, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2] if begin else '\n'
+    path.write_text(f'{before}{section}{after}')
+
+
+def _summary(counts: Counter[str], total: int) -> str:
+    parts = [
+        f'{counts.pop(WORKS, 0)} work',
+        f'{counts.pop("refused", 0)} are refused with the sentence given',
+    ]
+    if counts.get('defect'):
+        parts.append(f'{counts["defect"]} end with an error that is no sentence')
+    if counts.get(OPEN):
+        parts.append(f'{counts[OPEN]} are open')
+    return f'Of {total} 2-D configs {", ".join(parts)}.'
+
+
+def _described(row: dict[str, Any] | None) -> tuple[str, str]:
+    if row is None or not row.get('estimator'):
+        return '', ''
+    head = row.get('head') or row['estimator']
+    return row['dataset'], f'{head} ({row["codec"]})' if row.get('codec') else head
+
+
+def _without_places(sentence: str) -> str:
+    """A sentence without folders of this machine, and fit for a table."""
+    sentence = re.sub(r'/\S*/(site-packages|mmdistill)/', '', sentence)
+    sentence = re.sub(
+        r'/\S*/hub/checkpoints', '~/.cache/torch/hub/checkpoints', sentence
+    )
+    return sentence.replace('|', r'\|')
