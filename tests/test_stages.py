@@ -1,8 +1,12 @@
 from pathlib import Path
+from unittest import mock
 
+import pytest
 from mmengine.config import Config
+from mmpose.datasets.transforms import common_transforms
 
 from mmdistill import stages
+from mmdistill.errors import UserError
 
 
 def test_a_config_without_section_just_trains(monkeypatch):
@@ -88,3 +92,56 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch
     assert trained[0].train_cfg.type == 'mmdistill.ResumableIterLoop'
     assert trained[0].train_dataloader.dataset.type == 'mmdistill.SeededDataset'
     assert told == ['the student starts from the teacher t.pth, not as in the paper']
+
+
+@pytest.fixture
+def labeled(monkeypatch) -> list[str]:
+    """What was labelled, with a stand-in for the stage."""
+    labeled = []
+    monkeypatch.setattr(stages, 'detect', lambda config: labeled.append('boxes'))
+    monkeypatch.setattr(
+        stages, 'stage_runner', lambda config: labeled.append('run') or mock.MagicMock()
+    )
+    return labeled
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch) -> Config:
+    """A recipe whose boxes are to be found, and its teacher."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path(__file__).parents[1] / 'configs' / 'distill' / 'toy'
+    config = Config.fromfile(folder / 'student.py')
+    Path('teacher.pth').touch()
+    config.distill.teacher.checkpoint = 'teacher.pth'
+    return config
+
+
+def test_weights_that_can_not_be_fetched_are_told_before_the_labelling(recipe, labeled):
+    init = dict(type='Pretrained', checkpoint='gone.pth')
+    recipe.model.backbone.init_cfg = init
+
+    with pytest.raises(UserError, match=r'gone\.pth of model\.backbone\.init_cfg'):
+        stages.train(recipe)
+    assert labeled == []
+
+
+@pytest.mark.parametrize('verb', [stages.label, stages.train])
+def test_a_missing_package_is_told_before_boxes_are_found(
+    verb, recipe, labeled, monkeypatch
+):
+    monkeypatch.setattr(common_transforms, 'albumentations', None)
+    blur = dict(type='Albumentation', transforms=[dict(type='Blur', p=0.1)])
+    recipe.train_dataloader.dataset.pipeline.insert(1, blur)
+
+    with pytest.raises(UserError, match=r'Albumentation of train_dataloader.*pip'):
+        verb(recipe)
+    assert labeled == []
+
+
+@pytest.mark.parametrize('verb', [stages.label, stages.train])
+def test_a_model_of_another_kind_is_told_before_boxes_are_found(verb, recipe, labeled):
+    recipe.model = dict(type='BottomupPoseEstimator', head=dict(type='RTMOHead'))
+
+    with pytest.raises(UserError, match='RTMOHead can not be fused: it finds'):
+        verb(recipe)
+    assert labeled == []

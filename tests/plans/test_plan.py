@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from mmpose.datasets.transforms import common_transforms
 
 from mmdistill.errors import UserError
 from mmdistill.plans import make_plan
@@ -137,3 +138,33 @@ def test_boxes_that_labelling_finds_are_not_missing(config):
     assert (
         dict(plan.rows)['boxes'] == f'labelling finds them first, into {labels}_boxes/'
     )
+
+
+def test_initial_weights_that_can_not_be_fetched_are_told_beside_all_the_rest(config):
+    init = dict(type='Pretrained', checkpoint='gone.pth')
+    config.model.backbone.init_cfg = init
+
+    plan = make_plan(config)
+
+    names = [name for name, _ in plan.rows]
+    assert {'labelled', 'labelling', 'training'} <= {*names}
+    (weights,) = [each for each in plan.missing if 'weights' in each]
+    assert 'gone.pth of model.backbone.init_cfg' in weights
+
+
+def test_a_transform_whose_package_is_missing_is_named(config, monkeypatch):
+    monkeypatch.setattr(common_transforms, 'albumentations', None)
+    blur = dict(type='Albumentation', transforms=[dict(type='Blur', p=0.1)])
+    config.train_dataloader.dataset.pipeline.insert(1, blur)
+
+    with pytest.raises(UserError, match=r'Albumentation of train_dataloader.*pip'):
+        make_plan(config)
+
+
+def test_a_teacher_of_other_keypoints_is_told(config):
+    config.train_dataloader.batch_size = 5
+    config.model.head.out_channels = 5
+
+    plan = make_plan(config)
+
+    assert 'the teacher predicts 5 keypoints, the labelled set has 17' in plan.missing
