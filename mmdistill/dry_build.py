@@ -127,7 +127,10 @@ def _reason(transform: str, error: Exception) -> str:
         module = (missing[1] or missing[2]).partition('.')[0]
         command = TRANSFORM_COMMANDS.get(module, f'pip install {module}')
         return f'{module} is not installed; run `{command}`'
-    if package:
+    fits = (
+        package and f'"{package}=={_version(package)}"' in TRANSFORM_COMMANDS[package]
+    )
+    if package and not fits:
         return (
             f'{package} {_version(package)} does not fit MMPose ({text}); run '
             f'`{TRANSFORM_COMMANDS[package]}`'

@@ -102,27 +102,54 @@ def _of_model(part: Any, key: str) -> Iterator[InitialWeights]:
 
 
 def _problem(weights: InitialWeights) -> str | None:
-    address = address_of(weights.checkpoint)
     otherwise = f'start without them with --cfg-options {weights.unset}'
+    problem = fetch_problem(weights.checkpoint)
+    if problem:
+        return f'{problem}, or {otherwise}'
+    path = Path(weights.checkpoint).expanduser()
+    if '://' in weights.checkpoint or path.is_file():
+        return None
+    return f'there is no such file; put it there, or {otherwise}'
+
+
+def fetch_problem(checkpoint: str) -> str | None:
+    """Why a checkpoint can not be downloaded, and where to put it instead.
+
+    Nothing is downloaded: the address is asked, unless torch has the file already.
+
+    Args:
+        checkpoint: A file, an address, or a name such as 'torchvision://resnet50'.
+
+    Returns:
+        A sentence; None where nothing is to be downloaded or it can be.
+    """
+    address = address_of(checkpoint)
     if address is None:
-        if (
-            '://' in weights.checkpoint
-            or Path(weights.checkpoint).expanduser().is_file()
-        ):
-            return None
-        return f'there is no such file; put it there, or {otherwise}'
+        return None
     cached = Path(torch.hub.get_dir(), 'checkpoints', Path(address).name)
     if cached.is_file():
         return None
     try:
-        # The first bytes alone: some servers refuse a HEAD that would answer a GET.
+        # No HEAD: some servers refuse one that would answer a GET.
         request = Request(address, headers={'User-Agent': 'torch.hub'})
         with urlopen(request, timeout=SECONDS_TO_ANSWER):
             return None
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, 'reason', error)
-        where = '' if address == weights.checkpoint else f'{address} '
-        return (
-            f'{where}can not be fetched ({reason}); put the file at {cached}, or '
-            f'{otherwise}'
-        )
+        where = '' if address == checkpoint else f'{address} '
+        return f'{where}can not be fetched ({reason}); put the file at {cached}'
+
+
+def check_fetchable(role: str, checkpoint: str) -> None:
+    """Make sure that a model's checkpoint can be downloaded, where it has to be.
+
+    Args:
+        role: What the model is, as the section of `distill` that names it.
+        checkpoint: A file, an address or a name.
+
+    Raises:
+        UserError: If it can not.
+    """
+    problem = fetch_problem(checkpoint)
+    if problem:
+        raise UserError(f'the {role} checkpoint {checkpoint}: {problem}')

@@ -30,7 +30,7 @@ from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
 from mmdistill.errors import UserError
-from mmdistill.initial_weights import check_initial_weights
+from mmdistill.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.labels import LabelStore, Selection, coco
 from mmdistill.labels.coco import ExportOptions
 from mmdistill.labels.counts import LabeledCounts
@@ -66,6 +66,7 @@ def label(config: Config) -> None:
     """
     stage = label_config(config)
     check_training_parts(config)
+    check_fetchable('teacher', stage.load_from)
     if boxes_folder(config.distill) is not None:
         detect(config)
     stage_runner(stage).test()

@@ -138,3 +138,13 @@ def test_a_backbone_of_a_package_that_is_not_there_is_named():
 
 def test_a_config_without_loaders_passes():
     check_training_parts(Config(dict(val_dataloader=None)))
+
+
+def test_a_wrong_argument_is_not_blamed_on_a_package_that_fits():
+    pytest.importorskip('albumentations')
+    misspelt = dict(type='Albumentation', transforms=[dict(type='Blurr')])
+
+    with pytest.raises(UserError, match="no attribute 'Blurr'") as error:
+        check_training_parts(training(misspelt))
+
+    assert 'pip' not in str(error.value)

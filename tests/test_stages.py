@@ -145,3 +145,13 @@ def test_a_model_of_another_kind_is_told_before_boxes_are_found(verb, recipe, la
     with pytest.raises(UserError, match='RTMOHead can not be fused: it finds'):
         verb(recipe)
     assert labeled == []
+
+
+def test_a_teacher_that_can_not_be_downloaded_is_told_before_boxes_are_found(
+    recipe, labeled
+):
+    recipe.distill.teacher.checkpoint = 'http://127.0.0.1:9/teacher.pth'
+
+    with pytest.raises(UserError, match=r'teacher\.pth: can not be fetched'):
+        stages.label(recipe)
+    assert labeled == []

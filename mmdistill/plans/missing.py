@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.dataset_configs import members_of
 from mmdistill.distill_section import distill_section
-from mmdistill.initial_weights import missing_weights
+from mmdistill.initial_weights import fetch_problem, missing_weights
 from mmdistill.labels import LabelStore
 from mmdistill.labels.store_kind import DETECTIONS
 from mmdistill.stage_configs import labeled_members
@@ -55,7 +55,12 @@ def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterat
         yield f'the {role} checkpoint: set distill.{role}.checkpoint'
         return
     path = str(part['checkpoint'])
-    if '://' in path or Path(path).is_file():
+    if '://' in path:
+        problem = fetch_problem(path)
+        if problem:
+            yield f'the {role} checkpoint {path}: {problem}'
+        return
+    if Path(path).is_file():
         return
     own = part.get('config') if role == 'teacher' else None
     trained_by = own or _config_that_trains(config, Path(path).parent)

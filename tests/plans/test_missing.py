@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdistill.plans.missing import boxes_to_find, missing_files
@@ -35,11 +36,26 @@ def test_a_teacher_that_is_not_named(config):
 
 
 @pytest.mark.parametrize('checkpoint', ['https://example.org/teacher.pth', 'own.pth'])
-def test_nothing_is_missing(config, checkpoint):
+def test_nothing_is_missing(config, checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.hub, '_hub_dir', 'hub')
+    Path('hub/checkpoints').mkdir(parents=True)
+    Path('hub/checkpoints/teacher.pth').touch()
     Path('own.pth').touch()
     config.distill.teacher.checkpoint = checkpoint
 
     assert missing_files(config) == []
+
+
+def test_a_teacher_that_can_not_be_downloaded(config, monkeypatch):
+    monkeypatch.setattr(torch.hub, '_hub_dir', 'hub')
+    config.distill.teacher.checkpoint = 'http://127.0.0.1:9/teacher.pth'
+
+    (sentence,) = missing_files(config)
+
+    assert sentence.startswith(
+        'the teacher checkpoint http://127.0.0.1:9/teacher.pth: can not be fetched'
+    )
+    assert sentence.endswith('put the file at hub/checkpoints/teacher.pth')
 
 
 def test_boxes_are_missing_with_what_makes_them(config):
