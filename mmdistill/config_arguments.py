@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmdistill.errors import UserError
+from mmdistill.metainfo import order_keypoints
 from mmdistill.recipe_files import read_config, recipe_file
 
 LAUNCHERS = {
@@ -63,6 +64,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
         sys.path.insert(0, folder)
     config = read_config(path)
     _override(config, arguments.cfg_options)
+    order_keypoints(config)
     config.launcher = arguments.launcher
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
     if arguments.work_dir:

@@ -15,6 +15,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 
 from mmdistill.config_types import is_type
 from mmdistill.errors import UserError
+from mmdistill.metainfo import ordered_metainfo
 
 CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 """Transforms that map a member's keypoints to those of the set it is part of."""
@@ -147,7 +148,7 @@ def end_pipelines(dataset: Mapping[str, Any]) -> Iterator[list[Any]]:
 
 
 def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Keypoints of a data set in MMPose's unparsed form.
+    """Keypoints of a data set in MMPose's unparsed form, in their numbers' order.
 
     Args:
         dataset: Config of a data set. What states none itself has that of its class,
@@ -158,7 +159,7 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = dataset.get('metainfo')
     if given:
-        return copy.deepcopy(dict(given))
+        return ordered_metainfo(given)
     if _parts(dataset):
         return unparsed_metainfo(_first_part(dataset))
     kind = registered_dataset(dataset)
@@ -170,7 +171,7 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
             f'the data set {dataset.get("type")} states no keypoints: give it '
             "metainfo, as dict(from_file='configs/_base_/datasets/coco.py')"
         )
-    return copy.deepcopy(dict(metainfo))
+    return ordered_metainfo(metainfo)
 
 
 def registered_dataset(dataset: Mapping[str, Any]) -> Any:

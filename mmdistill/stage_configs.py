@@ -28,6 +28,7 @@ from mmdistill.distill_section import (
 )
 from mmdistill.errors import UserError
 from mmdistill.leak_configs import leak_guard_config
+from mmdistill.metainfo import order_keypoints
 from mmdistill.recipe_files import read_config
 
 RUNTIME = (
@@ -87,6 +88,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         ],
     )
     _give_out_all(stage['model']['module'], len(names))
+    order_keypoints(stage)
     return Config(stage, filename=config.filename)
 
 
@@ -150,6 +152,7 @@ def tta_config(config: Config) -> Config:
         config: A top-down test config of MMPose, with or without `distill`.
     """
     config = copy.deepcopy(config)
+    order_keypoints(config)
     dataset = (config.get('test_dataloader') or {}).get('dataset')
     if not dataset:
         raise UserError(
@@ -170,7 +173,9 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
     """The config that has the teacher's model and its test pipeline."""
     if teacher.get('config') is None:
         return config
-    return read_config(teacher['config'], 'the teacher config')
+    read = read_config(teacher['config'], 'the teacher config')
+    order_keypoints(read)
+    return read
 
 
 def labeled_config(config: Config) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.labels.status import told_status
 from mmdistill.loop_configs import test_loops, training_loops
+from mmdistill.metainfo import order_keypoints
 from mmdistill.resumable_configs import resumable_config, tell_start
 from mmdistill.schedule_configs import grown_schedule
 from mmdistill.stage_configs import (
@@ -104,7 +105,9 @@ def training_config(config: Config) -> Config:
     """
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
-    return resumable_config(training_loops(fit_converters(config)))
+    config = resumable_config(training_loops(fit_converters(config)))
+    order_keypoints(config)
+    return config
 
 
 def test(config: Config) -> dict[str, float]:

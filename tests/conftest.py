@@ -53,16 +53,6 @@ def _with_subclasses(kind: type) -> Iterator[type]:
         yield from _with_subclasses(each)
 
 
-@pytest.fixture(autouse=True, scope='session')
-def configs_without_layout() -> Iterator[None]:
-    """MMEngine lays out the config by yapf, over a second for every checkpoint."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            'mmengine.config.config.FormatCode', lambda text, **options: (text, True)
-        )
-        yield
-
-
 @pytest.fixture
 def coco_metainfo() -> dict:
     """Metainfo of the 17 COCO keypoints, as a config gives it."""

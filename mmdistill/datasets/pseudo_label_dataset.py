@@ -18,6 +18,7 @@ from mmdistill.labels.selection import Selection, read_selection
 from mmdistill.labels.store import LabelStore
 from mmdistill.labels.thresholds import described_range
 from mmdistill.labels.training_labels import TrainingLabels, read_training_labels
+from mmdistill.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.registry import DATASETS
 from mmdistill.sample_kind import marked
 
@@ -70,7 +71,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._score_thr = score_thr
         self._keypoint_thr = keypoint_thr
         super().__init__(
-            metainfo=metainfo,
+            metainfo=ordered_metainfo(metainfo),
             pipeline=list(pipeline),
             max_refetch=max_refetch,
         )
@@ -137,10 +138,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']
-        wanted = [
-            self.metainfo['keypoint_id2name'][i]
-            for i in range(self.metainfo['num_keypoints'])
-        ]
+        wanted = keypoint_names(self.metainfo)
         if stored != wanted:
             raise UserError(
                 f'the label store {self.store.root} has the keypoints {stored}, the '

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mmpose.registry import DATASETS
 
 from mmdistill.dataset_configs import labeled_part, unparsed_metainfo
 from mmdistill.errors import UserError
+from mmdistill.metainfo import ordered_metainfo
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _parsed(metainfo: Mapping[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings():
         # That the file is MMPose's own and not below this folder is as it should be.
         warnings.filterwarnings('ignore', 'The metainfo config file')
-        return parse_pose_metainfo(copy.deepcopy(dict(metainfo)))
+        return parse_pose_metainfo(ordered_metainfo(metainfo))
 
 
 def _skeleton(parsed: Mapping[str, Any]) -> Skeleton:

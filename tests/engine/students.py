@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdistill.labels import LabelStore
+from mmdistill.stage_runner import stage_runner
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 CODEC = dict(type='MSRAHeatmap', input_size=(32, 32), heatmap_size=(8, 8), sigma=1)
@@ -137,7 +138,7 @@ class Diary(Hook):
 def train(config: Config) -> tuple[Diary, dict[str, torch.Tensor]]:
     """Train as a tool of MMPose would; returns what was seen and the weights."""
     diary = Diary()
-    runner = Runner.from_cfg(config)
+    runner = stage_runner(config)
     runner.register_hook(diary)
     runner.train()
     return diary, runner.model.state_dict()

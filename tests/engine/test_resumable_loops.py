@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 import torch
-from mmengine.runner import Runner
 
 from mmdistill.datasets import SeededDataset
 from mmdistill.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from mmdistill.errors import UserError
 from mmdistill.resumable_configs import resumable_config
+from mmdistill.stage_runner import stage_runner
 from tests.engine.students import student_config, train, write_labels
 
 BATCH = 5
@@ -97,7 +97,7 @@ def test_nothing_is_read_again(resumed, loop, monkeypatch):
 
 
 def test_the_iterations_of_a_resumed_epoch_are_counted_on(resumed):
-    runner = Runner.from_cfg(resumed(6, 'epoch'))
+    runner = stage_runner(resumed(6, 'epoch'))
     told = Counter()
     original = runner.call_hook
 
@@ -137,7 +137,7 @@ def test_a_loader_does_not_start_before_training(config, monkeypatch):
     read = []
     monkeypatch.setattr(SeededDataset, '__getitem__', lambda s, i: read.append(i))
 
-    runner = Runner.from_cfg(config('iter'))
+    runner = stage_runner(config('iter'))
 
     assert isinstance(runner.train_loop, ResumableIterLoop)
     assert len(runner.train_dataloader) == 4
@@ -148,7 +148,7 @@ def test_a_loader_does_not_start_before_training(config, monkeypatch):
 def test_other_batches_are_refused(config, loop):
     made = config('iter' if loop is ResumableIterLoop else 'epoch')
     del made.train_dataloader['batch_sampler']
-    runner = Runner.from_cfg(made)
+    runner = stage_runner(made)
 
     with pytest.raises(UserError, match=r'needs train_dataloader\.batch_sampler'):
         runner.train()
@@ -157,7 +157,7 @@ def test_other_batches_are_refused(config, loop):
 def test_epochs_that_never_end_are_refused(config):
     made = config('epoch')
     made.train_dataloader.sampler = dict(type='InfiniteSampler')
-    runner = Runner.from_cfg(made)
+    runner = stage_runner(made)
 
     with pytest.raises(UserError, match=r'a sampler that ends.* got InfiniteSampler'):
         runner.train()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mmcv.transforms import BaseTransform
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmpose.registry import TRANSFORMS
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
@@ -17,6 +16,7 @@ from mmdistill.engine.matching import select
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
 from mmdistill.labels.selection_options import SelectionOptions
 from mmdistill.resumable_configs import resumable_config
+from mmdistill.stage_runner import stage_runner
 from tests.engine.students import Diary, student_config, write_labels
 
 HOOK = dict(type='mmdistill.CountMatchingHook')
@@ -52,7 +52,7 @@ def run(tmp_path, toy_root, request):
         counts = count_labeled(build_labeled(labeled))
         select(store, counts, SelectionOptions()).write(store)
         change(config)
-        runner, diary = Runner.from_cfg(config), Diary()
+        runner, diary = stage_runner(config), Diary()
         runner.register_hook(diary)
         runner.train()
         pseudo = sum(str(tmp_path / 'images') in path for path, _ in diary.samples)

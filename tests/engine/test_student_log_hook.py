@@ -9,12 +9,12 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 from mmdistill.engine.student_log_hook import StudentLogHook, losses_apart
 from mmdistill.errors import UserError
 from mmdistill.resumable_configs import resumable_config
+from mmdistill.stage_runner import stage_runner
 from tests.datasets.test_pseudo_weight import HEADS, samples
 from tests.engine.students import student_config, write_labels
 
@@ -54,7 +54,7 @@ def run(tmp_path, toy_root, labels):
             )
         )
         config.custom_hooks = hooks
-        runner, losses = Runner.from_cfg(config), Losses()
+        runner, losses = stage_runner(config), Losses()
         runner.register_hook(losses)
         runner.train()
         return runner, losses.steps
