@@ -15,6 +15,7 @@ from mmengine.registry import Registry
 # Not the package: what only selects has no need of a runner, a second of imports.
 ENGINE = [
     'mmdistill.engine.checkpoint',
+    'mmdistill.engine.config_text_hook',
     'mmdistill.engine.count_matching_hook',
     'mmdistill.engine.detect_loop',
     'mmdistill.engine.detector_guard_hook',

@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill import detections
     from mmdistill.config_arguments import add_config_arguments, load_config
     from mmdistill.detect_configs import detect_config
+    from mmdistill.written_configs import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.status:
         sys.stdout.write('\n'.join([*detections.status(config), '']))
     elif arguments.write_config:
-        detect_config(config).dump(arguments.write_config)
+        write_config(detect_config(config), arguments.write_config)
     else:
         detections.detect(config)
         if arguments.bbox_file:

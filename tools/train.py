@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with_training_arguments,
     )
     from mmdistill.loop_configs import check_training
+    from mmdistill.written_configs import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = with_training_arguments(load_config(arguments), arguments)
     check_training(config)
     if arguments.write_config:
-        stages.training_config(config).dump(arguments.write_config)
+        write_config(stages.training_config(config), arguments.write_config)
     else:
         stages.train(config)
 
