@@ -22,6 +22,7 @@ from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
+from mmdistill.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
 
@@ -79,7 +80,7 @@ class UnlabeledDataset:
         follow: Mapping[str, Any] | None = None,
     ) -> None:
         root = Path(data_root)
-        self.metainfo = parse_pose_metainfo(metainfo)
+        self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
         self.img_root = root / (data_prefix or {}).get('img', '')
         self._reader = ImageReader(max_pixels)
         if sources is None:
@@ -149,11 +150,12 @@ class UnlabeledDataset:
 
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""
-        names = self.metainfo['keypoint_id2name']
         return {
             'boxes': self._boxes.told,
             'max_pixels': self._reader.max_pixels,
-            'keypoints': [names[i] for i in range(self.metainfo['num_keypoints'])],
+            'keypoints': keypoint_names(self.metainfo),
+            # A mirrored view is brought back by these.
+            'flip_indices': [int(i) for i in self.metainfo['flip_indices']],
         }
 
     def __len__(self) -> int:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import get_rank
+from mmengine.logging import print_log
 
 from mmdistill.labels import LabelStore
 from mmdistill.labels.generations import Pile
 from mmdistill.labels.lock import RunLock
+from mmdistill.labels.manifest import unrecorded
 from mmdistill.ranks import tell_all
 
 
@@ -39,9 +41,21 @@ def claim_together(
 
     def claim() -> tuple[np.ndarray, list[int]]:
         lock.acquire()
-        return store.claim(make_manifest(), pile), store.missing_chunks()
+        manifest = make_manifest()
+        _log_unrecorded(store, manifest)
+        return store.claim(manifest, pile), store.missing_chunks()
 
     claimed = tell_all(claim)
     if get_rank():
         lock.acquire(get_rank())
     return claimed
+
+
+def _log_unrecorded(store: LabelStore, manifest: Mapping[str, Any]) -> None:
+    names = unrecorded(store.manifest, manifest) if store.exists else []
+    if names:
+        print_log(
+            f'the {store.kind.name} {store.root} was begun before manifests had '
+            f'{", ".join(names)}, which is not compared',
+            logger='current',
+        )

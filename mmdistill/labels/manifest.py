@@ -14,6 +14,8 @@ from mmdistill.labels.store_kind import LABELS, StoreKind
 
 FORMAT = 2
 """Version of the store's columns; a store of another one can not be read."""
+LATER = ('flip_indices', 'views.flip_indices')
+"""Leaves that manifests of this format did not have from the start."""
 MOST = 2**40
 """More images than any store has."""
 
@@ -100,6 +102,8 @@ def chunk_origin(manifest: Mapping[str, Any], place: Place, index: int) -> str:
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Lines that say where two manifests disagree, one a leaf.
 
+    A store that was begun before a leaf was recorded does not disagree in it.
+
     Args:
         stored: The manifest of the store.
         wanted: The manifest of the run that wants to add to it.
@@ -107,9 +111,20 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     left, right = dict(_leaves(stored)), dict(_leaves(wanted))
     return [
         f'{name}: the store has {left.get(name)}, this run {right.get(name)}'
-        for name in sorted(left.keys() | right.keys())
+        for name in sorted((left.keys() | right.keys()) - {*unrecorded(stored, wanted)})
         if left.get(name) != right.get(name)
     ]
+
+
+def unrecorded(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Leaves of a run that its store was begun without, since it is older.
+
+    Args:
+        stored: The manifest of the store.
+        wanted: The manifest of the run that wants to add to it.
+    """
+    left, right = dict(_leaves(stored)), dict(_leaves(wanted))
+    return [name for name in LATER if name in right and name not in left]
 
 
 def _check_format(path: Path, stored: Any) -> None:

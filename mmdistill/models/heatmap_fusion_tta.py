@@ -11,6 +11,7 @@ models take boxes as given.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.fusion import Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
+from mmdistill.metainfo import order_keypoints
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.families import build_adapter, count_keypoints
 from mmdistill.models.fused_poses import FusedPoses, join_poses
@@ -102,6 +104,10 @@ class HeatmapFusionTTA(BaseTTAModel):
         compile: bool = False,
         data_preprocessor: dict | torch.nn.Module | None = None,
     ) -> None:
+        if isinstance(module, dict):
+            module = copy.deepcopy(module)
+            # A model may have metainfo of its own.
+            order_keypoints(module)
         super().__init__(module=module, data_preprocessor=data_preprocessor)
         check_switches(flip=flip, size_dependent=size_dependent, compile=compile)
         check_fusion(fusion, padding, forward_batch_size)
@@ -136,6 +142,9 @@ class HeatmapFusionTTA(BaseTTAModel):
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the wrapped model, as JSON values."""
+        # Those of a model come before those of the data set.
+        own = self.module.metainfo
+        pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
         return {
             'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
@@ -143,6 +152,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             'padding': self.padding,
             'use_udp': self.adapter.frame.use_udp,
             'precision': self.precision,
+            **pairs,
         }
 
     def test_step(self, data: dict) -> list:

@@ -16,6 +16,7 @@ from mmdistill.labels.manifest import (
     identity,
     origin,
     read_manifest,
+    unrecorded,
 )
 
 STORED = {'teacher': {'weights': 'aa', 'code': 'c'}, 'views': ['0.5', '1'], 'size': 3}
@@ -93,3 +94,17 @@ def test_every_place_of_every_store_has_its_own_name():
     }
     lists = {origin(m, generation) for m in manifests for generation in generations}
     assert len(names | lists) == 2 * 4 + 2 * 2
+
+
+def test_a_store_from_before_a_leaf_was_recorded_does_not_differ_in_it():
+    run = {**STORED, 'flip_indices': [1, 0]}
+    assert differences(STORED, run) == []
+    assert unrecorded(STORED, run) == ['flip_indices']
+
+
+def test_other_pairs_are_a_line():
+    stored, run = ({**STORED, 'flip_indices': each} for each in ([1, 0], [0, 1]))
+    assert differences(stored, run) == [
+        'flip_indices: the store has [1, 0], this run [0, 1]'
+    ]
+    assert unrecorded(stored, run) == []
