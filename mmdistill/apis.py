@@ -8,18 +8,21 @@ samples[0].pred_instances.keypoints  # (1, K, 2), pixels of the image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import UserError
+from mmdistill.metainfo import true_flip_indices
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.stage_configs import crop_pipeline, crop_settings, whole_image_pipeline
 
@@ -45,7 +48,7 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
     sigmas = model.dataset_meta['sigmas']
     settings = {**crop_settings(pipeline), 'sigmas': sigmas, **views}
     wrapper = HeatmapFusionTTA(model, **settings)
-    wrapper.dataset_meta = model.dataset_meta
+    wrapper.dataset_meta = _with_true_pairs(model.dataset_meta)
     return wrapper.eval()
 
 
@@ -90,6 +93,22 @@ def inference_topdown(
     )
     (sample,) = model.test_step(pseudo_collate([item]))
     return [_one_of(sample, i) for i in range(len(boxes))]
+
+
+def _with_true_pairs(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """Metainfo of a model, its mirror partners made of the pairs of keypoints."""
+    if not {'flip_indices', 'flip_pairs'} <= set(metainfo):
+        return dict(metainfo)
+    partners = true_flip_indices(metainfo)
+    if partners != list(metainfo['flip_indices']):
+        print_log(
+            'flip_indices of the model disagree with its flip_pairs, as after a '
+            'training from a config whose keypoints do not stand in order; the pairs '
+            "count here, but the model's own flip_test mirrors wrong keypoints",
+            logger='current',
+            level=logging.WARNING,
+        )
+    return {**metainfo, 'flip_indices': partners}
 
 
 def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:

@@ -135,3 +135,16 @@ def test_unusable_boxes_are_refused(model, image, boxes, bbox_format, message):
 def test_an_unusable_image_is_refused(model, img, told):
     with pytest.raises(UserError, match=f'img must be a path or .*, got {told}'):
         inference_topdown(fuse_views(model), img, BOXES)
+
+
+def test_mirror_partners_of_a_scrambled_training_are_those_of_the_pairs(model, image):
+    expected = inference_topdown(fuse_views(model, flip=True), image, BOXES)
+    right = model.dataset_meta['flip_indices']
+    model.dataset_meta = {**model.dataset_meta, 'flip_indices': right[::-1]}
+
+    samples = inference_topdown(fuse_views(model, flip=True), image, BOXES)
+
+    for mine, other in zip(samples, expected, strict=True):
+        np.testing.assert_array_equal(
+            mine.pred_instances.keypoints, other.pred_instances.keypoints
+        )
