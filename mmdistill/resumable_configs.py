@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill.config_types import is_type
+from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.errors import UserError
 from mmdistill.initial_weights import initial_weights
 
@@ -47,10 +48,19 @@ def resumable_config(config: Config) -> Config:
     loop.pop('by_epoch', None)
     if not is_type(loader.dataset, 'SeededDataset'):
         loader.dataset = dict(type='mmdistill.SeededDataset', dataset=loader.dataset)
+    _state_last_step(loader.dataset)
     hooks = config.get('custom_hooks') or []
     if not any(is_type(hook, 'StudentLogHook') for hook in hooks):
         config.custom_hooks = [*hooks, dict(type=LOG_HOOK)]
     return config
+
+
+def _state_last_step(dataset: Any) -> None:
+    """Give a `SeededDataset` the pipeline that MMPose's `browse_dataset.py` sets."""
+    if 'pipeline' not in dataset:
+        for owner in last_pipelines(dataset['dataset']):
+            dataset['pipeline'] = [dict(type=owner['pipeline'][-1]['type'])]
+            return
 
 
 def tell_start(config: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
+from mmdistill.datasets.seeded_dataset import with_last_step
 from mmdistill.errors import UserError
 from mmdistill.resumable_configs import resumable_config, tell_start
 
@@ -57,6 +58,16 @@ def test_the_data_set_is_wrapped_and_the_hook_added():
         'EMAHook',
         'mmdistill.StudentLogHook',
     ]
+
+
+def test_the_last_step_is_stated_for_mmpose_to_change():
+    given = config()
+    pipeline = [dict(type='LoadImage'), dict(type='PackPoseInputs', meta_keys=('id',))]
+    for source in given.train_dataloader.dataset.datasets:
+        source.pipeline = pipeline
+    made = resumable_config(given).train_dataloader.dataset
+    assert made.pipeline == [dict(type='PackPoseInputs')]
+    assert with_last_step(made.dataset, made.pipeline) == made.dataset
 
 
 def test_what_is_in_place_stays():

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_right
-from itertools import accumulate
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS as MMPOSE_DATASETS
 
+from mmdistill.config_types import is_type
 from mmdistill.datasets.draw import Draw, seeded
 from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
+from mmdistill.metainfo import order_keypoints
 from mmdistill.registry import DATASETS
 from mmdistill.sample_kind import marked
 
 
 @DATASETS.register_module()
-class SeededDataset:
+class SeededDataset(CombinedDataset):
     """A wrapper that draws every augmentation from the seed of its draw.
 
     `MixedRatioBatchSampler` says with each index which draw of the run it is. So a
@@ -25,19 +30,37 @@ class SeededDataset:
     that its pipeline gives up is replaced by another of the same source; MMPose's
     `CombinedDataset` would take one of any source and so change the mix.
 
-    Everything else, as `metainfo` and `datasets`, is the wrapped data set's.
+    It is a combined data set, so that MMPose's `browse_dataset.py` shows each of its
+    sources. Everything else, as `metainfo` and `datasets`, is the wrapped data set's.
 
     Args:
         dataset: A `ConcatDataset` or `CombinedDataset`, or its config.
+        pipeline: Changes of the sources' pipelines, as `browse_dataset.py` makes
+            them; only with a config. None or a step with a type alone changes
+            nothing, an empty list leaves samples as they are read, and settings of
+            a step join those of the last step of each pipeline that has its type.
+
+    Raises:
+        UserError: If the pipeline changes a data set that is built, or has a step
+            that ends none of the pipelines.
     """
 
     marks_samples = True
     """Samples of pseudo-labels say so, also where the wrapped data set packs them."""
 
-    def __init__(self, dataset: Any) -> None:
-        built = MMPOSE_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        self.dataset = built
-        lengths = getattr(built, 'lens', None) or map(len, self.datasets)
+    def __init__(self, dataset: Any, pipeline: Sequence[dict] | None = None) -> None:
+        # Not the host's: that builds sources and a pipeline of its own.
+        if isinstance(dataset, dict):
+            dataset = with_last_step(dataset, pipeline)
+            order_keypoints(dataset)
+            dataset = MMPOSE_DATASETS.build(dataset)
+        elif pipeline is not None:
+            raise UserError(
+                'the pipeline of a SeededDataset changes the config of its data set, '
+                f'got a {type(dataset).__name__} that is built'
+            )
+        self.dataset = dataset
+        lengths = getattr(dataset, 'lens', None) or map(len, self.datasets)
         self._ends = [0, *accumulate(lengths)]
 
     def __getattr__(self, name: str) -> Any:
@@ -45,6 +68,28 @@ class SeededDataset:
             # Asked for while a copy is made, before there is one.
             raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    @property
+    def metainfo(self) -> Any:
+        """Metainfo of the wrapped data set."""
+        return self.dataset.metainfo
+
+    @property
+    def lens(self) -> list[int]:
+        """Samples of each source."""
+        return [end - start for start, end in pairwise(self._ends)]
+
+    def full_init(self) -> None:
+        """Initialize the wrapped data set."""
+        self.dataset.full_init()
+
+    def get_data_info(self, idx: int) -> Any:
+        """Annotation of a sample, as the wrapped data set gives it."""
+        return self.dataset.get_data_info(idx)
+
+    def prepare_data(self, idx: int) -> Any:
+        """One sample; the same as the item."""
+        return self[idx]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -87,3 +132,52 @@ class SeededDataset:
             f'{type(source).__name__} that was tried, '
             f'{self.dataset.max_refetch + 1} of them'
         )
+
+
+def with_last_step(
+    dataset: Mapping[str, Any], pipeline: Sequence[dict] | None
+) -> dict[str, Any]:
+    """Change the last step of every pipeline that samples of a data set end with.
+
+    Args:
+        dataset: Config of the data set.
+        pipeline: A step whose settings join those of the last steps of its type; an
+            empty list for no steps at all, None for no change.
+
+    Raises:
+        UserError: If no pipeline ends with such a step.
+    """
+    changed = copy.deepcopy(dict(dataset))
+    if pipeline is None:
+        return changed
+    ends = list(last_pipelines(changed))
+    if not pipeline:
+        for owner in ends:
+            owner['pipeline'] = []
+        return changed
+    step = dict(pipeline[-1])
+    name = str(step.pop('type', None)).rpartition('.')[2]
+    found = [owner for owner in ends if is_type(owner['pipeline'][-1], name)]
+    if not found:
+        raise UserError(
+            'the pipeline of a SeededDataset must be the last step of a pipeline of '
+            f'its sources, got {name}'
+        )
+    for owner in found:
+        *before, last = owner['pipeline']
+        owner['pipeline'] = [*before, {**last, **step}]
+    return changed
+
+
+def last_pipelines(dataset: Any) -> Iterator[Any]:
+    """Parts of a data set's config with the pipelines that samples end with.
+
+    Args:
+        dataset: Config of a data set, of a wrapper or of a mix.
+    """
+    if dataset.get('pipeline'):
+        yield dataset
+        return
+    inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
+    for each in inner or ():
+        yield from last_pipelines(each)

@@ -17,9 +17,11 @@ from mmdistill.datasets import (
     SeededDataset,
 )
 from mmdistill.datasets.draw import Draw
+from mmdistill.datasets.seeded_dataset import with_last_step
 from mmdistill.errors import UserError
 from tests.datasets.test_mixed_sources import Sampler
 from tests.engine.students import CODEC, pipeline, write_labels
+from tests.test_metainfo import AS_TEXT, PARTNERS, chain
 
 CROWDPOSE = dict(from_file='configs/_base_/datasets/crowdpose.py')
 # Keypoints of COCO by their places in CrowdPose, which has a head and a neck beside.
@@ -223,3 +225,71 @@ def test_all_else_is_the_wrapped_data_set_s(sources):
     assert dataset.metainfo.keys() == inner.metainfo.keys()
     assert dataset.datasets is inner.datasets
     assert len(dataset) == len(copy.copy(dataset)) == len(inner)
+
+
+def with_pipelines(own, *sources):
+    """A mix as a config, of sources with these pipelines."""
+    datasets = [dict(type='Source', pipeline=list(steps)) for steps in sources]
+    return dict(type='Mix', datasets=datasets, **({'pipeline': own} if own else {}))
+
+
+LOAD, PACK = (
+    dict(type='LoadImage'),
+    dict(type='mmpose.PackPoseInputs', meta_keys=('id',)),
+)
+SHOW = [dict(type='PackPoseInputs', pack_transformed=True)]
+PACKED = {**PACK, 'pack_transformed': True}
+
+
+def test_settings_join_the_last_step_of_each_pipeline():
+    mix = with_pipelines(None, [LOAD, PACK], [PACK])
+    changed = with_last_step(dict(type='Repeat', dataset=mix), SHOW)
+    pipelines = [each['pipeline'] for each in changed['dataset']['datasets']]
+    assert pipelines == [[LOAD, PACKED], [PACKED]]
+    assert mix == with_pipelines(None, [LOAD, PACK], [PACK])
+
+
+def test_settings_join_the_pipeline_that_samples_end_with():
+    changed = with_last_step(with_pipelines([PACK], [LOAD], []), SHOW)
+    assert changed == with_pipelines([PACKED], [LOAD], [])
+
+
+def test_no_pipeline_is_no_change_and_an_empty_one_none_at_all():
+    mix = with_pipelines(None, [LOAD, PACK], [PACK])
+    assert with_last_step(mix, None) == mix
+    assert with_last_step(mix, [dict(type='PackPoseInputs')]) == mix
+    assert with_last_step(mix, []) == with_pipelines(None, [], [])
+
+
+def test_a_step_that_ends_no_pipeline_is_named():
+    with pytest.raises(UserError, match='must be the last step .* got LoadImage'):
+        with_last_step(with_pipelines(None, [LOAD, PACK]), [LOAD])
+
+
+def test_a_data_set_that_is_built_has_its_pipelines(sources):
+    inner = ConcatDataset(sources(STEPS, STEPS), ignore_keys='CLASSES')
+    with pytest.raises(UserError, match='got a ConcatDataset that is built'):
+        SeededDataset(inner, pipeline=[])
+
+
+def test_the_sources_of_scrambled_keypoints_are_mirrored_right(tmp_path):
+    ann_file = tmp_path / 'empty.json'
+    ann_file.write_text('{"images": [], "annotations": [], "categories": []}')
+    sets = [
+        dict(
+            type='mmpose.CocoDataset',
+            ann_file=str(ann_file),
+            metainfo=chain(AS_TEXT),
+            serialize_data=False,
+        )
+    ] * 2
+    dataset = SeededDataset(dict(type='ConcatDataset', datasets=sets))
+    for source in (dataset, *dataset.datasets):
+        assert source.metainfo['flip_indices'] == PARTNERS
+
+
+def test_mmpose_sees_the_length_of_each_source(sources):
+    both = sources(STEPS, STEPS)
+    dataset = SeededDataset(ConcatDataset(both, ignore_keys='CLASSES'))
+    assert isinstance(dataset, CombinedDataset)
+    assert dataset.lens == [len(source) for source in both]
