@@ -54,10 +54,14 @@ class DetectorGuardHook(Hook):
             checkpoint: What was loaded.
 
         Raises:
-            UserError: If a key is missing, unknown or of another shape.
+            UserError: If a weight is missing or of another shape, or the checkpoint
+                is of another network.
         """
-        load_fitting(_model(runner).module, checkpoint, 'detector')
+        weights = load_fitting(_model(runner).module, checkpoint, 'detector')
         self.classes = _recorded_classes(checkpoint) or self.classes
+        if isinstance(checkpoint, dict):
+            # The host loads it once more, and would list all that is left out.
+            checkpoint['state_dict'] = weights
         self._loaded = True
 
     def before_test(self, runner: Runner) -> None:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.errors import UserError
+from mmdistill.metainfo import in_number_order
 from mmdistill.registry import HOOKS
 
 
@@ -57,13 +58,16 @@ class TeacherGuardHook(Hook):
             checkpoint: What was loaded.
 
         Raises:
-            UserError: If a key is missing, unknown or of another shape, or the
-                checkpoint records other keypoints.
+            UserError: If a weight is missing or of another shape, or the checkpoint
+                is of another network or records other keypoints.
         """
         if isinstance(checkpoint, dict):
             self._check_names(checkpoint)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        load_fitting(model.module, checkpoint)
+        weights = load_fitting(model.module, checkpoint)
+        if isinstance(checkpoint, dict):
+            # The host loads it once more, and would list all that is left out.
+            checkpoint['state_dict'] = weights
         self._loaded = True
 
     def before_test(self, runner: Runner) -> None:
@@ -89,7 +93,7 @@ class TeacherGuardHook(Hook):
         names = meta.get('keypoint_id2name')
         if names is None or self.keypoint_names is None:
             return
-        recorded = [names[i] for i in sorted(names)]
+        recorded = list(in_number_order(names).values())
         if recorded != list(self.keypoint_names):
             raise UserError(
                 f'the teacher checkpoint was trained on the keypoints {recorded}, '

@@ -262,7 +262,7 @@ def test_no_pipeline_is_no_change_and_an_empty_one_none_at_all():
 
 
 def test_a_step_that_ends_no_pipeline_is_named():
-    with pytest.raises(UserError, match='must be the last step .* got LoadImage'):
+    with pytest.raises(UserError, match=r'must be the last step .* got LoadImage'):
         with_last_step(with_pipelines(None, [LOAD, PACK]), [LOAD])
 
 
