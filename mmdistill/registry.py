@@ -20,6 +20,7 @@ ENGINE = [
     'mmdistill.engine.detect_loop',
     'mmdistill.engine.detector_guard_hook',
     'mmdistill.engine.label_loop',
+    'mmdistill.engine.plain_model_hook',
     'mmdistill.engine.resumable_loops',
     'mmdistill.engine.source_pipeline_switch_hook',
     'mmdistill.engine.student_log_hook',

@@ -7,6 +7,7 @@ meet in the label store.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.config_types import is_type
 from mmdistill.converter_configs import fit_converters
 from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.datasets.packed_images import PackedImages
@@ -106,6 +108,7 @@ def training_config(config: Config) -> Config:
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
     config = resumable_config(training_loops(fit_converters(config)))
+    config = _with_plain_model(config)
     order_keypoints(config)
     return config
 
@@ -242,3 +245,13 @@ def _with_grown_schedule(config: Config) -> Config:
     selection = read_selection(LabelStore(config.distill.labels))
     kept = selection.unlabeled.kept
     return grown_schedule(config, selection.labeled.instances, kept, **rule)
+
+
+def _with_plain_model(config: Config) -> Config:
+    """The config whose run leaves its model as a plain file, too."""
+    hooks = config.get('custom_hooks') or []
+    if any(is_type(hook, 'PlainModelHook') for hook in hooks):
+        return config
+    config = copy.deepcopy(config)
+    config.custom_hooks = [*hooks, dict(type='mmdistill.PlainModelHook')]
+    return config
