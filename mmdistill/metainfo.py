@@ -11,13 +11,13 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mmpose
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 NUMBERED = ('keypoint_info', 'skeleton_info')
@@ -37,10 +37,8 @@ def in_number_order(entries: Mapping[Any, Any]) -> dict[Any, Any]:
     >>> in_number_order({0: 'nose', 10: 'left_wrist', 2: 'right_eye'})
     {0: 'nose', 2: 'right_eye', 10: 'left_wrist'}
     """
-    numbers = [_number(key) for key in entries]
-    if None in numbers:
-        numbers = [_number(_own_id(entry)) for entry in entries.values()]
-    if None in numbers or len(set(numbers)) < len(numbers):
+    numbers = _numbers(entries) or _numbers(map(_own_id, entries.values()))
+    if len(set(numbers)) < len(entries):
         return dict(entries)
     numbered = dict(zip(numbers, entries.values(), strict=True))
     return {number: numbered[number] for number in sorted(numbered)}
@@ -80,7 +78,7 @@ def order_keypoints(config: Any) -> int:
         if _out_of_order(_content(metainfo)):
             ordered = ordered_metainfo(metainfo)
             # Settings of a config are read as attributes too.
-            owner[key] = type(metainfo)(ordered)
+            owner[key] = ConfigDict(ordered)
             names.append(str(ordered.get('dataset_name')))
     if names:
         print_log(
@@ -123,8 +121,9 @@ def true_flip_indices(parsed: Mapping[str, Any]) -> list[int]:
         parsed: Metainfo as MMPose parses it, also that of a checkpoint.
     """
     partners = list(range(len(parsed['flip_indices'])))
-    for one, other in parsed['flip_pairs']:
-        partners[int(one)], partners[int(other)] = int(other), int(one)
+    # Each keypoint that has one stands behind its partner.
+    for partner, keypoint in parsed['flip_pairs']:
+        partners[int(keypoint)] = int(partner)
     return partners
 
 
@@ -189,10 +188,13 @@ def _own_id(entry: Any) -> Any:
     return entry.get('id') if isinstance(entry, Mapping) else None
 
 
-def _number(key: Any) -> int | None:
-    """A key as a number; None where it is none."""
-    if isinstance(key, bool):
-        return None
-    if isinstance(key, int):
-        return key
-    return int(key) if isinstance(key, str) and key.isdecimal() else None
+def _numbers(keys: Iterable[Any]) -> list[int]:
+    """Keys as numbers; nothing where one of them is none."""
+    keys = list(keys)
+    return [int(key) for key in keys] if all(map(_is_number, keys)) else []
+
+
+def _is_number(key: Any) -> bool:
+    if isinstance(key, str):
+        return key.isdecimal()
+    return isinstance(key, int) and not isinstance(key, bool)
