@@ -61,22 +61,44 @@ def with_read_annotations(
         path = _ann_file(member)
         if path is None or not path.is_file() or not _is_coco(member):
             continue
-        found, whole = _read(
-            role, path, path.stat().st_mtime_ns, _names(member), _img_root(member)
+        used, read[path] = read_ann_file(
+            role, path, keypoint_names_of(member), _img_root(member), folder
         )
-        read[path] = found
-        if whole is not None:
-            written = (
-                folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
-            )
-            if not written.is_file():
-                write_bytes(written, whole)
-            member['ann_file'] = replaced[path.resolve()] = str(written.resolve())
+        if used != path:
+            member['ann_file'] = replaced[path.resolve()] = str(used)
     for evaluator in _evaluators(config.get('val_evaluator')):
         stated = evaluator.get('ann_file')
         if stated and Path(stated).resolve() in replaced:
             evaluator['ann_file'] = replaced[Path(stated).resolve()]
     return config, list(read.values())
+
+
+def read_ann_file(
+    role: str, path: Path, names: Sequence[str], img_root: Path, folder: Path
+) -> tuple[Path, CocoAnnotations]:
+    """Read a json, and write it anew where MMPose would not read what it means.
+
+    Args:
+        role: The set's role, for the sentences.
+        path: The json.
+        names: Names of the config's keypoints, (K,).
+        img_root: Folder of its images.
+        folder: Folder of what is written, by a name that tells its content.
+
+    Returns:
+        The json to use, the user's own where it is in form, and what was read.
+
+    Raises:
+        UserError: If the json contradicts itself, the config or its images.
+    """
+    changed = path.stat().st_mtime_ns
+    found, whole = _read(role, path, changed, tuple(names), img_root)
+    if whole is None:
+        return path, found
+    written = folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
+    if not written.is_file():
+        write_bytes(written, whole)
+    return written.resolve(), found
 
 
 def _members(config: Config) -> Iterator[tuple[str, Any]]:
@@ -117,7 +139,12 @@ def _img_root(member: Mapping[str, Any]) -> Path:
     return Path(member.get('data_root') or '', prefix)
 
 
-def _names(member: Mapping[str, Any]) -> tuple[str, ...]:
+def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the keypoints of a data set, in their order, (K,).
+
+    Args:
+        member: Its config.
+    """
     parsed = parse_pose_metainfo(unparsed_metainfo(member))
     names = parsed['keypoint_id2name']
     return tuple(names[number] for number in range(parsed['num_keypoints']))

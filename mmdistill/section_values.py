@@ -183,6 +183,7 @@ SECTION: dict[str, Kind] = {
             'ann_file': FOLDER,
             'bbox_file': PATH,
             'category_ids': ListOf(Range(whole=True), empty=False),
+            'max_boxes': AT_LEAST_ONE,
             'max_pixels': AT_LEAST_ONE,
             'sources': ListOf(Fields(), empty=False),
             'detections': PATH,

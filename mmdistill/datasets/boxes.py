@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+from mmengine.logging import print_log
 
+from mmdistill.datasets.coco_annotations import boxes_of, read_structure
+from mmdistill.datasets.detection_entries import Detection, read_detections
 from mmdistill.datasets.image_list import ImageList
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
-from mmdistill.labels.files import read_json
 
 
 @dataclass(frozen=True)
@@ -49,49 +50,56 @@ class Boxes:
         return digest.hexdigest()
 
 
+MAX_BOXES = 1000
+"""Boxes of an image that are labeled by default; more are no crowd but a mistake."""
+
+
 def read_boxes(
-    path: Path, images: ImageList, category_ids: Collection[int] | None = None
+    path: Path,
+    images: ImageList,
+    category_ids: Collection[int] | None = None,
+    max_boxes: int = MAX_BOXES,
 ) -> Boxes:
     """Read detections: a list of {image_id, category_id, bbox (xywh), score}.
+
+    What can not be labeled is left out, and counted in the log: boxes of images that
+    are not listed, without extent, repeated, or beyond the best of a crowded image.
 
     Args:
         path: The json file.
         images: The images that the detections may name.
         category_ids: Categories that count; all of them by default.
+        max_boxes: Boxes of an image that stay, the best ones.
 
     Raises:
-        UserError: If the file has another form, names an unknown image, or has a
-            box that is not finite or not positive in size.
+        UserError: If the file has another form, a number that no detector gives,
+            contradicts itself, or has no box for any of the images.
     """
-    detections = read_json(path, 'the detection file')
-    try:
-        if not isinstance(detections, list):
-            raise TypeError(f'a {type(detections).__name__}')
-        if category_ids is not None:
-            detections = [d for d in detections if d['category_id'] in category_ids]
-        names = [d['image_id'] for d in detections]
-        # Arrow refuses what does not fit; numpy would wrap it around.
-        categories = pa.array([d.get('category_id', 1) for d in detections], pa.int32())
-        xywh = np.array([d['bbox'] for d in detections], dtype=np.float64)
-        scores = np.array([d['score'] for d in detections], dtype=np.float32)
-        xywh = xywh.reshape(len(names), 4)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f'the detection file {path} must be a list of {{image_id, category_id, '
-            f'bbox: [x, y, width, height], score}}; wrong: {error}'
-        ) from error
-    numbers = _image_numbers(path, names, images)
-    _check_boxes(path, names, xywh, scores)
-    bboxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    return _by_image(
-        numbers, bboxes.astype(np.float32), scores, categories.to_numpy(), len(images)
+    detections = read_detections(path)
+    chosen = _of_categories(path, detections, category_ids)
+    numbers = _image_numbers(path, chosen, images)
+    rows = [row for row, number in enumerate(numbers) if number is not None]
+    boxes = _by_image(
+        np.array([numbers[row] for row in rows], dtype=np.int64),
+        _corners([chosen[row].bbox for row in rows]),
+        np.array([chosen[row].score for row in rows], dtype=np.float32),
+        np.array([chosen[row].category_id for row in rows], dtype=np.int32),
+        len(images),
     )
+    boxes = _usable(f'the detection file {path}', boxes, max_boxes)
+    if detections and not len(boxes.scores):
+        raise UserError(
+            f'none of the {len(detections)} boxes of the detection file {path} has an '
+            'extent, so there is nothing to label; boxes are [x, y, width, height]'
+        )
+    return boxes
 
 
 def stored_boxes(
     store: LabelStore,
     paths: Sequence[str],
     category_ids: Collection[int] | None = None,
+    max_boxes: int = MAX_BOXES,
 ) -> Boxes:
     """Read the boxes of images from a detection store.
 
@@ -99,6 +107,7 @@ def stored_boxes(
         store: A complete store; it may have further images.
         paths: The images.
         category_ids: Categories that count; all of them by default.
+        max_boxes: Boxes of an image that stay, the best ones.
 
     Raises:
         UserError: If the store is not complete, or lacks one of the images.
@@ -118,40 +127,36 @@ def stored_boxes(
     stay = owners >= 0
     if category_ids is not None:
         stay &= np.isin(found.category_ids, list(category_ids))
-    return _by_image(
+    boxes = _by_image(
         owners[stay],
         found.bboxes[stay],
         found.bbox_scores[stay],
         found.category_ids[stay],
         len(paths),
     )
+    return _usable(f'the detection store {store.root}', boxes, max_boxes)
 
 
 def true_boxes(ann_file: Path) -> list[dict[str, Any]]:
     """The annotated boxes of a COCO json as detections with score 1.
 
     Args:
-        ann_file: A COCO json; crowds and boxes without size are left out.
+        ann_file: A COCO json; crowds are left out, boxes without size made of the
+            points.
 
     Raises:
         UserError: If the file is missing or its annotations have another form.
     """
-    content = read_json(ann_file, 'the annotation file')
-    try:
-        return [
-            {
-                'image_id': annotation['image_id'],
-                'category_id': annotation['category_id'],
-                'bbox': annotation['bbox'],
-                'score': 1.0,
-            }
-            for annotation in content['annotations']
-            if not annotation.get('iscrowd') and min(annotation['bbox'][2:]) > 0
-        ]
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f'the annotation file {ann_file} must be a COCO json; missing: {error}'
-        ) from error
+    found = read_structure(ann_file)
+    return [
+        {
+            'image_id': annotation['image_id'],
+            'category_id': annotation['category_id'],
+            'bbox': box,
+            'score': 1.0,
+        }
+        for annotation, box in boxes_of(found)
+    ]
 
 
 def _by_image(
@@ -171,26 +176,114 @@ def _by_image(
     )
 
 
-def _image_numbers(path: Path, names: list, images: ImageList) -> np.ndarray:
-    unknown = [name for name in names if name not in images.numbers]
-    if unknown:
+def _corners(boxes: Sequence[Sequence[float]]) -> np.ndarray:
+    """Boxes (x1, y1, x2, y2) of (x, y, width, height), (M, 4), float32."""
+    xywh = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    return corners.astype(np.float32)
+
+
+def _of_categories(
+    path: Path, detections: Sequence[Detection], category_ids: Collection[int] | None
+) -> Sequence[Detection]:
+    if category_ids is None:
+        return detections
+    chosen = [each for each in detections if each.category_id in category_ids]
+    if detections and not chosen:
+        held = sorted({each.category_id for each in detections})
         raise UserError(
-            f'the detection file {path} names {len(unknown)} boxes of unknown '
-            f'images, the first has image_id {unknown[0]!r}'
+            f'no box of the detection file {path} is of the categories '
+            f'{sorted(category_ids)}; it has those of {held}: set '
+            'distill.unlabeled.category_ids'
         )
-    return np.array([images.numbers[name] for name in names], dtype=np.int64)
+    return chosen
 
 
-def _check_boxes(path: Path, names: list, xywh: np.ndarray, scores: np.ndarray) -> None:
-    finite = np.isfinite(xywh).all(axis=1) & np.isfinite(scores)
-    positive = (xywh[:, 2:] > 0).all(axis=1)
-    for good, rule in (
-        (finite, 'numbers that are finite'),
-        (positive, 'a width and height above 0'),
-    ):
-        if not good.all():
-            row = int(np.argmin(good))
-            raise UserError(
-                f'the detection file {path} must give each box {rule}; image_id '
-                f'{names[row]!r} has {xywh[row].tolist()} with score {scores[row]}'
-            )
+def _image_numbers(
+    path: Path, detections: Sequence[Detection], images: ImageList
+) -> list[int | None]:
+    """Number of each box's image; None where it is not listed."""
+    numbers = [_number_of(each.image_id, images) for each in detections]
+    unknown = [
+        each.image_id
+        for each, number in zip(detections, numbers, strict=True)
+        if number is None
+    ]
+    if unknown and len(unknown) == len(detections):
+        named = ', '.join(repr(name) for name in dict.fromkeys(unknown[:3]))
+        raise UserError(
+            f'none of the {len(detections)} boxes of the detection file {path} is of '
+            f'an unlabeled image: it calls images {named}, they are called '
+            f'{_called(images)}'
+        )
+    if unknown:
+        print_log(
+            f'{len(unknown)} of {len(detections)} boxes of the detection file {path} '
+            'are of images that are not labeled here, and are left out; the first is '
+            f'of image_id {unknown[0]!r}',
+            logger='current',
+        )
+    for each, number in zip(detections, numbers, strict=True):
+        if number is not None and each.file_name:
+            _check_file_name(path, each, images.paths[number])
+    return numbers
+
+
+def _number_of(image_id: int | str, images: ImageList) -> int | None:
+    number = images.numbers.get(image_id)
+    if number is None and isinstance(image_id, str) and image_id.isdecimal():
+        # Tools that write ids as texts mean the same images.
+        number = images.numbers.get(int(image_id)) if len(image_id) < 20 else None
+    return number
+
+
+def _called(images: ImageList) -> str:
+    own = images.ids[0] if images.ids else None
+    return repr(images.paths[0] if own is None else own) + ' and the like'
+
+
+def _check_file_name(path: Path, detection: Detection, image: str) -> None:
+    if PurePosixPath(detection.file_name).name != PurePosixPath(image).name:
+        raise UserError(
+            f'a box of the detection file {path} has image_id {detection.image_id!r}, '
+            f'which is {image}, and the file_name {detection.file_name}: they '
+            'contradict each other, so whose it is can not be known'
+        )
+
+
+def _usable(what: str, boxes: Boxes, max_boxes: int) -> Boxes:
+    """Leave out boxes without extent, repeated ones, and the worst of a crowd."""
+    owners = np.repeat(np.arange(len(boxes.offsets) - 1), np.diff(boxes.offsets))
+    stay = (boxes.bboxes[:, 2:] > boxes.bboxes[:, :2]).all(axis=1)
+    _log_left_out(what, int((~stay).sum()), 'have no extent')
+    # The best first, in the order of the file where scores are equal.
+    order = np.lexsort((-boxes.scores, owners))
+    order = order[stay[order]]
+    keys = np.column_stack(
+        [owners[order], boxes.category_ids[order], boxes.bboxes[order]]
+    )
+    _, firsts = np.unique(keys, axis=0, return_index=True)
+    repeated = len(order) - len(firsts)
+    _log_left_out(what, repeated, 'are there with a better score')
+    order = order[np.sort(firsts)]
+    starts = np.searchsorted(owners[order], owners[order])
+    best = np.arange(len(order)) - starts < max_boxes
+    _log_left_out(
+        what,
+        int((~best).sum()),
+        f'are beyond the best {max_boxes} of their image (distill.unlabeled.max_boxes)',
+    )
+    # Back into the order of the file.
+    kept = np.sort(order[best])
+    counts = np.bincount(owners[kept], minlength=len(boxes.offsets) - 1)
+    return Boxes(
+        np.concatenate([[0], np.cumsum(counts)]),
+        boxes.bboxes[kept],
+        boxes.scores[kept],
+        boxes.category_ids[kept],
+    )
+
+
+def _log_left_out(what: str, count: int, why: str) -> None:
+    if count:
+        print_log(f'{count} boxes of {what} are left out: they {why}', logger='current')

@@ -33,6 +33,8 @@ MARGIN = 0.1
 """Of the longer side of the points, on each side, where a box is made of them."""
 LEAST_HALF = 0.05
 """Of the image's longer side: half of the least box that is made of points."""
+UNKNOWN_SIDE = 2**15
+"""Side of an image whose size nobody states."""
 AREA_OF_BOX = 0.53
 """Share of its box that a person covers: what MMPose takes where no area is stated."""
 
@@ -60,7 +62,17 @@ class CocoAnnotations:
     @property
     def summary(self) -> str:
         """One sentence: how many annotations train, why others do not, changes."""
-        text = f'{self.path}: {self.trained} of {self.total} annotations train'
+        count = f'{self.trained} of {self.total} annotations train'
+        return f'{self.path}: {count}{self._reasons}'
+
+    @property
+    def notes(self) -> str:
+        """One sentence about what does not train and what was brought into form."""
+        return f'{self.path}: {self.total} annotations{self._reasons}'
+
+    @property
+    def _reasons(self) -> str:
+        text = ''
         for reason, ids in self.rejected.items():
             named = ', '.join(map(str, ids[:NAMED])) + (', …' * (len(ids) > NAMED))
             text += f'; {len(ids)} {reason} (id {named})'
@@ -85,6 +97,22 @@ def read_annotations(
             in another order than the config, or gives all of its annotations another
             number of keypoints.
     """
+    found = read_structure(path)
+    _check_names(found, keypoint_names)
+    sizes = _bring_sizes_into_form(found, size_of)
+    _bring_annotations_into_form(found, len(keypoint_names), sizes)
+    return found
+
+
+def read_structure(path: Path) -> CocoAnnotations:
+    """Read a COCO json, with ids that are numbers and images that have a name.
+
+    Args:
+        path: The file; boxes and keypoints of its annotations stay as they are.
+
+    Raises:
+        UserError: If the file is not a COCO json, or names an image twice.
+    """
     content = read_json(path, 'the annotations')
     if not isinstance(content, dict):
         raise UserError(
@@ -95,10 +123,8 @@ def read_annotations(
     for key in ('images', 'annotations', 'categories'):
         found.content[key] = _dicts(path, content, key)
     found.total = len(found.content['annotations'])
-    _check_names(found, keypoint_names)
     _bring_ids_into_form(found)
-    sizes = _bring_images_into_form(found, size_of)
-    _bring_annotations_into_form(found, len(keypoint_names), sizes)
+    _check_file_names(found)
     return found
 
 
@@ -221,11 +247,8 @@ def _only_category(found: CocoAnnotations, stated: Any) -> int:
     return categories[0]['id'] if categories else 1
 
 
-def _bring_images_into_form(
-    found: CocoAnnotations, size_of: SizeOf | None
-) -> dict[int, Size]:
-    """Check names and sizes of the images; returns the sizes by id."""
-    sizes, unknown = {}, []
+def _check_file_names(found: CocoAnnotations) -> None:
+    counts: Counter[str] = Counter()
     for image in found.content['images']:
         name = image.get('file_name')
         if not isinstance(name, str) or not name or '\0' in name:
@@ -233,12 +256,24 @@ def _bring_images_into_form(
                 f'image {image["id"]} of the annotations {found.path} must have a '
                 f'file_name, got {_short(name)}'
             )
+        counts[name] += 1
+    repeated = sum(count > 1 for count in counts.values())
+    if repeated:
+        found.changes['files listed as several images, each counted'] += repeated
+
+
+def _bring_sizes_into_form(
+    found: CocoAnnotations, size_of: SizeOf | None
+) -> dict[int, Size]:
+    """Take sizes that are not stated from the images; returns all sizes by id."""
+    sizes, unknown = {}, []
+    for image in found.content['images']:
         size = _stated_size(image)
         if size is None:
-            size = size_of(name) if size_of else None
+            size = size_of(image['file_name']) if size_of else None
             found.changes['image sizes read from the images'] += 1
         if size is None:
-            unknown.append(name)
+            unknown.append(image['file_name'])
             continue
         if (image.get('width'), image.get('height')) != size:
             image['width'], image['height'] = size
@@ -249,15 +284,6 @@ def _bring_images_into_form(
             f'{len(unknown)} images that can not be read either, the first is '
             f'{unknown[0]}'
         )
-    repeated = [
-        name
-        for name, count in Counter(
-            image['file_name'] for image in found.content['images']
-        ).items()
-        if count > 1
-    ]
-    if repeated:
-        found.changes['files listed as several images, each counted'] += len(repeated)
     return sizes
 
 
@@ -348,7 +374,7 @@ def _bring_into_form(
 
 
 def _points(
-    found: CocoAnnotations, given: Any, num_keypoints: int
+    found: CocoAnnotations, given: Any, num_keypoints: int | None
 ) -> tuple[list[list[float]] | None, str]:
     """Keypoints as x, y and visibility, each a finite number, (K, 3)."""
     if isinstance(given, list) and all(isinstance(each, list) for each in given):
@@ -356,6 +382,8 @@ def _points(
         found.changes['nested keypoints made flat'] += 1
     if not isinstance(given, list):
         return None, NOT_NUMBERS
+    if num_keypoints is None:
+        num_keypoints = len(given) // 3
     if len(given) != 3 * num_keypoints:
         return None, OTHER_NUMBER
     if not all(each is None or _is_real(each) for each in given):
@@ -417,6 +445,29 @@ def box_of_points(points: Sequence[tuple[float, float]], size: Size) -> list[flo
         box.append((float(low), float(high)))
     (left, right), (top, bottom) = box
     return [left, top, right - left, bottom - top]
+
+
+def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]:
+    """Boxes (x, y, width, height) of annotations that are no crowd.
+
+    One without a box of its own, or without an extent, has that of its visible points;
+    one without either is left out.
+
+    Args:
+        found: The json.
+    """
+    sizes = {image['id']: _stated_size(image) for image in found.content['images']}
+    boxes = []
+    for annotation in found.content['annotations']:
+        size = sizes[annotation['image_id']] or (UNKNOWN_SIDE, UNKNOWN_SIDE)
+        box = annotation.get('bbox')
+        if not _has_extent(box, size):
+            points, _ = _points(found, annotation.get('keypoints'), None)
+            visible = [(x, y) for x, y, shown in points or () if shown > 0]
+            box = box_of_points(visible, size) if visible and min(size) > 1 else None
+        if box is not None and not annotation.get('iscrowd'):
+            boxes.append((annotation, box))
+    return boxes
 
 
 def _has_extent(box: Any, size: Size) -> bool:

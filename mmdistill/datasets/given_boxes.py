@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmdistill.datasets.boxes import Boxes, read_boxes, stored_boxes
+from mmdistill.datasets.boxes import MAX_BOXES, Boxes, read_boxes, stored_boxes
 from mmdistill.datasets.following import Following, build_following
 from mmdistill.datasets.source_list import SourceList
 from mmdistill.errors import UserError
@@ -95,6 +95,7 @@ def given_boxes(
     detections: str | None,
     category_ids: Collection[int] | None,
     follow: Mapping[str, Any] | None,
+    max_boxes: int = MAX_BOXES,
 ) -> GivenBoxes:
     """Choose where boxes come from, by the arguments of `UnlabeledDataset`.
 
@@ -104,6 +105,7 @@ def given_boxes(
         detections: A detection store instead.
         category_ids: Categories of the detections that count, by default all.
         follow: Settings of `Following`.
+        max_boxes: Detections of an image that count, the best ones.
 
     Raises:
         UserError: If the detections do not fit, are followed as well, or there is no
@@ -121,10 +123,10 @@ def given_boxes(
         told += f' of the categories {sorted(category_ids)}'
     if bbox_file:
         return DetectedBoxes(
-            read_boxes(Path(bbox_file), images.images, category_ids), told
+            read_boxes(Path(bbox_file), images.images, category_ids, max_boxes), told
         )
     if detections:
         store = LabelStore(detections, DETECTIONS)
-        boxes = stored_boxes(store, images.keys.to_pylist(), category_ids)
+        boxes = stored_boxes(store, images.keys.to_pylist(), category_ids, max_boxes)
         return DetectedBoxes(boxes, told, store.manifest['detector'])
     return WholeImages()

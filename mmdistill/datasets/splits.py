@@ -7,11 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
+
+from mmdistill.datasets.coco_annotations import read_structure
 from mmdistill.datasets.leak_guard import described_leaks
 from mmdistill.datasets.split_copies import Copies, find_copies, images_beside
 from mmdistill.errors import UserError
 from mmdistill.functional.split_rules import Part, check_both_sides
-from mmdistill.labels.files import file_sha256, read_json, write_json
+from mmdistill.labels.files import file_sha256, write_json
 
 
 def write_split(
@@ -99,20 +102,14 @@ def _copies(
 
 
 def _read(ann_file: Path) -> dict[str, Any]:
-    content = read_json(ann_file, 'the annotations')
-    try:
-        names = [image['file_name'] for image in content['images']]
-        ids = {image['id'] for image in content['images']}
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f'the annotations {ann_file} must be a COCO json whose images have id and '
-            f'file_name; missing: {error}'
-        ) from error
-    if not len(ids) == len(set(names)) == len(names):
+    found = read_structure(ann_file)
+    names = [image['file_name'] for image in found.content['images']]
+    if len(set(names)) != len(names):
         # One file on both sides would be a leak that no id shows.
-        raise UserError(f'the annotations {ann_file} name an image or an id twice')
-    content.setdefault('annotations', [])
-    return content
+        raise UserError(f'the annotations {ann_file} name an image twice')
+    if found.changes or found.rejected:
+        print_log(found.notes, logger='current')
+    return found.content
 
 
 def _sides(content: Mapping[str, Any], part: Part) -> dict[str, dict[str, Any]]:

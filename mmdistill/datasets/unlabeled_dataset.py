@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
+from mmdistill.datasets.boxes import MAX_BOXES
 from mmdistill.datasets.following import Following
 from mmdistill.datasets.given_boxes import given_boxes
 from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
@@ -51,6 +52,7 @@ class UnlabeledDataset:
             image is one box with score 1.
         detections: A detection store with the images instead.
         category_ids: Categories of the detections that count, by default all.
+        max_boxes: Detections of an image that are labeled, the best ones.
         max_pixels: Width times height above which an image is not decoded.
         leak_guard: Images that are also in the validation set are left out, and those
             of the labelled set reported: `val` and `labeled`, each a list of dicts
@@ -78,6 +80,7 @@ class UnlabeledDataset:
         leak_guard: Mapping[str, Any] | None = None,
         detections: str | None = None,
         follow: Mapping[str, Any] | None = None,
+        max_boxes: int = MAX_BOXES,
     ) -> None:
         root = Path(data_root)
         self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
@@ -93,7 +96,7 @@ class UnlabeledDataset:
             built = build_sources(sources, root)
         self._images = SourceList(built)
         self._boxes = given_boxes(
-            self._images, bbox_file, detections, category_ids, follow
+            self._images, bbox_file, detections, category_ids, follow, max_boxes
         )
         # Boxes may name images that are left out here.
         self._numbers = np.arange(len(self._images))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -35,7 +36,12 @@ def read(tmp_path):
 
 
 def test_boxes_are_grouped_by_image_in_the_order_of_the_file(read):
-    boxes = read([detection(i, score=s) for i, s in ((3, 0.1), (1, 0.2), (3, 0.3))])
+    boxes = read(
+        [
+            detection(i, (x, 3, 10, 20), s)
+            for i, x, s in ((3, 1, 0.1), (1, 2, 0.2), (3, 3, 0.3))
+        ]
+    )
     scores = [boxes.of_image(number)[1] for number in range(3)]
     assert np.array_equal(scores[0], np.float32([0.2]))
     assert len(scores[1]) == 0
@@ -64,7 +70,7 @@ def test_a_detection_without_a_category_is_of_the_first(read):
 
 def test_a_dict_is_no_list_of_detections(read):
     """One without keys looks like no detection."""
-    with pytest.raises(UserError, match=r'must be a list of .*wrong: a dict'):
+    with pytest.raises(UserError, match=r'must be a list of .*got a dict'):
         read({})
 
 
@@ -93,39 +99,189 @@ def test_a_file_without_detections_gives_no_boxes(read):
 @pytest.mark.parametrize(
     ('wrong', 'sentence'),
     [
-        (detection(image_id=7), 'names 1 boxes of unknown images.*image_id 7'),
-        (detection(image_id='1'), "unknown images.*image_id '1'"),
-        (detection(bbox=(np.nan, 3, 10, 20)), r'finite; image_id 2 has \[nan, 3'),
-        (detection(bbox=(2, 3, np.inf, 20)), r'finite; image_id 2 has \[2.0, 3.0, inf'),
-        (detection(score=np.nan), 'finite; image_id 2 .*score nan'),
-        (detection(bbox=(2, 3, -10, 20)), 'above 0; image_id 2 has .*-10'),
-        (detection(bbox=(2, 3, 10, 0)), r'above 0; image_id 2 has .*10.0, 0.0\]'),
-        (detection(bbox=(2, 3, 10)), 'must be a list of'),
-        (detection(bbox='2 3'), 'must be a list of'),
-        (detection(score='high'), 'must be a list of'),
-        (detection(category_id='dog'), 'must be a list of'),
-        (detection(category_id=2**40), 'must be a list of'),
-        ({'image_id': 1, 'bbox': [1, 1, 1, 1]}, "must be a list of .*wrong: 'score'"),
-        ([1, 2, 3], 'must be a list of'),
+        (detection(image_id=None), 'by a number or a path, got the image_id None'),
+        (detection(image_id=[1]), r'by a number or a path, got the image_id \[1\]'),
+        (detection(image_id=1.5), 'by a number or a path, got the image_id 1.5'),
+        (detection(image_id=True), 'by a number or a path, got the image_id True'),
+        (detection(bbox=(np.nan, 3, 10, 20)), r'finite numbers .*got \[nan, 3'),
+        (detection(bbox=(2, 3, np.inf, 20)), r'finite numbers .*got \[2, 3, inf'),
+        (detection(bbox=(2, 3, 1e39, 20)), r'finite numbers .*1e\+39'),
+        (detection(bbox=(2, 3, 10)), 'a bbox of four numbers'),
+        (detection(bbox=(2, 3, 10, 20, 0.9)), 'a bbox of four numbers'),
+        (detection(bbox='2 3'), 'a bbox of four numbers'),
+        (detection(bbox=[[1, 2, 3, 4]]), 'a bbox of four numbers'),
+        (detection(bbox={'x': 1}), 'a bbox of four numbers'),
+        (detection(score='high'), "a number as score, got 'high'"),
+        (detection(score=None), 'a number as score, got None'),
+        (detection(score=np.nan), 'a score from 0 to 1, got nan'),
+        (detection(score=87.5), 'got 87.5; divide percentages by 100'),
+        (detection(score=-2.1), 'got -2.1; of logits take the sigmoid'),
+        (detection(category_id='dog'), "whole number as category_id, got 'dog'"),
+        (detection(category_id=None), 'whole number as category_id, got None'),
+        (detection(category_id=2**40), 'whole number as category_id'),
+        ({'image_id': 1, 'bbox': [1, 1, 1, 1]}, 'a number as score, got None'),
+        ({}, 'by a number or a path, got the image_id None'),
+        ([1, 2, 3], r'must be \{image_id.*got \[1, 2, 3\]'),
+        (None, 'must be {image_id.*got None'),
     ],
 )
 def test_a_wrong_detection_is_named(read, wrong, sentence):
-    if isinstance(wrong, dict) and wrong['image_id'] == 1:
-        wrong['image_id'] = 2
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=f'entry 1 of the detection file .*{sentence}'):
         read([detection(), wrong, detection()])
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'mmdistill.datasets.boxes.print_log', lambda text, **_: lines.append(text)
+    )
+    return lines
+
+
+@pytest.mark.parametrize('bbox', [(2, 3, 0, 20), (2, 3, 10, 0), (2, 3, -10, 20)])
+def test_a_box_without_extent_is_left_out_alone(read, lines, bbox):
+    boxes = read([detection(), detection(bbox=bbox), detection(2)])
+
+    assert boxes.offsets.tolist() == [0, 1, 2, 2]
+    assert len(lines) == 1
+    assert '1 boxes of the detection file' in lines[0]
+
+
+def test_boxes_of_other_images_are_left_out_and_counted(read, lines):
+    boxes = read([detection(7), detection(2), detection('d.jpg')])
+
+    assert boxes.offsets.tolist() == [0, 0, 1, 1]
+    assert '2 of 3 boxes' in lines[0]
+    assert 'image_id 7' in lines[0]
+
+
+def test_boxes_that_are_of_no_image_are_refused(read):
+    with pytest.raises(
+        UserError, match=r'none of the 2 boxes .* calls images 7, 8, they are called 1'
+    ):
+        read([detection(7), detection(8)])
+
+
+def test_the_same_boxes_of_a_larger_file_have_the_same_hash(read):
+    every, numbers = np.arange(3), [detection(2), detection(3)]
+    assert read(numbers).sha256(every) == read([detection(9), *numbers]).sha256(every)
+
+
+@pytest.mark.parametrize('image_id', ['2', 2.0, 'b.jpg', '002'])
+def test_an_id_of_another_type_is_the_same_image(read, image_id):
+    assert read([detection(image_id)]).offsets.tolist() == [0, 0, 1, 1]
+
+
+def test_a_file_name_that_contradicts_the_id_is_refused(read):
+    with pytest.raises(UserError, match=r'image_id 1, which is a.jpg, .*b.jpg: they'):
+        read([dict(detection(), file_name='b.jpg')])
+    assert len(read([dict(detection(), file_name='val/a.jpg')]).scores) == 1
+
+
+def test_categories_that_leave_no_box_are_refused_at_once(read):
+    with pytest.raises(UserError, match=r'of the categories \[7\]; it has .*\[1, 18\]'):
+        read([detection(category_id=c) for c in (1, 18)], category_ids=[7])
+
+
+def test_boxes_without_any_extent_are_refused(read):
+    with pytest.raises(UserError, match=r'none of the 2 boxes .* has an extent'):
+        read([detection(bbox=(1, 1, 0, 0)), detection(2, (1, 1, 0, 0))])
+
+
+def test_a_repeated_box_stays_once_with_its_best_score(read, lines):
+    boxes = read([detection(score=s) for s in (0.2, 0.9, 0.4)])
+
+    assert np.array_equal(boxes.scores, np.float32([0.9]))
+    assert '2 boxes' in lines[0]
+
+
+def test_equal_boxes_of_two_categories_are_two(read):
+    assert len(read([detection(category_id=c) for c in (1, 2)]).scores) == 2
+
+
+def test_a_crowd_of_500_is_labeled_whole(read, lines):
+    crowd = [detection(bbox=(i, 3, 10, 20), score=0.5) for i in range(500)]
+
+    assert len(read(crowd).scores) == 500
+    assert lines == []
+
+
+def test_more_boxes_than_any_crowd_are_cut_to_the_best(read, lines):
+    many = [detection(bbox=(i, 3, 10, 20), score=(i % 7) / 10) for i in range(5000)]
+
+    boxes = read([*many, detection(2)])
+
+    assert boxes.offsets.tolist() == [0, 1000, 1001, 1001]
+    # The best ones, in the order of the file where scores are equal.
+    best = sorted(range(5000), key=lambda i: (-(i % 7), i))[:1000]
+    assert boxes.of_image(0)[0][:, 0].tolist() == sorted(best)
+    assert '4000 boxes' in lines[0]
+
+
+VALUES = (
+    *(None, True, 0, 1, 2, 3, -3, 2.5, 1e39, float('nan'), float('inf'), 10**30),
+    *('', '1', 'a.jpg', 'é\ud800', [], [1], [[1]], [1, 2, 3, 4], {}, {'id': 1}),
+)
+
+
+def slow_boxes(detections):
+    """Boxes by image, one after the other, of detections that are all in form."""
+    names = {1: 0, 2: 1, 3: 2, '1': 0, '2': 1, '3': 2, 'a.jpg': 0, 'a': 0}
+    best = [{}, {}, {}]
+    for order, each in enumerate(detections):
+        x, y, width, height = each['bbox']
+        corners = np.float32([x, y, x + width, y + height])
+        if each['image_id'] not in names or (corners[2:] <= corners[:2]).any():
+            continue
+        boxes = best[names[each['image_id']]]
+        key = (each.get('category_id', 1), *corners.tolist())
+        score = np.float32(each['score'])
+        if key not in boxes or boxes[key][0] < score:
+            boxes[key] = (score, order)
+    return [sorted((order, key, s) for key, (s, order) in one.items()) for one in best]
+
+
+@pytest.mark.parametrize('seed', range(300))
+def test_any_values_are_boxes_of_a_slow_loop_or_refused(read, seed):
+    rng = random.Random(seed)
+    detections = [
+        detection(
+            rng.randint(1, 4),
+            [rng.randint(0, 5), 3, rng.randint(0, 3), 5],
+            rng.randint(0, 4) / 4,
+            rng.randint(1, 2),
+        )
+        for _ in range(12)
+    ]
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        entry = rng.choice(detections)
+        key = rng.choice(list(entry))
+        if rng.random() < 0.2:
+            del entry[key]
+        elif key == 'bbox' and rng.random() < 0.7:
+            entry[key][rng.randrange(4)] = rng.choice(VALUES)
+        else:
+            entry[key] = rng.choice(VALUES)
+
+    try:
+        boxes = read(detections)
+    except UserError:
+        return
+
+    for number, expected in enumerate(slow_boxes(detections)):
+        corners, scores, categories = boxes.of_image(number)
+        assert [
+            (category, *box)
+            for category, box in zip(categories.tolist(), corners.tolist(), strict=True)
+        ] == [key for _, key, _ in expected]
+        assert scores.tolist() == [score for _, _, score in expected]
 
 
 @pytest.mark.parametrize('content', [{'annotations': []}, 5, 'boxes', None])
 def test_a_json_of_another_form_is_refused(read, content):
     with pytest.raises(UserError, match='must be a list of'):
         read(content)
-
-
-def test_boxes_that_all_lack_a_side_are_refused(read):
-    # 4 boxes of 3 numbers are as many numbers as 3 boxes of 4.
-    with pytest.raises(UserError, match='must be a list of'):
-        read([detection(bbox=(1, 2, 3)) for _ in range(4)])
 
 
 def test_the_hash_of_some_images_knows_their_boxes_only(read):
@@ -141,11 +297,10 @@ def test_the_hash_tells_whose_a_box_is(read):
     assert len(hashes) == 2
 
 
-def test_a_category_is_needed_only_to_choose_by_it(read):
+def test_a_box_without_a_category_is_of_the_first(read):
     plain = {'image_id': 1, 'bbox': [1, 1, 5, 5], 'score': 1}
     assert len(read([plain]).scores) == 1
-    with pytest.raises(UserError, match="wrong: 'category_id'"):
-        read([plain], category_ids=[1])
+    assert len(read([plain], category_ids=[1]).scores) == 1
 
 
 def test_boxes_off_an_image_of_unknown_size_are_left_to_the_decoder(read):

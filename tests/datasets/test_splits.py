@@ -139,7 +139,7 @@ class TestWriteSplit:
         twice = dict(content['images'][0], id=99)
         path = tmp_path / 'twice.json'
         path.write_text(json.dumps(dict(content, images=[*content['images'], twice])))
-        with pytest.raises(UserError, match='name an image or an id twice'):
+        with pytest.raises(UserError, match='name an image twice'):
             write_split(path, choose, tmp_path, 'three')
 
     def test_another_json_is_refused(self, choose, tmp_path):

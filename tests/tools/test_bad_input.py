@@ -17,6 +17,11 @@ def first_box(**changes):
     Path(BOXES).write_text(json.dumps(boxes))
 
 
+def every_box(**changes):
+    boxes = [{**box, **changes} for box in json.loads(Path(BOXES).read_text())]
+    Path(BOXES).write_text(json.dumps(boxes))
+
+
 def other_keypoints():
     import torch
 
@@ -69,19 +74,24 @@ CASES = {
         'does not exist',
     ),
     'boxes of an unknown image': (
-        lambda: first_box(image_id=99),
+        lambda: every_box(image_id=99),
         [],
-        'the first has image_id 99',
+        'it calls images 99, they are called',
     ),
     'a box that is NaN': (
         lambda: first_box(bbox=[0, 0, float('nan'), 5]),
         [],
-        'numbers that are finite',
+        'a bbox of finite numbers of pixels',
     ),
-    'a negative box': (
-        lambda: first_box(bbox=[0, 0, -3, 5]),
+    'scores in percent': (
+        lambda: first_box(score=87.5),
         [],
-        'a width and height above 0',
+        'divide percentages by 100',
+    ),
+    'categories without a box': (
+        lambda: None,
+        ['distill.unlabeled.category_ids=[7]'],
+        'of the categories [7]; it has those of [1]',
     ),
     'a labelled set without instances': (
         without_instances,

@@ -29,5 +29,5 @@ def test_a_json_without_annotations_is_refused(tmp_path, tool, capfd):
     source.write_text('{}')
 
     assert tool('make_boxes', str(source), str(tmp_path / 'boxes.json')) == 2
-    assert 'must be a COCO json' in capfd.readouterr().err
+    assert 'images of the annotations' in capfd.readouterr().err
     assert not (tmp_path / 'boxes.json').exists()

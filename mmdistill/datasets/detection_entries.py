@@ -1,0 +1,133 @@
+"""Entries of a detection json in MMPose's `bbox_file` form, read with a strict eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
+
+FORM = '{image_id, category_id, bbox: [x, y, width, height], score}'
+FARTHEST = 1e6
+"""Pixels from the image's corner that no box reaches."""
+ROUNDING = 1e-4
+"""By which a score may exceed 1: detectors give scores in half precision."""
+LARGEST_CATEGORY = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One box.
+
+    Attributes:
+        image_id: Id or path of its image.
+        category_id: Its category; 1 where none is stated.
+        bbox: x, y, width and height, pixels of the image.
+        score: From 0 to 1.
+        file_name: File of its image, if the file states one.
+    """
+
+    image_id: int | str
+    category_id: int
+    bbox: tuple[float, ...]
+    score: float
+    file_name: str
+
+
+def read_detections(path: Path) -> list[Detection]:
+    """Read the boxes of a detection file.
+
+    Args:
+        path: The json: a list of `image_id`, `category_id`, `bbox` and `score`.
+
+    Raises:
+        UserError: If it has another form or a number that no detector gives; the
+            sentence names the entry.
+    """
+    entries = read_json(path, 'the detection file')
+    if not isinstance(entries, list):
+        hint = ''
+        if isinstance(entries, dict) and 'annotations' in entries:
+            hint = '; tools/make_boxes.py makes one of true boxes'
+        raise UserError(
+            f'the detection file {path} must be a list of {FORM}, got a '
+            f'{type(entries).__name__}{hint}'
+        )
+    return [_read(path, number, entry) for number, entry in enumerate(entries)]
+
+
+def _read(path: Path, number: int, entry: Any) -> Detection:
+    where = f'entry {number} of the detection file {path}'
+    if not isinstance(entry, Mapping):
+        raise UserError(f'{where} must be {FORM}, got {_short(entry)}')
+    file_name = entry.get('file_name')
+    return Detection(
+        _image_id(where, entry.get('image_id')),
+        _category_id(where, entry),
+        _box(where, entry.get('bbox')),
+        _score(where, entry.get('score')),
+        file_name if isinstance(file_name, str) else '',
+    )
+
+
+def _image_id(where: str, given: Any) -> int | str:
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if isinstance(given, bool) or not isinstance(given, (int, str)):
+        raise UserError(
+            f'{where} must name its image by a number or a path, got the image_id '
+            f'{_short(given)}'
+        )
+    return given
+
+
+def _category_id(where: str, entry: Mapping[str, Any]) -> int:
+    given = entry.get('category_id', 1)
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    if type(given) is not int or abs(given) > LARGEST_CATEGORY:
+        raise UserError(
+            f'{where} must have a whole number as category_id, got {_short(given)}'
+        )
+    return given
+
+
+def _box(where: str, given: Any) -> tuple[float, ...]:
+    if not isinstance(given, list) or len(given) != 4 or not all(map(_is_real, given)):
+        raise UserError(
+            f'{where} must have a bbox of four numbers, x, y, width and height, got '
+            f'{_short(given)}'
+        )
+    if not all(-FARTHEST < number < FARTHEST for number in given):
+        raise UserError(
+            f'{where} must have a bbox of finite numbers of pixels, below '
+            f'{FARTHEST:g}, got {_short(given)}'
+        )
+    return tuple(map(float, given))
+
+
+def _score(where: str, given: Any) -> float:
+    if not _is_real(given):
+        raise UserError(f'{where} must have a number as score, got {_short(given)}')
+    if not 0 <= given <= 1 + ROUNDING:
+        hint = ''
+        if 1 < given <= 100:
+            hint = '; divide percentages by 100'
+        elif given < 0:
+            hint = '; of logits take the sigmoid'
+        raise UserError(
+            f'{where} must have a score from 0 to 1, got {_short(given)}{hint}'
+        )
+    return min(float(given), 1.0)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}…'
