@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -151,7 +152,25 @@ def frame_pixels(frame: av.VideoFrame, form: str) -> np.ndarray:
 
 
 def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
-    """A frame's pixels, (height, width, 3), uint8, BGR, turned as the video says."""
+    """Orient a frame's pixels as the video says.
+
+    Cameras write how a picture is to be shown as a matrix; front cameras mirror it,
+    which no angle describes.
+
+    Args:
+        frame: The frame; its matrix counts by the nearest of the eight orientations.
+
+    Returns:
+        (height, width, 3), uint8, BGR.
+    """
     pixels = frame_pixels(frame, 'bgr24')
-    # The angle is counted counter-clockwise, as numpy does.
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    matrix: Any = frame.side_data.get('DISPLAYMATRIX')
+    if matrix is None:
+        return pixels
+    # Its rows are (a, b, u), (c, d, v) and (x, y, w): column p and row q of the frame
+    # are shown at column ap + cq and row bp + dq.
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    upright = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(upright)
