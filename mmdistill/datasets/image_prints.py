@@ -6,8 +6,8 @@ in at most 6 of 256 bits: another size, another compression, a frame of the same
 
 from __future__ import annotations
 
-import hashlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.picture_hash import SIDE, picture_hash
 from mmdistill.errors import UserError
 from mmdistill.functional.hamming import near_pairs
-from mmdistill.labels.files import read_json
+from mmdistill.labels.file_names import spelled_name
+from mmdistill.labels.files import file_sha256, read_json
 from mmdistill.progress import told
 
 DISTANCE = 6
@@ -94,7 +96,11 @@ def read_known(cache: Path | None) -> dict[str, str]:
 def _known_print(file: Path, known: dict[str, str]) -> np.ndarray | None:
     try:
         status = file.stat()
-        name = f'{file}|{status.st_size}|{status.st_mtime_ns}'
+        if not stat.S_ISREG(status.st_mode):
+            # What is no file has no end, or none writes to it.
+            return None
+        path = spelled_name(str(file))
+        name = f'{path}|{status.st_size}|{status.st_mtime_ns}{_version(file)}'
         if name not in known:
             known[name] = _file_print(file).tobytes().hex()
         return np.frombuffer(bytes.fromhex(known[name]), dtype=np.uint8)
@@ -107,6 +113,17 @@ def _file_print(file: Path) -> np.ndarray:
     with Image.open(file) as image:
         # JPEG is decoded no larger than the hash looks at it.
         image.draft('L', (8 * SIDE, 8 * SIDE))
-        seen = picture_hash(image)
-    digest = hashlib.sha256(file.read_bytes()).digest()
+        # Pillow makes white of all that is above 255: such images would all be equal.
+        deep = image.mode.startswith(('I', 'F'))
+        seen = picture_hash(_scaled(file) if deep else image)
+    digest = bytes.fromhex(file_sha256(file))
     return np.concatenate([np.frombuffer(digest, dtype=np.uint8), seen])
+
+
+def _scaled(file: Path) -> Image.Image:
+    return Image.fromarray(ImageReader().read(file).pixels[..., ::-1])
+
+
+def _version(file: Path) -> str:
+    """Prints of images of 16 bits were others once; JPEG has 8."""
+    return '' if file.suffix.lower() in ('.jpg', '.jpeg') else '|2'

@@ -14,12 +14,16 @@ import mmcv
 import numpy as np
 from PIL import Image
 
+from mmdistill.datasets.bit_depth import deep_pixels, may_be_deep
 from mmdistill.errors import UserError
+from mmdistill.labels.image_files import SCALED
 
 MAX_PIXELS = 2**26
 """Default limit: 67 million pixels, 200 MB decoded."""
 BYTES_PER_PIXEL = 8
 """Four channels of 16 bits: no file of pixels needs more, header and all."""
+FIRST_PAGE = 'the first of several pictures in the file'
+"""Note of an image whose further pages or frames are not read."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,26 @@ class ReadImage:
         shape: Height and width, as far as they are known, else 0.
         reason: Why it failed, else empty. It names neither file nor numbers, so that
             equal failures count as equal.
+        note: What a user should know of an image that was read, else empty. Where it
+            begins with `SCALED`, the pixels are not those that MMPose's loader gives.
     """
 
     pixels: np.ndarray
     shape: tuple[int, int]
     reason: str
+    note: str = ''
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether MMPose's loader gives other pixels."""
+        return self.note.startswith(SCALED)
 
 
 class ImageReader:
     """Read images as MMPose's `LoadImage` does, within a limit.
+
+    Images of more than 8 bits are the exception, see `mmdistill.datasets.bit_depth`:
+    those that MMPose would show black, or not at all, train from the label store.
 
     The size is taken from the header before anything is decoded, and the file must
     be a regular one: neither a decompression bomb nor an endless device takes more
@@ -71,6 +86,9 @@ class ImageReader:
             return failed_image((0, 0), error.strerror or str(error))
         except _BadFileError as error:
             return failed_image(error.shape, error.reason)
+        except ValueError:
+            # A name from a json, with NUL or half of a surrogate pair.
+            return failed_image((0, 0), 'no file can have such a name')
 
     def decode(self, data: bytes) -> ReadImage:
         """Decode the bytes of an image file; whatever is wrong is a reason.
@@ -93,19 +111,20 @@ class ImageReader:
         return ''
 
     def _decoded(self, file: Path | BytesIO) -> ReadImage:
-        shape = self._header_shape(file)
+        shape, pages = self._header(file)
         try:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
-            pixels = mmcv.imfrombytes(data, backend='cv2')
+            pixels, kind = _pixels(data)
         except OSError as error:
             return failed_image(shape, error.strerror or str(error))
         except MemoryError:
             return failed_image(shape, 'more memory than there is')
-        except cv2.error:
-            pixels = None
         if pixels is None:
             return failed_image(shape, 'not an image that OpenCV decodes')
-        return ReadImage(pixels, pixels.shape[:2], '')
+        notes = [f'{SCALED} from {kind}'] if kind else []
+        notes += [FIRST_PAGE] if pages > 1 else []
+        height, width = pixels.shape[:2]
+        return ReadImage(pixels, (height, width), '', '; '.join(notes))
 
     def _check_file(self, path: Path) -> None:
         status = path.stat()
@@ -121,13 +140,14 @@ class ImageReader:
         if size > BYTES_PER_PIXEL * self.max_pixels + 2**20:
             raise _BadFileError('more bytes than max_pixels may need')
 
-    def _header_shape(self, file: Path | BytesIO) -> tuple[int, int]:
-        """Height and width by the header, before any turn that EXIF asks for."""
+    def _header(self, file: Path | BytesIO) -> tuple[tuple[int, int], int]:
+        """Height and width before any turn by EXIF, and how many pictures there are."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 with Image.open(file) as image:
                     width, height = image.size
+                    pages = _pages(image)
         except Image.DecompressionBombError as error:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
             shape = _claimed_shape(data)
@@ -139,7 +159,30 @@ class ImageReader:
             raise _BadFileError('not an image: no header that Pillow reads') from error
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
-        return height, width
+        return (height, width), pages
+
+
+def _pixels(data: bytes) -> tuple[np.ndarray | None, str]:
+    """The pixels of an image file, and what they were scaled from."""
+    try:
+        pixels = mmcv.imfrombytes(data, backend='cv2')
+    except cv2.error:
+        pixels = None
+    deep = deep_pixels(data) if may_be_deep(data) else None
+    if deep is None or (pixels is not None and np.array_equal(deep[0], pixels)):
+        return pixels, ''
+    return deep
+
+
+def _pages(image: Image.Image) -> int:
+    """Pictures in a file; those beside a photograph of a phone do not count."""
+    if image.format == 'MPO':
+        return 1
+    try:
+        return int(getattr(image, 'n_frames', 1))
+    # The first one may be good though the list of the others is not.
+    except Exception:
+        return 1
 
 
 def _claimed_shape(data: bytes) -> tuple[int, int]:

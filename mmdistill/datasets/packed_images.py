@@ -1,22 +1,22 @@
-"""Images of a label store that are inside of videos and tars, by their keys."""
+"""Images of a label store that training does not read as they are, by their keys."""
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 import numpy as np
 
-from mmdistill.datasets.image_reader import ImageReader
+from mmdistill.datasets.image_reader import ImageReader, ReadImage
 from mmdistill.datasets.sources import Source, TarSource, VideoSource
 from mmdistill.errors import UserError
-from mmdistill.labels.image_files import TAR_SUFFIX, container_of
+from mmdistill.labels.file_names import file_name
+from mmdistill.labels.image_files import TAR_SUFFIX, container_of, is_packed
 
 Opened = tuple[Source, dict[str, np.ndarray]]
 
 
 class PackedImages:
-    """Frames and members to be looked at, each sought in its file.
+    """Images to be looked at as labeling saw them, also frames and members.
 
     Args:
         img_root: Folder that the keys are relative to.
@@ -31,26 +31,32 @@ class PackedImages:
         """The pixels of an image, RGB (H, W, 3), uint8.
 
         Args:
-            key: A key with ``#``, as the store has it.
+            key: A key, as the store has it.
 
         Returns:
             None where the file is gone, or the image can not be read any more.
         """
+        if not is_packed(key):
+            return _rgb(self._reader.read(self._root / file_name(key)))
+        key = file_name(key)
         container = container_of(key)
         if container not in self._opened:
             self._opened[container] = self._open(container)
         source, places = self._opened[container]
         if key not in places:
             return None
-        image = source.read(key, places[key], self._reader)
-        return None if image.reason else image.pixels[..., ::-1]
+        return _rgb(source.read(key, places[key], self._reader))
 
     def _open(self, container: str) -> Opened:
         tar = container.lower().endswith(TAR_SUFFIX)
-        source = (TarSource if tar else VideoSource)(self._root, glob.escape(container))
+        source = (TarSource if tar else VideoSource)(self._root, container)
         try:
             listing = source.list_images()
         except UserError:
             return source, {}
         assert listing.places is not None
         return source, dict(zip(listing.keys, listing.places, strict=True))
+
+
+def _rgb(image: ReadImage) -> np.ndarray | None:
+    return None if image.reason else image.pixels[..., ::-1]

@@ -13,7 +13,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.labels.image_files import image_file, is_packed, written_name
+from mmdistill.labels.image_files import image_file, written_name
 from mmdistill.labels.selection import Selection, read_selection
 from mmdistill.labels.store import LabelStore
 from mmdistill.labels.thresholds import described_range
@@ -106,11 +106,13 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         """
         labels = self.labels
         box, visible = labels.bboxes[idx], labels.visible[idx]
-        path = labels.paths[int(labels.path_index[idx])].as_py()
+        number = int(labels.path_index[idx])
+        path = labels.paths[number].as_py()
+        written = bool(labels.written[number])
         area = np.prod(box[2:] - box[:2]) * AREA_OF_BOX
         info = dict(
             img_id=int(labels.image_index[idx]),
-            img_path=str(image_file(self.store.root, self._root, path)),
+            img_path=str(image_file(self.store.root, self._root, path, written)),
             bbox=box[None].copy(),
             bbox_score=np.ones(1, dtype=np.float32),
             num_keypoints=int(visible.sum()),
@@ -182,8 +184,8 @@ def _check_written(store: LabelStore, labels: TrainingLabels) -> None:
     """Frames of videos train only once they are files."""
     missing = [
         key
-        for key in labels.paths.to_pylist()
-        if is_packed(key) and not (store.root / written_name(key)).is_file()
+        for key in labels.written_keys
+        if not (store.root / written_name(key)).is_file()
     ]
     if missing:
         raise UserError(

@@ -7,14 +7,14 @@ from mmengine.logging import print_log
 
 from mmdistill.errors import TooManyFailuresError
 from mmdistill.labels import LabelStore
-from mmdistill.labels.status import count_failures, described_failures
+from mmdistill.labels.status import count_failures, count_notes, described_failures
 from mmdistill.ranks import tell_all
 
 
 def check_failures(
     store: LabelStore, max_failures: float
 ) -> TooManyFailuresError | None:
-    """Log the failed images of a complete store by reason.
+    """Log the failed images of a complete store by reason, and what was changed.
 
     Args:
         store: The store.
@@ -27,10 +27,12 @@ def check_failures(
         TooManyFailuresError: If more failed and no image could be read at all:
             then there is nothing to select from.
     """
-    failures = tell_all(lambda: count_failures(store))
+    failures, notes = tell_all(lambda: (count_failures(store), count_notes(store)))
     images = sum(len(place) for place in store.places())
-    if failures and is_main_process():
-        for line in described_failures(failures, images):
+    if is_main_process():
+        lines = described_failures(failures, images) if failures else []
+        lines += [f'{count} images: {note}' for note, count in sorted(notes.items())]
+        for line in lines:
             print_log(line, logger='current')
     share = failures.total() / images
     if share <= max_failures:

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow.compute as pc
 from mmengine.logging import print_log
 
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.files import write_bytes
-from mmdistill.labels.image_files import is_packed, written_name
+from mmdistill.labels.image_files import SCALED, is_packed, written_name
 from mmdistill.labels.training_labels import read_training_labels
 from mmdistill.progress import told
 
@@ -18,10 +19,11 @@ from mmdistill.progress import told
 def write_kept_images(
     store: LabelStore, selection: Selection, dataset: Callable[[], Any]
 ) -> int:
-    """Write the frames and tar members that a selection keeps below ``frames/``.
+    """Write the kept images that stock loaders can not read below ``frames/``.
 
-    Those that are there stay; an interrupted run goes on. Frames of a video are
-    decoded in their order.
+    These are frames, members of tars, and images whose pixels were scaled. Those that
+    are there stay; an interrupted run goes on. Frames of a video are decoded in their
+    order.
 
     Args:
         store: A complete store.
@@ -35,13 +37,12 @@ def write_kept_images(
         UserError: If the store is damaged or the disk refuses a file.
     """
     # The list of images is read in no time, the labels of a million are not.
-    if not any(map(is_packed, store.paths())):
+    if not any(map(is_packed, store.paths())) and not _has_scaled(store):
         return 0
-    labels = read_training_labels(store, selection)
     missing = {
         key
-        for key in labels.paths.to_pylist()
-        if is_packed(key) and not (store.root / written_name(key)).is_file()
+        for key in read_training_labels(store, selection).written_keys
+        if not (store.root / written_name(key)).is_file()
     }
     if not missing:
         return 0
@@ -66,3 +67,8 @@ def write_kept_images(
         logger='current',
     )
     return len(missing) - lost
+
+
+def _has_scaled(store: LabelStore) -> bool:
+    tables = store.scan(['reason'])
+    return any(pc.any(pc.starts_with(t['reason'], SCALED)).as_py() for t in tables)

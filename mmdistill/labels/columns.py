@@ -12,7 +12,8 @@ source              string              folder, video or domain it came from; em
                                         where the images have one source only
 width, height       int32               pixels; 0 where not even the header was read
 status              string              'ok' or 'failed'
-reason              string              why it failed, else empty
+reason              string              why it failed; of an image that was read, what
+                                        was done to its pixels, mostly nothing
 bboxes              list<float[4]>      (x1, y1, x2, y2) of each candidate
 bbox_scores         list<float>         scores of the boxes
 keypoints           list<float[2 K]>    x and y by turns, keypoint after keypoint
@@ -83,7 +84,7 @@ class ImageRow:
         width: Width in pixels; 0 when the image could not be read.
         height: Height in pixels; 0 when the image could not be read.
         status: 'ok' or 'failed'.
-        reason: Why it failed, else empty.
+        reason: Why it failed; of an image that was read, what was done to it.
         candidates: What the teacher found.
         source: Folder, video or domain that it came from; empty where there is one.
     """

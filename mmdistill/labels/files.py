@@ -12,6 +12,9 @@ from typing import Any
 
 from mmdistill.errors import UserError
 
+LONGEST_STEM = 200
+"""Bytes of a name that a temporary one can be made of."""
+
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name and rename it when it is complete.
@@ -26,7 +29,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         UserError: If the disk refuses the file.
     """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    # The name itself may be as long as a name can be.
+    name = path.name
+    if len(os.fsencode(name)) > LONGEST_STEM:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    temporary = path.with_name(f'.{name}.{os.getpid()}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)

@@ -59,6 +59,22 @@ def count_failures(store: LabelStore, chunks: Sequence[int] | None = None) -> Co
     return found
 
 
+def count_notes(store: LabelStore) -> Counter:
+    """Images that were read, but not simply as they are, by what was done.
+
+    Args:
+        store: A complete store.
+
+    Raises:
+        UserError: If a chunk is missing or damaged.
+    """
+    found: Counter[str] = Counter()
+    for table in store.scan(['status', 'reason']):
+        read = table['reason'].filter(pc.not_equal(table['status'], FAILED))
+        found.update(note for note in read.to_pylist() if note)
+    return found
+
+
 def store_status(store: LabelStore) -> StoreStatus:
     """Look at a store, complete or not; every chunk is checked.
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmdistill.labels.columns import candidate_counts
 from mmdistill.labels.growing_array import GrowingArray
+from mmdistill.labels.image_files import SCALED, is_packed
 from mmdistill.labels.scores import (
     Scores,
     TableCandidates,
@@ -23,7 +25,7 @@ from mmdistill.labels.selection import Selection
 from mmdistill.labels.store import LabelStore
 from mmdistill.labels.store_scores import read_scores
 
-COLUMNS = ('path', 'width', 'height', 'bboxes', 'keypoints')
+COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes', 'keypoints')
 """Columns that labels are made of, beside those that they are chosen by."""
 
 
@@ -33,6 +35,9 @@ class TrainingLabels:
 
     Attributes:
         paths: Paths of the images that have labels, (J,).
+        written: Which of these images train from the store's own folder: they are
+            inside of another file, or stock loaders would read other pixels, (J,),
+            bool.
         path_index: For each label the position of its path, (N,), int32.
         image_index: For each label the number of its image in the store, (N,), int32.
         bboxes: Boxes (x1, y1, x2, y2) in pixels within their image, (N, 4), float32.
@@ -45,6 +50,7 @@ class TrainingLabels:
     """
 
     paths: pa.Array
+    written: np.ndarray
     path_index: np.ndarray
     image_index: np.ndarray
     bboxes: np.ndarray
@@ -57,6 +63,11 @@ class TrainingLabels:
 
     def __len__(self) -> int:
         return len(self.path_index)
+
+    @property
+    def written_keys(self) -> list[str]:
+        """Keys of the images that train from the store's own folder."""
+        return self.paths.filter(pa.array(self.written)).to_pylist()
 
 
 def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLabels:
@@ -96,6 +107,7 @@ class _Collected:
         self.num_keypoints = num_keypoints
         self.num_images = self.num_paths = self.num_candidates = self.num_seen = 0
         self.best = float('-inf')
+        self.written = GrowingArray((), np.bool_)
         self.path_index = GrowingArray((), np.int32)
         self.image_index = GrowingArray((), np.int32)
         self.bboxes = GrowingArray((4,), np.float32)
@@ -115,7 +127,12 @@ class _Collected:
         kept = chosen & visible.any(axis=1)
         rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         used, position = np.unique(images[rows], return_inverse=True)
-        self.paths.append(table['path'].combine_chunks().take(pa.array(used)))
+        paths = table['path'].combine_chunks().take(pa.array(used))
+        notes = table['reason'].combine_chunks().take(pa.array(used))
+        scaled = pc.starts_with(notes, SCALED).to_numpy(zero_copy_only=False)
+        packed = [is_packed(key) for key in paths.to_pylist()]
+        self.paths.append(paths)
+        self.written.append(scaled | np.array(packed, dtype=np.bool_))
         self.path_index.append(self.num_paths + position)
         self.image_index.append(self.num_images + images[rows])
         self.bboxes.append(boxes[rows])
@@ -132,6 +149,7 @@ class _Collected:
         paths = pa.chunked_array(self.paths, pa.string()).cast(pa.large_string())
         return TrainingLabels(
             paths=paths.combine_chunks(),
+            written=self.written.finish(),
             path_index=self.path_index.finish(),
             image_index=self.image_index.finish(),
             bboxes=self.bboxes.finish(),

@@ -48,9 +48,12 @@ class StoreImages:
             UserError: If it is missing or not an image.
         """
         file = image_file(self.store, self.img_root, key)
-        if file.is_file() or not is_packed(key):
+        packed = is_packed(key)
+        if packed and file.is_file():
             return read_image(file)
         pixels = self.read_packed(key)
+        if pixels is None and not packed:
+            return read_image(file)
         if pixels is None:
             raise UserError(
                 f'the image {key} of the label store {self.store} can not be read '

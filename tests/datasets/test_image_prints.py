@@ -1,5 +1,6 @@
 """Tests of prints: which images count as the same."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mmdistill.datasets.image_prints import (
     read_known,
     same_images,
 )
+from mmdistill.labels.files import write_json
 
 A, B = Path('a.png'), Path('b.png')
 
@@ -69,3 +71,34 @@ def test_an_unusable_cache_is_as_none(tmp_path, content):
     path.write_text(content)
 
     assert read_known(path) == read_known(None) == {}
+
+
+@pytest.mark.parametrize('ending', ['png', 'tif'])
+def test_other_images_of_16_bits_are_other_images(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    pictures = [rng.random((24, 32)).repeat(4, 0).repeat(4, 1) for _ in range(2)]
+    files = [tmp_path / f'{number}.{ending}' for number in range(3)]
+    for file, picture in zip(files, [*pictures, pictures[0] + 0.001], strict=True):
+        Image.fromarray((picture * 3000 + 500).astype(np.uint16)).save(file)
+    prints = file_prints(files, {})
+
+    first, second, near_first = (prints[file] for file in files)
+    assert same_images([first], {A: second}) == []
+    assert same_images([first], {A: near_first}) == [(0, A)]
+
+
+def test_a_print_of_a_name_that_is_not_utf8_is_kept(tmp_path):
+    file = tmp_path / '\udcff.png'
+    Image.new('L', (64, 48)).save(file)
+    known = {}
+    file_prints([file], known)
+
+    write_json(tmp_path / 'cache.json', known)
+    assert read_known(tmp_path / 'cache.json') == known
+
+
+def test_what_is_no_file_has_no_print_and_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    (tmp_path / 'b.png').symlink_to('/dev/zero')
+
+    assert file_prints([tmp_path / 'a.png', tmp_path / 'b.png'], {}) == {}

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from mmpose.datasets.transforms import LoadImage
+from PIL import Image, ImageOps
 
 from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.errors import UserError
@@ -87,6 +88,24 @@ def test_pixels_are_those_that_mmpose_trains_on(read, tmp_path, kind):
 @pytest.mark.parametrize('kind', ['png', 'bmp', 'tiff', 'alpha webp'])
 def test_formats_without_loss_give_the_picture_back(read, kind):
     assert np.array_equal(read(FORMATS[kind]).pixels[..., ::-1], np.asarray(drawn()))
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'WEBP'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_a_turned_or_mirrored_image_is_in_the_frame_of_training(
+    read, tmp_path, kind, orientation
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = dict(lossless=True) if kind == 'WEBP' else dict(quality=98)
+    content = encoded(drawn(), kind, exif=exif, **options)
+    image = read(content)
+    results = LoadImage().transform(dict(img_path=str(tmp_path / 'a.jpg')))
+    assert np.array_equal(image.pixels, results['img'])
+    # MMPose does not turn WebP, and the labels must be where it trains on them.
+    if kind != 'WEBP':
+        upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+        assert np.abs(image.pixels[..., ::-1].astype(int) - upright).max() < 16
 
 
 def test_cmyk_is_near_its_picture(read):
