@@ -188,6 +188,7 @@ SECTION: dict[str, Kind] = {
             'sources': ListOf(Fields(), empty=False),
             'detections': PATH,
             'follow': Fields({'padding': Range(1), 'score_thr': SHARE}),
+            'hidden': Switch(),
         }
     ),
     'labels': PATH,

@@ -21,6 +21,7 @@ from mmdistill.datasets.image_prints import (
 from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.source_list import SourceList
 from mmdistill.errors import UserError
+from mmdistill.labels.file_names import file_name, spelled_name
 from mmdistill.labels.files import write_json
 from mmdistill.labels.image_files import is_packed
 from mmdistill.progress import told
@@ -58,7 +59,7 @@ def leaked_images(
     known = read_known(cache)
     reader = ImageReader()
     keys = images.keys.to_pylist()
-    files = [None if is_packed(key) else root / key for key in keys]
+    files = [None if is_packed(key) else root / file_name(key) for key in keys]
     prints = file_prints([file for file in files if file is not None], known)
     what = 'unlabelled images are compared with labelled ones'
     mine = [
@@ -106,7 +107,7 @@ def described_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> s
     shown = ', '.join(f'{key} ({file})' for key, file in leaks[:NAMED])
     more = f' and {len(leaks) - NAMED} others' if len(leaks) > NAMED else ''
     return f'{len(leaks)} unlabelled images are in the {name} set and {fate}: ' + (
-        shown + more
+        spelled_name(shown) + more
     )
 
 

@@ -16,6 +16,7 @@ from mmdistill.datasets.image_list import ImageList
 from mmdistill.datasets.image_reader import ImageReader, ReadImage
 from mmdistill.datasets.sources import Listing, Source
 from mmdistill.errors import UserError
+from mmdistill.labels.file_names import file_name, spelled_name
 from mmdistill.labels.image_files import container_of
 from mmdistill.ranks import tell_all
 from mmdistill.registry import SOURCES
@@ -29,10 +30,15 @@ def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Sour
         root: Folder that their paths are relative to.
 
     Raises:
-        UserError: If one is of no known type, takes no such option, or has the name
-            of another one.
+        UserError: If they are no list of dicts, or one is of no known type, takes no
+            such option, or has the name of another one.
     """
-    sources = [_built(dict(config), root) for config in configs]
+    listed = isinstance(configs, Sequence) and not isinstance(configs, (str, bytes))
+    if not listed or not configs:
+        raise UserError(
+            f'sources must be a list with a dict for each source, got {configs!r}'
+        )
+    sources = [_built(config, root) for config in configs]
     name, count = Counter(source.name for source in sources).most_common(1)[0]
     if count > 1:
         raise UserError(f'sources must have names of their own, {count} are {name!r}')
@@ -125,7 +131,7 @@ class SourceList:
             number: The image.
             reader: Decodes image files.
         """
-        key = self.keys[number].as_py()
+        key = file_name(self.keys[number].as_py())
         return self.source_of(number).read(key, self._places[number], reader)
 
     def encoded(self, number: int, reader: ImageReader) -> bytes | None:
@@ -135,7 +141,7 @@ class SourceList:
             number: An image that is not a file by itself.
             reader: Decodes image files.
         """
-        key = self.keys[number].as_py()
+        key = file_name(self.keys[number].as_py())
         return self.source_of(number).encoded(key, self._places[number], reader)
 
     def _drop_repeated(self) -> None:
@@ -146,7 +152,10 @@ class SourceList:
             self.keep(np.sort(first))
 
 
-def _built(config: dict[str, Any], root: Path) -> Source:
+def _built(config: Mapping[str, Any], root: Path) -> Source:
+    if not isinstance(config, Mapping):
+        raise UserError(f'a source must be a dict with a type, got {config!r}')
+    config = dict(config)
     kind = config.pop('type', None)
     found = SOURCES.get(str(kind))
     if found is None:
@@ -166,7 +175,9 @@ def _listed(sources: Sequence[Source]) -> list[Listing]:
         except UserError as error:
             listing = Listing([], problems=[str(error)])
         listings.append(listing)
-    problems = [problem for listing in listings for problem in listing.problems]
+    problems = [
+        spelled_name(problem) for listing in listings for problem in listing.problems
+    ]
     if not any(listing.keys for listing in listings):
         raise UserError('; '.join(problems))
     for problem in problems:
@@ -175,12 +186,16 @@ def _listed(sources: Sequence[Source]) -> list[Listing]:
 
 
 def _merged(listings: Sequence[Listing]) -> ImageList:
-    """One list; an id of a COCO json counts where no other image has that name."""
-    keys = [key for listing in listings for key in listing.keys]
+    """One list; an id of a COCO json counts where no other image has that name.
+
+    Names are spelled here, once, so that sources deal in files alone.
+    """
+    keys = [spelled_name(key) for listing in listings for key in listing.keys]
     filled = [listing for listing in listings if listing.keys]
     ids: list[int | str | None] = []
     for listing in listings:
-        ids += listing.ids or [None] * len(listing.keys)
+        given = listing.ids or [None] * len(listing.keys)
+        ids += [spelled_name(one) if isinstance(one, str) else one for one in given]
     known = all(listing.sizes is not None for listing in filled)
     sizes = [listing.sizes for listing in filled if listing.sizes is not None]
     return ImageList(keys, ids, np.concatenate(sizes) if known else None)

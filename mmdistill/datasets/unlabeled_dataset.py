@@ -21,8 +21,10 @@ from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
 from mmdistill.datasets.leak_guard import without_leaks
 from mmdistill.datasets.source_list import SourceList, build_sources
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
+from mmdistill.datasets.sources.source import text_option
 from mmdistill.errors import UserError
 from mmdistill.labels.columns import FAILED, OK
+from mmdistill.labels.file_names import file_name
 from mmdistill.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
@@ -58,6 +60,8 @@ class UnlabeledDataset:
             of the labelled set reported: `val` and `labeled`, each a list of dicts
             with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
             keeps the hashes of the images.
+        hidden: Whether hidden files of the folder are images too, as `FolderSource`
+            has it.
         follow: Where given, the box of a frame is followed from the one before, for
             videos of a single animal: `padding` and `score_thr` of `Following`. An
             image that is no frame of a video is one box.
@@ -81,16 +85,18 @@ class UnlabeledDataset:
         detections: str | None = None,
         follow: Mapping[str, Any] | None = None,
         max_boxes: int = MAX_BOXES,
+        hidden: bool = False,
     ) -> None:
-        root = Path(data_root)
+        root = Path(text_option('data_root', data_root or ''))
         self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
-        self.img_root = root / (data_prefix or {}).get('img', '')
+        self.img_root = root / _prefix(data_prefix)
         self._reader = ImageReader(max_pixels)
         if sources is None:
-            built = [_one_source(self.img_root, root, ann_file)]
-        elif ann_file or data_prefix:
+            built = [_one_source(self.img_root, root, ann_file or '', hidden)]
+        elif ann_file or data_prefix or hidden:
             raise UserError(
-                'images come from sources or from data_prefix and ann_file, got both'
+                'images come from sources or from data_prefix, ann_file and hidden, '
+                'got both'
             )
         else:
             built = build_sources(sources, root)
@@ -194,13 +200,13 @@ class UnlabeledDataset:
         return PoseDataSample(
             metainfo=dict(
                 img_id=number,
-                img_path=str(self.img_root / path),
+                img_path=str(self.img_root / file_name(path)),
                 path=path,
                 source=self._images.source_of(number).name,
                 frame_before=self._frame_before(number),
                 ori_shape=image.shape,
                 status=FAILED if image.reason else OK,
-                reason=image.reason,
+                reason=image.reason or image.note,
                 flip_indices=self.metainfo['flip_indices'],
                 dataset_name=self.metainfo['dataset_name'],
             )
@@ -226,11 +232,22 @@ class UnlabeledDataset:
         return self._images.frame_before(number) if adjacent else None
 
 
-def _one_source(img_root: Path, root: Path, ann_file: str) -> Source:
+def _prefix(data_prefix: Mapping[str, Any] | None) -> str:
+    if not data_prefix:
+        return ''
+    if not isinstance(data_prefix, Mapping):
+        raise UserError(
+            f"data_prefix must be a dict as dict(img='images/'), got {data_prefix!r}"
+        )
+    return text_option('data_prefix.img', data_prefix.get('img', ''))
+
+
+def _one_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> Source:
     """The source of `data_prefix` and `ann_file`; it needs no name."""
     if ann_file:
-        return CocoSource(img_root, str((root / ann_file).absolute()), name='')
-    return FolderSource(img_root, name='')
+        listed = (root / text_option('ann_file', ann_file)).absolute()
+        return CocoSource(img_root, str(listed), name='')
+    return FolderSource(img_root, name='', hidden=hidden)
 
 
 def _planes(pixels: np.ndarray) -> np.ndarray:

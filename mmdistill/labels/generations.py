@@ -115,7 +115,7 @@ def disagreements(
         pile: The images of the run.
     """
     numbers = {path: number for number, path in enumerate(pile.paths)}
-    gone = [path for path in stored if path not in numbers]
+    gone = gone_images(stored, pile)
     if gone:
         shown = ', '.join(gone[:3]) + (', …' if len(gone) > 3 else '')
         return [f'images: {len(gone)} of the store are not in this run: {shown}']
@@ -131,6 +131,17 @@ def disagreements(
             )
         start = end
     return lines
+
+
+def gone_images(stored: Sequence[str], pile: Pile) -> list[str]:
+    """Images of a store that a run does not have, in the store's order.
+
+    Args:
+        stored: Paths of the store's images.
+        pile: The images of the run.
+    """
+    present = set(pile.paths)
+    return [path for path in stored if path not in present]
 
 
 def store_order(stored: Sequence[str], pile: Pile) -> tuple[np.ndarray, np.ndarray]:

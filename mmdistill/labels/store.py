@@ -23,6 +23,7 @@ from mmdistill.labels.columns import (
     rows_to_table,
     table_to_labels,
 )
+from mmdistill.labels.file_names import is_hidden_path
 from mmdistill.labels.files import (
     json_sha256,
     remove_parts,
@@ -36,6 +37,7 @@ from mmdistill.labels.generations import (
     disagreements,
     generation_of,
     generations_in,
+    gone_images,
     images_entry,
     places,
     store_order,
@@ -120,8 +122,8 @@ class LabelStore:
             lines += differences(made_boxes(held), made_boxes(manifest))
             raise UserError(
                 f'the {self.kind.name} {self.root} was made otherwise and is not mixed '
-                f'with this run; name another folder in {self.kind.option} or remove '
-                'this one.' + ''.join(f'\n- {line}' for line in lines)
+                f'with this run; {self._way_on(gone_images(stored, pile))}'
+                + ''.join(f'\n- {line}' for line in lines)
             )
         old, new = store_order(stored, pile)
         if len(new):
@@ -235,6 +237,20 @@ class LabelStore:
             UserError: If a chunk is missing, damaged or of another store.
         """
         return table_to_labels(pa.concat_tables(self.scan()), self.num_keypoints)
+
+    def _way_on(self, gone: Sequence[str]) -> str:
+        """How to go on with a run that does not fit, without losing what is held."""
+        other = f'name another folder in {self.kind.option}'
+        if not gone:
+            return f'{other} or remove this one.'
+        if all(map(is_hidden_path, gone)):
+            other = (
+                'its hidden files are images again with hidden=True in '
+                f'distill.unlabeled, or in their FolderSource; without them, {other}'
+            )
+        else:
+            other = f'bring the images back, or {other}'
+        return f'{other}. What it holds stays as it is.'
 
     def _check_complete(self) -> None:
         missing = self.missing_chunks()

@@ -11,7 +11,7 @@ import torch
 
 from mmdistill.errors import TooManyFailuresError, UserError
 from mmdistill.labels import LabelStore
-from tests.engine.conftest import NUM_IMAGES, Teacher
+from tests.engine.conftest import NUM_IMAGES, Teacher, run_loop
 
 
 def chunk_bytes(store: LabelStore) -> list[bytes]:
@@ -199,3 +199,34 @@ def test_labels_hold_the_rounded_values_of_the_teacher(label, tmp_path):
     candidates = store.read().candidates
     assert candidates.keypoints[0, 0].tolist() == [659 / 64, 365 / 64]
     assert candidates.bboxes.tolist() == np.float32([[10.3, 5.7, 30.3, 35.7]]).tolist()
+
+
+def test_hidden_files_of_an_older_store_are_kept_by_the_advice(
+    tmp_path, write_images, coco_metainfo
+):
+    write_images(tmp_path / 'pile', 'a.png', '._b.png', '@eaDir/c.png')
+    where = (tmp_path / 'pile', tmp_path / 'labels', coco_metainfo, Teacher())
+    run_loop(*where, dataset=dict(hidden=True))
+    before = LabelStore(tmp_path / 'labels').digest()
+    with pytest.raises(UserError, match=r'hidden=True in distill\.unlabeled') as error:
+        run_loop(*where)
+    assert 'remove' not in str(error.value)
+
+    run_loop(*where, dataset=dict(hidden=True))
+    assert LabelStore(tmp_path / 'labels').digest() == before
+
+
+def test_images_that_are_gone_can_be_brought_back(
+    tmp_path, write_images, coco_metainfo
+):
+    write_images(tmp_path / 'pile', 'a.png', 'b.png')
+    where = (tmp_path / 'pile', tmp_path / 'labels', coco_metainfo, Teacher())
+    run_loop(*where)
+    content = (tmp_path / 'pile/b.png').read_bytes()
+    (tmp_path / 'pile/b.png').unlink()
+    with pytest.raises(UserError, match='bring the images back') as error:
+        run_loop(*where)
+    assert 'remove' not in str(error.value)
+
+    (tmp_path / 'pile/b.png').write_bytes(content)
+    run_loop(*where)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmdistill.datasets.image_list import images_of_coco
-from mmdistill.datasets.sources.file_sources import FileSource, check_some_file
-from mmdistill.datasets.sources.source import Listing
+from mmdistill.datasets.sources.file_sources import FileSource, existing_paths
+from mmdistill.datasets.sources.source import Listing, text_option
 from mmdistill.registry import SOURCES
 
 
@@ -24,8 +24,9 @@ class CocoSource(FileSource):
     def __init__(
         self, root: Path, ann_file: str, path: str = '', name: str | None = None
     ) -> None:
-        super().__init__(root, path, name if name is not None else Path(ann_file).stem)
-        self.ann_file = ann_file
+        self.ann_file = text_option('ann_file', ann_file)
+        default = Path(self.ann_file).stem
+        super().__init__(root, path, default if name is None else name)
 
     def list_images(self) -> Listing:
         """Read the json.
@@ -35,6 +36,6 @@ class CocoSource(FileSource):
                 there.
         """
         images = images_of_coco(self.root / self.ann_file)
-        keys = [Path(self.path, path).as_posix() for path in images.paths]
-        check_some_file(self.root / self.ann_file, self.root, keys)
-        return Listing(keys, ids=images.ids, sizes=images.sizes)
+        listed = [Path(self.path, path).as_posix() for path in images.paths]
+        keys, problems = existing_paths(self.root / self.ann_file, self.root, listed)
+        return Listing(keys, ids=images.ids, sizes=images.sizes, problems=problems)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmdistill.datasets.image_list import SUFFIXES, images_of_folder
 from mmdistill.datasets.image_reader import ImageReader, ReadImage
-from mmdistill.datasets.sources.source import Listing, Source
+from mmdistill.datasets.sources.patterns import find_files, is_file
+from mmdistill.datasets.sources.source import Listing, Source, text_option
 from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES
 
@@ -29,6 +30,17 @@ class FileSource(Source):
         """
         return reader.read(self.root / key)
 
+    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
+        """The bytes of one file, or of its pixels where they were scaled.
+
+        Args:
+            key: Its path, relative to the data root.
+            place: Not used.
+            reader: Decodes it.
+        """
+        image = self.read(key, place, reader)
+        return self.encoded_file(image, (self.root / key).read_bytes)
+
 
 @SOURCES.register_module()
 class FolderSource(FileSource):
@@ -41,9 +53,11 @@ class FolderSource(FileSource):
         include: Patterns as ``'day1/*.jpg'``, matched with the path below the folder
             (``*`` matches slashes too); an image must match one of them.
         exclude: Patterns of which an image must match none.
+        hidden: Whether hidden files (``._a.jpg``) and those in hidden folders or in
+            those of systems (``@eaDir``, ``__MACOSX``) are images too.
 
     Raises:
-        UserError: If a filter is a text and not a list of texts.
+        UserError: If a filter is not a list of texts, or `hidden` not a truth value.
     """
 
     def __init__(
@@ -53,15 +67,15 @@ class FolderSource(FileSource):
         name: str | None = None,
         include: Sequence[str] = ('*',),
         exclude: Sequence[str] = (),
+        hidden: bool = False,
     ) -> None:
+        path = text_option('path', path)
         super().__init__(root, path, Path(path).name if name is None else name)
-        for option, patterns in (('include', include), ('exclude', exclude)):
-            if isinstance(patterns, str):
-                raise UserError(
-                    f'{option} must be a list of patterns, got {patterns!r}'
-                )
-        self.include = include
-        self.exclude = exclude
+        if not isinstance(hidden, bool):
+            raise UserError(f'hidden must be True or False, got {hidden!r}')
+        self.include = _patterns('include', include)
+        self.exclude = _patterns('exclude', exclude)
+        self.hidden = hidden
 
     def list_images(self) -> Listing:
         """Walk the folder.
@@ -70,14 +84,15 @@ class FolderSource(FileSource):
             UserError: If the folder does not exist, or no image passes the filters.
         """
         folder = self.root / self.path
-        found = images_of_folder(folder).paths
-        kept = [path for path in found if self._passes(path)]
+        found = images_of_folder(folder, self.hidden)
+        kept = [path for path in found.paths if self._passes(path)]
         if not kept:
             raise UserError(
                 f'none of the {len(found)} images of {folder} passes the filters '
                 f'include={list(self.include)} and exclude={list(self.exclude)}'
             )
-        return Listing([Path(self.path, path).as_posix() for path in kept])
+        keys = [Path(self.path, path).as_posix() for path in kept]
+        return Listing(keys, problems=list(found.problems))
 
     def _passes(self, path: str) -> bool:
         return any(fnmatchcase(path, pattern) for pattern in self.include) and not any(
@@ -91,12 +106,14 @@ class GlobSource(FileSource):
 
     Args:
         root: Folder that `pattern` is relative to.
-        pattern: As ``'cameras/*/day?/**/*.jpg'``; ``**`` is any number of folders.
+        pattern: As ``'cameras/*/day?/**/*.jpg'``; ``**`` is any number of folders, and
+            ``{a,b}`` and ``{00..09}`` are each of these. What exists is taken as it
+            is: ``'photos [2023]/*.jpg'``. Hidden files match no ``*``.
         name: What labels of these images are counted under.
     """
 
     def __init__(self, root: Path, pattern: str, name: str | None = None) -> None:
-        super().__init__(root, pattern, name)
+        super().__init__(root, text_option('pattern', pattern), name)
 
     def list_images(self) -> Listing:
         """Expand the pattern.
@@ -104,10 +121,11 @@ class GlobSource(FileSource):
         Raises:
             UserError: If no image file matches it.
         """
-        found = matching_files(self.root, self.path, SUFFIXES)
-        if not found:
-            raise UserError(f'no image below {self.root} matches {self.path}')
-        return Listing(found)
+        found = find_files(self.root, self.path, SUFFIXES)
+        if not found.paths:
+            sentence = f'no image below {self.root} matches {self.path}'
+            raise UserError('; '.join([sentence, *found.problems]))
+        return Listing(found.paths, problems=found.problems)
 
 
 @SOURCES.register_module()
@@ -120,7 +138,7 @@ class ListSource(FileSource):
 
     Args:
         root: Folder that `path` and `img_root` are relative to.
-        path: The text, UTF-8.
+        path: The text, UTF-8; a name that is not has the bytes that it has on disk.
         name: What labels of these images are counted under.
         img_root: Folder that the lines are relative to.
     """
@@ -129,7 +147,7 @@ class ListSource(FileSource):
         self, root: Path, path: str, name: str | None = None, img_root: str = ''
     ) -> None:
         super().__init__(root, path, name)
-        self.img_root = img_root
+        self.img_root = text_option('img_root', img_root)
 
     def list_images(self) -> Listing:
         """Read the text.
@@ -138,15 +156,7 @@ class ListSource(FileSource):
             UserError: If it can't be read, lists nothing, or only missing files.
         """
         file = self.root / self.path
-        try:
-            lines = file.read_text(encoding='utf-8-sig').splitlines()
-        except OSError as error:
-            raise UserError(
-                f'the image list {file} can not be read: {error.strerror}'
-            ) from error
-        except UnicodeDecodeError as error:
-            raise UserError(f'the image list {file} is not UTF-8: {error}') from error
-        names = [line.split('\t')[0].strip() for line in lines]
+        names = [line.split('\t')[0].strip(' \r') for line in _lines(file)]
         paths = [
             Path(self.img_root, name).as_posix()
             for name in names
@@ -154,40 +164,68 @@ class ListSource(FileSource):
         ]
         if not paths:
             raise UserError(f'the image list {file} lists no image')
-        check_some_file(file, self.root, paths)
-        return Listing(list(dict.fromkeys(paths)))
+        keys, problems = existing_paths(file, self.root, paths)
+        return Listing(list(dict.fromkeys(keys)), problems=problems)
 
 
-def check_some_file(what: Path, root: Path, paths: Sequence[str]) -> None:
-    """One missing image is a failed row; all of them are a wrong folder.
+def existing_paths(
+    what: Path, root: Path, paths: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Find the files that a list names; one that is missing stays as it is named.
+
+    One missing image is a failed row; all of them are a wrong folder. Where there is
+    no file of a name with backslashes, they are slashes, as lists from Windows have
+    them.
 
     Args:
         what: The list that names them.
         root: Folder that they are relative to.
         paths: The paths.
 
+    Returns:
+        The paths, in their order, and sentences that count what was changed.
+
     Raises:
         UserError: If none of them is a file.
     """
-    if not any((root / path).is_file() for path in paths):
+    found = [_with_slashes(root, path) for path in paths]
+    if not any(is_file(root / path) for path in found):
         raise UserError(
             f'none of the {len(paths)} listed images is below {root}, the first would '
             f'be {paths[0]}; the list is {what}'
         )
+    changed = sum(one != other for one, other in zip(found, paths, strict=True))
+    if not changed or len(set(found)) < len(set(paths)):
+        return list(paths), []
+    sentence = f'{changed} of {len(paths)} paths of {what} have backslashes for slashes'
+    return found, [sentence]
 
 
-def matching_files(root: Path, pattern: str, suffixes: frozenset[str]) -> list[str]:
-    """Files of a pattern, relative to a folder as the pattern is, by path.
+def _with_slashes(root: Path, path: str) -> str:
+    if '\\' not in path or is_file(root / path):
+        return path
+    other = Path(path.replace('\\', '/')).as_posix()
+    return other if is_file(root / other) else path
 
-    Args:
-        root: The folder.
-        pattern: The pattern; ``**`` is any number of folders.
-        suffixes: Endings that count, in lower case.
-    """
-    # Path.glob refuses absolute patterns.
-    found = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
-    return sorted(
-        Path(path).as_posix()
-        for path in found
-        if Path(path).suffix.lower() in suffixes and (root / path).is_file()
-    )
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text; bytes that are not UTF-8 are as in names of files."""
+    try:
+        if file.exists() and not file.is_file():
+            raise UserError(f'the image list {file} is not a file')
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or str(error)
+        raise UserError(f'the image list {file} can not be read: {reason}') from error
+    # UTF-16 begins so.
+    if content.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in content:
+        raise UserError(f'the image list {file} is not UTF-8; save it as UTF-8')
+    text = content.removeprefix(b'\xef\xbb\xbf').decode('utf-8', 'surrogateescape')
+    return text.replace('\r\n', '\n').split('\n')
+
+
+def _patterns(option: str, patterns: Any) -> list[str]:
+    listed = isinstance(patterns, Sequence) and not isinstance(patterns, (str, bytes))
+    if not listed or not all(isinstance(pattern, str) for pattern in patterns):
+        raise UserError(f'{option} must be a list of patterns, got {patterns!r}')
+    return list(patterns)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+
+from mmdistill.datasets.sources.patterns import is_file, is_folder
+from mmdistill.errors import UserError
 
 if TYPE_CHECKING:
     from mmdistill.datasets.image_reader import ImageReader, ReadImage
@@ -20,9 +25,10 @@ class Listing:
     """The images of a source, in a fixed order.
 
     Attributes:
-        keys: Names of the images, each once: paths relative to the data root, with
-            forward slashes; of an image inside of a file, the path of the file,
-            ``#`` and the image's name there (see `mmdistill.labels.image_files`).
+        keys: Names of the images as Python gives them, each once: paths relative to
+            the data root, with forward slashes; of an image inside of a file, the
+            path of the file, ``#`` and the image's name there (see
+            `mmdistill.labels.image_files`).
         places: Where the source finds each image, (I, n), int64, as it likes.
         ids: What a detection file calls the images, where the source says so.
         sizes: Width and height of each image, (I, 2), where the source says so.
@@ -46,6 +52,9 @@ class Source(ABC):
         path: Where the images are, as the user wrote it.
         name: What labels of these images are counted under; the path's last part
             without its ending by default, a pattern as it is.
+
+    Raises:
+        UserError: If the path or the name is not a text.
     """
 
     in_order = False
@@ -55,9 +64,13 @@ class Source(ABC):
 
     def __init__(self, root: Path, path: str, name: str | None = None) -> None:
         self.root = root
-        self.path = path
-        default = path if has_magic(path) else Path(path).stem
-        self.name = default if name is None else name
+        self.path = text_option('path', path)
+        default = self.path if self._matches_many() else Path(self.path).stem
+        self.name = default if name is None else text_option('name', name)
+
+    def _matches_many(self) -> bool:
+        path = self.root / self.path
+        return has_magic(self.path) and not (is_file(path) or is_folder(path))
 
     @abstractmethod
     def list_images(self) -> Listing:
@@ -89,3 +102,35 @@ class Source(ABC):
             The bytes; None where the image can not be read.
         """
         raise NotImplementedError(f'images of {type(self).__name__} are files')
+
+    def encoded_file(self, image: ReadImage, data: Callable[[], bytes]) -> bytes | None:
+        """An image file's own bytes; where the pixels were scaled, a PNG of them.
+
+        Args:
+            image: What was read of the file.
+            data: Gives its bytes.
+
+        Returns:
+            None where the image can not be read.
+        """
+        if image.reason:
+            return None
+        if not image.is_scaled:
+            return data()
+        return cv2.imencode('.png', image.pixels)[1].tobytes()
+
+
+def text_option(option: str, value: object) -> str:
+    """Return an option that is a text, or a path object, as text.
+
+    Args:
+        option: Its name, for the error's sentence.
+        value: What a user wrote.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise UserError(f'{option} of unlabeled images must be a text, got {value!r}')
+    return text

@@ -15,6 +15,9 @@ from mmdistill.errors import UserError
 from mmdistill.functional.hamming import hamming_distance
 from mmdistill.progress import told
 
+SHORTEST_SPAN = 1e-9
+"""Seconds; no two frames are nearer, and quotients stay finite."""
+
 
 @dataclass(frozen=True)
 class VideoIndex:
@@ -79,9 +82,10 @@ def chosen_frames(index: VideoIndex, every: int, seconds: float | None) -> np.nd
             instead, by the frames' own times.
     """
     if seconds is None:
-        return np.arange(0, len(index.stamps), every)
+        frames = len(index.stamps)
+        return np.arange(0, frames, min(every, frames))
     # Times are sums of rounded units: a frame on the border belongs behind it.
-    spans = np.floor(index.seconds / seconds + 1e-6)
+    spans = np.floor(index.seconds / max(seconds, SHORTEST_SPAN) + 1e-6)
     return np.flatnonzero(np.diff(spans, prepend=-1) > 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmdistill.datasets.image_reader import ImageReader, ReadImage, failed_image
-from mmdistill.datasets.sources.file_sources import matching_files
+from mmdistill.datasets.sources.patterns import FoundFiles, find_files
 from mmdistill.datasets.sources.source import Listing, Source
 from mmdistill.datasets.sources.video_decoder import VideoDecoder, upright_pixels
 from mmdistill.datasets.sources.video_index import (
@@ -39,7 +40,8 @@ class VideoSource(Source):
 
     Args:
         root: Folder that `path` is relative to.
-        path: A video, a pattern of videos, or a folder with videos at any depth.
+        path: A video, a pattern of videos, or a folder with videos at any depth. What
+            exists is taken as it is, whatever characters are in its name.
         name: What labels of these frames are counted under.
         every: Takes the first frame and each `every`-th after it.
         seconds: Where given, takes the first frame of each span of so many seconds
@@ -65,18 +67,19 @@ class VideoSource(Source):
         duplicate_distance: int | None = None,
     ) -> None:
         super().__init__(root, path, name)
-        if not isinstance(every, int) or every < 1:
+        if not _is_whole(every) or every < 1:
             raise UserError(f'every must be a whole number from 1, got {every!r}')
-        if seconds is not None and not seconds > 0:
-            raise UserError(f'seconds must be above 0, got {seconds!r}')
+        if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
+            raise UserError(f'seconds must be above 0 and finite, got {seconds!r}')
         if seconds is not None and every != 1:
             raise UserError(
                 f'frames are chosen by every or by seconds, got every={every} and '
                 f'seconds={seconds}'
             )
-        if duplicate_distance is not None and not 0 <= duplicate_distance < 256:
+        distance = duplicate_distance
+        if distance is not None and not (_is_whole(distance) and 0 <= distance < 256):
             raise UserError(
-                f'duplicate_distance must be bits, 0 to 255, got {duplicate_distance}'
+                f'duplicate_distance must be bits, 0 to 255, got {distance!r}'
             )
         self.every = every
         self.seconds = seconds
@@ -91,8 +94,9 @@ class VideoSource(Source):
         """
         keys: list[str] = []
         places: list[np.ndarray] = []
-        problems: list[str] = []
-        for video in self._videos():
+        found = self._videos()
+        problems = list(found.problems)
+        for video in found.paths:
             try:
                 index, numbers = self._chosen(self.root / video)
             except UserError as error:
@@ -161,15 +165,12 @@ class VideoSource(Source):
             self._open = (video, os.getpid(), decoder)
         return self._open[2]
 
-    def _videos(self) -> list[str]:
-        folder = (self.root / self.path).is_dir()
-        pattern = f'{self.path}/**/*' if folder else self.path
-        found = matching_files(self.root, pattern, VIDEO_SUFFIXES)
-        if not found:
-            raise UserError(
-                f'no video below {self.root} matches {pattern} '
-                f'({", ".join(sorted(VIDEO_SUFFIXES))})'
-            )
+    def _videos(self) -> FoundFiles:
+        found = find_files(self.root, self.path, VIDEO_SUFFIXES)
+        if not found.paths:
+            suffixes = ', '.join(sorted(VIDEO_SUFFIXES))
+            sentence = f'no video below {self.root} matches {self.path} ({suffixes})'
+            raise UserError('; '.join([sentence, *found.problems]))
         return found
 
     def _chosen(self, video: Path) -> tuple[VideoIndex, np.ndarray]:
@@ -186,3 +187,11 @@ class VideoSource(Source):
                 logger='current',
             )
         return index, numbers
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or isinstance(value, float)
