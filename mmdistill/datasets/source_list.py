@@ -157,7 +157,7 @@ def _built(config: Mapping[str, Any], root: Path) -> Source:
         raise UserError(f'a source must be a dict with a type, got {config!r}')
     config = dict(config)
     kind = config.pop('type', None)
-    found = SOURCES.get(str(kind))
+    found = _source_class(kind)
     if found is None:
         known = ', '.join(sorted(SOURCES.module_dict))
         raise UserError(f'a source must have a type of {known}; got {kind!r}')
@@ -165,6 +165,17 @@ def _built(config: Mapping[str, Any], root: Path) -> Source:
         return found(root, **config)
     except TypeError as error:
         raise UserError(f'the source {kind} can not be built: {error}') from error
+
+
+def _source_class(kind: object) -> type[Source] | None:
+    if not isinstance(kind, str):
+        return None
+    try:
+        found = SOURCES.get(kind)
+    except RuntimeError:
+        return None
+    # The registry gives any function of any module by its full name.
+    return found if isinstance(found, type) and issubclass(found, Source) else None
 
 
 def _listed(sources: Sequence[Source]) -> list[Listing]:
