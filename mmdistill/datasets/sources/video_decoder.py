@@ -110,8 +110,8 @@ class VideoDecoder:
         self._open()
 
     def _open(self) -> None:
-        self._container: InputContainer = av.open(str(self._path))
-        self._video: VideoStream = self._container.streams.video[0]
+        self._container = open_video(self._path)
+        self._video = picture_stream(self._container)
         # A decoder with threads that a forked process inherits hangs when it is freed.
         self._video.codec_context.thread_count = 1
         self._place = 0
@@ -137,6 +137,33 @@ class VideoDecoder:
                 elif frame.pts is not None:
                     yield frame.pts, frame
                 number += 1
+
+
+def open_video(path: Path) -> InputContainer:
+    """Open a video.
+
+    Args:
+        path: The video; its titles may be in any encoding.
+
+    Raises:
+        av.FFmpegError: If it can not be opened.
+    """
+    return av.open(str(path), metadata_errors='surrogateescape')
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    """The first stream of pictures of a video.
+
+    Args:
+        container: The video.
+
+    Raises:
+        IndexError: If it has none, or none that can be decoded.
+    """
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise IndexError('no decoder for the pictures')
+    return stream
 
 
 def frame_pixels(frame: av.VideoFrame, form: str) -> np.ndarray:

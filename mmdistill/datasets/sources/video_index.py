@@ -10,7 +10,12 @@ import av
 import numpy as np
 
 from mmdistill.datasets.picture_hash import picture_hash
-from mmdistill.datasets.sources.video_decoder import VideoDecoder, frame_pixels
+from mmdistill.datasets.sources.video_decoder import (
+    VideoDecoder,
+    frame_pixels,
+    open_video,
+    picture_stream,
+)
 from mmdistill.errors import UserError
 from mmdistill.functional.hamming import hamming_distance
 from mmdistill.progress import told
@@ -49,8 +54,8 @@ def index_video(path: Path) -> VideoIndex:
         UserError: If it can't be opened, has no frame, or none that decodes.
     """
     try:
-        with av.open(str(path)) as container:
-            video = container.streams.video[0]
+        with open_video(path) as container:
+            video = picture_stream(container)
             stamps, whole = _stamps(container.demux(video))
             rate = float(video.average_rate or video.guessed_rate or 25)
             unit = float(video.time_base or 0)
@@ -64,7 +69,9 @@ def index_video(path: Path) -> VideoIndex:
             if next(decoder.frames(), None) is None:
                 raise UserError(f'no frame of the video {path} can be decoded')
     except IndexError as error:
-        raise UserError(f'the video {path} has no stream of pictures') from error
+        raise UserError(
+            f'the video {path} has no stream of pictures that can be decoded'
+        ) from error
     except (OSError, av.FFmpegError) as error:
         raise UserError(
             f'the video {path} can not be opened: {error.strerror or error}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -161,3 +162,33 @@ def test_what_is_no_video_is_told_and_the_others_go_on(tmp_path, write_video):
 def test_a_wrong_option_is_a_sentence(tmp_path, options, sentence):
     with pytest.raises(UserError, match=sentence):
         VideoSource(tmp_path, **options).list_images()
+
+
+def test_titles_in_another_encoding_do_not_matter(tmp_path, write_video):
+    path = write_video(tmp_path / 'a.mp4', range(3))
+    content = path.read_bytes()
+    assert b'isom' in content
+    path.write_bytes(content.replace(b'Lavf', b'\xe9t\xe9_'))
+    assert shown(VideoSource(tmp_path, 'a.mp4')) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ('name', 'codec'), [('a.mp4', 'libx264'), ('a.mkv', 'mpeg4'), ('a.avi', 'mpeg4')]
+)
+def test_any_bytes_of_a_video_are_rows_or_a_sentence(
+    tmp_path, write_video, name, codec
+):
+    content = write_video(tmp_path / name, range(12), codec=codec).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        changed = np.frombuffer(content, dtype=np.uint8).copy()
+        places = rng.integers(0, len(changed), rng.integers(1, 12))
+        changed[places] = rng.choice([0, 1, 127, 128, 255, 233], len(places))
+        end = len(changed) if rng.random() < 0.8 else rng.integers(len(changed))
+        (tmp_path / name).write_bytes(changed[:end].tobytes())
+        source = VideoSource(tmp_path, name)
+        with suppress(UserError):
+            listing = source.list_images()
+            for key, place in zip(listing.keys[:20], listing.places, strict=False):
+                image = source.read(key, place, READER)
+                assert bool(image.reason) == (image.pixels.size == 0)
