@@ -19,6 +19,8 @@ from mmdistill.stage_configs import labeled_members
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
+LONGEST_STEM = 200
+"""Bytes of a name that grows into that of a folder."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class AuditedSet:
         """Names the set and its boxes, in a form that suits a folder."""
         boxes = file_sha256(self.bbox_file) if self.bbox_file else None
         digest = json_sha256([file_sha256(self.ann_file), str(self.img_root), boxes])
-        return f'{self.ann_file.stem}-{digest[:8]}'
+        stem = self.ann_file.stem.encode(errors='replace')[:LONGEST_STEM]
+        return f'{stem.decode(errors="ignore")}-{digest[:8]}'
 
 
 def audited_set(

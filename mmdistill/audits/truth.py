@@ -12,6 +12,7 @@ import numpy as np
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.functional.true_matching import TrueInstances
+from mmdistill.labels.file_names import listed_key
 from mmdistill.labels.files import read_json
 
 
@@ -26,7 +27,7 @@ def read_truth(ann_file: Path, num_keypoints: int) -> dict[str, TrueInstances]:
         num_keypoints: Keypoints of an instance.
 
     Returns:
-        Instances by the image's file name; images without any are there too.
+        Instances by the image's key; images without any are there too.
 
     Raises:
         UserError: If the file has another form or another number of keypoints.
@@ -37,7 +38,9 @@ def read_truth(ann_file: Path, num_keypoints: int) -> dict[str, TrueInstances]:
         for annotation in content['annotations']:
             by_image[annotation['image_id']].append(annotation)
         return {
-            image['file_name']: _instances(by_image[image['id']], num_keypoints)
+            listed_key(image['file_name']): _instances(
+                by_image[image['id']], num_keypoints
+            )
             for image in content['images']
         }
     except (KeyError, TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ keys.
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 SYSTEM_NAMES = frozenset(
     {
@@ -58,6 +59,18 @@ def file_name(spelled: str) -> str:
     if '\\' not in spelled:
         return spelled
     return _SPELLED.sub(lambda match: chr(int(match[1], 16)), spelled)
+
+
+def listed_key(path: str) -> str:
+    """The key of an image that a list names by its path.
+
+    Args:
+        path: The path, relative to the image root.
+
+    >>> listed_key('./day1//a.jpg')
+    'day1/a.jpg'
+    """
+    return spelled_name(PurePosixPath(path).as_posix())
 
 
 def is_hidden(name: str) -> bool:

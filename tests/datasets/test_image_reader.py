@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mmpose.datasets.transforms import LoadImage
 from PIL import Image, ImageOps
 
+from mmdistill.datasets.image_list import SUFFIXES
 from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.errors import UserError
 
@@ -205,15 +206,76 @@ def test_a_limit_that_can_not_be_kept_is_refused(max_pixels):
         ImageReader(max_pixels)
 
 
+def deep(ending: str, bits: int = 12) -> bytes:
+    numbers = np.asarray(drawn()).astype(np.uint16) * (2**bits // 256)
+    return cv2.imencode(ending, numbers)[1].tobytes()
+
+
+FUZZED = {
+    **FORMATS,
+    **{f'deep {ending}': deep(ending) for ending in ('.png', '.tif', '.ppm')},
+    'grey fractions': encoded(Image.fromarray(np.eye(9, dtype=np.float32)), 'TIFF'),
+    'jpeg 2000': encoded(drawn(), 'JPEG2000'),
+    'pages': encoded(drawn(), 'TIFF', save_all=True, append_images=[drawn('L')] * 3),
+    'gif': encoded(drawn(), 'GIF'),
+    'avif': encoded(drawn(), 'AVIF'),
+}
+ENDINGS = {
+    '.bmp': 'BMP',
+    '.dib': 'BMP',
+    '.jp2': 'JPEG2000',
+    '.pbm': 'PPM',
+    '.pgm': 'PPM',
+    '.png': 'PNG',
+    '.pnm': 'PPM',
+    '.ppm': 'PPM',
+    '.tif': 'TIFF',
+    '.tiff': 'TIFF',
+    '.webp': 'WEBP',
+}
+
+
+@pytest.mark.parametrize('ending', sorted(SUFFIXES))
+def test_files_of_each_ending_train(read, tmp_path, ending):
+    kind = ENDINGS.get(ending, 'JPEG')
+    mode = {'.pbm': '1', '.pgm': 'L'}.get(ending, 'RGB')
+    image = read(encoded(drawn(mode), kind), f'a{ending}')
+    assert image.reason == ''
+    results = LoadImage().transform(dict(img_path=str(tmp_path / f'a{ending}')))
+    assert np.array_equal(image.pixels, results['img'])
+    shown = np.asarray(drawn(mode).convert('RGB')).astype(int)
+    assert np.abs(image.pixels[..., ::-1] - shown).mean() < 12
+
+
+@pytest.mark.parametrize('kind', ['gif', 'avif'])
+def test_files_that_mmpose_does_not_read_fail(read, kind):
+    assert read(FUZZED[kind]).reason == 'not an image that OpenCV decodes'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'note'),
+    [
+        ('pages', 'the first of several pictures in the file'),
+        ('deep .png', 'scaled to 8 bits from 12 bits'),
+        ('deep .tif', 'scaled to 8 bits from 12 bits'),
+        ('grey fractions', 'scaled to 8 bits from fractions'),
+        ('tiff', ''),
+        ('palette png', ''),
+    ],
+)
+def test_what_a_user_should_know_is_noted(read, kind, note):
+    assert read(FUZZED[kind]).note == note
+
+
 @given(
-    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(sorted(FUZZED)),
     st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(BYTES)), max_size=8),
     st.floats(0, 1),
 )
 def test_whatever_the_bytes_there_is_an_image_or_a_reason(
     tmp_path_factory, kind, changes, share
 ):
-    content = bytearray(FORMATS[kind])
+    content = bytearray(FUZZED[kind])
     for place, byte in changes:
         content[place % len(content)] = byte
     if share < 0.2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 import pytest
 
 from mmdistill.datasets.packed_images import PackedImages
@@ -35,3 +36,11 @@ def test_members_are_read_as_rgb(images):
 @pytest.mark.parametrize('key', ['day[1]/a.mp4#000030', 'b.tar#2.png', 'c.mp4#000000'])
 def test_what_is_gone_is_none(images, key):
     assert images(key) is None
+
+
+def test_a_file_is_read_as_labeling_reads_it(tmp_path, images):
+    deep = picture_of(9).astype(np.uint16) * 16
+    deep[0, 0] = 4095
+    cv2.imwrite(str(tmp_path / 'a.png'), deep)
+    assert number_in(images('a.png')) == 9
+    assert images('gone.png') is None

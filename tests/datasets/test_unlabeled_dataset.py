@@ -249,3 +249,40 @@ def test_images_are_called_by_their_id_or_path(tmp_path, write_images, coco_meta
     dataset = UnlabeledDataset(coco_metainfo, str(tmp_path), sources=sources)
 
     assert dict(dataset.names()) == {'a/7.png': 7, 'a/8.png': 8, 'b/9.png': 'b/9.png'}
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        *(
+            (dict(sources=value), 'sources must be a list')
+            for value in ([], {}, 'a', 5)
+        ),
+        *((dict(sources=[value]), 'a source must be a dict') for value in (5, 'a', [])),
+        *(
+            (dict(data_prefix=value), 'data_prefix must be a dict')
+            for value in ('x/', 5)
+        ),
+        (
+            dict(data_prefix=dict(img=5)),
+            r'data_prefix\.img of .* must be a text, got 5',
+        ),
+        (dict(data_prefix=dict(img=None)), r'data_prefix\.img of .* must be a text'),
+        *(
+            (dict(data_root=value), 'data_root .* must be a text')
+            for value in (5, ['a'])
+        ),
+        *((dict(ann_file=value), 'ann_file .* must be a text') for value in (5, ['a'])),
+        (dict(hidden='yes'), 'hidden must be True or False'),
+        (dict(hidden=True, sources=[dict(type='FolderSource')]), 'got both'),
+    ],
+)
+def test_a_value_of_another_kind_is_a_sentence(coco_metainfo, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        UnlabeledDataset(coco_metainfo, **options)
+
+
+def test_what_is_not_stated_may_be_none(tmp_path, write_images, coco_metainfo):
+    write_images(tmp_path, 'a.png')
+    nothing = dict(data_prefix=None, ann_file=None, sources=None, bbox_file=None)
+    assert UnlabeledDataset(coco_metainfo, str(tmp_path), **nothing).paths == ['a.png']

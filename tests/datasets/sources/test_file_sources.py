@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from mmdistill.datasets.image_reader import ImageReader
@@ -68,4 +70,34 @@ def test_a_bad_list_is_a_sentence(tmp_path, content, sentence):
     if content is not None:
         (tmp_path / 'l.txt').write_bytes(content)
     with pytest.raises(UserError, match=sentence):
+        keys(ListSource(tmp_path, 'l.txt'))
+
+
+def test_backslashes_of_a_list_are_slashes_where_no_file_has_them(
+    tmp_path, write_images
+):
+    write_images(tmp_path, 'day/a.png', 'day/b.png', 'c\\d.png')
+    names = ['day\\a.png', 'day/b.png', 'c\\d.png', 'day\\gone.png']
+    (tmp_path / 'l.txt').write_text('\r\n'.join(names))
+    listing = ListSource(tmp_path, 'l.txt').list_images()
+    assert listing.keys == ['day/a.png', *names[1:]]
+    assert listing.problems == [
+        f'1 of 4 paths of {tmp_path}/l.txt have backslashes for slashes'
+    ]
+
+
+def test_lines_end_where_editors_end_them(tmp_path, write_images):
+    names = ['a\u2028b.png', 'c\x0bd.png', 'e\x85f.png', 'g\x1ch.png']
+    write_images(tmp_path, *names)
+    (tmp_path / 'l.txt').write_text('\n'.join(names), encoding='utf-8')
+    assert keys(ListSource(tmp_path, 'l.txt')) == names
+
+
+@pytest.mark.parametrize('kind', ['folder', 'fifo'])
+def test_a_list_that_is_no_file_is_a_sentence(tmp_path, kind):
+    if kind == 'fifo':
+        os.mkfifo(tmp_path / 'l.txt')
+    else:
+        (tmp_path / 'l.txt').mkdir()
+    with pytest.raises(UserError, match=r'l\.txt is not a file'):
         keys(ListSource(tmp_path, 'l.txt'))
