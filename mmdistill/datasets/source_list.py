@@ -172,7 +172,8 @@ def _source_class(kind: object) -> type[Source] | None:
         return None
     try:
         found = SOURCES.get(kind)
-    except RuntimeError:
+    # It imports what the name might mean, with any error.
+    except Exception:
         return None
     # The registry gives any function of any module by its full name.
     return found if isinstance(found, type) and issubclass(found, Source) else None

@@ -200,3 +200,9 @@ def test_folds_of_a_set_made_of_several_are_refused_by_name(several):
         UserError, match=r'is made of 2 \(CocoDataset train\.json, MpiiDataset mpii'
     ):
         labeled_set(several)
+
+
+def test_a_long_name_of_a_set_fits_a_folder(tmp_path):
+    ann_file = tmp_path / f'{"é" * 120}.json'
+    ann_file.write_text('{}')
+    (tmp_path / AuditedSet(ann_file, tmp_path).name).mkdir()

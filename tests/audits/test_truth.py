@@ -77,3 +77,11 @@ def test_an_image_without_annotations_has_no_instance(write):
 def test_another_form_is_refused(write, annotation):
     with pytest.raises(UserError, match='whose instances have 2 keypoints; wrong'):
         read_truth(write(annotation), 2)
+
+
+def test_an_image_has_the_key_that_its_label_store_has(tmp_path):
+    names = ['./day//a.png', '\udce9.png', 'b\\c.png']
+    images = [dict(id=number, file_name=name) for number, name in enumerate(names)]
+    path = tmp_path / 'truth.json'
+    path.write_text(json.dumps(dict(images=images, annotations=[])))
+    assert list(read_truth(path, 2)) == ['day/a.png', '\\udce9.png', 'b\\c.png']

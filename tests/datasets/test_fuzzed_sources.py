@@ -55,7 +55,15 @@ OPTIONS = [
 ]
 KINDS = [
     *('FolderSource', 'GlobSource', 'ListSource', 'CocoSource', 'VideoSource'),
-    *('TarSource', 'mmdistill.TarSource', 'Source', '', 'os.getcwd', 'builtins.dict'),
+    *(
+        'TarSource',
+        'mmdistill.TarSource',
+        'Source',
+        '',
+        '.',
+        'os.getcwd',
+        'builtins.dict',
+    ),
 ]
 
 
