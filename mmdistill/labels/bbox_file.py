@@ -32,7 +32,7 @@ def write_boxes(store: LabelStore, names: Mapping[str, int | str], path: Path) -
 
     def write(part: Path) -> None:
         nonlocal count
-        with part.open('w', encoding='utf-8') as file:
+        with part.open('w', encoding='utf-8', errors='backslashreplace') as file:
             for line in _lines(store, names):
                 file.write((',' if count else '[') + f'\n{line}')
                 count += 1

@@ -221,7 +221,7 @@ def _block(
 
 def _write(path: Path, parts: Sequence[tuple[str, Any]]) -> None:
     """An object whose lists are written line by line as they come."""
-    with path.open('w', encoding='utf-8') as file:
+    with path.open('w', encoding='utf-8', errors='backslashreplace') as file:
         for number, (name, content) in enumerate(parts):
             file.write(f'{"," if number else "{"}\n"{name}": ')
             if isinstance(content, dict):

@@ -70,11 +70,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all; the same content gives the same bytes."""
+    """Write JSON whole or not at all; the same content gives the same bytes.
+
+    Halves of surrogate pairs, as in names that are not UTF-8, are escaped.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
     def write(part: Path) -> None:
-        part.write_text(text, encoding='utf-8')
+        part.write_text(text, encoding='utf-8', errors='backslashreplace')
 
     write_whole(path, write)
 

@@ -7,7 +7,13 @@ import hashlib
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.labels.files import file_sha256, read_json, write_json, write_whole
+from mmdistill.labels.files import (
+    file_sha256,
+    read_json,
+    write_bytes,
+    write_json,
+    write_whole,
+)
 
 
 def test_write_whole_makes_folders_and_file(tmp_path):
@@ -82,3 +88,17 @@ def test_json_that_is_binary_is_named(tmp_path):
 def test_file_sha256_is_that_of_the_bytes(tmp_path):
     (tmp_path / 'c').write_bytes(b'weights' * 1000)
     assert file_sha256(tmp_path / 'c') == hashlib.sha256(b'weights' * 1000).hexdigest()
+
+
+def test_names_that_are_not_utf8_come_back_from_json(tmp_path):
+    content = {'\udce9.jpg': ['\ud800', 'é', '\0', '\\udce9']}
+    write_json(tmp_path / 'a.json', content)
+
+    assert read_json(tmp_path / 'a.json', 'it') == content
+    (tmp_path / 'a.json').read_bytes().decode('utf-8')
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    write_bytes(tmp_path / ('x' * 255), b'1')
+
+    assert [path.name for path in tmp_path.iterdir()] == ['x' * 255]

@@ -18,6 +18,7 @@ from mmdistill.datasets.sources.video_decoder import (
 )
 from mmdistill.errors import UserError
 from mmdistill.functional.hamming import hamming_distance
+from mmdistill.labels.file_names import spelled_name
 from mmdistill.progress import told
 
 SHORTEST_SPAN = 1e-9
@@ -117,7 +118,7 @@ def without_near_duplicates(
     kept = []
     before: np.ndarray | None = None
     with VideoDecoder(path, index.counted) as decoder:
-        what = f'frames of {path} are compared'
+        what = f'frames of {spelled_name(str(path))} are compared'
         for place, number in enumerate(told(numbers, len(numbers), what)):
             frame = decoder.frame(int(index.stamps[number]), place)
             if frame is not None:

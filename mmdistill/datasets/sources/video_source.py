@@ -23,6 +23,7 @@ from mmdistill.datasets.sources.video_index import (
     without_near_duplicates,
 )
 from mmdistill.errors import UserError
+from mmdistill.labels.file_names import spelled_name
 from mmdistill.labels.image_files import VIDEO_SUFFIXES, container_of, frame_key
 from mmdistill.registry import SOURCES
 
@@ -182,8 +183,8 @@ class VideoSource(Source):
                 video, index, numbers, self.duplicate_distance
             )
             print_log(
-                f'video {video}: {len(numbers)} of {looked_at} frames are no near '
-                f'duplicates (distance {self.duplicate_distance} of 256 bits)',
+                f'video {spelled_name(str(video))}: {len(numbers)} of {looked_at} '
+                f'frames are no near duplicates (distance {self.duplicate_distance} of 256 bits)',
                 logger='current',
             )
         return index, numbers
