@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from mmdistill.datasets.loading_check import warn_if_unturned
 from mmdistill.datasets.pseudo_weight import weighed
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
@@ -70,6 +71,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._img_root = img_root
         self._score_thr = score_thr
         self._keypoint_thr = keypoint_thr
+        warn_if_unturned(pipeline)
         super().__init__(
             metainfo=ordered_metainfo(metainfo),
             pipeline=list(pipeline),

@@ -184,7 +184,8 @@ class VideoSource(Source):
             )
             print_log(
                 f'video {spelled_name(str(video))}: {len(numbers)} of {looked_at} '
-                f'frames are no near duplicates (distance {self.duplicate_distance} of 256 bits)',
+                'frames are no near duplicates (distance '
+                f'{self.duplicate_distance} of 256 bits)',
                 logger='current',
             )
         return index, numbers
