@@ -136,8 +136,22 @@ def images_config(config: Config) -> dict[str, Any]:
     return dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=metainfo,
+        labeled=[
+            _coco_files(member)
+            for member in labeled_members(config)
+            if member.get('ann_file')
+        ],
         **config.distill.unlabeled,
         **boxes_arguments(config.distill),
+    )
+
+
+def _coco_files(dataset: Mapping[str, Any]) -> dict[str, str]:
+    """The json of a data set, and the folder of its images."""
+    root = dataset.get('data_root') or ''
+    prefix = (dataset.get('data_prefix') or {}).get('img', '')
+    return dict(
+        ann_file=str(Path(root, dataset['ann_file'])), img_root=str(Path(root, prefix))
     )
 
 

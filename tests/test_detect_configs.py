@@ -39,7 +39,7 @@ def test_the_images_are_those_of_the_labels_without_boxes_and_guard(config):
 
     expected = dict(config.distill.unlabeled)
     assert {key: images[key] for key in expected} == expected
-    assert set(images) - set(expected) == {'type', 'metainfo'}
+    assert set(images) - set(expected) == {'labeled', 'metainfo', 'type'}
 
 
 def test_it_runs_as_the_labelling_does_where_it_does_not_say_how(config):

@@ -5,15 +5,28 @@ of 12 bits become black. Here a number is compared with the largest that its cam
 could give, which no file states reliably: that of the smallest of 8, 10, 12, 14 and 16
 bits which holds the largest number of the image. Numbers with fractions are compared
 with 1 where none is larger.
+
+A teacher that was trained on such images through MMPose knows them dark, and is shown
+them dark.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
 import cv2
 import numpy as np
 
+from mmdistill.datasets.folder_walk import is_file
+from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.errors import UserError
+
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits of the numbers that cameras give."""
+LOOKED_AT = 16
+"""Labeled images that tell of which kind they are."""
 
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _JPEG_2000 = (b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51')
@@ -65,3 +78,39 @@ def deep_pixels(data: bytes) -> tuple[np.ndarray, str] | None:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     kind = 'fractions' if scale == 1 else f'{scale.bit_length()} bits'
     return np.ascontiguousarray(pixels[..., :3]), kind
+
+
+class LabeledDepth:
+    """Whether labeled images are of the kind that MMPose's loader makes dark.
+
+    Looks at the first few of them, once, and only when asked.
+
+    Args:
+        sets: The labeled sets, a dict with `ann_file` and `img_root` of each COCO json.
+    """
+
+    def __init__(self, sets: Sequence[Mapping[str, str]] = ()) -> None:
+        self._sets = sets
+
+    @cached_property
+    def is_dark(self) -> bool:
+        """Whether the teacher knows such images dark."""
+        return any(_is_dark(file) for one in self._sets for file in _first_files(**one))
+
+
+def _first_files(ann_file: str, img_root: str) -> list[Path]:
+    try:
+        paths = images_of_coco(Path(ann_file)).paths
+    except UserError:
+        # Whether the labeled set is usable is said elsewhere.
+        return []
+    return [Path(img_root, path) for path in paths[:LOOKED_AT]]
+
+
+def _is_dark(file: Path) -> bool:
+    if not is_file(file):
+        return False
+    with file.open('rb') as opened:
+        if not may_be_deep(opened.read(_PNG_DEPTH + 1)):
+            return False
+    return deep_pixels(file.read_bytes()) is not None

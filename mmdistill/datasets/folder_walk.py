@@ -55,6 +55,23 @@ def walk_folder(root: Path, hidden: bool = False) -> FolderFiles:
     )
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file, whatever the path is."""
+    try:
+        return path.is_file()
+    except OSError:
+        # A name that is too long, a folder that can not be entered.
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder, whatever the path is."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def suffix_of(path: str) -> str:
     """The ending of a file's name with its dot, in lower case."""
     return PurePosixPath(path).suffix.lower()

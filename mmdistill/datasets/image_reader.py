@@ -14,7 +14,7 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from mmdistill.datasets.bit_depth import deep_pixels, may_be_deep
+from mmdistill.datasets.bit_depth import LabeledDepth, deep_pixels, may_be_deep
 from mmdistill.errors import UserError
 from mmdistill.labels.image_files import SCALED
 
@@ -62,16 +62,20 @@ class ImageReader:
 
     Args:
         max_pixels: Width times height above which an image is not decoded.
+        labeled: Tells how the teacher knows images of more than 8 bits.
 
     Raises:
         UserError: If `max_pixels` is not positive, or above what Pillow opens.
     """
 
-    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self, max_pixels: int = MAX_PIXELS, labeled: LabeledDepth | None = None
+    ) -> None:
         most = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
         if not 0 < max_pixels <= most:
             raise UserError(f'max_pixels must be 1 to {most}, got {max_pixels}')
         self.max_pixels = max_pixels
+        self._labeled = labeled or LabeledDepth()
 
     def read(self, path: Path) -> ReadImage:
         """Read one image; whatever is wrong with the file is a reason.
@@ -114,17 +118,30 @@ class ImageReader:
         shape, pages = self._header(file)
         try:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
-            pixels, kind = _pixels(data)
+            pixels, note = self._pixels(data)
         except OSError as error:
             return failed_image(shape, error.strerror or str(error))
         except MemoryError:
             return failed_image(shape, 'more memory than there is')
         if pixels is None:
             return failed_image(shape, 'not an image that OpenCV decodes')
-        notes = [f'{SCALED} from {kind}'] if kind else []
+        notes = [note] if note else []
         notes += [FIRST_PAGE] if pages > 1 else []
         height, width = pixels.shape[:2]
         return ReadImage(pixels, (height, width), '', '; '.join(notes))
+
+    def _pixels(self, data: bytes) -> tuple[np.ndarray | None, str]:
+        """The pixels of an image file, and what a user should know of them."""
+        try:
+            pixels = mmcv.imfrombytes(data, backend='cv2')
+        except cv2.error:
+            pixels = None
+        deep = deep_pixels(data) if may_be_deep(data) else None
+        if deep is None or (pixels is not None and np.array_equal(deep[0], pixels)):
+            return pixels, ''
+        if pixels is not None and self._labeled.is_dark:
+            return pixels, f'{deep[1]} in 16, as dark as the labeled images'
+        return deep[0], f'{SCALED} from {deep[1]}'
 
     def _check_file(self, path: Path) -> None:
         status = path.stat()
@@ -160,18 +177,6 @@ class ImageReader:
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
         return (height, width), pages
-
-
-def _pixels(data: bytes) -> tuple[np.ndarray | None, str]:
-    """The pixels of an image file, and what they were scaled from."""
-    try:
-        pixels = mmcv.imfrombytes(data, backend='cv2')
-    except cv2.error:
-        pixels = None
-    deep = deep_pixels(data) if may_be_deep(data) else None
-    if deep is None or (pixels is not None and np.array_equal(deep[0], pixels)):
-        return pixels, ''
-    return deep
 
 
 def _pages(image: Image.Image) -> int:

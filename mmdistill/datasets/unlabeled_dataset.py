@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
+from mmdistill.datasets.bit_depth import LabeledDepth
 from mmdistill.datasets.boxes import MAX_BOXES
 from mmdistill.datasets.following import Following
 from mmdistill.datasets.given_boxes import given_boxes
@@ -62,6 +63,8 @@ class UnlabeledDataset:
             keeps the hashes of the images.
         hidden: Whether hidden files of the folder are images too, as `FolderSource`
             has it.
+        labeled: The labeled sets, a dict with the `ann_file` and `img_root` of each,
+            which say how the teacher knows images of more than 8 bits.
         follow: Where given, the box of a frame is followed from the one before, for
             videos of a single animal: `padding` and `score_thr` of `Following`. An
             image that is no frame of a video is one box.
@@ -86,11 +89,12 @@ class UnlabeledDataset:
         follow: Mapping[str, Any] | None = None,
         max_boxes: int = MAX_BOXES,
         hidden: bool = False,
+        labeled: Sequence[Mapping[str, str]] = (),
     ) -> None:
         root = Path(text_option('data_root', data_root or ''))
         self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
         self.img_root = root / _prefix(data_prefix)
-        self._reader = ImageReader(max_pixels)
+        self._reader = ImageReader(max_pixels, LabeledDepth(labeled))
         if sources is None:
             built = [_one_source(self.img_root, root, ann_file or '', hidden)]
         elif ann_file or data_prefix or hidden:

@@ -209,3 +209,24 @@ def test_what_was_done_to_images_is_counted(tmp_path, coco_metainfo, monkeypatch
         '2 images: scaled to 8 bits from 12 bits',
         '2 images: the first of several pictures in the file',
     ]
+
+
+@pytest.mark.parametrize('labeled_bits', [8, 12, 16, None])
+def test_a_teacher_that_knows_such_images_dark_is_shown_them_dark(
+    tmp_path, coco_metainfo, labeled_bits
+):
+    """As MMPose's loader shows the labeled ones to the teacher."""
+    picture, numbers = camera(12)
+    (tmp_path / 'labeled').mkdir()
+    write(tmp_path, b'a.png', cv2.imencode('.png', numbers)[1].tobytes())
+    if labeled_bits:
+        known = picture if labeled_bits == 8 else camera(labeled_bits)[1]
+        write(tmp_path / 'labeled', b'b.png', cv2.imencode('.png', known)[1].tobytes())
+    infos = dict(images=[dict(id=1, file_name='b.png')])
+    (tmp_path / 'l.json').write_text(json.dumps(infos))
+    labeled = [dict(ann_file=str(tmp_path / 'l.json'), img_root=f'{tmp_path}/labeled')]
+    image = UnlabeledDataset(coco_metainfo, str(tmp_path), labeled=labeled).read(0)
+    brightest = 15 if labeled_bits == 12 else 255
+    assert image.pixels.max() == brightest
+    assert image.is_scaled == (labeled_bits != 12)
+    assert image.note

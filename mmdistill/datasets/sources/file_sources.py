@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mmdistill.datasets.folder_walk import is_file
 from mmdistill.datasets.image_list import SUFFIXES, images_of_folder
 from mmdistill.datasets.image_reader import ImageReader, ReadImage
-from mmdistill.datasets.sources.patterns import find_files, is_file
+from mmdistill.datasets.sources.patterns import find_files
 from mmdistill.datasets.sources.source import Listing, Source, text_option
 from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES

@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from mmdistill.datasets.folder_walk import (
+    is_file,
+    is_folder,
     named_paths,
     passed_over,
     suffix_of,
@@ -92,23 +94,6 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
             f'fits them: {named_paths(hidden)}'
         )
     return result
-
-
-def is_file(path: Path) -> bool:
-    """Whether a path leads to a regular file, whatever the path is."""
-    try:
-        return path.is_file()
-    except OSError:
-        # A name that is too long, a folder that can not be entered.
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a path leads to a folder, whatever the path is."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _with_suffix(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmdistill.datasets.sources.patterns import is_file, is_folder
+from mmdistill.datasets.folder_walk import is_file, is_folder
 from mmdistill.errors import UserError
 
 if TYPE_CHECKING:
