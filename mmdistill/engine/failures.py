@@ -10,6 +10,9 @@ from mmdistill.labels import LabelStore
 from mmdistill.labels.status import count_failures, count_notes, described_failures
 from mmdistill.ranks import tell_all
 
+NAMED = 3
+"""Files that the error names."""
+
 
 def check_failures(
     store: LabelStore, max_failures: float
@@ -41,9 +44,18 @@ def check_failures(
     error = TooManyFailuresError(
         f'{failures.total()} of {images} images of {store.root} failed ({share:.2%}), '
         f'more than max_failures {max_failures:.2%}; {count} because: {reason}. The '
-        'store is complete; mend the images and remove it, or accept the failures with '
-        'a larger distill.labeling.max_failures'
+        'store is complete: accept the failures with a larger '
+        'distill.labeling.max_failures, or mend the images, remove the chunks that '
+        f'they are in ({_failed_chunks(store)}) and run again; other labels stay'
     )
     if failures.total() == images:
         raise error
     return error
+
+
+def _failed_chunks(store: LabelStore) -> str:
+    """Names of the first files with failed images, and how many others there are."""
+    failed = [i for i in range(store.num_chunks) if count_failures(store, [i])]
+    names = ', '.join(f'chunks/{index:06d}.parquet' for index in failed[:NAMED])
+    more = len(failed) - NAMED
+    return f'{names} and {more} others' if more > 0 else names

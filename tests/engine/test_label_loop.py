@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,18 @@ def test_images_that_are_gone_can_be_brought_back(
 
     (tmp_path / 'pile/b.png').write_bytes(content)
     run_loop(*where)
+
+
+def test_mended_images_are_labeled_by_the_advice(tmp_path, write_images, coco_metainfo):
+    files = write_images(tmp_path / 'pile', *(f'{number}.png' for number in range(9)))
+    content = files[4].read_bytes()
+    files[4].write_bytes(b'')
+    where = (tmp_path / 'pile', tmp_path / 'labels', coco_metainfo, Teacher())
+    with pytest.raises(TooManyFailuresError, match='remove the chunks') as error:
+        run_loop(*where)
+    (name,) = re.findall(r'chunks/\d+\.parquet', str(error.value))
+
+    files[4].write_bytes(content)
+    (tmp_path / 'labels' / name).unlink()
+    run_loop(*where)
+    assert LabelStore(tmp_path / 'labels').read().failures == [None] * 9
