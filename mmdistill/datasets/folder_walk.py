@@ -78,7 +78,7 @@ def suffix_of(path: str) -> str:
 
 
 def passed_over(
-    found: FolderFiles, folder: Path, suffixes: Collection[str]
+    found: FolderFiles, folder: Path, suffixes: Collection[str], images: bool = True
 ) -> list[str]:
     """Sentences that count what of a folder is not taken, for the log.
 
@@ -86,6 +86,7 @@ def passed_over(
         found: The files below the folder.
         folder: The folder.
         suffixes: Endings of the files that are taken.
+        images: Whether these are images, beside which other pictures are missed.
     """
     sentences = []
     hidden = [path for path in found.hidden if suffix_of(path) in suffixes]
@@ -98,7 +99,7 @@ def passed_over(
     unread = {
         suffix: count
         for suffix, count in sorted(others.items())
-        if suffix in UNREAD_SUFFIXES and suffix not in suffixes
+        if images and suffix in UNREAD_SUFFIXES and suffix not in suffixes
     }
     if unread:
         listed = ', '.join(f'{count} {suffix}' for suffix, count in unread.items())

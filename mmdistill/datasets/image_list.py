@@ -229,4 +229,4 @@ def _given_names(name: int | str) -> set[int | str]:
 
 def _short_names(path: str) -> set[int | str]:
     stem = Path(path).stem
-    return {stem, int(stem)} if stem.isdecimal() else {stem}
+    return {stem, int(stem)} if stem.isdecimal() else _given_names(stem)

@@ -26,6 +26,9 @@ FIRST_PAGE = 'the first of several pictures in the file'
 """Note of an image whose further pages or frames are not read."""
 
 
+NO_HEADER = 'not an image: no header that Pillow reads'
+
+
 @dataclass(frozen=True)
 class ReadImage:
     """What became of a file.
@@ -103,6 +106,8 @@ class ImageReader:
         try:
             self._check_size(len(data))
             return self._decoded(BytesIO(data))
+        except OSError:
+            return failed_image((0, 0), NO_HEADER)
         except _BadFileError as error:
             return failed_image(error.shape, error.reason)
 
@@ -169,11 +174,14 @@ class ImageReader:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
             shape = _claimed_shape(data)
             raise _BadFileError('more pixels than max_pixels', shape) from error
-        except FileNotFoundError:
-            raise
+        except OSError as error:
+            # The system's own errors have a number, those of parsers have none.
+            if error.errno is not None:
+                raise
+            raise _BadFileError(NO_HEADER) from error
         # Pillow's parsers let nearly any error through when the bytes are hostile.
         except Exception as error:
-            raise _BadFileError('not an image: no header that Pillow reads') from error
+            raise _BadFileError(NO_HEADER) from error
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
         return (height, width), pages

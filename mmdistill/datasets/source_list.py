@@ -64,7 +64,7 @@ class SourceList:
         listings: list[Listing] = tell_all(lambda: _listed(sources))
         widths = [0 if one.places is None else one.places.shape[1] for one in listings]
         sizes = [len(listing.keys) for listing in listings]
-        self.owners = np.repeat(np.arange(len(sources), dtype=np.int16), sizes)
+        self.owners = np.repeat(np.arange(len(sources), dtype=np.int32), sizes)
         self._places = np.zeros((len(self.owners), max(widths)), dtype=np.int64)
         for number, listing in enumerate(listings):
             if listing.places is not None:
@@ -145,11 +145,13 @@ class SourceList:
         return self.source_of(number).encoded(key, self._places[number], reader)
 
     def _drop_repeated(self) -> None:
-        _, first = np.unique(np.array(self.images.paths), return_index=True)
+        first: dict[str, int] = {}
+        for number, path in enumerate(self.images.paths):
+            first.setdefault(path, number)
         repeated = len(self.keys) - len(first)
         if repeated:
             _warn(f'{repeated} images are in two sources and belong to the first')
-            self.keep(np.sort(first))
+            self.keep(np.array([*first.values()]))
 
 
 def _built(config: Mapping[str, Any], root: Path) -> Source:

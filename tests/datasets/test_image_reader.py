@@ -195,6 +195,16 @@ def test_a_link_to_itself_fails(tmp_path):
     assert 'symbolic links' in ImageReader().read(tmp_path / 'a.jpg').reason
 
 
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    (tmp_path / 'a.jpg').write_bytes(FORMATS['jpeg'])
+
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(Image, 'open', refuse)
+    assert ImageReader().read(tmp_path / 'a.jpg').reason == 'Permission denied'
+
+
 def test_a_vanished_file_fails(tmp_path):
     reason = ImageReader().read(tmp_path / 'a.jpg').reason
     assert reason == 'No such file or directory'

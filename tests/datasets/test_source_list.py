@@ -100,3 +100,26 @@ def test_a_source_that_can_not_be_built_is_a_sentence(build, config, sentence):
 def test_two_sources_of_one_name_are_refused(build):
     with pytest.raises(UserError, match="names of their own, 2 are 'x'"):
         build(folder('a/x'), folder('b/x'))
+
+
+@pytest.mark.parametrize('name', ['a/caf\udce9.png', 'a/caf\\udce9.png', 'caf\udce9'])
+def test_detections_may_call_an_image_by_its_name_or_its_spelling(
+    tmp_path, write_images, build, name
+):
+    write_images(tmp_path, 'a/b.png', 'a/x.png')
+    (tmp_path / 'a/x.png').rename(tmp_path / 'a/caf\udce9.png')
+    assert build(folder('a')).images.numbers[name] == 1
+
+
+def test_names_of_sources_are_text(tmp_path, write_images, build):
+    write_images(tmp_path, 'x/b.png')
+    (tmp_path / 'x').rename(tmp_path / 'caf\udce9')
+    assert build(folder('caf\udce9')).source_of(0).name == 'caf\\udce9'
+
+
+def test_one_long_name_does_not_make_the_others_long(tmp_path, write_images, build):
+    deep = '/'.join('d' * 9) * 9
+    names = [f'a/{number}.png' for number in range(3)]
+    write_images(tmp_path, *names, f'a/{deep}/x.png')
+    found = build(dict(type='GlobSource', pattern='a/*.png'), folder('a'))
+    assert keys(found) == [*names, f'a/{deep}/x.png']

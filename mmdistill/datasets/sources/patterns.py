@@ -67,7 +67,8 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
         below = walk_folder(root / pattern)
         files = [path for path in below.files if suffix_of(path) in suffixes]
         paths = [PurePosixPath(pattern, path).as_posix() for path in files]
-        return FoundFiles(paths, passed_over(below, root / pattern, suffixes))
+        images = '.jpg' in suffixes
+        return FoundFiles(paths, passed_over(below, root / pattern, suffixes, images))
     folder, rest = _existing_folder(root, '', pattern)
     names = _brace_names(rest)
     found: dict[str, None] = {}

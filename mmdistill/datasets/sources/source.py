@@ -15,6 +15,7 @@ import numpy as np
 
 from mmdistill.datasets.folder_walk import is_file, is_folder
 from mmdistill.errors import UserError
+from mmdistill.labels.file_names import spelled_name
 
 if TYPE_CHECKING:
     from mmdistill.datasets.image_reader import ImageReader, ReadImage
@@ -66,7 +67,8 @@ class Source(ABC):
         self.root = root
         self.path = text_option('path', path)
         default = self.path if self._matches_many() else Path(self.path).stem
-        self.name = default if name is None else text_option('name', name)
+        given = default if name is None else text_option('name', name)
+        self.name = spelled_name(given)
 
     def _matches_many(self) -> bool:
         path = self.root / self.path
