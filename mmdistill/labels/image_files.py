@@ -42,6 +42,17 @@ def is_packed(key: str) -> bool:
     return '#' in key and bool(_FRAME.search(key) or _MEMBER.search(key))
 
 
+def opens_by_key(key: str) -> bool:
+    """Whether an image opens below the image root by its key as it is written.
+
+    Images inside of other files do not, nor do those whose names had to be spelled.
+
+    Args:
+        key: The key of the image.
+    """
+    return not is_packed(key) and file_name(key) == key
+
+
 def frame_key(video: str, number: int) -> str:
     """The key of a frame.
 

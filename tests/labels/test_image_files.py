@@ -14,6 +14,7 @@ from mmdistill.labels.image_files import (
     image_file,
     is_packed,
     member_key,
+    opens_by_key,
     written_name,
 )
 
@@ -97,3 +98,13 @@ def test_a_name_that_is_not_utf8_leads_to_its_file():
 def test_an_image_that_was_scaled_is_in_the_store():
     path = image_file(Path('store'), Path('root'), 'a/b.tif', written=True)
     assert path == Path('store/frames/a/b.tif.png')
+
+
+@pytest.mark.parametrize('key', ['a/b.jpg', 'é.jpg', 'a\\b.jpg', 'a#1.jpg'])
+def test_a_plain_key_opens(key):
+    assert opens_by_key(key)
+
+
+@pytest.mark.parametrize('key', ['\\udce9.jpg', '\\u005cudce9.jpg', 'a.mp4#000001'])
+def test_a_key_that_is_no_path_does_not_open(key):
+    assert not opens_by_key(key)
