@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmdistill.errors import TooManyFailuresError
 from mmdistill.labels import LabelStore
+from mmdistill.labels.columns import NONE_FINITE
 from mmdistill.labels.status import count_failures, count_notes, described_failures
 from mmdistill.ranks import tell_all
 
@@ -40,14 +44,7 @@ def check_failures(
     share = failures.total() / images
     if share <= max_failures:
         return None
-    reason, count = failures.most_common(1)[0]
-    error = TooManyFailuresError(
-        f'{failures.total()} of {images} images of {store.root} failed ({share:.2%}), '
-        f'more than max_failures {max_failures:.2%}; {count} because: {reason}. The '
-        'store is complete: accept the failures with a larger '
-        'distill.labeling.max_failures, or mend the images, remove the chunks that '
-        f'they are in ({_failed_chunks(store)}) and run again; other labels stay'
-    )
+    error = TooManyFailuresError(_sentence(store, failures, images, max_failures))
     if failures.total() == images:
         raise error
     return error
@@ -59,3 +56,39 @@ def _failed_chunks(store: LabelStore) -> str:
     names = ', '.join(f'chunks/{index:06d}.parquet' for index in failed[:NAMED])
     more = len(failed) - NAMED
     return f'{names} and {more} others' if more > 0 else names
+
+
+def no_finite_number(root: Path, images: int) -> str:
+    """The sentence about a teacher that gives NaN or infinity alone.
+
+    Args:
+        root: Folder of the store.
+        images: Images that it was seen on.
+    """
+    return (
+        f'no keypoint is finite on any of {images} labeled images: the teacher gives '
+        'NaN or infinity. Give other weights in distill.teacher.checkpoint or, where '
+        "it labels in float16, distill.views.precision='float32', and remove "
+        f'{root}, which holds no label'
+    )
+
+
+def _sentence(
+    store: LabelStore, failures: Counter[str], images: int, max_failures: float
+) -> str:
+    reason, count = failures.most_common(1)[0]
+    failed = failures.total()
+    if count == images and reason == NONE_FINITE:
+        return no_finite_number(store.root, images)
+    start = f'{failed} of {images} images of {store.root} failed ({failed / images:.2%}'
+    if failed == images:
+        return (
+            f'{start}), {count} because: {reason}. There is nothing to select from; '
+            'mend the images, remove the store and label again'
+        )
+    start += f'), more than max_failures {max_failures:.2%}; {count} because: {reason}'
+    return (
+        f'{start}. The store is complete: accept the failures with a larger '
+        'distill.labeling.max_failures, or mend the images, remove the chunks that '
+        f'they are in ({_failed_chunks(store)}) and run again; other labels stay'
+    )

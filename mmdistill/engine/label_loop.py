@@ -8,13 +8,19 @@ from typing import Any
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
+from mmdistill.engine.failures import no_finite_number
 from mmdistill.engine.provenance import make_manifest
 from mmdistill.engine.rows import sample_to_row
 from mmdistill.engine.store_loop import StoreLoop
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.labels import ImageRow, LabelStore
+from mmdistill.labels.columns import NONE_FINITE, OK
+from mmdistill.labels.status import has_candidates
 from mmdistill.registry import LOOPS
+
+ENOUGH_TO_STOP = 64
+"""Images on which no keypoint is finite, after which a run without others stops."""
 
 
 @LOOPS.register_module()
@@ -54,6 +60,8 @@ class LabelLoop(StoreLoop):
         self._sigmas = sigmas.tolist()
         self.score_floor = score_floor
         self.nms_thr = nms_thr
+        self._is_finite = False
+        self._not_finite = 0
 
     def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.
@@ -86,7 +94,29 @@ class LabelLoop(StoreLoop):
         Args:
             outputs: The images' data samples, with `pred_instances`.
         """
-        return [
+        rows = [
             sample_to_row(sample, self._sigmas, self.score_floor, self.nms_thr)
             for sample in outputs
         ]
+        self._check_finite(outputs, rows)
+        return rows
+
+    def _check_finite(
+        self, outputs: Sequence[PoseDataSample], rows: Sequence[ImageRow]
+    ) -> None:
+        """Stop while little is lost where nothing that the teacher gives is finite."""
+        if self._is_finite:
+            return
+        looked_at = [
+            row.reason != NONE_FINITE
+            for row, sample in zip(rows, outputs, strict=True)
+            if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes)
+        ]
+        self._is_finite = any(looked_at)
+        self._not_finite += len(looked_at)
+        if self._is_finite or self._not_finite < ENOUGH_TO_STOP:
+            return
+        # What was written before this run, or by another process, may be right.
+        self._is_finite = has_candidates(self.store)
+        if not self._is_finite:
+            raise UserError(no_finite_number(self.store.root, self._not_finite))

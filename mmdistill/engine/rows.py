@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from mmpose.evaluation.functional import oks_nms
 from mmpose.structures import PoseDataSample
 
+from mmdistill.functional.finite import box_middles, known_keypoints
 from mmdistill.functional.rounding import (
     STEPS_OF_SCORE,
     STEPS_PER_PIXEL,
     rounded,
+    rounded_scores,
 )
 from mmdistill.functional.scoring import AREA_OF_BOX, instance_scores
-from mmdistill.labels.columns import OK, Candidates, ImageRow, empty_candidates
+from mmdistill.labels.columns import (
+    FAILED,
+    NONE_FINITE,
+    OK,
+    SOME_NOT_FINITE,
+    Candidates,
+    ImageRow,
+    empty_candidates,
+)
 
 
 def sample_to_row(
@@ -27,27 +38,40 @@ def sample_to_row(
     Coordinates are rounded to 1/64 pixel, scores of keypoints and agreement to
     1/1024: what is finer is noise and would be most of the store.
 
+    A keypoint that is not finite is never a label: it has score 0 and agreement 0, and
+    the middle of its box as its coordinates. An instance without another keypoint is
+    no candidate, and an image without another instance has failed.
+
     Args:
         sample: The image's data sample, with `pred_instances`.
         sigmas: Per-keypoint OKS sigmas, (K,).
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which of two candidates only the better is stored.
     """
-    candidates = empty_candidates(len(sigmas))
-    if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes):
-        found = _candidates(sample)
-        found = found[found.instance_scores >= score_floor]
-        candidates = found[_distinct(found, np.array(sigmas), nms_thr)]
-    return _row(sample, candidates)
+    nothing = empty_candidates(len(sigmas))
+    if sample.metainfo['status'] != OK or not len(sample.gt_instances.bboxes):
+        return _row(sample, nothing)
+    found, known = _candidates(sample)
+    if not known.any():
+        return replace(_row(sample, nothing), status=FAILED, reason=NONE_FINITE)
+    found = found[known.any(axis=1) & (found.instance_scores >= score_floor)]
+    row = _row(sample, found[_distinct(found, np.array(sigmas), nms_thr)])
+    return row if known.all() else _with_note(row, SOME_NOT_FINITE)
 
 
 def boxes_to_row(sample: PoseDataSample) -> ImageRow:
     """Arrange what was detected on one image as its row, without keypoints.
 
+    Boxes and scores that are not finite are left out.
+
     Args:
         sample: The image's data sample, with `pred_instances`.
     """
-    found = sample.pred_instances
+    detected = sample.pred_instances
+    finite = np.isfinite(detected.bboxes).all(axis=1) & np.isfinite(
+        detected.bbox_scores
+    )
+    found = detected[finite]
     nothing = np.zeros((len(found), 0), dtype=np.float32)
     candidates = Candidates(
         bboxes=found.bboxes,
@@ -58,7 +82,13 @@ def boxes_to_row(sample: PoseDataSample) -> ImageRow:
         instance_scores=found.bbox_scores,
         category_ids=found.category_ids,
     )
-    return _row(sample, candidates)
+    row = _row(sample, candidates)
+    return row if finite.all() else _with_note(row, SOME_NOT_FINITE)
+
+
+def _with_note(row: ImageRow, note: str) -> ImageRow:
+    """A row of an image that was read, with one more thing to be said of it."""
+    return replace(row, reason='; '.join(filter(None, [row.reason, note])))
 
 
 def _row(sample: PoseDataSample, candidates: Candidates) -> ImageRow:
@@ -74,19 +104,31 @@ def _row(sample: PoseDataSample, candidates: Candidates) -> ImageRow:
     )
 
 
-def _candidates(sample: PoseDataSample) -> Candidates:
+def _candidates(sample: PoseDataSample) -> tuple[Candidates, np.ndarray]:
+    """All predictions, and which of their keypoints are finite, (N, K), bool."""
     predicted = sample.pred_instances
     categories = sample.gt_instances.get('category_ids', np.ones(len(predicted)))
-    scores = rounded(predicted.keypoint_scores, STEPS_OF_SCORE)
-    return Candidates(
+    # What float32 does not hold is infinite once it is rounded.
+    with np.errstate(invalid='ignore', over='ignore'):
+        keypoints = rounded(predicted.keypoints, STEPS_PER_PIXEL)
+        scores = rounded_scores(predicted.keypoint_scores, STEPS_OF_SCORE)
+        agreement = rounded(predicted.keypoint_agreement, STEPS_OF_SCORE)
+    known = known_keypoints(keypoints, scores, agreement)
+    known &= np.isfinite(predicted.bboxes).all(axis=1)[:, None]
+    known &= np.isfinite(predicted.bbox_scores)[:, None]
+    known &= predicted.get('keypoints_known', True)
+    scores = np.where(known, scores, np.float32(0))
+    middles = box_middles(predicted.bboxes)[:, None]
+    candidates = Candidates(
         bboxes=predicted.bboxes,
         bbox_scores=predicted.bbox_scores,
-        keypoints=rounded(predicted.keypoints, STEPS_PER_PIXEL),
+        keypoints=np.where(known[..., None], keypoints, middles),
         keypoint_scores=scores,
-        keypoint_agreement=rounded(predicted.keypoint_agreement, STEPS_OF_SCORE),
+        keypoint_agreement=np.where(known, agreement, np.float32(0)),
         instance_scores=instance_scores(predicted.bbox_scores, scores),
         category_ids=np.asarray(categories, dtype=np.int32),
     )
+    return candidates, known
 
 
 def _distinct(found: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:

@@ -65,6 +65,27 @@ def visible_keypoints(
     return keypoint_scores > np.asarray(thresholds, dtype=np.float32)
 
 
+def label_keypoints(
+    keypoint_scores: np.ndarray, thresholds: float | np.ndarray
+) -> np.ndarray:
+    """Which keypoints of a candidate are labels: those that are visible, and known.
+
+    A score of 0 says that nothing is known: what the model gave was flat, or not
+    finite. No threshold makes a label of it, not even one below 0.
+
+    Args:
+        keypoint_scores: Scores, (..., K).
+        thresholds: One for all types, or one each, (K,); compared in float32.
+
+    Returns:
+        Which, (..., K), bool.
+
+    >>> label_keypoints(np.array([0.0, 0.25, -0.5]), -1).tolist()
+    [False, True, True]
+    """
+    return visible_keypoints(keypoint_scores, thresholds) & (keypoint_scores != 0)
+
+
 def _just_below(scores: np.ndarray, target: float) -> float:
     """The matched threshold as one to be above, in float32."""
     matched = np.float32(match_count(scores, target).threshold)

@@ -13,7 +13,7 @@ source              string              folder, video or domain it came from; em
 width, height       int32               pixels; 0 where not even the header was read
 status              string              'ok' or 'failed'
 reason              string              why it failed; of an image that was read, what
-                                        was done to its pixels, mostly nothing
+                                        is to be known of it, mostly nothing
 bboxes              list<float[4]>      (x1, y1, x2, y2) of each candidate
 bbox_scores         list<float>         scores of the boxes
 keypoints           list<float[2 K]>    x and y by turns, keypoint after keypoint
@@ -34,7 +34,7 @@ three columns. The most frequent reasons, and the number of candidates above a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -44,6 +44,10 @@ from mmdistill.labels.sources import Sources, image_sources
 
 OK = 'ok'
 FAILED = 'failed'
+NONE_FINITE = 'no keypoint is finite'
+"""Why an image has failed on which a model gave NaN or infinity alone."""
+SOME_NOT_FINITE = 'some numbers are not finite and are no labels'
+"""What is said of an image, which was read, with NaN or infinity among its labels."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class ImageRow:
         width: Width in pixels; 0 when the image could not be read.
         height: Height in pixels; 0 when the image could not be read.
         status: 'ok' or 'failed'.
-        reason: Why it failed; of an image that was read, what was done to it.
+        reason: Why it failed; of an image that was read, what is to be known of it.
         candidates: What the teacher found.
         source: Folder, video or domain that it came from; empty where there is one.
     """
@@ -196,6 +200,25 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         candidates=Candidates(**stored, **nothing),
         sources=image_sources(table),
     )
+
+
+def replace_columns(
+    table: pa.Table, values: Mapping[str, np.ndarray], num_keypoints: int
+) -> pa.Table:
+    """Put other values of the candidates into some columns of a table.
+
+    Args:
+        table: A table of one chunk or more, with `instance_scores`.
+        values: Attributes of `Candidates` by name, (M, ...).
+        num_keypoints: Keypoints of each candidate.
+    """
+    offsets = table['instance_scores'].combine_chunks().offsets
+    for name, column in values.items():
+        elements = _to_arrow(column.astype(_dtype(name)), _shapes(num_keypoints)[name])
+        place = table.schema.get_field_index(name)
+        lists = pa.ListArray.from_arrays(offsets, elements)
+        table = table.set_column(place, table.schema.field(place), lists)
+    return table
 
 
 def candidate_counts(table: pa.Table) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.functional.keypoint_matching import visible_keypoints
+from mmdistill.functional.keypoint_matching import label_keypoints
 from mmdistill.functional.ranking import instance_agreement
 from mmdistill.labels.columns import candidate_column, candidate_counts
 from mmdistill.labels.sources import Sources, image_sources
@@ -68,7 +68,7 @@ def scores_of(
         counted_thr: Keypoint score above which a keypoint counts.
         agreement: Whether the agreement of the views is asked for.
     """
-    counts = visible_keypoints(candidates.keypoint_scores, counted_thr)
+    counts = label_keypoints(candidates.keypoint_scores, counted_thr)
     agreements = (
         instance_agreement(candidates.keypoint_agreement, counts)
         if agreement

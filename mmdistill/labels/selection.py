@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.errors import UserError
-from mmdistill.functional.keypoint_matching import visible_keypoints
+from mmdistill.functional.keypoint_matching import label_keypoints
 from mmdistill.functional.ranking import compared_values
 from mmdistill.labels.counts import LabeledCounts, Part, UnlabeledCounts
 from mmdistill.labels.files import json_sha256, read_json, write_json
@@ -102,7 +102,7 @@ class Selection:
             Which, (..., K), bool.
         """
         thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
-        return visible_keypoints(keypoint_scores, np.array(thresholds))
+        return label_keypoints(keypoint_scores, np.array(thresholds))
 
     def chosen(self, scores: Scores) -> np.ndarray:
         """Which candidates reach their threshold.

@@ -75,6 +75,23 @@ def count_notes(store: LabelStore) -> Counter:
     return found
 
 
+def has_candidates(store: LabelStore) -> bool:
+    """Whether any chunk that is written holds a candidate.
+
+    Args:
+        store: A store, complete or not.
+
+    Raises:
+        UserError: If a chunk is damaged.
+    """
+    missing = set(store.missing_chunks())
+    written = [chunk for chunk in range(store.num_chunks) if chunk not in missing]
+    return any(
+        pc.sum(pc.list_value_length(table['instance_scores'])).as_py()
+        for table in store.scan(['instance_scores'], written)
+    )
+
+
 def store_status(store: LabelStore) -> StoreStatus:
     """Look at a store, complete or not; every chunk is checked.
 

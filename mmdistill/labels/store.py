@@ -30,6 +30,7 @@ from mmdistill.labels.files import (
     write_bytes,
     write_json,
 )
+from mmdistill.labels.finite_columns import columns_to_check, with_finite_numbers
 from mmdistill.labels.generations import (
     Generation,
     Pile,
@@ -215,15 +216,17 @@ class LabelStore:
             chunks = range(self.num_chunks)
         manifest = self.manifest
         all_places = places(generations_in(manifest), manifest['chunk_size'])
-        schema = chunk_schema(len(manifest['keypoints']))
+        num_keypoints = len(manifest['keypoints'])
+        schema = chunk_schema(num_keypoints)
         reads = [
             partial(
-                chunk_file.read,
+                _read_finite,
                 self._chunk(index),
                 chunk_origin(manifest, all_places[index], index),
                 schema,
                 columns,
                 self.kind,
+                num_keypoints=num_keypoints,
             )
             for index in chunks
         ]
@@ -281,3 +284,18 @@ class LabelStore:
 
     def _list(self, generation: int) -> Path:
         return self.root / 'images' / f'{generation:06d}.parquet'
+
+
+def _read_finite(
+    path: Path,
+    origin: str,
+    schema: pa.Schema,
+    columns: Sequence[str] | None,
+    kind: StoreKind,
+    num_keypoints: int,
+) -> pa.Table:
+    """One chunk, whose numbers are finite."""
+    wanted = columns_to_check(columns) if num_keypoints else columns
+    table = chunk_file.read(path, origin, schema, wanted, kind)
+    table = with_finite_numbers(table, num_keypoints)
+    return table if columns is None else table.select(list(columns))

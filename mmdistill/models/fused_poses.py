@@ -18,12 +18,21 @@ class FusedPoses:
         keypoints_visible: How visible each keypoint is; its score, where the model
             does not predict it, (N, K).
         keypoint_agreement: How far the views agree, 1 being best, (N, K).
+        known: Which keypoints the model gave finite numbers for, in every view, (N, K),
+            bool; by default all. The others have score 0, agreement 0 and the middle
+            of the crop as their coordinates.
     """
 
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
     keypoints_visible: np.ndarray
     keypoint_agreement: np.ndarray
+    known: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.known is None:
+            everything = np.ones(self.keypoint_scores.shape, dtype=np.bool_)
+            object.__setattr__(self, 'known', everything)
 
     def __len__(self) -> int:
         return len(self.keypoints)

@@ -272,6 +272,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             keypoint_scores=poses.keypoint_scores[:, keep],
             keypoints_visible=poses.keypoints_visible[:, keep],
             keypoint_agreement=poses.keypoint_agreement[:, keep],
+            keypoints_known=poses.known[:, keep],
             bboxes=instances.bboxes,
             bbox_scores=instances.bbox_scores,
         )

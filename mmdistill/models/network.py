@@ -198,6 +198,11 @@ def _fingerprint(module: torch.nn.Module) -> list[tuple[int, int]]:
 def _agree(one: Any, other: Any) -> bool:
     """Whether two outputs of a head differ by rounding alone."""
     if isinstance(one, Tensor):
+        # What is not finite must be so in both; it says nothing of the others.
+        finite = one.isfinite()
+        if not torch.equal(finite, other.isfinite()):
+            return False
+        one, other = (each.masked_fill(~finite, 0) for each in (one, other))
         largest = one.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
         return bool((one - other).abs().max() <= FOLDING_TOLERANCE * largest)
     if isinstance(one, (list, tuple)):

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmdistill.functional.crops import Crops
+from mmdistill.functional.finite import (
+    KnownInAll,
+    known_in_view,
+    known_keypoints,
+    without_unknown,
+)
 from mmdistill.functional.fusion import Rows, view_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.functional.view_plan import ViewPlan
@@ -16,7 +23,7 @@ from mmdistill.functional.views import View
 from mmdistill.models.adapter import Adapter, Fusion
 from mmdistill.models.crop_cutter import InputsOf
 from mmdistill.models.fused_poses import FusedPoses
-from mmdistill.models.keypoint_order import sigmas_of
+from mmdistill.models.keypoint_order import sigmas_of, swapped
 from mmdistill.models.network import Network
 
 
@@ -58,15 +65,20 @@ class ViewFuser:
         """
         fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
         size = max(batch_size, len(crops))
+        known = KnownInAll(len(crops))
         for batch in self.plan.batches(crops.box_areas, size):
-            self._add_views(fusion, batch, inputs_of, crops)
+            self._add_views(fusion, batch, inputs_of, crops, flip_indices, known)
         poses = fusion.decode()
         frame = self.adapter.frame
         positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
         places = crops.to_image(positions.to(crops.centers)).cpu().numpy()
         agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
-        return FusedPoses(
-            places, poses.keypoint_scores, poses.keypoints_visible, agreement
+        return _without_unknown(
+            FusedPoses(
+                *(places, poses.keypoint_scores, poses.keypoints_visible, agreement),
+                known.result(),
+            ),
+            crops.centers.cpu().numpy(),
         )
 
     def _add_views(
@@ -75,6 +87,8 @@ class ViewFuser:
         batch: Sequence[tuple[View, Rows]],
         inputs_of: InputsOf,
         crops: Crops,
+        flip_indices: Sequence[int],
+        known: KnownInAll,
     ) -> None:
         """One forward pass; nothing of it outlives it but what is fused."""
         inputs = [inputs_of(view, rows) for view, rows in batch]
@@ -82,13 +96,32 @@ class ViewFuser:
         evidence = self.adapter.evidence(self.network(_joined(inputs)))
         parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
         for (view, rows), part in zip(batch, parts, strict=True):
-            fusion.add(view, part, crops[rows], rows)
+            finite = known_in_view(part)
+            fusion.add(view, without_unknown(part, finite), crops[rows], rows)
+            known.add(swapped(finite, flip_indices) if view.flip else finite, rows)
 
     def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
         sigmas = sigmas_of(self.sigmas, self.kept, spread.shape[1])
         return view_agreement(
             spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
         )
+
+
+def _without_unknown(poses: FusedPoses, centers: np.ndarray) -> FusedPoses:
+    """Poses whose keypoints are finite; decoding may spoil some, too."""
+    known = poses.known & known_keypoints(
+        *(poses.keypoints, poses.keypoint_scores),
+        *(poses.keypoints_visible, poses.keypoint_agreement),
+    )
+    if known.all():
+        return poses
+    return FusedPoses(
+        np.where(known[..., None], poses.keypoints, centers[:, None]),
+        np.where(known, poses.keypoint_scores, 0),
+        np.where(known, poses.keypoints_visible, 0),
+        np.where(known, poses.keypoint_agreement, 0),
+        known,
+    )
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.functional.keypoint_matching import visible_keypoints
+from mmdistill.functional.keypoint_matching import label_keypoints
 from mmdistill.labels import LabelStore, Selection, StoredLabels
 from mmdistill.labels.columns import Candidates, table_to_labels
 from mmdistill.labels.growing_array import GrowingArray
@@ -100,7 +100,7 @@ class ReportData:
 def visible_by(selection: Selection | None) -> Visible:
     """What tells by the scores of keypoints, (..., K), which are visible."""
     if selection is None:
-        return partial(visible_keypoints, thresholds=KEYPOINT_THR)
+        return partial(label_keypoints, thresholds=KEYPOINT_THR)
     return selection.visible
 
 
