@@ -8,6 +8,7 @@ meet in the label store.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,13 +29,15 @@ from mmdistill.detections import detect
 from mmdistill.distill_section import distill_section
 from mmdistill.dry_build import check_training_parts
 from mmdistill.engine import matching
+from mmdistill.engine.exported_images import ExportedImages, own_image_ids
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.told_selection import tell
 from mmdistill.errors import UserError
+from mmdistill.export_configs import labeled_categories, lists_images
 from mmdistill.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.labels import LabelStore, Selection, coco
-from mmdistill.labels.coco import ExportOptions
+from mmdistill.labels.coco import ExportOptions, Surroundings
 from mmdistill.labels.counts import LabeledCounts
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.selection_options import SelectionOptions
@@ -47,6 +50,7 @@ from mmdistill.stage_configs import (
     images_config,
     label_config,
     labeled_config,
+    labeled_members,
 )
 from mmdistill.stage_runner import stage_runner
 from mmdistill.student_configs import student_config
@@ -172,6 +176,11 @@ def export_coco(
 ) -> None:
     """Write the selected labels of a config's store as COCO json.
 
+    The log says below which folder its images open: the store's image root or, where
+    some are inside of videos or tars, a folder beside the json, ``labels_images/`` of
+    ``labels.json``. Categories are those of the labeled set, and ids of images those of
+    the unlabeled set's COCO json, where there is one.
+
     Args:
         config: A config with a `distill` section.
         path: The json to write.
@@ -184,9 +193,18 @@ def export_coco(
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
-    coco.export_coco(
-        store, selection, Path(path), parsed['dataset_name'], skeleton, options
+    file = Path(path)
+    dataset = functools.cache(lambda: DATASETS.build(images_config(config)))
+    surroundings = Surroundings(
+        labeled_categories(labeled_members(config)),
+        own_image_ids(dataset()) if lists_images(config.distill.unlabeled) else {},
+        ExportedImages(store, file.with_name(f'{file.stem}_images'), dataset),
     )
+    coco.export_coco(
+        *(store, selection, file, parsed['dataset_name'], skeleton),
+        *(options, surroundings),
+    )
+    print_log(f'wrote {file}', logger='current')
 
 
 def report(

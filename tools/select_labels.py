@@ -54,12 +54,14 @@ def _add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--export-coco',
         metavar='FILE',
-        help='also write the selected labels as COCO json',
+        help='also write the selected labels as COCO json; frames of videos and '
+        'members of tars come to stand in a folder beside it, which the log names',
     )
     parser.add_argument(
         '--rejected',
         action='store_true',
-        help='with --export-coco: the rejected candidates too, as ignored ones',
+        help='with --export-coco: the rejected candidates too, into a json of their '
+        'own, FILE with .rejected before its ending',
     )
     parser.add_argument(
         '--most-disagreed',

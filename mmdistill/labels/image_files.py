@@ -53,6 +53,11 @@ def opens_by_key(key: str) -> bool:
     return not is_packed(key) and file_name(key) == key
 
 
+def is_frame(key: str) -> bool:
+    """Whether an image is a frame of a video, by its key."""
+    return bool(_FRAME.search(key))
+
+
 def frame_key(video: str, number: int) -> str:
     """The key of a frame.
 

@@ -12,7 +12,7 @@ from mmpose.datasets.datasets.body import CocoDataset
 from xtcocotools.coco import COCO
 
 from mmdistill.errors import UserError
-from mmdistill.labels.coco import ExportOptions, export_coco
+from mmdistill.labels.coco import ExportOptions, Surroundings, export_coco
 
 COUNTS = (2, 0, None, 3, 0, 4)
 
@@ -193,14 +193,26 @@ def export(tmp_path, make_rows, make_store, make_selection):
     return export
 
 
-def test_rejected_candidates_are_ignored_by_all(export, coco_metainfo):
+def test_rejected_candidates_have_a_file_of_their_own(export, coco_metainfo):
+    """Many readers take for true whatever a json holds, and drop `iscrowd`."""
     _, kept, path = export(rejected=True)
-    annotations = COCO(str(path)).anns
-    assert sorted(annotations) == list(range(1, len(kept) + 1))
-    for number, annotation in annotations.items():
-        assert annotation['ignore'] == annotation['iscrowd'] == (not kept[number - 1])
+    files = path, path.with_name('coco.rejected.json')
+    contents = [json.loads(file.read_text()) for file in files]
+    for content, rows, ignored in zip(contents, (kept, ~kept), (0, 1), strict=True):
+        found = content['annotations']
+        assert [a['id'] - 1 for a in found] == np.flatnonzero(rows).tolist()
+        assert (
+            {a['ignore'] for a in found} == {a['iscrowd'] for a in found} == {ignored}
+        )
+    assert contents[0]['images'] == contents[1]['images']
+    assert contents[0]['categories'] == contents[1]['categories']
     dataset = CocoDataset(ann_file=str(path), metainfo=coco_metainfo)
     assert len(dataset) == kept.sum() < len(kept)
+    assert len(COCO(str(files[1])).anns) == (~kept).sum()
+
+
+def test_there_is_no_file_of_rejected_ones_unless_it_is_asked_for(export):
+    assert not export()[2].with_name('coco.rejected.json').exists()
 
 
 def test_details_can_be_left_out(export):
@@ -255,3 +267,99 @@ def test_a_store_without_kept_labels_is_valid_json(
     store = make_store(tmp_path / 'store', make_rows((0, 0)))
     export_coco(store, make_selection(0.4), tmp_path / 'coco.json', 'person')
     assert json.loads((tmp_path / 'coco.json').read_text())['annotations'] == []
+
+
+@pytest.fixture
+def export_around(tmp_path, make_rows, make_store, make_selection):
+    """Export rows with categories, ids and files given; returns the json's content."""
+
+    def export(rows=None, path=tmp_path / 'coco.json', **surroundings):
+        rows = rows or make_rows(COUNTS)
+        store = make_store(tmp_path / 'store', rows)
+        selection = make_selection(0.1)
+        around = Surroundings(**surroundings)
+        export_coco(store, selection, path, 'person', [(1, 2)], None, around)
+        return json.loads(path.read_text())
+
+    return export
+
+
+def test_a_keypoint_off_the_image_is_not_labeled(export_around, make_rows):
+    rows = make_rows((1,))
+    keypoints = rows[0].candidates.keypoints
+    off = [[-0.25, 5], [64, 5], [5, 48], [5, -1], [1e6, 1e6]]
+    on = [[0, 0], [63.875, 47.875]]
+    keypoints[0, :7] = [*off, *on]
+    rows[0].candidates.keypoint_scores[:] = 0.5
+    (annotation,) = export_around(rows)['annotations']
+    triples = np.reshape(annotation['keypoints'], (-1, 3))
+    assert triples[:7].tolist() == [[0, 0, 0]] * 5 + [[x, y, 2] for x, y in on]
+    assert annotation['num_keypoints'] == 17 - len(off)
+
+
+def test_masks_are_the_boxes_on_their_images(exported):
+    path = exported[2]
+    coco = pycocotools.coco.COCO(str(path))
+    assert coco.anns
+    for annotation in coco.anns.values():
+        mask = coco.annToMask(annotation)
+        x, y, w, h = annotation['bbox']
+        assert mask.shape == (48, 64)
+        rows, columns = np.nonzero(mask)
+        assert abs(columns.min() - x) <= 1
+        assert abs(columns.max() + 1 - min(x + w, 64)) <= 1
+        assert abs(rows.min() - y) <= 1
+        assert abs(rows.max() + 1 - min(y + h, 48)) <= 1
+
+
+def test_categories_are_those_of_the_labeled_set(export_around, coco_names):
+    labeled = [
+        dict(id=7, name='cat', supercategory='pet', keypoints=coco_names, skeleton=[]),
+        dict(id=2, name='dog'),
+    ]
+    content = export_around(categories=labeled)
+    first, second, third, fourth = content['categories']
+    assert [first['id'], second['id'], third['id']] == [1, 2, 3]
+    assert second == dict(
+        id=2, name='dog', supercategory='dog', keypoints=coco_names, skeleton=[[1, 2]]
+    )
+    assert fourth == labeled[0]
+    assert {a['category_id'] for a in content['annotations']} <= {1, 2, 3}
+
+
+def test_labels_are_of_the_one_category_that_is_labeled(export_around, coco_names):
+    """Detections may call it otherwise; they were counted as it."""
+    content = export_around(categories=[dict(id=9, name='mouse')])
+    assert [(c['id'], c['name']) for c in content['categories']] == [(9, 'mouse')]
+    assert {a['category_id'] for a in content['annotations']} == {9}
+
+
+def test_images_keep_their_ids_and_others_have_none_of_them(export_around):
+    ids = {'000.png': 40, '004.png': 2}
+    content = export_around(image_ids=ids)
+    found = {image['file_name']: image['id'] for image in content['images']}
+    assert found | ids == found
+    assert len(set(found.values())) == len(found)
+    assert {a['image_id'] for a in content['annotations']} <= set(found.values())
+    names = {number: name for name, number in found.items()}
+    for annotation in content['annotations']:
+        first = annotation['id'] - 1
+        owners = np.repeat(np.arange(6), [2, 0, 0, 3, 0, 4])
+        assert names[annotation['image_id']] == f'{owners[first]:03d}.png'
+
+
+def test_an_image_without_a_file_is_left_out_with_its_labels(export_around):
+    content = export_around(files_of=lambda labels, images: {'005.png': 'a/5.png'})
+    (image,) = content['images']
+    assert (image['file_name'], image['key']) == ('a/5.png', '005.png')
+    assert {a['image_id'] for a in content['annotations']} == {image['id']}
+
+
+def test_what_readers_ask_for_is_there(exported):
+    content = json.loads(exported[2].read_text())
+    assert content['licenses'] == []
+    assert content['info']['version']
+    for annotation in content['annotations']:
+        assert len(annotation['segmentation'][0]) == 8
+        assert annotation['iscrowd'] == 0
+        assert annotation['area'] > 0
