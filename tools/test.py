@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from mmdistill.command_line import run
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_test(config)
     metrics = stages.test(tta_config(config) if arguments.tta else config)
     if arguments.out:
-        write_json(Path(arguments.out), {k: float(v) for k, v in metrics.items()})
+        # JSON has no NaN, as which MMPose gives a metric of nothing.
+        known = {k: float(v) if isfinite(v) else None for k, v in metrics.items()}
+        write_json(Path(arguments.out), known)
 
 
 def _listed(evaluator: object) -> list:

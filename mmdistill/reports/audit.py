@@ -85,6 +85,13 @@ class Audit:
     gains: dict[str, float]
     gains_error: dict[str, float]
 
+    @property
+    def nothing_matched(self) -> bool:
+        """Whether no label matched a labeled instance, so that no error is known."""
+        return bool(self.per_keypoint) and not any(
+            count for *_, count in self.per_keypoint
+        )
+
 
 def read_audit(root: Path) -> Audit | None:
     """Read the audit in a store's folder.
@@ -104,7 +111,7 @@ def read_audit(root: Path) -> Audit | None:
     content = read_json(path, 'the audit')
     try:
         return _parsed(content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f'the audit {path} is not one of ours: {error!r}; make it again with '
             'tools/audit_labels.py'
@@ -114,16 +121,16 @@ def read_audit(root: Path) -> Audit | None:
 def _parsed(content: Mapping[str, Any]) -> Audit:
     matched, curve = content.get('matched', {}), content.get('curve', {})
     parts = [_part(part) for part in matched.get('parts', ())]
-    thresholds = _numbers(curve.get('thresholds', ()))
+    thresholds = _finite(curve.get('thresholds', ()))
     curves = {
         f'{kind} at OKS {oks}': _numbers(values, len(thresholds))
         for kind in ('precision', 'recall')
         for oks, values in curve.get(kind, {}).items()
     }
     return Audit(
-        verdict=str(content.get('verdict', '')),
-        by=str(matched['by']) if matched else '',
-        score_thrs=_numbers(matched['score_thrs'] if matched else ()).tolist(),
+        verdict=_text(content.get('verdict', '')),
+        by=_text(matched['by']) if matched else '',
+        score_thrs=_finite(matched['score_thrs'] if matched else ()).tolist(),
         matched=_by_oks(matched),
         parts=parts if len(parts) > 1 else [],
         thresholds=thresholds,
@@ -134,7 +141,7 @@ def _parsed(content: Mapping[str, Any]) -> Audit:
         },
         per_keypoint=[
             (
-                str(row['name']),
+                _text(row['name']),
                 _number(row['error']),
                 _number(row.get('median')),
                 int(row['count']),
@@ -178,6 +185,12 @@ def part_name(part: Mapping[str, Any]) -> str:
     return ', '.join(words)
 
 
+NOTHING_MATCHED = (
+    'No label matched a labeled instance, so nothing is known of the error of '
+    'keypoints.'
+)
+
+
 def audited_lines(audited: Mapping[str, Any]) -> list[str]:
     """Which images were audited, in which boxes, and what is to be known of them.
 
@@ -203,18 +216,39 @@ def audited_lines(audited: Mapping[str, Any]) -> list[str]:
 
 
 def _calibration(part: Mapping[str, Any]) -> Calibration:
-    edges = _numbers(part['edges'])
-    error = _numbers(part['error'], len(edges) - 1)
+    edges = _finite(part['edges'])
+    # Where no keypoint has an error there is no bin, and no edge either.
+    error = _numbers(part['error'], max(len(edges) - 1, 0))
     return Calibration(edges, error, _numbers(part['count'], len(error)))
 
 
 def _by_name(values: Mapping[str, Any]) -> dict[str, float]:
     """Those that are known."""
-    return {str(k): float(v) for k, v in values.items() if v is not None}
+    known = {str(name): _number(value) for name, value in values.items()}
+    return {name: value for name, value in known.items() if not np.isnan(value)}
 
 
 def _number(value: Any) -> float:
-    return np.nan if value is None else float(value)
+    """A number; what is not known, or not finite, is NaN."""
+    if value is None:
+        return np.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'a number is expected, got {value!r}')
+    return float(value) if np.isfinite(float(value)) else np.nan
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f'a text is expected, got {value!r}')
+    return value
+
+
+def _finite(values: Any) -> np.ndarray:
+    """Numbers (N,), all known."""
+    array = _numbers(values)
+    if np.isnan(array).any():
+        raise ValueError(f'finite numbers are expected, got {values!r}')
+    return array
 
 
 def _numbers(values: Any, length: int | None = None) -> np.ndarray:

@@ -67,8 +67,8 @@ def _draw_curve(axes: Axes, content: Mapping[str, Any]) -> None:
 def _draw_calibration(axes: Axes, name: str, tables: Mapping[str, Any]) -> None:
     """Error over a score: level within each bin, as wide as the bin."""
     table = tables[name]
-    edges, errors = np.array(table['edges']), np.array(table['error'])
-    if len(errors):
+    edges, errors = np.array(table['edges']), _numbers(table['error'])
+    if not np.isnan(errors).all():
         axes.stairs(errors, edges, fill=True, color=LABELED, alpha=0.25)
         axes.stairs(errors, edges, color=LABELED, lw=1.5)
     axes.set(
@@ -124,7 +124,7 @@ def _draw_views(axes: Axes, content: Mapping[str, Any]) -> None:
     values = _numbers([content['gains'][name] for name in names])
     bars = axes.bar(names, np.nan_to_num(values), color=[REJECTED, LABELED, KEPT])
     labels = [
-        f'AP {ap:.3f}\nerror {error:.3f}'
+        f'AP {_figure(ap)}\nerror {_figure(error)}'
         for ap, error in zip(
             values, _numbers(content['gains_error'].values()), strict=True
         )
@@ -134,5 +134,10 @@ def _draw_views(axes: Axes, content: Mapping[str, Any]) -> None:
     axes.set(title='What the views gain', ylabel='AP of all candidates')
 
 
+def _figure(value: float) -> str:
+    return '-' if np.isnan(value) else f'{value:.3f}'
+
+
 def _numbers(values: Any) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values])
+    numbers = [np.nan if value is None else value for value in values]
+    return np.array(numbers, dtype=np.float64)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdistill.functional.text_table import aligned
-from mmdistill.reports.audit import audited_lines, part_name
+from mmdistill.reports.audit import NOTHING_MATCHED, audited_lines, part_name
 
 ROWS_OF_CURVE = 10
 WHAT = ('precision', 'recall')
@@ -30,9 +31,15 @@ def described_audit(content: Mapping[str, Any]) -> str:
             aligned(_calibration_cells(name, table))
             for name, table in content['calibration'].items()
         ),
+        *([] if _any_matched(content) else [NOTHING_MATCHED]),
         content['verdict'],
     ]
     return '\n\n'.join(blocks)
+
+
+def _any_matched(content: Mapping[str, Any]) -> bool:
+    """Whether the error of any keypoint is known."""
+    return any(keypoint['count'] for keypoint in content['per_keypoint'])
 
 
 def _threshold_cells(content: Mapping[str, Any]) -> list[list[str]]:
@@ -109,4 +116,6 @@ def _calibration_cells(name: str, table: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _cell(value: float | None) -> str:
-    return '-' if value is None else f'{value:.3f}'
+    """A figure; none where it is not known."""
+    known = value is not None and math.isfinite(value)
+    return f'{value:.3f}' if known else '-'

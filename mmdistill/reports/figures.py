@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from statistics import fmean, stdev
 
 import numpy as np
@@ -213,10 +214,12 @@ def gains_plot(audit: Audit) -> PagePlot:
     return _bars('gains', 'What fusing views gained', caption, values)
 
 
-def results_plot(results: Results) -> PagePlot:
-    """The first metric of each model."""
+def results_plot(results: Results) -> PagePlot | None:
+    """The first metric of each model of which it is known; None without any."""
     metric = results.metrics[0]
     values = {name: row[0] for name, row in results.rows.items()}
+    if all(isnan(sum(row)) for row in values.values()):
+        return None
     words = lead(results)
     caption = f'{words} Bars are means, lines standard deviations over seeds.'
     return _bars('results', metric, caption.strip(), values, metric)
@@ -228,6 +231,8 @@ def lead(results: Results) -> str:
         return ''
     student, baseline = (fmean(results.rows[n][0]) for n in ('student', 'baseline'))
     gain = student - baseline
+    if isnan(gain):
+        return ''
     side = 'ahead of' if gain > 0 else 'behind' if gain < 0 else 'level with'
     return (
         f'The student is {side} the baseline in {results.metrics[0]}: '
@@ -243,7 +248,9 @@ def _bars(
     what: str = 'AP',
 ) -> PagePlot:
     bars = {
-        row: (fmean(v), stdev(v) if len(v) > 1 else 0.0) for row, v in values.items()
+        row: (fmean(v), stdev(v) if len(v) > 1 else 0.0)
+        for row, v in values.items()
+        if not isnan(sum(v))
     }
     size = (SIZE[0], 0.8 + 0.32 * len(bars))
     draw = partial(plots.draw_bars, bars=bars, what=what)

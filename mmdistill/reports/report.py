@@ -16,7 +16,7 @@ from mmdistill.labels.files import write_whole
 from mmdistill.labels.selection import SELECTION_FILE, read_selection
 from mmdistill.labels.thresholds import described_range
 from mmdistill.reports import figures
-from mmdistill.reports.audit import Audit, read_audit
+from mmdistill.reports.audit import NOTHING_MATCHED, Audit, read_audit
 from mmdistill.reports.gallery import headline
 from mmdistill.reports.labeled_side import LabeledSide
 from mmdistill.reports.page import render_page
@@ -143,6 +143,7 @@ def _verdict(data: ReportData, selection: Selection | None) -> str:
 def _audit_content(audit: Audit | None) -> dict[str, Any]:
     return dict(
         audit=audit,
+        nothing_matched=NOTHING_MATCHED,
         audit_thresholds=described_range(audit.score_thrs, 3) if audit else '',
         audit_plots=figures.audit_plots(audit) if audit else [],
         gains_plot=figures.gains_plot(audit) if audit and audit.gains else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,8 +80,11 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     """Three decimals; with several values the mean ± the sample deviation.
 
     Args:
-        values: The metric of each seed, at least one.
+        values: The metric of each seed, at least one. A dash stands for a figure that
+            is not known of one of them.
     """
+    if not all(map(math.isfinite, values)):
+        return '-'
     mean = f'{statistics.fmean(values):.3f}'
     return f'{mean} ± {statistics.stdev(values):.3f}' if len(values) > 1 else mean
 
@@ -100,9 +104,20 @@ def _read_run(path: Path) -> Run:
     if not isinstance(content, dict) or not content:
         raise UserError(f'the metrics file {path} must map names to numbers')
     for name, value in content.items():
-        if not isinstance(value, (int, float)):
-            raise UserError(f'{name} of the metrics file {path} must be a number')
-    return content
+        if value is not None and not isinstance(value, (int, float)):
+            raise UserError(
+                f'{name} of the metrics file {path} must be a number, got {value!r}'
+            )
+    return {name: _known(value) for name, value in content.items()}
+
+
+def _known(value: float | None) -> float:
+    """A figure as float; NaN where it is not known, as null and infinity say."""
+    try:
+        number = math.nan if value is None else float(value)
+    except OverflowError:  # an integer that no float holds
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _values(runs: Sequence[tuple[Path, Run]], metric: str) -> list[float]:

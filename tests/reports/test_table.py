@@ -104,3 +104,13 @@ def test_two_rows_of_one_name_are_refused(metrics):
     a = metrics('a.json', AP=0.5)
     with pytest.raises(UserError, match='the same name'):
         compare([f'a={a}', f'a={a}'])
+
+
+@pytest.mark.parametrize(
+    'value', ['null', 'NaN', 'Infinity', '-Infinity', '1' + '0' * 400]
+)
+def test_a_figure_that_is_not_known_is_a_dash(tmp_path, value):
+    (tmp_path / 'a.json').write_text(f'{{"AP": {value}, "AR": 0.5}}')
+    (tmp_path / 'b.json').write_text('{"AP": 0.25, "AR": 0.75}')
+    table = compare([f'one={tmp_path / "a.json"},{tmp_path / "b.json"}'])
+    assert table.splitlines()[-1].split() == ['one', '-', '0.625', '±', '0.177']
