@@ -79,7 +79,11 @@ def read(
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f'{path} can not be read: {error.strerror}') from error
+        again = f'; {kind.tool} writes it again'
+        missing = isinstance(error, FileNotFoundError)
+        raise UserError(
+            f'{path} can not be read: {error.strerror}{again if missing else ""}'
+        ) from error
     if not _unchanged(data):
         raise UserError(
             f'{path} is damaged (its bytes are not those that were written); {remedy}'

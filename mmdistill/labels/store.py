@@ -53,6 +53,7 @@ from mmdistill.labels.manifest import (
     read_manifest,
 )
 from mmdistill.labels.store_kind import LABELS, StoreKind
+from mmdistill.labels.store_readme import write_readme
 
 MANIFEST_FILE = 'manifest.json'
 IMAGES_AT_ONCE = 4096
@@ -64,8 +65,9 @@ class LabelStore:
     """A store's folder.
 
     ``manifest.json`` (what made it), ``chunks/*.parquet`` (the labels),
-    ``images/*.parquet`` (the list of images, a file a generation) and
-    ``selection.json``.
+    ``images/*.paths`` (the list of images, a file a generation, Parquet too but not by
+    its name: readers of whole folders would count its rows), ``README.md`` for other
+    readers and ``selection.json``.
 
     Args:
         root: The folder; it need not exist yet.
@@ -114,8 +116,10 @@ class LabelStore:
         if not self.exists:
             order = np.arange(len(pile.paths))
             self._join(manifest, [], pile, order)
+            write_readme(self.root, self.kind)
             return order
         held = self.manifest
+        self._restore_lists(held, pile)
         stored, generations = self.paths(), generations_in(held)
         lines = differences(identity(held), identity(manifest))
         lines += disagreements(generations, stored, pile)
@@ -129,6 +133,7 @@ class LabelStore:
         old, new = store_order(stored, pile)
         if len(new):
             self._join(held, generations, pile, new)
+        write_readme(self.root, self.kind)
         return np.concatenate([old, new])
 
     def digest(self) -> str:
@@ -169,16 +174,11 @@ class LabelStore:
             UserError: If the list is damaged.
         """
         manifest = self.manifest
-        lists = [
-            chunk_file.read(
-                self._list(number),
-                origin(manifest, entry),
-                PATHS_SCHEMA,
-                kind=self.kind,
-            )
-            for number, entry in enumerate(generations_in(manifest))
+        return [
+            path
+            for number in range(len(generations_in(manifest)))
+            for path in self._listed(manifest, number)
         ]
-        return pa.concat_tables(lists).column('path').to_pylist()
 
     def write_chunk(self, index: int, rows: Sequence[ImageRow]) -> None:
         """Write one chunk, whole or not at all.
@@ -263,6 +263,47 @@ class LabelStore:
                 f'{self.num_chunks} chunks are missing; continue with {self.kind.tool}'
             )
 
+    def _restore_lists(self, manifest: Mapping[str, Any], pile: Pile) -> None:
+        """Write a list of images again that is gone, where the pile still has them."""
+        generations = generations_in(manifest)
+        gone = [n for n in range(len(generations)) if not self._list(n).is_file()]
+        if not gone:
+            return
+        held = {
+            path
+            for number in range(len(generations))
+            if number not in gone
+            for path in self._listed(manifest, number)
+        }
+        paths = [path for path in pile.paths if path not in held]
+        entry = generations[gone[0]]
+        if len(gone) > 1 or json_sha256(paths[: entry.count]) != entry.paths:
+            raise UserError(
+                f'the list of images {self._list(gone[0])} is gone, and the images of '
+                f'this run are not those that it named; name another folder in '
+                f'{self.kind.option} or remove this one'
+            )
+        self._write_list(manifest, gone[0], paths[: entry.count], entry)
+
+    def _listed(self, manifest: Mapping[str, Any], number: int) -> list[str]:
+        """Paths of the images of one generation."""
+        entry = generations_in(manifest)[number]
+        file, place = self._list(number), origin(manifest, entry)
+        table = chunk_file.read(file, place, PATHS_SCHEMA, kind=self.kind)
+        paths: list[str] = table.column('path').to_pylist()
+        return paths
+
+    def _write_list(
+        self,
+        manifest: Mapping[str, Any],
+        number: int,
+        paths: Sequence[str],
+        generation: Generation,
+    ) -> None:
+        table = pa.table([list(paths)], schema=PATHS_SCHEMA)
+        data = chunk_file.encode(table, origin(manifest, generation))
+        write_bytes(self._list(number), data)
+
     def _join(
         self,
         manifest: Mapping[str, Any],
@@ -273,9 +314,8 @@ class LabelStore:
         """Add images as a generation; it counts once the manifest names it."""
         added = generation_of(pile, numbers)
         paths = pile.paths
-        table = pa.table([[paths[i] for i in numbers]], schema=PATHS_SCHEMA)
-        data = chunk_file.encode(table, origin(manifest, added))
-        write_bytes(self._list(len(generations)), data)
+        chosen = [paths[i] for i in numbers]
+        self._write_list(manifest, len(generations), chosen, added)
         images = images_entry([*generations, added])
         write_json(self.root / MANIFEST_FILE, {**manifest, 'images': images})
 
@@ -283,7 +323,10 @@ class LabelStore:
         return self.root / 'chunks' / f'{index:06d}.parquet'
 
     def _list(self, generation: int) -> Path:
-        return self.root / 'images' / f'{generation:06d}.parquet'
+        path = self.root / 'images' / f'{generation:06d}.paths'
+        # Stores began with another name for it.
+        older = path.with_suffix('.parquet')
+        return older if older.is_file() and not path.is_file() else path
 
 
 def _read_finite(

@@ -17,7 +17,7 @@ CHANGES = 150
 FILES = (
     'manifest.json',
     'selection.json',
-    'images/000000.parquet',
+    'images/000000.paths',
     'chunks/000001.parquet',
 )
 
