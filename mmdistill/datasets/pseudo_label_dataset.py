@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         selection = self.selection.overridden(self._score_thr, self._keypoint_thr)
         self.labels = read_training_labels(self.store, selection)
         if len(self.labels) == 0:
-            raise UserError(_nothing_kept(self.store, self.labels, selection))
+            stated = dict(score_thr=self._score_thr, keypoint_thr=self._keypoint_thr)
+            raise UserError(_nothing_kept(self.store, self.labels, selection, stated))
         self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
         _check_written(self.store, self.labels)
         self._fully_initialized = True
@@ -163,22 +165,31 @@ METAINFO_KEYS = (
 
 
 def _nothing_kept(
-    store: LabelStore, labels: TrainingLabels, selection: Selection
+    store: LabelStore,
+    labels: TrainingLabels,
+    selection: Selection,
+    stated: Mapping[str, float | None],
 ) -> str:
+    own = {name: value for name, value in stated.items() if value is not None}
+    words = ' and '.join(f'{name}={value}' for name, value in own.items())
+    if own:
+        # What the data set states holds whatever is selected.
+        advice = f'the data set itself states {words}: leave that out or lower it'
+    else:
+        advice = 'choose others with tools/select_labels.py, which says what keeps some'
     keypoint_thr = described_range(selection.keypoint_thrs)
     if labels.num_candidates and not labels.num_seen:
         return (
             f'none of {labels.num_candidates} candidates of {store.root} has a '
             f'keypoint that is visible at keypoint_thr {keypoint_thr}, so they would '
-            'train nothing; choose a lower one with tools/select_labels.py '
-            '--keypoint-thr'
+            f'train nothing; {advice}'
         )
     best = f'{labels.best_score:.4g}' if labels.num_candidates else 'none'
     return (
         f'the selection of {store.root} keeps none of {labels.num_candidates} '
         f'candidates at a threshold of {described_range(selection.score_thrs)} by '
         f'{selection.options.by} and keypoint_thr {keypoint_thr} (best score: {best}); '
-        'choose others with tools/select_labels.py'
+        f'{advice}'
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmdistill.engine.tallies import count_parts, count_unlabeled
 from mmdistill.errors import UserError
@@ -19,13 +23,16 @@ from mmdistill.functional.keypoint_matching import (
 )
 from mmdistill.labels import LabelStore, Selection
 from mmdistill.labels.counts import LabeledCounts, UnlabeledCounts
-from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.labels.selection_options import COUNTED_THR, SelectionOptions
 from mmdistill.labels.store_scores import (
     StoreScores,
     read_keypoint_scores,
     read_scores,
 )
 from mmdistill.labels.thresholds import Threshold, described_range
+
+SCORED_THR = 0.2
+"""Keypoint score above which a keypoint counts in the score of an instance."""
 
 
 def select(
@@ -46,6 +53,23 @@ def select(
         UserError: If no image could be read, nothing is kept, or the labelled set's
             keypoints are others than the store's.
     """
+    found, draft, visible = _drafted(store, labeled, options)
+    if not visible.any():
+        raise UserError(_nothing_kept(store, found, draft))
+    thresholds, means = counting_curve(draft.compared(found.scores)[2], found.images)
+    return replace(
+        draft,
+        unlabeled=count_unlabeled(found, visible, store.num_keypoints),
+        parts=count_parts(found, visible, draft, store.num_keypoints),
+        curve_thresholds=tuple(thresholds.tolist()),
+        curve_means=tuple(means.tolist()),
+    )
+
+
+def _drafted(
+    store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
+) -> tuple[StoreScores, Selection, np.ndarray]:
+    """Scores, the thresholds that are chosen by them, and what they leave visible."""
     _check_keypoints(store, labeled, options)
     found = read_scores(store, options.counted_thr, options.by != 'score')
     _check_read(store, found)
@@ -57,16 +81,7 @@ def select(
         UnlabeledCounts(found.images, found.failed, len(found.scores), 0),
     )
     draft = replace(draft, thresholds=_thresholds(found, draft))
-    draft, visible = _with_keypoints(store, found, draft)
-    _check_some(store, found, draft, visible)
-    thresholds, means = counting_curve(draft.compared(found.scores)[2], found.images)
-    return replace(
-        draft,
-        unlabeled=count_unlabeled(found, visible, store.num_keypoints),
-        parts=count_parts(found, visible, draft, store.num_keypoints),
-        curve_thresholds=tuple(thresholds.tolist()),
-        curve_means=tuple(means.tolist()),
-    )
+    return found, *_with_keypoints(store, found, draft)
 
 
 def _groups(
@@ -148,7 +163,8 @@ def _check_keypoints(
         raise UserError(
             f'keypoint_thr={options.keypoint_thr!r} compares keypoints of both sets, '
             f'which must be the same: the labelled set has {len(labeled.keypoints)}, '
-            f'the label store {store.root} {store.num_keypoints}; set a number'
+            f'the label store {store.root} {store.num_keypoints}; set a number, as '
+            '--keypoint-thr 0.2'
         )
 
 
@@ -160,14 +176,64 @@ def _check_read(store: LabelStore, found: StoreScores) -> None:
         )
 
 
-def _check_some(
-    store: LabelStore, found: StoreScores, draft: Selection, visible: np.ndarray
-) -> None:
-    if not visible.any():
-        raise UserError(
-            f'nothing of the label store {store.root} would be kept: '
-            f'{int((found.scores.counted > 0).sum())} candidates on {found.images} '
-            f'images, threshold {described_range(draft.score_thrs)}; look at the '
-            'teacher and the boxes, or set a lower one with tools/select_labels.py '
-            '--score-thr'
+def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> str:
+    """Why nothing is kept, and what keeps something: that was tried."""
+    counted = int((found.scores.counted > 0).sum())
+    start = f'nothing of the label store {store.root} would be kept: '
+    if not len(found.scores):
+        floor = store.manifest.get('score_floor')
+        return (
+            f'{start}0 candidates on {found.images} images. A candidate is '
+            'stored when its score, that of its box times the mean of its keypoint '
+            f'scores above {SCORED_THR}, reaches distill.labeling.score_floor '
+            f'({floor}): look at the teacher and the boxes, or label with '
+            'distill.labeling.score_floor=0 into another folder in distill.labels'
         )
+    start += (
+        f'{len(found.scores)} candidates on {found.images} images, threshold '
+        f'{described_range(draft.score_thrs)}, {counted} of them with a keypoint above '
+        f'{draft.options.counted_thr}; look at the teacher and the boxes'
+    )
+    for changes in _changes(store, found, draft):
+        options = replace(draft.options, **changes)
+        if _drafted(store, draft.labeled, options)[2].any():
+            flags = [f'--{k.replace("_", "-")} {v}' for k, v in changes.items()]
+            return (
+                f'{start}, or keep some with tools/select_labels.py {" ".join(flags)}'
+            )
+    return f'{start}: no threshold keeps one'
+
+
+def _changes(
+    store: LabelStore, found: StoreScores, draft: Selection
+) -> Iterator[dict[str, float]]:
+    """Options that may keep something where nothing is kept, the mildest first."""
+    if (found.scores.counted > 0).any():
+        best = _just_at(draft.compared(found.scores)[2].max())
+        # Where keypoints are matched, the thresholds of instances may keep enough.
+        if draft.options.matches_keypoints:
+            yield dict(keypoint_thr=COUNTED_THR)
+        yield dict(score_thr=best)
+        yield dict(keypoint_thr=draft.options.counted_thr, score_thr=best)
+        return
+    best = max(_best_known(table) for table in store.scan(['keypoint_scores']))
+    if best == -np.inf:
+        return
+    keypoint_thr = _just_at(best / 2 if best > 0 else 2 * best - 1)
+    yield dict(keypoint_thr=keypoint_thr)
+    options = replace(draft.options, keypoint_thr=keypoint_thr)
+    scores = read_scores(store, keypoint_thr, options.by != 'score').scores
+    other = replace(draft, options=options)
+    values = other.compared(scores)[2]
+    yield dict(keypoint_thr=keypoint_thr, score_thr=_just_at(values.max()))
+
+
+def _best_known(table: pa.Table) -> float:
+    """The best score of keypoints that something is known of; -inf without any."""
+    scores = pc.list_flatten(pc.list_flatten(table['keypoint_scores'])).to_numpy()
+    return float(scores[scores != 0].max(initial=-np.inf))
+
+
+def _just_at(value: float) -> float:
+    """A number with few digits that a value reaches."""
+    return math.floor(float(value) * 1e4) / 1e4
