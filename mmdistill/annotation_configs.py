@@ -36,7 +36,7 @@ OWN_READING = ('load_data_list', '_load_annotations', 'parse_data_info')
 
 def with_read_annotations(
     config: Config, folder: Path | None = None
-) -> tuple[Config, list[CocoAnnotations]]:
+) -> tuple[Config, list[str]]:
     """Read the labeled and validation json of a config, and have it train on that.
 
     A file that MMPose would not read as it is meant is written anew, in the form that
@@ -46,31 +46,46 @@ def with_read_annotations(
     Args:
         config: A config with or without a `distill` section; it stays as it is.
         folder: Folder of what is written; `annotations` of the work folder by default.
+            With one, nothing is logged.
 
     Returns:
-        The config, and what was read of each file.
+        The config, and for each file the sentence that says what trains.
 
     Raises:
         UserError: If a file contradicts itself, the config or its images, or images
             that are trained on are not there.
     """
     config = copy.deepcopy(config)
-    folder = folder or Path(config.get('work_dir') or '.', 'annotations')
+    written_to = folder or annotations_folder(config)
     read, replaced = {}, {}
     for role, member in _members(config):
         path = _ann_file(member)
         if path is None or not path.is_file() or not _is_coco(member):
             continue
-        used, read[path] = read_ann_file(
-            role, path, keypoint_names_of(member), _img_root(member), folder
+        used, found = read_ann_file(
+            role, path, keypoint_names_of(member), _img_root(member), written_to
         )
+        verb = 'train' if role == 'labeled' else 'count'
+        read[path] = f'the {role} set {found.summary(verb)}'
         if used != path:
             member['ann_file'] = replaced[path.resolve()] = str(used)
     for evaluator in _evaluators(config.get('val_evaluator')):
         stated = evaluator.get('ann_file')
         if stated and Path(stated).resolve() in replaced:
             evaluator['ann_file'] = replaced[Path(stated).resolve()]
+    if folder is None:
+        for sentence in read.values():
+            print_log(sentence, logger='current')
     return config, list(read.values())
+
+
+def annotations_folder(config: Config) -> Path:
+    """Folder of the annotations that are written anew for a config.
+
+    Args:
+        config: The config.
+    """
+    return Path(config.get('work_dir') or '.', 'annotations')
 
 
 def read_ann_file(
@@ -160,11 +175,10 @@ def _read(
     )
     find_images(role, found, img_root)
     check_sizes(found, lambda name: size_of_image(img_root / name))
-    print_log(f'the {role} set {found.summary}', logger='current')
     if role == 'labeled' and not found.trained:
         raise UserError(
             f'the labelled set {path} has no instance that would be trained on, so '
-            f'there is no count to match: {found.summary}'
+            f'there is no count to match: {found.summary()}'
         )
     if not found.changes and found.content == json.loads(_text(path)):
         return found, None

@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from mmdistill.annotation_configs import with_read_annotations
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_types import is_type
 from mmdistill.converter_configs import fit_converters
@@ -32,6 +33,7 @@ from mmdistill.engine import matching
 from mmdistill.engine.exported_images import ExportedImages, own_image_ids
 from mmdistill.engine.kept_images import write_kept_images
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.engine.teacher_guard_hook import check_teacher
 from mmdistill.engine.told_selection import tell
 from mmdistill.errors import UserError
 from mmdistill.export_configs import labeled_categories, lists_images
@@ -71,13 +73,37 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
+    _label(_read(config))
+
+
+def labeling_config(config: Config) -> Config:
+    """The config of stage 1: a plain test config, also for MMPose's own tools.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the section, or a labeled or validation json, is not usable.
+    """
+    return label_config(_read(config))
+
+
+def _label(config: Config) -> None:
+    """Stage 1 of a config whose annotations are read: cheap checks come first."""
     stage = label_config(config)
     check_training_parts(config)
+    count_labeled(build_labeled(labeled_config(config)))
     check_fetchable('teacher', stage.load_from)
+    check_teacher(stage)
     if boxes_folder(config.distill) is not None:
         detect(config)
     stage_runner(stage).test()
     barrier()
+
+
+def _read(config: Config) -> Config:
+    """The config with labeled and validation json in the form that is trained on."""
+    return with_read_annotations(config)[0]
 
 
 def train(config: Config) -> None:
@@ -89,14 +115,15 @@ def train(config: Config) -> None:
     Raises:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
+    config = _read(config)
     if 'distill' in config:
         # What can not be trained is refused before hours of labelling.
         check_initial_weights(student_config(config))
-        label(config)
+        _label(config)
         tell_start(config)
     else:
         check_training_parts(config)
-    stage_runner(training_config(config)).train()
+    stage_runner(_training_config(config)).train()
 
 
 def training_config(config: Config) -> Config:
@@ -109,6 +136,10 @@ def training_config(config: Config) -> Config:
     Raises:
         UserError: If there is no selection, or nothing to learn from.
     """
+    return _training_config(_read(config))
+
+
+def _training_config(config: Config) -> Config:
     if 'distill' in config:
         config = _with_grown_schedule(student_config(config))
     config = resumable_config(training_loops(fit_converters(config)))
@@ -148,6 +179,7 @@ def select(
     options = SelectionOptions(**{**section.get('counting', {}), **changes})
     store = LabelStore(section['labels'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
+    config = _read(config)
     labeled = count_labeled(build_labeled(labeled_config(config)))
     selection = replace(matching.select(store, labeled, options), changes=changes)
     tell(selection)
@@ -190,6 +222,7 @@ def export_coco(
         UserError: If the store is not complete or has no selection.
     """
     store = LabelStore(distill_section(config)['labels'])
+    config = _read(config)
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
@@ -232,6 +265,7 @@ def report(
     store.manifest  # noqa: B018  (a sentence when there is no store)
     options = replace(options, packed_images=PackedImages)
     if config is not None:
+        config = _read(config)
         dataset = build_labeled(labeled_config(config))
         counts = count_labeled(dataset)
         if (store.root / SELECTION_FILE).is_file():

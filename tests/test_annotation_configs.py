@@ -63,7 +63,10 @@ def test_files_in_form_stay_where_they_are(make, tmp_path):
     read, found = with_read_annotations(config)
 
     assert read.to_dict() == config.to_dict()
-    assert [each.trained for each in found] == [2, 2]
+    assert found == [
+        f'the labeled set {tmp_path}/labeled.json: 2 of 2 annotations train',
+        f'the validation set {tmp_path}/val.json: 2 of 2 annotations count',
+    ]
     assert not (tmp_path / 'work').exists()
 
 
@@ -101,7 +104,7 @@ def test_what_was_written_is_in_form(make):
     read, _ = with_read_annotations(config)
     _, found = with_read_annotations(read)
 
-    assert not any(each.changes for each in found)
+    assert not any('brought into form' in each for each in found)
 
 
 def test_annotations_of_another_form_are_left_to_their_data_set(make, tmp_path):
@@ -111,7 +114,8 @@ def test_annotations_of_another_form_are_left_to_their_data_set(make, tmp_path):
 
     _, found = with_read_annotations(config)
 
-    assert [each.path.name for each in found] == ['val.json']
+    assert len(found) == 1
+    assert 'val.json' in found[0]
 
 
 def test_every_member_of_a_set_made_of_several_is_read(make):
@@ -170,7 +174,7 @@ def test_backslashes_are_read_as_slashes(make, tmp_path):
 
     read, (labeled, _) = with_read_annotations(config)
 
-    assert labeled.changes['backslashes in file names'] == 1
+    assert '1 backslashes in file names' in labeled
     assert build(read)[0]['img_path'].endswith('images/1.jpg')
 
 
@@ -180,7 +184,7 @@ def test_an_image_that_nothing_is_trained_on_may_be_missing(make):
 
     _, found = with_read_annotations(make(content))
 
-    assert found[0].trained == 1
+    assert '1 of 1 annotations train' in found[0]
 
 
 def test_sizes_are_compared_with_those_of_the_images(make):

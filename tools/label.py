@@ -15,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill import stages
     from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.stage_configs import label_config
     from mmdistill.written_configs import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.status:
         sys.stdout.write('\n'.join([*stages.status(config), '']))
     elif arguments.write_config:
-        write_config(label_config(config), arguments.write_config)
+        write_config(stages.labeling_config(config), arguments.write_config)
     else:
         stages.label(config)
 

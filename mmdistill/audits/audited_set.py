@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
+from mmdistill.annotation_configs import (
+    annotations_folder,
+    keypoint_names_of,
+    read_ann_file,
+)
 from mmdistill.dataset_configs import members_of
 from mmdistill.datasets.boxes import true_boxes
 from mmdistill.datasets.image_list import annotated_images
 from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.labels.files import file_sha256, json_sha256, write_json
-from mmdistill.stage_configs import labeled_members
+from mmdistill.stage_configs import labeled_config, labeled_members
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
@@ -108,6 +114,26 @@ def labeled_set(config: Config) -> AuditedSet:
             'was not trained on, with --ann-file and --img'
         )
     return _set_of(members[0])
+
+
+def in_form(config: Config, audited: AuditedSet) -> AuditedSet:
+    """The set with its annotations read strictly, and written anew where needed.
+
+    Args:
+        config: A config with a `distill` section, whose keypoints the set must have.
+        audited: The set; its own json stays as it is.
+
+    Raises:
+        UserError: If the json contradicts itself, the keypoints or its images.
+    """
+    names = keypoint_names_of(labeled_config(config))
+    used, found = read_ann_file(
+        'audited',
+        *(audited.ann_file, names, audited.img_root),
+        annotations_folder(config),
+    )
+    print_log(f'the audited set {found.summary("count")}', logger='current')
+    return replace(audited, ann_file=used)
 
 
 def shared_images(config: Config, audited: AuditedSet) -> int:

@@ -21,6 +21,7 @@ from mmdistill import stages
 from mmdistill.audits.audited_set import (
     TRUE_BOXES,
     AuditedSet,
+    in_form,
     labeled_set,
 )
 from mmdistill.audits.evidence import Evidence, gather, join
@@ -66,7 +67,7 @@ def audit_folds(
     """
     rules = pile_rules(config)
     teacher = _training_of(config, teacher_config)
-    labeled = labeled_set(config)
+    labeled = in_form(config, labeled_set(config))
     root = audit_folder(config, labeled) / f'{num_folds}_folds'
     folds = write_folds(labeled.ann_file, num_folds, root)
     print_log(

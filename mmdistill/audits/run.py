@@ -14,6 +14,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmdistill.audits.audited_set import (
     TRUE_BOXES,
     AuditedSet,
+    in_form,
     shared_images,
 )
 from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
@@ -50,6 +51,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     """
     rules = pile_rules(config)
     shared = shared_images(config, audited)
+    audited = in_form(config, audited)
     folder = audit_folder(config, audited)
     stores, boxes = label_views(config, audited, folder)
     barrier()

@@ -59,10 +59,13 @@ class CocoAnnotations:
     rejected: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     changes: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def summary(self) -> str:
-        """One sentence: how many annotations train, why others do not, changes."""
-        count = f'{self.trained} of {self.total} annotations train'
+    def summary(self, verb: str = 'train') -> str:
+        """One sentence: how many annotations train, why others do not, changes.
+
+        Args:
+            verb: What those that are in form do.
+        """
+        count = f'{self.trained} of {self.total} annotations {verb}'
         return f'{self.path}: {count}{self._reasons}'
 
     @property

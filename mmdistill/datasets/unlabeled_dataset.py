@@ -30,6 +30,8 @@ from mmdistill.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
 
+BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
+
 
 @DATASETS.register_module()
 class UnlabeledDataset:
@@ -181,10 +183,11 @@ class UnlabeledDataset:
         boxes, scores, category_ids = self._boxes.of_image(
             self._numbers[number], width, height
         )
-        if not image.reason and not _meet(boxes, width, height).all():
-            image = replace(image, reason='a box lies off the image')
-        if image.reason:
-            boxes, scores, category_ids = boxes[:0], scores[:0], category_ids[:0]
+        stay = _meet(boxes, width, height) & (not image.reason)
+        if not image.reason and not stay.all():
+            notes = filter(None, [image.note, BOX_OFF_IMAGE])
+            image = replace(image, note='; '.join(notes))
+        boxes, scores, category_ids = boxes[stay], scores[stay], category_ids[stay]
         sample = self.described(number, image)
         sample.gt_instances = InstanceData(
             bboxes=boxes, bbox_scores=scores, category_ids=category_ids

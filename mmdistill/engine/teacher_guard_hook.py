@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmdistill.config_types import is_type
+from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.errors import UserError
 from mmdistill.metainfo import in_number_order
 from mmdistill.registry import HOOKS
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def check_keypoint_count(model: Any, labeled: int) -> None:
@@ -31,6 +40,56 @@ def check_keypoint_count(model: Any, labeled: int) -> None:
             f'the teacher predicts {predicted} keypoints, the labelled set has '
             f'{labeled}'
         )
+
+
+def check_keypoint_names(
+    checkpoint: Mapping[str, Any], wanted: Sequence[str] | None
+) -> None:
+    """Make sure that a teacher was trained on the keypoints of the labels.
+
+    Args:
+        checkpoint: The teacher's checkpoint; one that records no names passes.
+        wanted: Names of the labels' keypoints, (K,); None if they are not known.
+
+    Raises:
+        UserError: If it records other names.
+    """
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    names = meta.get('keypoint_id2name')
+    if names is None or wanted is None:
+        return
+    recorded = list(in_number_order(names).values())
+    if recorded != list(wanted):
+        raise UserError(
+            f'the teacher checkpoint was trained on the keypoints {recorded}, '
+            f'the labelled set has {list(wanted)}'
+        )
+
+
+def check_teacher(stage: Config) -> None:
+    """Compare a teacher with its checkpoint, before any unlabeled image is looked for.
+
+    Args:
+        stage: The config of stage 1; a checkpoint that is not a file of this machine
+            is left to the run itself.
+
+    Raises:
+        UserError: If the checkpoint does not fit the teacher, or the teacher's
+            keypoints are not those of the labels.
+    """
+    if not Path(str(stage.load_from)).is_file():
+        return
+    guard = next(
+        each for each in stage.custom_hooks if is_type(each, 'TeacherGuardHook')
+    )
+    names = guard.get('keypoint_names')
+    init_default_scope(stage.get('default_scope') or 'mmpose')
+    checkpoint = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
+    if isinstance(checkpoint, dict):
+        check_keypoint_names(checkpoint, names)
+    model = MODELS.build(copy.deepcopy(stage.model))
+    load_fitting(model.module, checkpoint)
+    check_keypoint_count(model, len(names))
 
 
 @HOOKS.register_module()
@@ -62,7 +121,7 @@ class TeacherGuardHook(Hook):
                 is of another network or records other keypoints.
         """
         if isinstance(checkpoint, dict):
-            self._check_names(checkpoint)
+            check_keypoint_names(checkpoint, self.keypoint_names)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = load_fitting(model.module, checkpoint)
         if isinstance(checkpoint, dict):
@@ -87,15 +146,3 @@ class TeacherGuardHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if self.keypoint_names is not None:
             check_keypoint_count(model, len(self.keypoint_names))
-
-    def _check_names(self, checkpoint: dict) -> None:
-        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-        names = meta.get('keypoint_id2name')
-        if names is None or self.keypoint_names is None:
-            return
-        recorded = list(in_number_order(names).values())
-        if recorded != list(self.keypoint_names):
-            raise UserError(
-                f'the teacher checkpoint was trained on the keypoints {recorded}, '
-                f'the labelled set has {list(self.keypoint_names)}'
-            )

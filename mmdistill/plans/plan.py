@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, HOOKS
 
+from mmdistill.annotation_configs import with_read_annotations
 from mmdistill.command_line import original_sentence
 from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import uncut
@@ -61,6 +63,15 @@ def make_plan(config: Config) -> Plan:
         UserError: If the config or the data would stop one of the stages.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
+    # What would be written into the work folder is gone with the plan.
+    with tempfile.TemporaryDirectory() as folder:
+        config, sentences = with_read_annotations(config, Path(folder))
+        plan = _plan(config)
+    rows = [('annotations', sentence) for sentence in sentences]
+    return Plan([*rows, *plan.rows], plan.missing)
+
+
+def _plan(config: Config) -> Plan:
     student = _student(config)
     check_training_parts(config)
     missing = missing_files(config)

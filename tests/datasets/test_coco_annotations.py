@@ -88,7 +88,7 @@ def test_a_file_in_form_stays_as_it_is(read):
 
     assert found.content == content
     assert not found.changes
-    assert found.summary.endswith('2 of 2 annotations train')
+    assert found.summary().endswith('2 of 2 annotations train')
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_does_not_train_is_counted_by_its_reason(
     assert said.startswith(reason)
     assert ids == [7]
     assert found.trained == len(as_trained(found)) == 1
-    assert f'1 of 2 annotations train; 1 {reason}' in found.summary
+    assert f'1 of 2 annotations train; 1 {reason}' in found.summary()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_instances_of_one_id_keep_their_own_points(read, as_trained):
 
     points = [info['keypoints'][0, 0].tolist() for info in as_trained(found)]
     assert points == [[12, 12], [30, 30]]
-    assert 'numbered anew' in found.summary
+    assert 'numbered anew' in found.summary()
 
 
 def test_ids_that_are_texts_become_numbers_of_their_own(read, as_trained):
@@ -229,7 +229,7 @@ def test_points_that_are_no_numbers_are_invisible(read, as_trained):
 
     (info,) = as_trained(found)
     assert info['keypoints_visible'].tolist() == [[0, 0, 1]]
-    assert '2 keypoints without finite numbers' in found.summary
+    assert '2 keypoints without finite numbers' in found.summary()
 
 
 def test_a_visibility_in_between_is_one_or_none(read, as_trained):

@@ -160,11 +160,20 @@ def test_the_neighbours_of_a_failed_sample_are_fine(tmp_path, write_images, buil
     assert states == ['ok', 'failed', 'ok']
 
 
-def test_a_box_off_the_decoded_image_is_a_failed_sample(tmp_path, write_images, build):
+def test_a_box_off_the_decoded_image_costs_no_other_box(tmp_path, write_images, build):
+    write_images(tmp_path / 'images', 'a.png')
+    boxes = [box('a', 70, 2, 3, 4), box('a', 1, 2, 3, 4), box('a', -9, 2, 3, 4)]
+    sample = build(boxes)[0]['data_samples']
+    assert sample.metainfo['status'] == 'ok'
+    assert sample.metainfo['reason'] == 'boxes that lie off the image are left out'
+    assert sample.gt_instances.bboxes.tolist() == [[1, 2, 4, 6]]
+    assert len(sample.gt_instances.bbox_scores) == 1
+
+
+def test_an_image_whose_boxes_all_lie_off_it_has_none(tmp_path, write_images, build):
     write_images(tmp_path / 'images', 'a.png')
     sample = build([box('a', 70, 2, 3, 4)])[0]['data_samples']
-    assert sample.metainfo['reason'] == 'a box lies off the image'
-    assert sample.metainfo['ori_shape'] == (48, 64)
+    assert sample.metainfo['status'] == 'ok'
     assert len(sample.gt_instances) == 0
 
 
@@ -177,7 +186,9 @@ def test_a_box_partly_off_its_image_is_fine(tmp_path, write_images, build):
 
 def test_detections_of_unknown_images_are_refused(tmp_path, write_images, build):
     write_images(tmp_path / 'images', 'a.png')
-    with pytest.raises(UserError, match="it calls images 'b', they are called 'a.png'"):
+    with pytest.raises(
+        UserError, match=r"images 'b', they are called 'a.png'"
+    ):
         build([box('b', 1, 2, 3, 4)])
 
 

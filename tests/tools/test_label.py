@@ -92,9 +92,7 @@ def test_unreadable_images_are_rows_and_not_counted(workshop, tool):
 
 @pytest.mark.parametrize(('share', 'code'), [('0.1', 1), ('0.15', 0)])
 def test_max_failures_decides_the_exit_code(workshop, tool, capfd, share, code):
-    boxes = Path('work_dirs/toy/detections.bbox.json')
-    first, *others = json.loads(boxes.read_text())
-    boxes.write_text(json.dumps([{**first, 'bbox': [9000, 0, 3, 5]}, *others]))
+    sorted(Path('data/toy/images/unlabeled').iterdir())[0].write_text('not an image')
     shutil.rmtree(LABELS)
 
     arguments = ['--max-failures', share, '--cfg-options', *DISTILL]
@@ -102,7 +100,7 @@ def test_max_failures_decides_the_exit_code(workshop, tool, capfd, share, code):
 
     streams = capfd.readouterr()
     assert '1 of 7 images failed (14.29%)' in streams.out
-    assert '1: a box lies off the image' in streams.out
+    assert '1: not an image: no header' in streams.out
     assert ('more than max_failures 10.00%' in streams.err) == (code == 1)
 
 
@@ -163,3 +161,16 @@ def test_the_written_config_runs_from_mmpose_own_test_tool(workshop, tool):
     subprocess.run(command, check=True, capture_output=True, timeout=240)
 
     assert contents(Path(LABELS)) == before
+
+
+def test_a_box_off_its_image_is_left_out_and_counted(workshop, tool, capfd):
+    boxes = Path('work_dirs/toy/detections.bbox.json')
+    first, *others = json.loads(boxes.read_text())
+    boxes.write_text(json.dumps([{**first, 'bbox': [9000, 0, 3, 5]}, *others]))
+    shutil.rmtree(LABELS)
+
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL) == 0
+
+    streams = capfd.readouterr()
+    assert '1 images: boxes that lie off the image are left out' in streams.out
+    assert LabelStore(LABELS).read().num_read == 7
