@@ -54,8 +54,7 @@ def test_of_a_set_made_of_several_its_own_pipeline_switches(tmp_path):
     init_default_scope('mmpose')
     combined = CombinedDataset(metainfo, parts, pipeline=[lambda _: 'first'])
     repeated = RepeatDataset(Numbers(pipeline=[lambda _: 'first']), times=2)
-    dataset = SeededDataset(ConcatDataset([combined, Numbers(pipeline=[])]))
-    dataset.datasets.append(repeated)
+    dataset = SimpleNamespace(datasets=[combined, repeated])
     runner = SimpleNamespace(epoch=1, train_dataloader=SimpleNamespace(dataset=dataset))
 
     SourcePipelineSwitchHook(1, [lambda sample: sample]).before_train_epoch(runner)
