@@ -134,13 +134,15 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
     if arguments.amp:
         if get_device() == 'cpu':
             raise UserError('--amp needs an accelerator, this machine has none')
+        if not config.get('optim_wrapper'):
+            raise UserError(f'--amp needs an optim_wrapper, {config.filename} has none')
         kind = config.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise UserError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if arguments.auto_scale_lr:
-        config.auto_scale_lr = dict(config.get('auto_scale_lr', {}), enable=True)
+        config.auto_scale_lr = dict(config.get('auto_scale_lr') or {}, enable=True)
     if arguments.no_validate:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
     return config

@@ -56,7 +56,12 @@ def student_config(config: Config) -> Config:
     labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
     config = copy.deepcopy(config)
     check_loaders(config)
-    loader = config.train_dataloader
+    loader = config.get('train_dataloader') or {}
+    if not loader.get('dataset'):
+        raise UserError(
+            f'{config.filename} has no train_dataloader with a dataset, so there is no '
+            'student to train; its labels are made by tools/label.py'
+        )
     batches = batch_settings(mixing)
     mixing = {key: value for key, value in mixing.items() if key not in BATCHES}
     if states_mix(config):

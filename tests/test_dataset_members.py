@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from mmdistill.dataset_members import instances_of, is_countable, members_of
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled, count_members
+from mmdistill.engine import labeled_counts
+from mmdistill.engine.labeled_counts import (
+    build_labeled,
+    count_labeled,
+    count_members,
+    log_members,
+)
 from mmdistill.errors import UserError
+from mmdistill.reports.labeled_side import look_at_labeled
 from tests.host_sets import write_set
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
@@ -222,3 +229,36 @@ def test_instances_of_a_member_are_its_own(parts):
 def test_what_has_no_annotations_can_not_be_counted(parts):
     assert is_countable(build_labeled(combined(*parts.values())))
     assert not is_countable([1, 2, 3])
+
+
+@pytest.mark.parametrize('factors', [None, (2, 0.5, 1), (1, 0, 3)])
+def test_the_report_shows_each_member_as_often_as_it_counts(parts, factors):
+    settings = {} if factors is None else dict(sample_ratio_factor=list(factors))
+    dataset = build_labeled(combined(*parts.values(), **settings))
+    counts = count_labeled(dataset)
+
+    side = look_at_labeled(dataset, counts.images)
+
+    assert len(side.per_image) == counts.images
+    assert len(side.visible) == counts.instances
+    assert np.abs(side.visible.sum(axis=0) - counts.keypoints).max() <= 1
+
+
+def test_keypoints_of_a_combination_of_one_are_checked_too(parts):
+    with pytest.raises(UserError, match='gives 14 keypoints to a CombinedDataset'):
+        count_labeled(build_labeled(combined(dict(parts['aic'], pipeline=[]))))
+
+
+def test_what_each_member_counts_is_said(parts, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        labeled_counts, 'print_log', lambda text, **_: lines.append(text)
+    )
+    whole = build_labeled(combined(*parts.values()))
+
+    assert log_members(whole) == count_labeled(whole)
+    assert log_members(build_labeled(parts['coco'])).instances == 3
+
+    (line,) = lines
+    assert line.startswith('the labelled set is made of 3 data sets')
+    assert 'mpii/annotations.json with 5 instances on 2 images' in line

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.engine.kept_images import write_kept_images
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.engine.labeled_counts import build_labeled, log_members
 from mmdistill.engine.matching import select
 from mmdistill.engine.mix_check import check_labeled, check_pseudo, check_slots
 from mmdistill.engine.renewal import why_again
@@ -76,7 +76,7 @@ class CountMatchingHook(Hook):
             raise UserError(
                 'CountMatchingHook needs the labelled data set to count, got none'
             )
-        self._counts = count_labeled(build_labeled(self.labeled))
+        self._counts = log_members(build_labeled(self.labeled))
 
     def after_test(self, runner: Runner) -> None:
         """Match counts and write the selection.

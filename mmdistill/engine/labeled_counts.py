@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.fileio import load
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS
 
@@ -99,8 +100,32 @@ def count_members(dataset: Any) -> list[LabeledCounts]:
             'the labelled set has no member that training sees: every '
             'sample_ratio_factor is 0'
         )
-    whole = dataset if len(members) > 1 else None
+    whole = None if members[0].dataset is dataset else dataset
     return [_count(member, whole) for member in members]
+
+
+def log_members(dataset: Any) -> LabeledCounts:
+    """Count a labelled set, and say in the log what each of several members counts.
+
+    Args:
+        dataset: The data set.
+
+    Raises:
+        UserError: If a member has no instance or other keypoints.
+    """
+    counts = count_members(dataset)
+    if len(counts) > 1:
+        pairs = zip(members_of(dataset), counts, strict=True)
+        listed = [
+            f'{member.name} with {each.instances} instances on {each.images} images'
+            for member, each in pairs
+        ]
+        print_log(
+            f'the labelled set is made of {len(counts)} data sets, each counted as '
+            f'often as training sees it: {"; ".join(listed)}',
+            logger='current',
+        )
+    return join_counts(counts)
 
 
 def join_counts(counts: Sequence[LabeledCounts]) -> LabeledCounts:
