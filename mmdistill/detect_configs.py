@@ -15,7 +15,7 @@ from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import sources_of
 from mmdistill.distill_section import check_checkpoint, distill_section
 from mmdistill.errors import UserError
-from mmdistill.recipe_files import recipe_file
+from mmdistill.recipe_files import read_config
 from mmdistill.stage_configs import (
     images_config,
     labeled_members,
@@ -129,13 +129,18 @@ def detector_config(part: Mapping[str, Any]) -> Config:
     # It imports the runners, for which commands that only read would wait.
     from mmengine.hub import get_config
 
-    path = '' if package else recipe_file(name, 'the detector config')
+    if not package:
+        return _checked(name, read_config(name, 'the detector config'))
     try:
-        config = get_config(name) if package else Config.fromfile(path)
+        config = get_config(name)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(
             f'the detector config {name} can not be read: {error}'
         ) from error
+    return _checked(name, config)
+
+
+def _checked(name: str, config: Config) -> Config:
     if 'model' not in config or not config.get('test_dataloader'):
         raise UserError(
             f'the detector config {name} must have a model and a test_dataloader, as '

@@ -37,7 +37,7 @@ from mmdistill.distill_section import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.permutation import permuted
 from mmdistill.labels.files import file_sha256, read_json, write_json
-from mmdistill.recipe_files import recipe_file
+from mmdistill.recipe_files import read_config
 
 FOLD_KEY = 0
 TEACHER_FILE = 'teacher.json'
@@ -148,7 +148,7 @@ def _training_of(config: Config, teacher_config: str | None) -> Config:
             'folds need to know how a teacher is trained: name its config with '
             '--teacher-config, or in distill.teacher.config'
         )
-    teacher = Config.fromfile(recipe_file(path, 'the teacher config'))
+    teacher = read_config(path, 'the teacher config')
     teacher.launcher = config.get('launcher', 'none')
     return teacher
 

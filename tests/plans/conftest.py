@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdistill.datasets.boxes import true_boxes
@@ -17,6 +18,11 @@ STUDENT = Path(__file__).parents[2] / 'configs' / 'distill' / 'toy' / 'student.p
 def config(toy_root, tmp_path, monkeypatch) -> Config:
     """The recipe, in a folder with its data and boxes."""
     monkeypatch.chdir(tmp_path)
+    # What a config downloads is there already: no test asks a network.
+    monkeypatch.setattr(torch.hub, '_hub_dir', 'hub')
+    Path('hub/checkpoints').mkdir(parents=True)
+    for name in ('teacher.pth', 'detector.pth'):
+        Path('hub/checkpoints', name).touch()
     Path('data').mkdir()
     Path('data/toy').symlink_to(toy_root)
     config = Config.fromfile(STUDENT)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from mmdistill.plans.missing import boxes_to_find, missing_files
@@ -36,26 +35,22 @@ def test_a_teacher_that_is_not_named(config):
 
 
 @pytest.mark.parametrize('checkpoint', ['https://example.org/teacher.pth', 'own.pth'])
-def test_nothing_is_missing(config, checkpoint, monkeypatch):
-    monkeypatch.setattr(torch.hub, '_hub_dir', 'hub')
-    Path('hub/checkpoints').mkdir(parents=True)
-    Path('hub/checkpoints/teacher.pth').touch()
+def test_nothing_is_missing(config, checkpoint):
     Path('own.pth').touch()
     config.distill.teacher.checkpoint = checkpoint
 
     assert missing_files(config) == []
 
 
-def test_a_teacher_that_can_not_be_downloaded(config, monkeypatch):
-    monkeypatch.setattr(torch.hub, '_hub_dir', 'hub')
-    config.distill.teacher.checkpoint = 'http://127.0.0.1:9/teacher.pth'
+def test_a_teacher_that_can_not_be_downloaded(config):
+    config.distill.teacher.checkpoint = 'http://127.0.0.1:9/other.pth'
 
     (sentence,) = missing_files(config)
 
     assert sentence.startswith(
-        'the teacher checkpoint http://127.0.0.1:9/teacher.pth: can not be fetched'
+        'the teacher checkpoint http://127.0.0.1:9/other.pth: can not be fetched'
     )
-    assert sentence.endswith('put the file at hub/checkpoints/teacher.pth')
+    assert sentence.endswith('put the file at hub/checkpoints/other.pth')
 
 
 def test_boxes_are_missing_with_what_makes_them(config):
