@@ -52,14 +52,15 @@ def render(rows: Iterable[dict[str, Any]], names: Sequence[str], revision: str) 
         *(BEGIN, '## Every published config of MMPose', ''),
         _summary(counts, len(names)),
         *('', '```shell', COMMAND, '```', ''),
-        f'At commit {revision}, MMPose 1.3.2. Results are kept as they come, and only '
-        'what has none is run: a run that was stopped goes on with the same command, '
-        'and a config is run anew once its line is taken out of '
-        '`work_dirs/published_configs.jsonl`. Each is a recipe of ten lines with a '
-        "teacher of random weights, on generated data of its data set's own form: "
-        '`plan`, `label`, `select_labels`, then two training steps, on a CPU. Weights '
-        'that would be downloaded are switched off, as `plan` advises without a '
-        'network.',
+        f'Written at commit {revision}, with MMPose 1.3.2. Each config is the base of '
+        'a recipe of ten lines, with a teacher of random weights and generated data of '
+        "its data set's own form: `plan`, `label`, `select_labels`, then two training "
+        'steps, on a CPU. Weights that would be downloaded are switched off, as `plan` '
+        'advises without a network.',
+        '',
+        'A run that was stopped goes on with the same command: results are kept in '
+        '`work_dirs/published_configs.jsonl`, a line each with its commit, and only '
+        'what has none is run. Take lines out to run these anew.',
         *('', '| configs | data set | head (codec) | result |', '|---|---|---|---|'),
     ]
     for (folder, dataset, head, ends), stems in groups.items():
