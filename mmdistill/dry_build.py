@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
+from mmdistill.dataset_configs import registered_dataset
 from mmdistill.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
 from mmdistill.errors import UserError
 
@@ -41,7 +42,7 @@ def check_training_parts(config: Config) -> None:
     """
     init_default_scope(config.get('default_scope') or 'mmpose')
     for loader in ('train_dataloader', 'val_dataloader'):
-        _check_datasets(loader, config.get(loader))
+        _check_datasets(config.get(loader))
     for place, pipeline in _pipelines(config):
         for transform in pipeline:
             _check_transform(place, transform)
@@ -82,20 +83,17 @@ def _check_transform(place: str, transform: Any) -> None:
         ) from error
 
 
-def _check_datasets(place: str, part: Any) -> None:
+def _check_datasets(part: Any) -> None:
     """Make sure that the classes of data sets and of their wrappers are known."""
     for each in part if isinstance(part, (list, tuple)) else [part]:
         if not isinstance(each, dict):
             continue
         for name in ('dataset', 'datasets'):
-            _check_datasets(place, each.get(name))
+            _check_datasets(each.get(name))
         kind = each.get('type')
         is_dataset = 'dataset' not in each or 'batch_size' not in each
         if is_dataset and isinstance(kind, str) and not _is_known(kind):
-            raise UserError(
-                f'the data set {kind} of {place} can not be built: it is not in the '
-                f'registry of data sets; {_register(kind)}'
-            )
+            registered_dataset(each)
 
 
 def _is_known(kind: str) -> bool:

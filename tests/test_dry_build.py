@@ -121,7 +121,9 @@ def test_a_data_set_of_a_class_that_is_not_known_is_named():
     mix = dict(type='CombinedDataset', datasets=[member])
     config = Config(dict(val_dataloader=dict(batch_size=2, dataset=mix)))
 
-    with pytest.raises(UserError, match='HalpeHandDataset of val_dataloader'):
+    with pytest.raises(
+        UserError, match=r'no data set is registered as .HalpeHandDataset'
+    ):
         check_training_parts(config)
 
 
