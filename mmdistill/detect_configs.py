@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.utils import is_installed
 
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.config_text import TextConfig
 from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import sources_of
 from mmdistill.distill_section import check_checkpoint, distill_section
@@ -93,7 +94,7 @@ def detect_config(config: Config) -> Config:
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[_guard(config, source, part)],
     )
-    return Config(stage, filename=config.filename)
+    return TextConfig(stage, filename=config.filename)
 
 
 def images_without_boxes(config: Config) -> dict[str, Any]:

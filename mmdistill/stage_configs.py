@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.boxes_configs import boxes_arguments
+from mmdistill.config_text import TextConfig
 from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import (
     end_pipeline,
@@ -89,7 +90,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     )
     _give_out_all(stage['model']['module'], len(names))
     order_keypoints(stage)
-    return Config(stage, filename=config.filename)
+    return TextConfig(stage, filename=config.filename)
 
 
 def check_models(config: Config) -> None:

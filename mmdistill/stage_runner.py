@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmdistill.config_text import TextConfig
 from mmdistill.engine.cpu_launch import prepare_cpu_launch
 from mmdistill.engine.cpu_precision import use_single_precision
 from mmdistill.loader_configs import check_loaders
@@ -33,7 +32,7 @@ def stage_runner(config: Config) -> Runner:
     check_loaders(config)
     prepare_cpu_launch(config)
     note = use_single_precision(config)
-    runner = Runner.from_cfg(TextConfig.of(config))
+    runner = Runner.from_cfg(config)
     if note:
         # Only now there is a log file to say it in.
         print_log(note, logger='current')

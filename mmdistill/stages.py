@@ -22,6 +22,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.annotation_configs import with_read_annotations
 from mmdistill.boxes_configs import boxes_folder
+from mmdistill.config_text import TextConfig
 from mmdistill.config_types import is_type
 from mmdistill.converter_configs import fit_converters
 from mmdistill.dataset_configs import unparsed_metainfo
@@ -123,7 +124,7 @@ def train(config: Config) -> None:
         tell_start(config)
     else:
         check_training_parts(config)
-    stage_runner(_training_config(config)).train()
+    stage_runner(TextConfig.of(_training_config(config))).train()
 
 
 def training_config(config: Config) -> Config:
@@ -157,7 +158,7 @@ def test(config: Config) -> dict[str, float]:
     Returns:
         The metrics by name.
     """
-    return stage_runner(test_loops(config)).test()
+    return stage_runner(TextConfig.of(test_loops(config))).test()
 
 
 def select(

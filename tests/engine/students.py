@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdistill.config_text import TextConfig
 from mmdistill.labels import LabelStore
 from mmdistill.stage_runner import stage_runner
 
@@ -138,7 +139,7 @@ class Diary(Hook):
 def train(config: Config) -> tuple[Diary, dict[str, torch.Tensor]]:
     """Train as a tool of MMPose would; returns what was seen and the weights."""
     diary = Diary()
-    runner = stage_runner(config)
+    runner = stage_runner(TextConfig.of(config))
     runner.register_hook(diary)
     runner.train()
     return diary, runner.model.state_dict()

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
+from mmdistill.config_text import TextConfig
 from mmdistill.datasets import SeededDataset
 from mmdistill.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from mmdistill.errors import UserError
@@ -97,7 +98,7 @@ def test_nothing_is_read_again(resumed, loop, monkeypatch):
 
 
 def test_the_iterations_of_a_resumed_epoch_are_counted_on(resumed):
-    runner = stage_runner(resumed(6, 'epoch'))
+    runner = stage_runner(TextConfig.of(resumed(6, 'epoch')))
     told = Counter()
     original = runner.call_hook
 
@@ -137,7 +138,7 @@ def test_a_loader_does_not_start_before_training(config, monkeypatch):
     read = []
     monkeypatch.setattr(SeededDataset, '__getitem__', lambda s, i: read.append(i))
 
-    runner = stage_runner(config('iter'))
+    runner = stage_runner(TextConfig.of(config('iter')))
 
     assert isinstance(runner.train_loop, ResumableIterLoop)
     assert len(runner.train_dataloader) == 4
@@ -148,7 +149,7 @@ def test_a_loader_does_not_start_before_training(config, monkeypatch):
 def test_other_batches_are_refused(config, loop):
     made = config('iter' if loop is ResumableIterLoop else 'epoch')
     del made.train_dataloader['batch_sampler']
-    runner = stage_runner(made)
+    runner = stage_runner(TextConfig.of(made))
 
     with pytest.raises(UserError, match=r'needs train_dataloader\.batch_sampler'):
         runner.train()
@@ -157,7 +158,7 @@ def test_other_batches_are_refused(config, loop):
 def test_epochs_that_never_end_are_refused(config):
     made = config('epoch')
     made.train_dataloader.sampler = dict(type='InfiniteSampler')
-    runner = stage_runner(made)
+    runner = stage_runner(TextConfig.of(made))
 
     with pytest.raises(UserError, match=r'a sampler that ends.* got InfiniteSampler'):
         runner.train()

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import init_default_scope
 from mmpose.registry import TRANSFORMS
 
+from mmdistill.config_text import TextConfig
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.engine.matching import select
 from mmdistill.engine.seen_samples import SeenSamples, kinds_are_told
@@ -52,7 +53,7 @@ def run(tmp_path, toy_root, request):
         counts = count_labeled(build_labeled(labeled))
         select(store, counts, SelectionOptions()).write(store)
         change(config)
-        runner, diary = stage_runner(config), Diary()
+        runner, diary = stage_runner(TextConfig.of(config)), Diary()
         runner.register_hook(diary)
         runner.train()
         pseudo = sum(str(tmp_path / 'images') in path for path, _ in diary.samples)

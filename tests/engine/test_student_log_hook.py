@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
+from mmdistill.config_text import TextConfig
 from mmdistill.engine.student_log_hook import StudentLogHook, losses_apart
 from mmdistill.errors import UserError
 from mmdistill.resumable_configs import resumable_config
@@ -54,7 +55,7 @@ def run(tmp_path, toy_root, labels):
             )
         )
         config.custom_hooks = hooks
-        runner, losses = stage_runner(config), Losses()
+        runner, losses = stage_runner(TextConfig.of(config)), Losses()
         runner.register_hook(losses)
         runner.train()
         return runner, losses.steps
