@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmdistill.labels import LabelStore
 from mmdistill.labels.selection import read_selection
 from tests.launches import launch
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT
+from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'
 
@@ -174,3 +175,25 @@ def test_a_box_off_its_image_is_left_out_and_counted(workshop, tool, capfd):
     streams = capfd.readouterr()
     assert '1 images: boxes that lie off the image are left out' in streams.out
     assert LabelStore(LABELS).read().num_read == 7
+
+
+def test_a_teacher_with_more_in_its_checkpoint_labels_the_same(workshop, tool, capfd):
+    """As trainings of other versions, profilers and wrappers leave them."""
+    before = contents(Path(LABELS))
+    checkpoint = torch.load(TEACHER_FILE, weights_only=False)
+    weights = checkpoint['state_dict']
+    others = {f'ema_{key.replace(".", "_")}': weights[key] + 1 for key in weights}
+    others |= {'total_ops': torch.zeros(1), 'backbone.conv1.total_ops': torch.zeros(1)}
+    wrapped = {f'module.{key}': value for key, value in {**weights, **others}.items()}
+    torch.save({**checkpoint, 'state_dict': wrapped}, 'more.pth')
+    Path(LABELS, 'chunks/000000.parquet').unlink()
+
+    more = 'distill.teacher.checkpoint=more.pth'
+    assert tool('label', STUDENT, '--cfg-options', *DISTILL, more) == 0
+
+    after = contents(Path(LABELS))
+    assert after == before
+    log = ''.join(capfd.readouterr())
+    assert f'{len(others)} others are left out: ' in log
+    assert 'unexpected key' not in log
+    assert 'missing keys' not in log
