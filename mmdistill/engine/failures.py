@@ -8,10 +8,15 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from mmdistill.errors import TooManyFailuresError
+from mmdistill.errors import TooManyFailuresError, UserError
 from mmdistill.labels import LabelStore
 from mmdistill.labels.columns import NONE_FINITE
-from mmdistill.labels.status import count_failures, count_notes, described_failures
+from mmdistill.labels.status import (
+    count_failures,
+    count_notes,
+    described_failures,
+    has_candidates,
+)
 from mmdistill.ranks import tell_all
 
 NAMED = 3
@@ -31,16 +36,20 @@ def check_failures(
         The error to end with where more failed; none otherwise.
 
     Raises:
-        TooManyFailuresError: If more failed and no image could be read at all:
-            then there is nothing to select from.
+        TooManyFailuresError: If more failed and no image could be read at all, or
+            images failed since nothing is finite and no other has a candidate: then
+            there is nothing to select from.
     """
     failures, notes = tell_all(lambda: (count_failures(store), count_notes(store)))
+    nothing = failures[NONE_FINITE] and tell_all(lambda: not has_candidates(store))
     images = sum(len(place) for place in store.places())
     if is_main_process():
         lines = described_failures(failures, images) if failures else []
         lines += [f'{count} images: {note}' for note, count in sorted(notes.items())]
         for line in lines:
             print_log(line, logger='current')
+    if nothing:
+        raise UserError(no_finite_number(store.root, failures[NONE_FINITE]))
     share = failures.total() / images
     if share <= max_failures:
         return None
@@ -78,8 +87,6 @@ def _sentence(
 ) -> str:
     reason, count = failures.most_common(1)[0]
     failed = failures.total()
-    if count == images and reason == NONE_FINITE:
-        return no_finite_number(store.root, images)
     start = f'{failed} of {images} images of {store.root} failed ({failed / images:.2%}'
     if failed == images:
         return (

@@ -62,7 +62,9 @@ def visible_keypoints(
     Returns:
         Which, (..., K), bool.
     """
-    return keypoint_scores > np.asarray(thresholds, dtype=np.float32)
+    with np.errstate(over='ignore'):
+        limits = np.asarray(thresholds).astype(np.float32)
+    return keypoint_scores > limits
 
 
 def label_keypoints(

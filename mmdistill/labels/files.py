@@ -82,12 +82,13 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, write)
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str, remedy: str = '') -> Any:
     """Read JSON.
 
     Args:
         path: The file.
         what: What the file is, for the error's sentence.
+        remedy: What helps where it is not JSON, a sentence.
 
     Raises:
         UserError: If the file is missing or not JSON.
@@ -97,7 +98,8 @@ def read_json(path: Path, what: str) -> Any:
     except OSError as error:
         raise UserError(f'{what} {path} can not be read: {error.strerror}') from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f'{what} {path} is not valid JSON: {error}') from error
+        advice = f'. {remedy}' if remedy else ''
+        raise UserError(f'{what} {path} is not valid JSON: {error}{advice}') from error
 
 
 def file_sha256(path: Path) -> str:

@@ -36,19 +36,29 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
             f'{path.parent} holds no {kind.name} (no {path.name}); '
             f'make one with {kind.tool}'
         )
-    manifest = read_json(path, 'the manifest')
+    remedy = (
+        f'Remove it and run {kind.tool} again: chunks that still belong to what is '
+        'labeled stay'
+    )
+    manifest = read_json(path, 'the manifest', remedy)
     try:
         _check_format(path, manifest.get('format', FORMAT))
         counts = [generation.count for generation in generations_in(manifest)]
         for count in (manifest['chunk_size'], *counts):
-            if not isinstance(count, int) or not 0 < count < MOST:
+            if type(count) is not int or not 0 < count < MOST:
                 raise ValueError(f'a number of images can not be {count!r}')
-        len(manifest['keypoints'])
-        manifest['about']['img_root']
+        keypoints, about = manifest['keypoints'], manifest['about']
+        texts = [*keypoints, about['img_root']]
+        if not isinstance(keypoints, list) or not all(
+            isinstance(text, str) for text in texts
+        ):
+            raise ValueError(f'keypoints and img_root must be texts, got {texts!r}')
+        if not isinstance(about.get('detector', {}), dict):
+            raise ValueError(f'the detector can not be {about["detector"]!r}')
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
-            'or of another version'
+            f'or of another version. {remedy}'
         ) from error
     # The first format did not say that it is one.
     _check_format(path, manifest.get('format', 1))

@@ -117,7 +117,10 @@ class Selection:
         """
         rows, groups, values = self.compared(scores)
         chosen = np.zeros(len(scores), dtype=bool)
-        chosen[rows] = values >= self.limits.astype(values.dtype)[groups]
+        # A threshold that float32 does not hold keeps nothing.
+        with np.errstate(over='ignore'):
+            limits = self.limits.astype(values.dtype)
+        chosen[rows] = values >= limits[groups]
         return chosen
 
     def compared(self, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -231,16 +234,23 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
         UserError: If there is none, or it is not one of ours.
     """
     path = store.root / SELECTION_FILE
-    content = read_json(path, 'the selection')
+    remedy = 'Make it again with tools/select_labels.py'
+    content = read_json(path, 'the selection', remedy)
     try:
         digest, made_of = content.pop('sha256'), content.pop('store')
         if digest != json_sha256({**content, 'store': made_of}):
             raise ValueError('it was changed after it was written')
         content.pop('means')
-        return Selection(**selection_fields(content)), made_of == store.digest()
+        selection = Selection(**selection_fields(content))
+        if len(selection.keypoint_thrs) != store.num_keypoints:
+            raise ValueError(
+                f'it has thresholds of {len(selection.keypoint_thrs)} keypoints, the '
+                f'store has {store.num_keypoints}'
+            )
+        return selection, made_of == store.digest()
     except UserError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f'the selection {path} is not one of ours: {error}; '
             'make it again with tools/select_labels.py'

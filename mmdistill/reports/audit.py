@@ -108,7 +108,8 @@ def read_audit(root: Path) -> Audit | None:
     path = root / AUDIT_FILE
     if not path.is_file():
         return None
-    content = read_json(path, 'the audit')
+    remedy = 'Make it again with tools/audit_labels.py, or remove it'
+    content = read_json(path, 'the audit', remedy)
     try:
         return _parsed(content)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:

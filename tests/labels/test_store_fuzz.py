@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import astuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import UserError
+from mmdistill.labels.files import json_sha256
 from mmdistill.labels.selection import read_selection
 from mmdistill.labels.status import store_status
 
@@ -81,3 +83,106 @@ def test_a_size_of_chunks_that_can_not_be_is_a_sentence(store, size):
     assert path.read_text() != text
     with pytest.raises(UserError, match='is not one of ours'):
         store_status(store)
+
+
+OTHERS = (
+    *(None, True, -1, 0, 3, 2.5, 1e308, float('nan'), float('inf'), 10**400),
+    *('', 'text', '3', [], [1], ['a', None], [[1]], {}, {'a': 1}),
+)
+"""Values that a JSON may have where another is expected."""
+
+
+def leaves(content, path=()):
+    """Paths of all values of a JSON, containers included."""
+    if path:
+        yield path
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(content, list):
+        for key, value in enumerate(content[:2]):
+            yield from leaves(value, (*path, key))
+
+
+def changed(content, path, value):
+    """A JSON with another value somewhere, or without that entry."""
+    content = json.loads(json.dumps(content))
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    if value is GONE:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return content
+
+
+GONE = object()
+
+
+def variants(content, seed, count=200):
+    """Some of all changes of one value, the same on every run."""
+    dice = random.Random(seed)
+    places = list(leaves(content))
+    for _ in range(count):
+        yield changed(content, dice.choice(places), dice.choice([*OTHERS, GONE]))
+
+
+def test_another_value_in_the_manifest_is_a_sentence_or_changes_nothing(store):
+    truth = look(store)
+    path = store.root / 'manifest.json'
+    content = json.loads(path.read_text())
+    for variant in variants(content, 'manifest'):
+        path.write_text(json.dumps(variant))
+        for told, right in zip(look(store), truth, strict=True):
+            assert told is None or told == right
+
+
+@pytest.mark.parametrize('signed', [False, True])
+def test_another_value_in_the_selection_is_a_sentence(store, signed):
+    """Also where whoever changed it knew how to sign it; values may differ then."""
+    right = read_selection(store)
+    candidates = store.read().candidates
+    path = store.root / 'selection.json'
+    content = json.loads(path.read_text())
+    refused = 0
+    for variant in variants(content, 'selection'):
+        if signed and isinstance(variant, dict):
+            variant.pop('sha256', None)
+            variant['sha256'] = json_sha256(variant)
+        path.write_text(json.dumps(variant))
+        try:
+            selection = read_selection(store)
+            kept = selection.kept(candidates)
+        except UserError:
+            refused += 1
+            continue
+        assert signed or selection == right
+        assert kept.shape == (len(candidates),)
+        selection.write(store)
+        assert read_selection(store) == selection
+    assert refused > 100
+
+
+def test_other_bytes_of_any_length_are_a_sentence(store):
+    truth = look(store)
+    dice = random.Random('blocks')
+    for name in FILES:
+        path = store.root / name
+        data = path.read_bytes()
+        for _ in range(25):
+            first, last = sorted(dice.randrange(len(data) + 1) for _ in range(2))
+            block = dice.choice([b'', bytes(last - first), dice.randbytes(9), data])
+            path.write_bytes(data[:first] + block + data[last:])
+            for told, right in zip(look(store), truth, strict=True):
+                assert told is None or told == right
+        path.write_bytes(data)
+
+
+def test_a_chunk_in_the_place_of_another_is_a_sentence(store):
+    first, second = (store.root / f'chunks/00000{number}.parquet' for number in (0, 1))
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+    with pytest.raises(UserError, match='of another place'):
+        store.read()
