@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -206,7 +207,7 @@ def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> st
 
 def _changes(
     store: LabelStore, found: StoreScores, draft: Selection
-) -> Iterator[dict[str, float]]:
+) -> Iterator[dict[str, Any]]:
     """Options that may keep something where nothing is kept, the mildest first."""
     if (found.scores.counted > 0).any():
         best = _just_at(draft.compared(found.scores)[2].max())

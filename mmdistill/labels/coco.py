@@ -155,7 +155,7 @@ def _write_json(
     path: Path, export: _Export, info: dict[str, Any], wanted: np.ndarray, ignored: int
 ) -> None:
     ids = _image_ids(export)
-    parts = (
+    parts: tuple[tuple[str, Any], ...] = (
         ('info', info),
         ('licenses', []),
         ('categories', export.categories.entries),
