@@ -25,14 +25,13 @@ def stage_runner(config: Config) -> Runner:
         UserError: If a loader of the config can not be built.
     """
     # Here, because choosing labels anew needs no runner, which takes long to import.
-    from mmengine.runner import Runner
-
     from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
+    from mmdistill.engine.quiet_runner import QuietRunner
 
     check_loaders(config)
     prepare_cpu_launch(config)
     note = use_single_precision(config)
-    runner = Runner.from_cfg(config)
+    runner = QuietRunner.from_cfg(config)
     if note:
         # Only now there is a log file to say it in.
         print_log(note, logger='current')

@@ -16,7 +16,7 @@ def test_a_runner_of_the_config_is_built(monkeypatch):
         def from_cfg(cls, config):
             return config
 
-    monkeypatch.setattr('mmengine.runner.Runner', Runner)
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
     config = Config(dict(launcher='none'))
 
     assert stage_runner.stage_runner(config) is config
@@ -34,7 +34,7 @@ def test_mixed_precision_without_an_accelerator_is_said_once_the_log_is_there(
             told.append(config.optim_wrapper.type)
             return cls()
 
-    monkeypatch.setattr('mmengine.runner.Runner', Runner)
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
     monkeypatch.setattr(cpu_precision, 'get_device', lambda: 'cpu')
     monkeypatch.setattr(stage_runner, 'print_log', lambda line, **_: told.append(line))
 

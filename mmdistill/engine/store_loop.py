@@ -19,6 +19,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from mmdistill.engine.failures import check_failures
+from mmdistill.engine.progress_lines import ProgressLines
 from mmdistill.engine.shared_store import claim_together
 from mmdistill.errors import UserError
 from mmdistill.labels import ImageRow, LabelStore
@@ -120,24 +121,37 @@ class StoreLoop(BaseLoop):
         self.runner.call_hook('before_test')
         order, missing = claim_together(self.store, lock, self._manifest, self.dataset)
         places = self.store.places()
-        self._tell_start(sum(len(places[chunk]) for chunk in missing))
+        to_do = sum(len(places[chunk]) for chunk in missing)
+        self._tell_start(to_do)
         mine = missing[get_rank() :: get_world_size()]
+        own = sum(len(places[chunk]) for chunk in mine)
         self.dataloader = self._loader([places[chunk] for chunk in mine], order)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        begun: dict[int, list[ImageRow]] = {}
-        for number, batch in enumerate(self.dataloader):
-            chunk = mine[self._batches.chunks[number]]
-            rows = begun.setdefault(chunk, [])
-            self._run_iter(number, batch, rows)
-            if len(rows) == len(places[chunk]):
-                self._write(chunk, begun.pop(chunk))
+        progress = ProgressLines(self.store.kind.doing, len(self.dataset), to_do, own)
+        try:
+            self._run_batches(mine, places, progress)
+        finally:
+            progress.close()
         barrier()
         self.runner.call_hook('after_test_epoch', metrics={})
         too_many = check_failures(self.store, self.max_failures)
         self.runner.call_hook('after_test')
         if too_many:
             raise too_many
+
+    def _run_batches(
+        self, chunks: Sequence[int], places: list[Place], progress: ProgressLines
+    ) -> None:
+        begun: dict[int, list[ImageRow]] = {}
+        for number, batch in enumerate(self.dataloader):
+            chunk = chunks[self._batches.chunks[number]]
+            rows = begun.setdefault(chunk, [])
+            before = len(rows)
+            self._run_iter(number, batch, rows)
+            progress.advance(len(rows) - before)
+            if len(rows) == len(places[chunk]):
+                self._write(chunk, begun.pop(chunk))
 
     @torch.no_grad()
     def _run_iter(self, number: int, batch: Any, rows: list[ImageRow]) -> None:
