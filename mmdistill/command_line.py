@@ -8,10 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from mmdistill.errors import UserError
+from mmdistill.worker_failures import FAILURES, failure_cause
 
 Main = Callable[[Sequence[str] | None], int | None]
 
 EXIT_INTERRUPTED = 130
+WAY_ON = (
+    'Run it again with --cfg-options train_dataloader.num_workers=0 '
+    'val_dataloader.num_workers=0, which read without worker processes, or a smaller '
+    'train_dataloader.batch_size; a training goes on at its last checkpoint with '
+    '--resume'
+)
+"""What helps where worker processes or memory fail outside of a store's loop."""
 SECONDS_TO_SPEAK = 5.0
 """By which processes that are told the same thing may differ in their start."""
 
@@ -20,7 +28,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     """Run a tool's ``main`` and return the exit code of its process.
 
     A ``UserError`` becomes one line on stderr, told once however many processes
-    the launcher started. Everything else is a defect and keeps its traceback.
+    the launcher started, and so does a failure of worker processes or of memory.
+    Everything else is a defect and keeps its traceback.
 
     Args:
         main: The tool's function of the command line.
@@ -38,6 +47,12 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         _tell(f'error: {original_sentence(error)}')
         return error.exit_code
+    except FAILURES as error:
+        cause = failure_cause(error)
+        if cause is None:
+            raise
+        _tell(f'error: {cause}. {WAY_ON}')
+        return UserError.exit_code
     except KeyboardInterrupt:
         _tell('stopped from the keyboard before the end')
         return EXIT_INTERRUPTED

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmdistill.engine.console import FILE_ONLY
 from mmdistill.engine.failures import check_failures
 from mmdistill.engine.progress_lines import ProgressLines
 from mmdistill.engine.shared_store import claim_together
@@ -26,6 +27,7 @@ from mmdistill.labels import ImageRow, LabelStore
 from mmdistill.labels.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.labels.generations import Place
 from mmdistill.labels.lock import RunLock
+from mmdistill.worker_failures import FAILURES, failure_cause
 
 LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
 """Options of a loader's config that the loader of a store takes over."""
@@ -113,9 +115,33 @@ class StoreLoop(BaseLoop):
         lock = RunLock(self.store.root)
         try:
             self._run(lock)
+        except FAILURES as error:
+            cause = failure_cause(error)
+            if cause is None:
+                raise
+            raise self._failure(cause) from error
         finally:
             lock.release()
         return {}
+
+    def _failure(self, cause: str) -> UserError:
+        """The error of worker processes or memory, with the way on."""
+        config = self._loader_config
+        size, workers = config['batch_size'], config.get('num_workers', 0)
+        options = [f'distill.labeling.batch_size={max(size // 2, 1)} (now {size})']
+        if workers:
+            without = f'distill.labeling.num_workers=0 (now {workers})'
+            options.insert(0, f'{without}, which reads without worker processes')
+        error = UserError(
+            f'{self.store.kind.doing} stopped: {cause}. Run it again with '
+            f'--cfg-options {" or ".join(options)}: it goes on where it was'
+        )
+        logger = MMLogger.get_current_instance()
+        logger.info(cause, exc_info=True, extra={FILE_ONLY: True})
+        # The command line tells the first rank's errors only.
+        if get_rank():
+            logger.error(str(error))
+        return error
 
     def _run(self, lock: RunLock) -> None:
         self.runner.call_hook('before_test')
