@@ -22,6 +22,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdistill.errors import UserError
+from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.fusion import Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
@@ -78,6 +79,11 @@ class HeatmapFusionTTA(BaseTTAModel):
         compile: Whether `torch.compile` compiles the network, once for all batch
             sizes.
 
+    Attributes:
+        box_fit: Where set, every box is looked at twice by `test_step`: in one view
+            and its mirror image first, then, in a box fitted around the pose found,
+            in all views.
+
     Raises:
         UserError: If a setting is not what it has to be, or the wrapped model's head
             is not one that can be fused.
@@ -115,8 +121,10 @@ class HeatmapFusionTTA(BaseTTAModel):
             views = make_views(scales, flip, aspect_ratios, rotations)
             areas = (small_area, large_area) if size_dependent else None
             self.plan = ViewPlan(views, areas)
+            self._first_look = ViewPlan(make_views((1.0,), flip))
         except ValueError as error:
             raise UserError(f'views: {error}') from error
+        self.box_fit: BoxFit | None = None
         self.fusion = fusion
         self.padding = padding
         self.sigmas = sigmas
@@ -145,6 +153,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         # Those of a model come before those of the data set.
         own = self.module.metainfo
         pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
+        # Without a fit there is no entry: stores from before there was one go on.
+        fit = {} if self.box_fit is None else {'box_fit': self.box_fit.as_json()}
         return {
             'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
@@ -153,7 +163,14 @@ class HeatmapFusionTTA(BaseTTAModel):
             'use_udp': self.adapter.frame.use_udp,
             'precision': self.precision,
             **pairs,
+            **fit,
         }
+
+    @property
+    def views_per_box(self) -> int:
+        """Crops that the network sees of a box, the first look included."""
+        first = 0 if self.box_fit is None else len(self._first_look.views)
+        return first + len(self.plan.views)
 
     def test_step(self, data: dict) -> list:
         """Predict fused poses for every box of every image.
@@ -164,17 +181,20 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         Returns:
             The data samples, with `pred_instances` set as MMPose sets them, plus
-            `keypoint_agreement`; coordinates in pixels of the image.
+            `keypoint_agreement`, and `bboxes`, the boxes that they were seen in;
+            coordinates in pixels of the image.
         """
         images, samples = data['inputs'], data['data_samples']
         if not samples:
             return []
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
         flip_indices = flip_indices_of(self.module, samples[0].metainfo)
+        if self.box_fit is not None:
+            boxes = self._fitted(self.box_fit, images, boxes, flip_indices)
         poses = self.fuse(images, boxes, flip_indices)
         ends = np.cumsum([len(rows) for rows in boxes])
         for sample, rows, end in zip(samples, boxes, ends, strict=True):
-            self._pack(sample, poses[end - len(rows) : end])
+            self._pack(sample, rows, poses[end - len(rows) : end])
         return samples
 
     def val_step(self, data: dict) -> list:
@@ -192,12 +212,32 @@ class HeatmapFusionTTA(BaseTTAModel):
             'whole images with boxes, without TestTimeAug in the pipeline'
         )
 
+    def _fitted(
+        self,
+        fit: BoxFit,
+        images: Sequence[Tensor],
+        boxes: Sequence[np.ndarray],
+        flip_indices: Sequence[int],
+    ) -> list[np.ndarray]:
+        """The boxes of each image, fitted around the poses that a first look finds."""
+        first = self.fuse(images, boxes, flip_indices, self._first_look)
+        counts = [len(rows) for rows in boxes]
+        sizes = np.array([image.shape[:0:-1] for image in images])
+        fitted = fit.boxes(
+            first.keypoints[:, self._kept],
+            first.keypoint_scores[:, self._kept],
+            np.concatenate(boxes),
+            np.repeat(sizes, counts, axis=0),
+        )
+        return np.split(fitted, np.cumsum(counts)[:-1])
+
     @torch.no_grad()
     def fuse(
         self,
         images: Sequence[Tensor],
         boxes: Sequence[np.ndarray],
         flip_indices: Sequence[int],
+        plan: ViewPlan | None = None,
     ) -> FusedPoses:
         """Fused poses of all boxes of some images.
 
@@ -206,6 +246,7 @@ class HeatmapFusionTTA(BaseTTAModel):
                 for MMPose's), values 0 to 255, each (3, height, width).
             boxes: Boxes (x1, y1, x2, y2) of each image, pixels, each (n, 4).
             flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+            plan: The views, by default those of the wrapper.
 
         Returns:
             The poses of all boxes, image by image.
@@ -224,11 +265,12 @@ class HeatmapFusionTTA(BaseTTAModel):
         )
         self.network.look_at_weights()
         size = self.forward_batch_size or batch_size_on(device)
+        fuser = self._fuser_of(plan or self.plan)
         parts = []
         for rows in even_blocks(len(joined), size):
             block = source[rows]
             inputs_of = self.cutter.inputs_of(block, self.normalizer.inputs)
-            parts.append(self._fuser(inputs_of, block.crops, flip_indices, size))
+            parts.append(fuser(inputs_of, block.crops, flip_indices, size))
         return join_poses(parts, len(flip_indices))
 
     @torch.no_grad()
@@ -249,23 +291,27 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         self.network.look_at_weights()
         size = self.forward_batch_size or batch_size_on(crops.centers.device)
-        return self._fuser(inputs_of, crops, flip_indices, size)
+        return self._fuser_of(self.plan)(inputs_of, crops, flip_indices, size)
 
-    @property
-    def _fuser(self) -> ViewFuser:
+    def _fuser_of(self, plan: ViewPlan) -> ViewFuser:
         kept = self.module.test_cfg.get('output_keypoint_indices')
         return ViewFuser(
-            self.plan, self.network, self.adapter, self.fusion, self.sigmas, kept
+            plan, self.network, self.adapter, self.fusion, self.sigmas, kept
         )
+
+    @property
+    def _kept(self) -> Any:
+        """The keypoints that the model gives out, as an index."""
+        kept = self.module.test_cfg.get('output_keypoint_indices')
+        return slice(None) if kept is None else kept
 
     def _crops(self, boxes: Tensor) -> Crops:
         frame = self.adapter.frame
         return boxes_to_crops(boxes, self.padding, frame.width / frame.height)
 
-    def _pack(self, sample: Any, poses: FusedPoses) -> None:
+    def _pack(self, sample: Any, bboxes: np.ndarray, poses: FusedPoses) -> None:
         """Set the predictions of one image, as the wrapped estimator would."""
-        keep = self.module.test_cfg.get('output_keypoint_indices')
-        keep = slice(None) if keep is None else keep
+        keep = self._kept
         instances = sample.gt_instances
         sample.pred_instances = InstanceData(
             keypoints=poses.keypoints[:, keep],
@@ -273,10 +319,10 @@ class HeatmapFusionTTA(BaseTTAModel):
             keypoints_visible=poses.keypoints_visible[:, keep],
             keypoint_agreement=poses.keypoint_agreement[:, keep],
             keypoints_known=poses.known[:, keep],
-            bboxes=instances.bboxes,
+            bboxes=bboxes,
             bbox_scores=instances.bbox_scores,
         )
         # CocoMetric takes the area of an instance from here; MMPose's
         # TopdownAffine leaves the extent of the crop in it.
-        boxes = torch.from_numpy(np.asarray(instances.bboxes, dtype=np.float32))
+        boxes = torch.from_numpy(np.asarray(bboxes, dtype=np.float32))
         instances.bbox_scales = self._crops(boxes).extents.numpy()
