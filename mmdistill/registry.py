@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 
 # Not the package: what only selects has no need of a runner, a second of imports.
 ENGINE = [
+    'mmdistill.engine.box_fit_hook',
     'mmdistill.engine.checkpoint',
     'mmdistill.engine.config_text_hook',
     'mmdistill.engine.count_matching_hook',
@@ -26,7 +27,7 @@ ENGINE = [
     'mmdistill.engine.student_log_hook',
     'mmdistill.engine.teacher_guard_hook',
 ]
-"""Modules that register hooks and loops; the first one the safe loaders."""
+"""Modules that register hooks and loops; `checkpoint` the safe loaders."""
 
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmdistill', locations=['mmdistill.models']

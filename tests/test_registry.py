@@ -55,6 +55,7 @@ def test_every_name_resolves_from_the_registries_of_mmpose(node, name):
         ('DATASETS', 'UnlabeledDataset'),
         ('DATASETS', 'PseudoLabelDataset'),
         ('DATA_SAMPLERS', 'MixedRatioBatchSampler'),
+        ('HOOKS', 'BoxFitHook'),
         ('HOOKS', 'CountMatchingHook'),
         ('LOOPS', 'LabelLoop'),
     ],
