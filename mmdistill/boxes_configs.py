@@ -58,3 +58,20 @@ def boxes_arguments(section: Mapping[str, Any]) -> dict[str, Any]:
     """
     folder = boxes_folder(section)
     return {} if folder is None else {'detections': str(folder)}
+
+
+def refit_arguments(section: Mapping[str, Any]) -> dict[str, bool]:
+    """What `BoxFitHook` is told of boxes that are fitted around poses.
+
+    Where nothing is stated they are, if an image is one box: a teacher was hardly
+    trained on those. Boxes that are given, found or followed stay.
+
+    Args:
+        section: The `distill` section of a config.
+    """
+    stated = (section.get('labeling') or {}).get('refit_boxes')
+    unlabeled = section['unlabeled']
+    given = any(unlabeled.get(key) for key in ('bbox_file', 'detections'))
+    followed = unlabeled.get('follow') is not None
+    whole = not given and not followed and boxes_folder(section) is None
+    return dict(refit=whole if stated is None else stated, stated=stated is not None)

@@ -217,6 +217,7 @@ SECTION: dict[str, Kind] = {
             'score_floor': NUMBER,
             'nms_thr': SHARE,
             'max_failures': SHARE,
+            'refit_boxes': Switch(),
         }
     ),
     'counting': Fields(

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.boxes_configs import boxes_arguments
+from mmdistill.boxes_configs import boxes_arguments, refit_arguments
 from mmdistill.config_text import TextConfig
 from mmdistill.config_types import is_type
 from mmdistill.dataset_configs import (
@@ -59,6 +59,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     parsed = parse_pose_metainfo(copy.deepcopy(metainfo))
     names = [parsed['keypoint_id2name'][i] for i in range(parsed['num_keypoints'])]
     labeling = dict(section.get('labeling', {}))
+    labeling.pop('refit_boxes', None)
     loader = {
         key: labeling.pop(key)
         for key in ('batch_size', 'num_workers')
@@ -85,6 +86,11 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
                 type='mmdistill.CountMatchingHook',
                 labeled=labeled,
                 **section.get('counting', {}),
+            ),
+            dict(
+                type='mmdistill.BoxFitHook',
+                labeled=copy.deepcopy(labeled),
+                **refit_arguments(section),
             ),
         ],
     )

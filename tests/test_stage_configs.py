@@ -96,6 +96,38 @@ class TestLabelConfig:
         assert read.test_cfg == stage.test_cfg
         assert read.model.sigmas == stage.model.sigmas
 
+    def test_the_labeled_set_gives_the_margins_of_boxes(self, config):
+        hook = label_config(config).custom_hooks[2]
+
+        assert hook.type == 'mmdistill.BoxFitHook'
+        assert hook.labeled.ann_file == 'train.json'
+
+    @pytest.mark.parametrize(
+        ('settings', 'refit'),
+        [
+            (dict(), True),
+            (dict(unlabeled=dict(bbox_file='boxes.json')), False),
+            (dict(unlabeled=dict(detections='boxes')), False),
+            (dict(unlabeled=dict(follow=dict())), False),
+            (dict(detector=dict(config='d.py', checkpoint='d.pth')), False),
+            (dict(unlabeled=dict(bbox_file=None, follow=None)), True),
+        ],
+    )
+    @pytest.mark.parametrize('stated', [None, True, False])
+    def test_boxes_are_fitted_by_default_where_an_image_is_one(
+        self, config, settings, refit, stated
+    ):
+        for key, value in settings.items():
+            config.distill[key] = {**config.distill.get(key, {}), **value}
+        config.distill.labeling = dict(refit_boxes=stated)
+
+        stage = label_config(config)
+
+        hook = stage.custom_hooks[2]
+        assert hook.refit is (refit if stated is None else stated)
+        assert hook.stated is (stated is not None)
+        assert 'refit_boxes' not in stage.test_cfg
+
     def test_only_pseudo_labels_are_no_labelled_set(self, config):
         del config.train_dataloader.dataset.datasets[1]
 

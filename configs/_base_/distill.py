@@ -19,8 +19,10 @@ distill = dict(
         flip=True,
         fusion='mean',
     ),
-    # How the labelling runs; images in a batch, and in a chunk of the store.
-    labeling=dict(batch_size=16, num_workers=2, chunk_size=256),
+    # How the labelling runs; images in a batch, and in a chunk of the store. Whether
+    # each box is looked at twice, the second time fitted around the pose found, with
+    # the labeled set's margins; None: where each image is one box.
+    labeling=dict(batch_size=16, num_workers=2, chunk_size=256, refit_boxes=None),
     # Which candidates become pseudo-labels, and which of their keypoints count.
     counting=dict(over='all', keypoint_thr=0.2),
     # Labelled samples in every batch, at least, and what PseudoLabelDataset takes:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmdistill import stages
 from mmdistill.audits.audited_set import AuditedSet, boxes_of
 from mmdistill.audits.content import FUSED
-from mmdistill.boxes_configs import boxes_folder
+from mmdistill.boxes_configs import boxes_folder, refit_arguments
 from mmdistill.config_types import is_type
 from mmdistill.detections import detect
 from mmdistill.distill_section import distill_section
@@ -154,6 +154,8 @@ def _stage(
     views: Mapping[str, Any],
 ) -> Config:
     """The config of a labelling stage over the audited images, without matching."""
+    # Boxes are fitted around poses as those of the pile, whatever boxes they are.
+    refit, pile = refit_arguments(config.distill), str(config.distill.labels)
     config = _audited_config(config, audited, boxes)
     config.distill.detector = None
     config.distill.labels = str(store.root)
@@ -163,4 +165,7 @@ def _stage(
     stage.custom_hooks = [
         hook for hook in stage.custom_hooks if not is_type(hook, 'CountMatchingHook')
     ]
+    for hook in stage.custom_hooks:
+        if is_type(hook, 'BoxFitHook'):
+            hook.update(refit, like=pile)
     return stage
