@@ -25,6 +25,7 @@ from mmdistill.functional.mixing import labeled_slots
 from mmdistill.labels.counts import LabeledCounts
 from mmdistill.loop_configs import check_training
 from mmdistill.mixing_configs import LABELED_SHARE
+from mmdistill.plans.boxes import PlannedBoxes
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
 from mmdistill.schedule_configs import grown_schedule
@@ -105,12 +106,14 @@ def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
     counts = count_labeled(labeled)
     _check_validation(config)
     pile = _pile(stage)
-    trial = try_labeling(stage, pile, TRIAL_BATCH)
+    boxes = PlannedBoxes.of(config, labeled)
+    trial = try_labeling(stage, pile, TRIAL_BATCH, boxes.fit)
     over = config.distill.get('counting', {}).get('over', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
     return [
         ('labelled', _described(counts, len(members_of(labeled)))),
         ('unlabelled', f'{pile.num_boxes} boxes on {len(pile)} images'),
+        *boxes.rows(trial.candidates),
         *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
         ('pseudo-labels', f'about {expected}, matched over {over} labelled images'),
         *_mix_rows(student),

@@ -24,7 +24,9 @@ from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loade
 from mmdistill.engine.fitting_weights import load_fitting
 from mmdistill.engine.rows import sample_to_row
 from mmdistill.engine.teacher_guard_hook import check_keypoint_count
+from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.scoring import known_sigmas
+from mmdistill.labels import Candidates
 from mmdistill.labels.chunk_file import encode
 from mmdistill.labels.columns import rows_to_table
 
@@ -38,18 +40,23 @@ class LabelingTrial:
 
     Attributes:
         images: Images that were labelled.
-        views: Views of each box.
+        views: Views of each box, those of a first look included.
         seconds: For all of them, reading included.
         num_bytes: Of their rows in the store.
+        candidates: What was found on all images that were tried, image by image;
+            nothing where the teacher is not trained yet.
     """
 
     images: int
     views: int
     seconds: float
     num_bytes: int
+    candidates: Sequence[Candidates]
 
 
-def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
+def try_labeling(
+    stage: Config, dataset: Any, batch_size: int, box_fit: BoxFit | None = None
+) -> LabelingTrial:
     """Label a few batches, evenly spread over the pile, into nothing.
 
     Args:
@@ -57,6 +64,7 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
             random weights: it takes as long, and finds something else.
         dataset: The pile, an `UnlabeledDataset`.
         batch_size: Images in a batch.
+        box_fit: How boxes are fitted around poses, if they are.
 
     Raises:
         UserError: If the teacher's checkpoint can not be read or does not fit, or the
@@ -64,10 +72,12 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
-    if stage.load_from and Path(stage.load_from).is_file():
+    trained = bool(stage.load_from) and Path(stage.load_from).is_file()
+    if trained:
         weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
         load_fitting(model.module, weights)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
+    model.box_fit = box_fit
     wanted = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
     batches = np.array_split(numbers, max(1, round(wanted / batch_size)))
@@ -84,9 +94,10 @@ def try_labeling(stage: Config, dataset: Any, batch_size: int) -> LabelingTrial:
     table = rows_to_table(measured, len(sigmas))
     return LabelingTrial(
         images=len(measured),
-        views=len(model.plan.views),
+        views=model.views_per_box,
         seconds=sum(seconds[first:]),
         num_bytes=len(encode(table, 'a plan')),
+        candidates=[row.candidates for part in rows if trained for row in part],
     )
 
 
