@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.errors import UserError
 from mmdistill.labels import LabelStore
@@ -33,6 +33,17 @@ def test_images_and_views_are_those_of_the_stage(config):
     # Six images, four batches of one, the first of which warms up.
     assert (trial.images, trial.views) == (3, 6)
     assert trial.seconds > 0
+
+
+def test_what_a_teacher_finds_is_kept_once_it_is_trained(config, tmp_path):
+    assert label(config, batch_size=1).candidates == []
+
+    path = tmp_path / 'teacher.pth'
+    model = MODELS.build(config.model)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    config.distill.teacher.checkpoint = str(path)
+
+    assert len(label(config, batch_size=1).candidates) == 4
 
 
 def test_one_batch_is_measured_where_there_is_no_other(config):
