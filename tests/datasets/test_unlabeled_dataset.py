@@ -186,9 +186,7 @@ def test_a_box_partly_off_its_image_is_fine(tmp_path, write_images, build):
 
 def test_detections_of_unknown_images_are_refused(tmp_path, write_images, build):
     write_images(tmp_path / 'images', 'a.png')
-    with pytest.raises(
-        UserError, match=r"images 'b', they are called 'a.png'"
-    ):
+    with pytest.raises(UserError, match=r"images 'b', they are called 'a.png'"):
         build([box('b', 1, 2, 3, 4)])
 
 
