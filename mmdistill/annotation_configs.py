@@ -23,10 +23,14 @@ from mmdistill.dataset_configs import (
 )
 from mmdistill.datasets.coco_annotations import (
     CocoAnnotations,
-    check_sizes,
     read_annotations,
 )
-from mmdistill.datasets.coco_images import find_images, size_of_image
+from mmdistill.datasets.coco_images import (
+    check_other_form,
+    check_sizes,
+    find_images,
+    size_of_image,
+)
 from mmdistill.errors import UserError
 from mmdistill.labels.files import write_bytes
 
@@ -34,8 +38,13 @@ OWN_READING = ('load_data_list', '_load_annotations', 'parse_data_info')
 """Methods of a data set whose annotations have a form of their own."""
 
 
+ROLES = {'train': 'labeled', 'val': 'validation', 'test': 'test'}
+TRAINING = ('train', 'val')
+TEST = ('test',)
+
+
 def with_read_annotations(
-    config: Config, folder: Path | None = None
+    config: Config, folder: Path | None = None, loaders: Sequence[str] = TRAINING
 ) -> tuple[Config, list[str]]:
     """Read the labeled and validation json of a config, and have it train on that.
 
@@ -47,6 +56,7 @@ def with_read_annotations(
         config: A config with or without a `distill` section; it stays as it is.
         folder: Folder of what is written; `annotations` of the work folder by default.
             With one, nothing is logged.
+        loaders: Whose data sets are read: those of training, or that of a test.
 
     Returns:
         The config, and for each file the sentence that says what trains.
@@ -58,9 +68,12 @@ def with_read_annotations(
     config = copy.deepcopy(config)
     written_to = folder or annotations_folder(config)
     read, replaced = {}, {}
-    for role, member in _members(config):
+    for role, member in _members(config, loaders):
         path = _ann_file(member)
-        if path is None or not path.is_file() or not _is_coco(member):
+        if path is None or not path.is_file():
+            continue
+        if not _is_coco(member):
+            check_other_form(role, path, _img_root(member))
             continue
         used, found = read_ann_file(
             role, path, keypoint_names_of(member), _img_root(member), written_to
@@ -69,7 +82,12 @@ def with_read_annotations(
         read[path] = f'the {role} set {found.summary(verb)}'
         if used != path:
             member['ann_file'] = replaced[path.resolve()] = str(used)
-    for evaluator in _evaluators(config.get('val_evaluator')):
+    evaluators = (
+        each
+        for loader in loaders
+        for each in _evaluators(config.get(f'{loader}_evaluator'))
+    )
+    for evaluator in evaluators:
         stated = evaluator.get('ann_file')
         if stated and Path(stated).resolve() in replaced:
             evaluator['ann_file'] = replaced[Path(stated).resolve()]
@@ -116,19 +134,16 @@ def read_ann_file(
     return written.resolve(), found
 
 
-def _members(config: Config) -> Iterator[tuple[str, Any]]:
-    """The labeled data sets and those of validation, each to be changed in place."""
-    train = (config.get('train_dataloader') or {}).get('dataset')
-    validation = (config.get('val_dataloader') or {}).get('dataset')
-    named = (config.get('distill') or {}).get('labeled')
-    for role, dataset in (
-        ('labeled', train),
-        ('labeled', named),
-        ('validation', validation),
-    ):
-        for member in members_of(dataset) if dataset else ():
-            if not is_pseudo(member):
-                yield role, member
+def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Data sets of some loaders, with their roles, each to be changed in place."""
+    for loader in loaders:
+        sets = [(config.get(f'{loader}_dataloader') or {}).get('dataset')]
+        if loader == 'train':
+            sets.append((config.get('distill') or {}).get('labeled'))
+        for dataset in filter(None, sets):
+            for member in members_of(dataset):
+                if not is_pseudo(member):
+                    yield ROLES[loader], member
 
 
 def _is_coco(member: Mapping[str, Any]) -> bool:
@@ -180,9 +195,10 @@ def _read(
             f'the labelled set {path} has no instance that would be trained on, so '
             f'there is no count to match: {found.summary()}'
         )
-    if not found.changes and found.content == json.loads(_text(path)):
+    content, found.content = found.content, {}  # not to be kept in memory
+    if not found.changes and content == json.loads(_text(path)):
         return found, None
-    return found, json.dumps(found.content).encode()
+    return found, json.dumps(content).encode()
 
 
 def _text(path: Path) -> str:

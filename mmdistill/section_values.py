@@ -181,7 +181,7 @@ SECTION: dict[str, Kind] = {
             'data_root': FOLDER,
             'data_prefix': PREFIX,
             'ann_file': FOLDER,
-            'bbox_file': PATH,
+            'bbox_file': FOLDER,
             'category_ids': ListOf(Range(whole=True), empty=False),
             'max_boxes': AT_LEAST_ONE,
             'max_pixels': AT_LEAST_ONE,

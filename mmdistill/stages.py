@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.annotation_configs import with_read_annotations
+from mmdistill.annotation_configs import TEST, with_read_annotations
 from mmdistill.boxes_configs import boxes_folder
 from mmdistill.config_text import TextConfig
 from mmdistill.config_types import is_type
@@ -158,6 +158,7 @@ def test(config: Config) -> dict[str, float]:
     Returns:
         The metrics by name.
     """
+    config, _ = with_read_annotations(config, loaders=TEST)
     return stage_runner(TextConfig.of(test_loops(config))).test()
 
 

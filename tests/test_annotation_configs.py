@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from PIL import Image
 
-from mmdistill.annotation_configs import with_read_annotations
+from mmdistill.annotation_configs import TEST, with_read_annotations
 from mmdistill.datasets.coco_images import size_of_image
 from mmdistill.errors import UserError
 from tests.datasets.test_coco_annotations import INFO, annotation, coco
@@ -205,3 +205,56 @@ def test_a_size_is_that_of_the_image_as_it_is_decoded(tmp_path, orientation):
     height, width = cv2.imread(str(path), cv2.IMREAD_COLOR).shape[:2]
 
     assert size_of_image(path) == (width, height)
+
+
+def test_the_set_of_a_test_is_read_where_it_is_asked_for(make, tmp_path):
+    spoiled = coco(annotation('a', 'x', bbox=None))
+    spoiled['images'] = [dict(id='x', file_name='1.jpg')]
+    config = make(val=spoiled)
+    config.test_dataloader = config.val_dataloader
+    config.test_evaluator = config.val_evaluator
+
+    read, (sentence,) = with_read_annotations(config, loaders=TEST)
+
+    assert sentence.startswith('the test set ')
+    assert len(build(read, 'test_dataloader')) == 1
+    assert read.test_evaluator.ann_file == read.test_dataloader.dataset.ann_file
+    assert read.train_dataloader.dataset.ann_file == 'labeled.json'
+
+
+def whole_body(make, content):
+    config = make(content)
+    config.train_dataloader.dataset.type = 'CocoWholeBodyDataset'
+    return config
+
+
+def test_images_of_sets_that_read_by_themselves_are_looked_for(make):
+    with pytest.raises(UserError, match=r'of the labeled set .* gone.jpg'):
+        with_read_annotations(whole_body(make, renamed('gone.jpg')))
+
+
+def test_one_id_for_two_is_refused_where_the_set_reads_by_itself(make):
+    content = coco(annotation(1), annotation(1, 2))
+
+    with pytest.raises(UserError, match='share an id'):
+        with_read_annotations(whole_body(make, content))
+
+
+def test_what_such_sets_say_of_instances_is_their_own(make):
+    content = coco(annotation(1, keypoints=[1, 1, 2] * 17))
+
+    read, _ = with_read_annotations(whole_body(make, content))
+
+    assert read.train_dataloader.dataset.ann_file == 'labeled.json'
+
+
+@pytest.mark.parametrize(('names', 'found'), [(['gone.jpg'], False), (['1.jpg'], True)])
+def test_images_of_mpii_s_list_are_looked_for(make, tmp_path, names, found):
+    config = make()
+    config.train_dataloader.dataset.type = 'MpiiDataset'
+    (tmp_path / 'labeled.json').write_text(json.dumps([{'image': n} for n in names]))
+    if found:
+        with_read_annotations(config)
+        return
+    with pytest.raises(UserError, match='none of the 1 images of the labeled set'):
+        with_read_annotations(config)

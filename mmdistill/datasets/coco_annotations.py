@@ -10,8 +10,6 @@ trained on is counted by its reason.
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.datasets.coco_ids import numbered, without_numbers
+from mmdistill.datasets.coco_names import compare_names
 from mmdistill.errors import UserError
 from mmdistill.labels.files import read_json
 
@@ -38,6 +37,8 @@ UNKNOWN_SIDE = 2**15
 AREA_OF_BOX = 0.53
 """Share of its box that a person covers: what MMPose takes where no area is stated."""
 
+NUMBERED_ANEW = 'annotations numbered anew'
+
 
 @dataclass
 class CocoAnnotations:
@@ -50,6 +51,7 @@ class CocoAnnotations:
         trained: Those that are trained on.
         rejected: Ids of the others, by the reason.
         changes: How often each thing was brought into form, by its words.
+        doubts: Sentences about what is taken as it is, though it may be wrong.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class CocoAnnotations:
     trained: int = 0
     rejected: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     changes: Counter[str] = field(default_factory=Counter)
+    doubts: dict[str, None] = field(default_factory=dict)
 
     def summary(self, verb: str = 'train') -> str:
         """One sentence: how many annotations train, why others do not, changes.
@@ -82,6 +85,8 @@ class CocoAnnotations:
         if self.changes:
             counted = (f'{count} {words}' for words, count in self.changes.items())
             text += f'; brought into form: {", ".join(counted)}'
+        for doubt in self.doubts:
+            text += f'; {doubt}'
         return text
 
 
@@ -101,7 +106,9 @@ def read_annotations(
             number of keypoints.
     """
     found = read_structure(path)
-    _check_names(found, keypoint_names)
+    for category in found.content['categories']:
+        doubt = compare_names(path, category.get('keypoints'), keypoint_names)
+        found.doubts.update({doubt: None} if doubt else {})
     sizes = _bring_sizes_into_form(found, size_of)
     _bring_annotations_into_form(found, len(keypoint_names), sizes)
     return found
@@ -131,34 +138,6 @@ def read_structure(path: Path) -> CocoAnnotations:
     return found
 
 
-def check_sizes(found: CocoAnnotations, size_of: SizeOf, at_most: int = 2000) -> None:
-    """Compare the sizes that a json states with those of its images.
-
-    Args:
-        found: The json.
-        size_of: Reads the size of an image, as training decodes it: turned as its
-            EXIF orientation says.
-        at_most: Images that are compared, evenly spread over the json's.
-
-    Raises:
-        UserError: If an image has another size.
-    """
-    images = found.content['images']
-    step = max(1, math.ceil(len(images) / at_most))
-    for image in images[::step]:
-        stated, size = (image.get('width'), image.get('height')), None
-        if None not in stated:
-            size = size_of(image['file_name'])
-        if size is not None and size != stated:
-            turned = ' (its sides are exchanged: the image is turned by EXIF)'
-            raise UserError(
-                f'the annotations {found.path} say that {image["file_name"]} has '
-                f'{stated[0]} x {stated[1]} pixels, the image has {size[0]} x '
-                f'{size[1]}{turned if size[::-1] == stated else ""}; points and '
-                'boxes of another size would be trained on in wrong places'
-            )
-
-
 def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """A list of dicts of the json, copied one level deep."""
     if content.get(key) is None and key != 'images':
@@ -172,28 +151,6 @@ def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, A
     return [dict(entry) for entry in entries]
 
 
-def _check_names(found: CocoAnnotations, keypoint_names: Sequence[str]) -> None:
-    """Refuse names that the config has too, at other positions."""
-    wanted = [_spelled(name) for name in keypoint_names]
-    for category in found.content['categories']:
-        names = category.get('keypoints')
-        if not isinstance(names, list) or len(names) != len(wanted):
-            continue
-        for number, name in enumerate(map(_spelled, names)):
-            if name in wanted and wanted[number] != name and wanted.count(name) == 1:
-                raise UserError(
-                    f'keypoint {number} of the annotations {found.path} is '
-                    f'{names[number]!r}, that of the config '
-                    f'{keypoint_names[number]!r}: they stand in another order; '
-                    'give the data set metainfo with keypoint_info in the order of '
-                    f'the json, {names}'
-                )
-
-
-def _spelled(name: Any) -> str:
-    return re.sub(r'[\s_.-]+', '_', str(name)).casefold().strip('_')
-
-
 def _bring_ids_into_form(found: CocoAnnotations) -> None:
     images, annotations = found.content['images'], found.content['annotations']
     categories = found.content['categories']
@@ -201,7 +158,7 @@ def _bring_ids_into_form(found: CocoAnnotations) -> None:
     repeated = without_numbers(annotations)
     if repeated:
         # Nothing refers to an annotation, so a new number does no harm.
-        found.changes['annotations numbered anew (ids absent or repeated)'] += repeated
+        found.changes[f'{NUMBERED_ANEW} (ids absent or repeated)'] += repeated
         for number, annotation in enumerate(annotations, 1):
             annotation['id'] = number
     for images_or_categories, key in ((images, 'image'), (categories, 'category')):

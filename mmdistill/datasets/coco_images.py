@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmdistill.datasets.coco_annotations import CocoAnnotations
+from mmdistill.datasets.coco_annotations import (
+    NUMBERED_ANEW,
+    CocoAnnotations,
+    SizeOf,
+    read_structure,
+)
+from mmdistill.datasets.image_list import annotated_images
 from mmdistill.errors import UserError
+from mmdistill.labels.files import read_json
 
 ORIENTATION = 0x0112
 """The EXIF tag; from 5 on the sides of the image are exchanged."""
@@ -73,6 +81,82 @@ def find_images(role: str, found: CocoAnnotations, img_root: Path) -> None:
             f'{len(spare)} images of the {role} set {found.path} are not below '
             f'{img_root}/, the first is {spare[0]}; no annotation of theirs is '
             'trained on, so they count as images without instances',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def check_sizes(found: CocoAnnotations, size_of: SizeOf, at_most: int = 2000) -> None:
+    """Compare the sizes that a json states with those of its images.
+
+    Args:
+        found: The json.
+        size_of: Reads the size of an image, as training decodes it: turned as its
+            EXIF orientation says.
+        at_most: Images that are compared, evenly spread over the json's.
+
+    Raises:
+        UserError: If an image has another size.
+    """
+    images = found.content['images']
+    step = max(1, math.ceil(len(images) / at_most))
+    for image in images[::step]:
+        stated, size = (image.get('width'), image.get('height')), None
+        if None not in stated:
+            size = size_of(image['file_name'])
+        if size is not None and size != stated:
+            turned = ' (its sides are exchanged: the image is turned by EXIF)'
+            raise UserError(
+                f'the annotations {found.path} say that {image["file_name"]} has '
+                f'{stated[0]} x {stated[1]} pixels, the image has {size[0]} x '
+                f'{size[1]}{turned if size[::-1] == stated else ""}; points and '
+                'boxes of another size would be trained on in wrong places'
+            )
+
+
+def check_other_form(role: str, path: Path, img_root: Path) -> None:
+    """Look for the images of annotations that their data set reads by itself.
+
+    What they say of instances is left to the data set. Of a COCO json the images are
+    looked for as always; of MPII's list, and others that name their images, it is an
+    error when none of them is there.
+
+    Args:
+        role: The set's role, for the sentences.
+        path: The file.
+        img_root: Folder that the names are relative to.
+
+    Raises:
+        UserError: If images are missing, or annotations of a COCO json share an id.
+    """
+    try:
+        content = read_json(path, 'the annotations')
+    except UserError:
+        return  # A form of its own, as text or binary.
+    if isinstance(content, dict) and {'images', 'annotations'} <= set(content):
+        found = read_structure(path)
+        if any(change.startswith(NUMBERED_ANEW) for change in found.changes):
+            raise UserError(
+                f'annotations of the {role} set {path} share an id or have none that '
+                'is a whole number; MMPose would train all images with the points of '
+                'the last one: give each annotation an id of its own'
+            )
+        find_images(role, found, img_root)
+        return
+    try:
+        names = annotated_images(path)
+    except UserError:
+        return
+    missing = [name for name in names if not _is_file(img_root / name)]
+    if len(missing) == len(names):
+        raise UserError(
+            f'none of the {len(names)} images of the {role} set {path} is below '
+            f'{img_root}/, the first: {missing[0]}; {_remedy(img_root, missing[0])}'
+        )
+    if missing:
+        print_log(
+            f'{len(missing)} of {len(names)} images of the {role} set {path} are not '
+            f'below {img_root}/, the first is {missing[0]}',
             logger='current',
             level=logging.WARNING,
         )

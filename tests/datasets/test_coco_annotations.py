@@ -11,9 +11,10 @@ from mmpose.datasets import CocoDataset
 
 from mmdistill.datasets.coco_annotations import (
     box_of_points,
-    check_sizes,
     read_annotations,
 )
+from mmdistill.datasets.coco_images import check_sizes
+from mmdistill.datasets.coco_names import compare_names
 from mmdistill.errors import UserError
 
 NAMES = ('nose', 'left_eye', 'right_eye')
@@ -358,3 +359,59 @@ def test_any_values_are_read_as_mmpose_trains_them_or_refused(read, as_trained, 
         assert np.isfinite(info['keypoints']).all()
         assert np.isfinite(info['bbox']).all()
         assert set(info['keypoints_visible'].flat) <= {0, 1}
+
+
+@pytest.mark.parametrize(
+    ('names', 'refused'),
+    [
+        (['Nose', 'REye', 'LEye'], True),
+        (['nose', 'eye_r', 'eye_l'], True),
+        (['nose', 'RightEye', 'LeftEye'], True),
+        (['Nose', 'LEye', 'REye'], False),
+        (['nose', 'eye.left', 'eye.right'], False),
+    ],
+)
+def test_sides_are_compared_in_any_spelling(read, names, refused):
+    content = coco(annotation(1))
+    content['categories'][0]['keypoints'] = names
+    if not refused:
+        assert 'names of keypoints' not in read(content).summary()
+        return
+    with pytest.raises(UserError, match='they stand in another order'):
+        read(content)
+
+
+@pytest.mark.parametrize('first', [0, 1, 7])
+def test_names_that_only_count_say_nothing_about_the_order(first):
+    names = [f'kpt-{first + i}' for i in range(20)]
+
+    assert compare_names('a.json', names, [f'kpt-{i}' for i in range(20)]) == ''
+
+
+def test_names_that_the_config_does_not_have_are_said(read):
+    content = coco(annotation(1))
+    content['categories'][0]['keypoints'] = ['nose', 'left_eye', 'chin']
+
+    found = read(content)
+
+    assert not found.changes
+    assert '1 names of keypoints are not those of the config (chin)' in found.summary()
+
+
+@pytest.mark.parametrize('seed', range(60))
+def test_bytes_of_any_kind_are_read_or_refused(tmp_path, seed):
+    rng = random.Random(seed)
+    whole = bytearray(json.dumps(coco(annotation(1), annotation(2, 2))).encode())
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(whole))
+        whole[at : at + rng.randint(0, 3)] = rng.choice(
+            [b'', b'\xff', b'\x00', b'[' * 3000, b'9' * 5000, b'"', b'}', b'NaN']
+        )
+    path = tmp_path / 'labeled.json'
+    path.write_bytes(bytes(whole[: rng.choice([len(whole), rng.randrange(900)])]))
+
+    try:
+        found = read_annotations(path, NAMES)
+    except UserError:
+        return
+    assert found.trained <= found.total
