@@ -13,25 +13,26 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from mmdistill.datasets.coco_ids import numbered, without_numbers
 from mmdistill.datasets.coco_names import compare_names
 from mmdistill.errors import UserError
+from mmdistill.functional.point_boxes import (
+    Size,
+    box_of_points,
+    has_extent,
+    is_number,
+    is_real,
+)
 from mmdistill.labels.files import read_json
 
-Size = tuple[int, int]
 SizeOf = Callable[[str], Size | None]
 """Width and height of an image by its `file_name`; None if it can not be read."""
 
 NAMED = 3
 """Annotations that a sentence names for each reason."""
-MARGIN = 0.1
-"""Of the longer side of the points, on each side, where a box is made of them."""
-LEAST_HALF = 0.05
-"""Of the image's longer side: half of the least box that is made of points."""
 UNKNOWN_SIDE = 2**15
 """Side of an image whose size nobody states."""
 AREA_OF_BOX = 0.53
@@ -256,7 +257,7 @@ def _stated_size(image: Mapping[str, Any]) -> Size | None:
 def _side(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    if not _is_number(value) or value < 1 or value != int(value):
+    if not is_number(value) or value < 1 or value != int(value):
         return None
     return int(value)
 
@@ -346,12 +347,12 @@ def _points(
         num_keypoints = len(given) // 3
     if len(given) != 3 * num_keypoints:
         return None, OTHER_NUMBER
-    if not all(each is None or _is_real(each) for each in given):
+    if not all(each is None or is_real(each) for each in given):
         return None, NOT_NUMBERS
     points = []
     for start in range(0, len(given), 3):
         x, y, shown = given[start : start + 3]
-        if not all(map(_is_number, (x, y, shown))):
+        if not all(map(is_number, (x, y, shown))):
             x, y, shown = 0, 0, 0
             found.changes['keypoints without finite numbers made invisible'] += 1
         elif shown < 0 or 0 < shown < 1:
@@ -369,42 +370,16 @@ def _bring_box_into_form(
     size: Size,
 ) -> None:
     box = annotation.get('bbox')
-    if not _has_extent(box, size):
+    if not has_extent(box, size):
         annotation['bbox'] = box_of_points(visible, size)
         annotation.pop('area', None)
         found.changes['boxes made of the points'] += 1
     area: Any = annotation.get('area')
-    if not _is_number(area) or area <= 0:
+    if not is_number(area) or area <= 0:
         width, height = annotation['bbox'][2:]
         annotation['area'] = max(1.0, AREA_OF_BOX * width * height)
         if area is not None:
             found.changes['areas that were none'] += 1
-
-
-def box_of_points(points: Sequence[tuple[float, float]], size: Size) -> list[float]:
-    """Box (x, y, width, height) around points, within the image.
-
-    Args:
-        points: Points (x, y), pixels of the image, at least one.
-        size: Width and height of the image.
-
-    >>> box_of_points([(10, 10), (30, 20)], (100, 100))
-    [5.0, 8.0, 30.0, 14.0]
-    """
-    margin = MARGIN * max(
-        max(values) - min(values) for values in zip(*points, strict=True)
-    )
-    least, box = LEAST_HALF * max(size), []
-    for values, side in zip(zip(*points, strict=True), size, strict=True):
-        middle = (max(values) + min(values)) / 2
-        half = max((max(values) - min(values)) / 2 + margin, least)
-        # Points may lie beyond the border; a box has to lie within.
-        last = side - 1
-        low = min(max(middle - half, 0.0), max(last - 1.0, 0.0))
-        high = max(min(middle + half, last), low + 1.0)
-        box.append((float(low), float(high)))
-    (left, right), (top, bottom) = box
-    return [left, top, right - left, bottom - top]
 
 
 def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]:
@@ -421,7 +396,7 @@ def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]
     for annotation in found.content['annotations']:
         size = sizes[annotation['image_id']] or (UNKNOWN_SIDE, UNKNOWN_SIDE)
         box = annotation.get('bbox')
-        if not _has_extent(box, size):
+        if not has_extent(box, size):
             points, _ = _points(found, annotation.get('keypoints'), None)
             visible = [(x, y) for x, y, shown in points or () if shown > 0]
             box = box_of_points(visible, size) if visible and min(size) > 1 else None
@@ -430,32 +405,13 @@ def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]
     return boxes
 
 
-def _has_extent(box: Any, size: Size) -> bool:
-    """Whether a box has an extent within the image, as MMPose clips it."""
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        return False
-    return all(
-        min(max(low + extent, 0), side - 1) > min(max(low, 0), side - 1)
-        for low, extent, side in zip(box[:2], box[2:], size, strict=True)
-    )
-
-
 def _drop_broken_box(annotation: dict[str, Any]) -> None:
     box = annotation.get('bbox')
-    whole = isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+    whole = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
     if not whole or not annotation.get('keypoints', True):
         # MMPose would stop at it, though it trains on none of these.
         annotation.pop('bbox', None)
         annotation.pop('keypoints', None)
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number that float32 holds."""
-    return _is_real(value) and abs(value) < 2**100
 
 
 def _short(value: Any) -> str:

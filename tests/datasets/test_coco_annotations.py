@@ -10,12 +10,12 @@ import pytest
 from mmpose.datasets import CocoDataset
 
 from mmdistill.datasets.coco_annotations import (
-    box_of_points,
     read_annotations,
 )
 from mmdistill.datasets.coco_images import check_sizes
 from mmdistill.datasets.coco_names import compare_names
 from mmdistill.errors import UserError
+from mmdistill.functional.point_boxes import box_of_points
 
 NAMES = ('nose', 'left_eye', 'right_eye')
 INFO = dict(
