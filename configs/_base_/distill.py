@@ -25,8 +25,9 @@ distill = dict(
     labeling=dict(batch_size=16, num_workers=2, chunk_size=256, refit_boxes=None),
     # Which candidates become pseudo-labels, and which of their keypoints count.
     counting=dict(over='all', keypoint_thr=0.2),
-    # Labelled samples in every batch, at least, and what PseudoLabelDataset takes:
-    # pseudo_weight, score_thr and keypoint_thr (instead of the selection's). A
+    # Labelled samples in every batch, at least (or source_ratio, and num_batches of an
+    # epoch), and what PseudoLabelDataset takes: pseudo_weight, score_thr and
+    # keypoint_thr (instead of the selection's). A
     # train_dataloader that states its own mix of sources keeps it.
     mixing=dict(labeled_share=0.6),
     # How much longer than the base schedule the student trains: as much as its data
