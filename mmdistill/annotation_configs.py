@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +123,7 @@ def read_ann_file(
     Raises:
         UserError: If the json contradicts itself, the config or its images.
     """
-    changed = path.stat().st_mtime_ns
-    found, whole = _read(role, path, changed, tuple(names), img_root)
+    found, whole = _read(role, path, names, img_root)
     if whole is None:
         return path, found
     written = folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
@@ -180,9 +178,8 @@ def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names[number] for number in range(parsed['num_keypoints']))
 
 
-@lru_cache(maxsize=16)
 def _read(
-    role: str, path: Path, changed: int, names: Sequence[str], img_root: Path
+    role: str, path: Path, names: Sequence[str], img_root: Path
 ) -> tuple[CocoAnnotations, bytes | None]:
     """What a file says, and the bytes that stand in for it; None where it can stay."""
     found = read_annotations(

@@ -15,6 +15,8 @@ from mmdistill.annotation_configs import TEST, with_read_annotations
 from mmdistill.datasets.coco_images import size_of_image
 from mmdistill.errors import UserError
 from tests.datasets.test_coco_annotations import INFO, annotation, coco
+from tests.host_sets import write_set
+from tests.test_host_classes import ALL, COUNTS
 
 
 @pytest.fixture
@@ -258,3 +260,16 @@ def test_images_of_mpii_s_list_are_looked_for(make, tmp_path, names, found):
         return
     with pytest.raises(UserError, match='none of the 1 images of the labeled set'):
         with_read_annotations(config)
+
+
+@pytest.mark.parametrize(('kind', 'subset'), ALL)
+def test_a_set_of_every_class_of_the_host_is_read_or_left_to_it(tmp_path, kind, subset):
+    init_default_scope('mmpose')
+    extra = {} if subset is None else dict(subset=subset)
+    dataset = dict(write_set(kind, tmp_path, COUNTS, **extra), pipeline=[])
+    config = Config(dict(train_dataloader=dict(dataset=dataset)))
+
+    read, _ = with_read_annotations(config, tmp_path / 'read')
+
+    before, after = build(config), build(read)
+    assert len(before) == len(after) > 0
