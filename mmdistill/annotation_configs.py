@@ -43,7 +43,10 @@ TEST = ('test',)
 
 
 def with_read_annotations(
-    config: Config, folder: Path | None = None, loaders: Sequence[str] = TRAINING
+    config: Config,
+    folder: Path | None = None,
+    loaders: Sequence[str] = TRAINING,
+    images: bool = True,
 ) -> tuple[Config, list[str]]:
     """Read the labeled and validation json of a config, and have it train on that.
 
@@ -56,6 +59,7 @@ def with_read_annotations(
         folder: Folder of what is written; `annotations` of the work folder by default.
             With one, nothing is logged.
         loaders: Whose data sets are read: those of training, or that of a test.
+        images: Whether images are needed, and so looked for; counting does without.
 
     Returns:
         The config, and for each file the sentence that says what trains.
@@ -71,12 +75,12 @@ def with_read_annotations(
         path = _ann_file(member)
         if path is None or not path.is_file():
             continue
+        names, img_root = keypoint_names_of(member), _img_root(member)
         if not _is_coco(member):
-            check_other_form(role, path, _img_root(member))
+            if images:
+                check_other_form(role, path, img_root)
             continue
-        used, found = read_ann_file(
-            role, path, keypoint_names_of(member), _img_root(member), written_to
-        )
+        used, found = read_ann_file(role, path, names, img_root, written_to, images)
         verb = 'train' if role == 'labeled' else 'count'
         read[path] = f'the {role} set {found.summary(verb)}'
         if used != path:
@@ -106,7 +110,12 @@ def annotations_folder(config: Config) -> Path:
 
 
 def read_ann_file(
-    role: str, path: Path, names: Sequence[str], img_root: Path, folder: Path
+    role: str,
+    path: Path,
+    names: Sequence[str],
+    img_root: Path,
+    folder: Path,
+    images: bool = True,
 ) -> tuple[Path, CocoAnnotations]:
     """Read a json, and write it anew where MMPose would not read what it means.
 
@@ -116,6 +125,7 @@ def read_ann_file(
         names: Names of the config's keypoints, (K,).
         img_root: Folder of its images.
         folder: Folder of what is written, by a name that tells its content.
+        images: Whether its images are looked for.
 
     Returns:
         The json to use, the user's own where it is in form, and what was read.
@@ -123,7 +133,7 @@ def read_ann_file(
     Raises:
         UserError: If the json contradicts itself, the config or its images.
     """
-    found, whole = _read(role, path, names, img_root)
+    found, whole = _read(role, path, names, img_root, images)
     if whole is None:
         return path, found
     written = folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
@@ -137,7 +147,8 @@ def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]
     for loader in loaders:
         sets = [(config.get(f'{loader}_dataloader') or {}).get('dataset')]
         if loader == 'train':
-            sets.append((config.get('distill') or {}).get('labeled'))
+            section = config.get('distill')
+            sets.append(section.get('labeled') if isinstance(section, dict) else None)
         for dataset in filter(None, sets):
             for member in members_of(dataset):
                 if not is_pseudo(member):
@@ -179,14 +190,15 @@ def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _read(
-    role: str, path: Path, names: Sequence[str], img_root: Path
+    role: str, path: Path, names: Sequence[str], img_root: Path, images: bool
 ) -> tuple[CocoAnnotations, bytes | None]:
     """What a file says, and the bytes that stand in for it; None where it can stay."""
     found = read_annotations(
         path, names, lambda name: size_of_image(img_root / name.replace('\\', '/'))
     )
-    find_images(role, found, img_root)
-    check_sizes(found, lambda name: size_of_image(img_root / name))
+    if images:
+        find_images(role, found, img_root)
+        check_sizes(found, lambda name: size_of_image(img_root / name))
     if role == 'labeled' and not found.trained:
         raise UserError(
             f'the labelled set {path} has no instance that would be trained on, so '

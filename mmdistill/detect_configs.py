@@ -44,6 +44,8 @@ MERGED = dict(
     tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
 )
 """MMDetection's default of how views are merged."""
+OF_BOXES = ('detections', 'bbox_file', 'category_ids', 'follow', 'max_boxes')
+"""Arguments of `UnlabeledDataset` that are about boxes."""
 SCORE_THR = 0.05
 """Low enough that count matching decides; a lower floor costs forward passes."""
 NMS_THR = 0.5
@@ -98,13 +100,13 @@ def detect_config(config: Config) -> Config:
 
 
 def images_without_boxes(config: Config) -> dict[str, Any]:
-    """Config of the unlabelled images before their boxes are found.
+    """Config of the unlabelled images alone, as before their boxes are found.
 
     Args:
         config: A config with a `distill` section.
     """
     images = images_config(config)
-    return {key: value for key, value in images.items() if key != 'detections'}
+    return {key: value for key, value in images.items() if key not in OF_BOXES}
 
 
 def detector_config(part: Mapping[str, Any]) -> Config:

@@ -27,6 +27,7 @@ from mmdistill.config_types import is_type
 from mmdistill.converter_configs import fit_converters
 from mmdistill.dataset_configs import unparsed_metainfo
 from mmdistill.datasets.packed_images import PackedImages
+from mmdistill.detect_configs import images_without_boxes
 from mmdistill.detections import detect
 from mmdistill.distill_section import distill_section
 from mmdistill.dry_build import check_training_parts
@@ -93,8 +94,8 @@ def _label(config: Config) -> None:
     """Stage 1 of a config whose annotations are read: cheap checks come first."""
     stage = label_config(config)
     check_training_parts(config)
-    count_labeled(build_labeled(labeled_config(config)))
     check_fetchable('teacher', stage.load_from)
+    count_labeled(build_labeled(labeled_config(config)))
     check_teacher(stage)
     if boxes_folder(config.distill) is not None:
         detect(config)
@@ -102,9 +103,9 @@ def _label(config: Config) -> None:
     barrier()
 
 
-def _read(config: Config) -> Config:
+def _read(config: Config, images: bool = True) -> Config:
     """The config with labeled and validation json in the form that is trained on."""
-    return with_read_annotations(config)[0]
+    return with_read_annotations(config, images=images)[0]
 
 
 def train(config: Config) -> None:
@@ -181,7 +182,7 @@ def select(
     options = SelectionOptions(**{**section.get('counting', {}), **changes})
     store = LabelStore(section['labels'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
-    config = _read(config)
+    config = _read(config, images=False)
     labeled = count_labeled(build_labeled(labeled_config(config)))
     selection = replace(matching.select(store, labeled, options), changes=changes)
     tell(selection)
@@ -224,12 +225,13 @@ def export_coco(
         UserError: If the store is not complete or has no selection.
     """
     store = LabelStore(distill_section(config)['labels'])
-    config = _read(config)
+    config = _read(config, images=False)
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
     file = Path(path)
-    dataset = functools.cache(lambda: DATASETS.build(images_config(config)))
+    images = images_without_boxes(config)
+    dataset = functools.cache(lambda: DATASETS.build(images))
     surroundings = Surroundings(
         labeled_categories(labeled_members(config)),
         own_image_ids(dataset()) if lists_images(config.distill.unlabeled) else {},
@@ -267,7 +269,7 @@ def report(
     store.manifest  # noqa: B018  (a sentence when there is no store)
     options = replace(options, packed_images=PackedImages)
     if config is not None:
-        config = _read(config)
+        config = _read(config, images=False)
         dataset = build_labeled(labeled_config(config))
         counts = count_labeled(dataset)
         if (store.root / SELECTION_FILE).is_file():

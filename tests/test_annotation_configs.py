@@ -273,3 +273,11 @@ def test_a_set_of_every_class_of_the_host_is_read_or_left_to_it(tmp_path, kind, 
 
     before, after = build(config), build(read)
     assert len(before) == len(after) > 0
+
+
+def test_counting_needs_no_images(make):
+    config = make(renamed('gone.jpg'))
+
+    _, found = with_read_annotations(config, images=False)
+
+    assert '1 of 1 annotations train' in found[0]

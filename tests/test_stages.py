@@ -23,7 +23,7 @@ def test_a_config_without_section_just_trains(monkeypatch):
         def test(self):
             stages_run.append('test')
 
-    monkeypatch.setattr('mmengine.runner.Runner', Runner)
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
 
     stages.train(Config(dict(model=dict())))
 
@@ -41,8 +41,8 @@ def test_a_config_with_section_is_labelled_first(monkeypatch):
         def train(self):
             stages_run.append('train')
 
-    monkeypatch.setattr('mmengine.runner.Runner', Runner)
-    monkeypatch.setattr(stages, 'label', lambda config: stages_run.append('label'))
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+    monkeypatch.setattr(stages, '_label', lambda config: stages_run.append('label'))
 
     source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
     section = dict(teacher=dict(), unlabeled=dict(), labels='labels')
@@ -67,8 +67,8 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch
         def train(self):
             pass
 
-    monkeypatch.setattr('mmengine.runner.Runner', Runner)
-    monkeypatch.setattr(stages, 'label', lambda config: None)
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+    monkeypatch.setattr(stages, '_label', lambda config: None)
     monkeypatch.setattr(
         'mmdistill.resumable_configs.print_log', lambda t, **_: told.append(t)
     )

@@ -33,6 +33,8 @@ from mmdistill.stage_configs import label_config, labeled_config
 from mmdistill.student_configs import student_config
 
 TRIAL_BATCH = 4
+ANNOTATED = ('the labelled', 'the validation')
+"""Sets whose annotations are read once nothing of them is missing."""
 HIDES_NOTHING = ('the teacher', 'the initial weights')
 """What may be missing without hiding the rest: a trial runs with random weights."""
 
@@ -66,16 +68,18 @@ def make_plan(config: Config) -> Plan:
     init_default_scope(config.get('default_scope', 'mmpose'))
     # What would be written into the work folder is gone with the plan.
     with tempfile.TemporaryDirectory() as folder:
-        config, sentences = with_read_annotations(config, Path(folder))
-        plan = _plan(config)
+        missing = missing_files(config)
+        sentences: list[str] = []
+        if not any(each.startswith(ANNOTATED) for each in missing):
+            config, sentences = with_read_annotations(config, Path(folder))
+        plan = _plan(config, missing)
     rows = [('annotations', sentence) for sentence in sentences]
     return Plan([*rows, *plan.rows], plan.missing)
 
 
-def _plan(config: Config) -> Plan:
+def _plan(config: Config, missing: list[str]) -> Plan:
     student = _student(config)
     check_training_parts(config)
-    missing = missing_files(config)
     to_find = boxes_to_find(config)
     if to_find is not None:
         return Plan([*_box_rows(config, to_find), *_mix_rows(student)], missing)

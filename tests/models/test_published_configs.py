@@ -30,7 +30,10 @@ def test_one_view_is_what_mmpose_predicts(crew):
 
 
 def test_a_model_has_its_data_sets_keypoints_whatever_its_channels(crew):
-    fused = HeatmapFusionTTA(crew.estimator, flip=False, fold_batch_norm=False)
+    # The estimator is shared: its memory format stays.
+    fused = HeatmapFusionTTA(
+        crew.estimator, flip=False, fold_batch_norm=False, channels_last=False
+    )
 
     assert fused.num_keypoints == len(crew.flip_indices)
 

@@ -103,6 +103,7 @@ def toy_student(folder: Path, options: argparse.Namespace) -> Config:
     config.merge_from_dict(
         {
             'distill.labels': str(folder / 'store'),
+            'distill.unlabeled.data_root': str(folder / 'toy'),
             'train_dataloader.dataset.data_root': str(folder / 'toy'),
             'train_dataloader.batch_size': options.batch_size,
             'train_dataloader.num_workers': 0,
