@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mmdistill.dataset_members import Member, members_of
 from mmdistill.functional.box_fit import BoxFit, PoseFill, measure_fill
 from mmdistill.labels import Candidates, LabelStore
 from mmdistill.labels.columns import table_to_labels
@@ -42,14 +43,13 @@ def labeled_fill(dataset: Any) -> PoseFill | None:
     """Measure the boxes of a labeled set as training sees them.
 
     Args:
-        dataset: A data set of MMPose, of one sample per instance, whose pipeline cuts
-            no crops.
+        dataset: A data set of MMPose, of one sample per instance, or several such in
+            one; of their pipelines only the keypoint converters count.
 
     Returns:
         The medians; None where no sample can be measured.
     """
-    numbers = np.linspace(0, len(dataset) - 1, min(len(dataset), MOST_SAMPLES))
-    samples = (dataset[int(number)] for number in numbers)
+    samples = _spread(members_of(dataset))
     rows = [_boxed(sample) for sample in samples if sample.get('bbox') is not None]
     if not rows:
         return None
@@ -124,6 +124,22 @@ def compare_fills(labeled: PoseFill, found: PoseFill, fitted: bool) -> Compariso
         f'of a first look, or {give}',
         differs=True,
     )
+
+
+def _spread(members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
+    """Samples evenly spread over all members, in the keypoints of the whole."""
+    ends = np.cumsum([len(member.dataset) for member in members])
+    total = int(ends[-1]) if len(ends) else 0
+    for place in np.linspace(0, total - 1, min(total, MOST_SAMPLES)).astype(int):
+        owner = int(np.searchsorted(ends, place, side='right'))
+        member = members[owner]
+        first = int(ends[owner]) - len(member.dataset)
+        info = member.dataset.get_data_info(int(place) - first)
+        # The host's converters take a key for a value.
+        sample = {key: value for key, value in info.items() if value is not None}
+        for converter in member.converters:
+            sample = converter.transform(sample)
+        yield sample
 
 
 def _shares(fill: PoseFill) -> str:
