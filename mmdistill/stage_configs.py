@@ -67,6 +67,8 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     }
     stage = runtime_settings(config)
     stage.update(
+        # A name of its own: runs of the same second would share MMEngine's registries.
+        experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=section['teacher']['checkpoint'],
         model=_fused(teacher, section.get('views', {}), parsed['sigmas'].tolist()),
