@@ -75,11 +75,12 @@ def with_read_annotations(
         path = _ann_file(member)
         if path is None or not path.is_file():
             continue
-        names, img_root = keypoint_names_of(member), _img_root(member)
+        img_root = _img_root(member)
         if not _is_coco(member):
             if images:
                 check_other_form(role, path, img_root)
             continue
+        names = keypoint_names_of(member)
         used, found = read_ann_file(role, path, names, img_root, written_to, images)
         verb = 'train' if role == 'labeled' else 'count'
         read[path] = f'the {role} set {found.summary(verb)}'
@@ -151,8 +152,15 @@ def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]
             sets.append(section.get('labeled') if isinstance(section, dict) else None)
         for dataset in filter(None, sets):
             for member in members_of(dataset):
-                if not is_pseudo(member):
+                if not is_pseudo(member) and _is_pose_set(config, member):
                     yield ROLES[loader], member
+
+
+def _is_pose_set(config: Config, member: Mapping[str, Any]) -> bool:
+    """Whether a data set is one of MMPose, and not of a detector's training."""
+    scope, _, name = str(member.get('type')).rpartition('.')
+    own = scope.partition('.')[0] or config.get('default_scope') or 'mmpose'
+    return bool(name) and own in ('mmpose', 'mmdistill')
 
 
 def _is_coco(member: Mapping[str, Any]) -> bool:

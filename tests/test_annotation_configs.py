@@ -281,3 +281,18 @@ def test_counting_needs_no_images(make):
     _, found = with_read_annotations(config, images=False)
 
     assert '1 of 1 annotations train' in found[0]
+
+
+@pytest.mark.parametrize(
+    ('scope', 'kind'), [('mmdet', 'CocoDataset'), ('mmpose', 'mmdet.CocoDataset')]
+)
+def test_data_sets_of_a_detector_are_left_alone(make, scope, kind):
+    config = make(coco(annotation('a')))
+    for loader in ('train_dataloader', 'val_dataloader'):
+        config[loader].dataset.update(type=kind, metainfo=dict(classes=('figure',)))
+    config.default_scope = scope
+
+    read, found = with_read_annotations(config)
+
+    assert found == []
+    assert read.to_dict() == config.to_dict()
