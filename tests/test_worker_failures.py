@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import traceback
 
@@ -115,7 +116,9 @@ def test_a_tool_says_the_cause_and_the_way_on(capsys):
 
     assert run(main, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('error: a worker process that reads images was killed')
+    # Torch's own word, that it was killed, comes by a signal, which may come too late.
+    assert line.startswith('error: a worker process that reads images ')
+    assert re.search('was killed, by the system|died, often because memory', line)
     assert 'num_workers=0' in line
 
 

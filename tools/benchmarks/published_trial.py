@@ -206,7 +206,8 @@ def load_tool(name: str) -> ModuleType:
 
 def remove(folder: Path) -> None:
     """Remove a trial's folder, whatever is left of it."""
-    os.chdir(folder.parent)
+    if Path.cwd().is_relative_to(folder):
+        os.chdir(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -38,7 +38,7 @@ from mmdistill.labels import Candidates, ImageRow, LabelStore
 from mmdistill.student_configs import student_config
 from mmdistill.toy import write_toy_data
 
-RECIPE = 'configs/distill/toy/student.py'
+RECIPE = Path(__file__).parents[2] / 'configs/distill/toy/student.py'
 NAMES_OF_RUNS = ('with', 'without', 'again')
 
 
