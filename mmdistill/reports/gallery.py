@@ -59,7 +59,7 @@ def draw_gallery(
     ]
     rows = -(-num // COLUMNS)
     figure, panels, beside = _layout(rows)
-    figure.suptitle(headline(selection), fontsize=15)
+    figure.suptitle(headline(selection), fontsize=13)
     figure.supxlabel(
         f'filled: keypoints that score above '
         f'{described_range(selection.keypoint_thrs, 3)}; hollow: the others',
