@@ -28,7 +28,7 @@ from mmdistill.labels.counts import LabeledCounts
 
 BUILD_ERRORS = (
     *(AssertionError, AttributeError, IndexError, KeyError, OSError),
-    *(TypeError, ValueError),
+    *(TypeError, ValueError, ImportError),
 )
 
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from mmpose.datasets import CocoDataset
 
 from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
@@ -160,3 +161,14 @@ def test_annotations_of_another_class_are_refused_by_name(tmp_path):
         match=r"AFLWDataset annotations\.json can not be built: KeyError: .*'center'",
     ):
         build_labeled(dict(dataset, type='AFLWDataset'))
+
+
+def test_a_package_that_reading_annotations_needs_is_named(tmp_path):
+    class Elsewhere(CocoDataset):
+        def load_data_list(self):
+            raise ImportError('Please install petrel_client')
+
+    dataset = dict(write_set('CocoDataset', tmp_path), type=Elsewhere)
+
+    with pytest.raises(UserError, match='can not be built: ImportError: Please'):
+        build_labeled(dataset)
