@@ -8,8 +8,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config_types import is_type
+from mmdistill.dataset_configs import CONVERTERS
 
-CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DROP = 'DropNoneValues'
 
