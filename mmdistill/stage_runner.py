@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.engine.cpu_launch import leave_process_group_at_exit, prepare_cpu_launch
 from mmdistill.engine.cpu_precision import use_single_precision
 from mmdistill.loader_configs import check_loaders
 
@@ -32,6 +32,7 @@ def stage_runner(config: Config) -> Runner:
     prepare_cpu_launch(config)
     note = use_single_precision(config)
     runner = QuietRunner.from_cfg(config)
+    leave_process_group_at_exit()
     if note:
         # Only now there is a log file to say it in.
         print_log(note, logger='current')

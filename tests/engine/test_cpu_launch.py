@@ -1,3 +1,8 @@
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -49,3 +54,33 @@ def test_a_model_wrapper_of_the_config_stays(joined, monkeypatch):
     prepare_cpu_launch(config)
 
     assert config.model_wrapper_cfg == dict(type='Mine')
+
+
+def test_the_process_group_is_left_before_the_interpreter_ends():
+    # Handlers run last in, first out: this one sees what ours has left.
+    code = """
+import atexit
+import torch
+from mmengine.config import Config
+from torch import distributed
+atexit.register(lambda: print('joined at the end:', distributed.is_initialized()))
+from mmdistill.engine import cpu_launch
+torch.cuda.is_available = lambda: False
+cpu_launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
+cpu_launch.leave_process_group_at_exit()
+cpu_launch.leave_process_group_at_exit()
+print('joined:', distributed.is_initialized())
+"""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    alone = dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+    said = subprocess.run(
+        [sys.executable, '-c', code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, **alone),
+    )
+
+    assert said.stdout.splitlines() == ['joined: True', 'joined at the end: False']
