@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST_VALUE = 80
+"""Characters of a received value that a sentence shows."""
+
 
 class UserError(ValueError):
     """A wrong input, configuration or environment, told in one sentence.
@@ -18,3 +21,15 @@ class TooManyFailuresError(UserError):
     """The run did all it could and wrote it down, but too many images failed."""
 
     exit_code = 1
+
+
+def shortened(value: object) -> str:
+    """A received value for a sentence, cut where it is long.
+
+    Args:
+        value: Anything, as read from a file.
+    """
+    text = repr(value)
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f'{text[: LONGEST_VALUE - 1]}…'

@@ -18,7 +18,7 @@ from typing import Any
 
 from mmdistill.datasets.coco_ids import numbered, without_numbers
 from mmdistill.datasets.coco_names import compare_names
-from mmdistill.errors import UserError
+from mmdistill.errors import UserError, shortened
 from mmdistill.functional.point_boxes import (
     Size,
     box_of_points,
@@ -147,7 +147,7 @@ def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, A
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise UserError(
             f'{key} of the annotations {path} must be a list of dicts, got '
-            f'{_short(entries)}'
+            f'{shortened(entries)}'
         )
     return [dict(entry) for entry in entries]
 
@@ -201,8 +201,8 @@ def _only_category(found: CocoAnnotations, stated: Any) -> int:
         return stated
     if len(categories) > 1:
         raise UserError(
-            f'an annotation of {found.path} has category_id {_short(stated)}, which is '
-            f'none of {[category["id"] for category in categories]}'
+            f'an annotation of {found.path} has category_id {shortened(stated)}, which '
+            f'is none of {[category["id"] for category in categories]}'
         )
     found.changes['annotations given the only category'] += 1
     return categories[0]['id'] if categories else 1
@@ -215,7 +215,7 @@ def _check_file_names(found: CocoAnnotations) -> None:
         if not isinstance(name, str) or not name or '\0' in name:
             raise UserError(
                 f'image {image["id"]} of the annotations {found.path} must have a '
-                f'file_name, got {_short(name)}'
+                f'file_name, got {shortened(name)}'
             )
         counts[name] += 1
     repeated = sum(count > 1 for count in counts.values())
@@ -412,8 +412,3 @@ def _drop_broken_box(annotation: dict[str, Any]) -> None:
         # MMPose would stop at it, though it trains on none of these.
         annotation.pop('bbox', None)
         annotation.pop('keypoints', None)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}…'

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import UserError, shortened
 
 LARGEST = 2**53
 """Ids from which on a float, as JSON readers make them, is no exact number."""
@@ -54,7 +54,9 @@ def numbered(where: str, what: str, entries: Sequence[Mapping[str, Any]]) -> Num
     for entry in entries:
         given = entry.get('id')
         if given is None or isinstance(given, (bool, list, dict)):
-            raise UserError(f'{where} an {what} without an id: {_short(entry)}')
+            raise UserError(
+                f'{where} an {what} without an id: {shortened(dict(entry))}'
+            )
         text = _text(given)
         if text in texts:
             raise UserError(f'{where} two entries the {what} id {given!r}')
@@ -97,8 +99,3 @@ def _as_number(text: str) -> str | None:
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > MOST_DIGITS:
         return None
     return str(int(text)) if abs(int(text)) < LARGEST else None
-
-
-def _short(value: Any) -> str:
-    text = repr(dict(value))
-    return text if len(text) <= 60 else f'{text[:57]}…'

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import UserError, shortened
 from mmdistill.labels.files import read_json
 
 FORM = '{image_id, category_id, bbox: [x, y, width, height], score}'
@@ -62,7 +62,7 @@ def read_detections(path: Path) -> list[Detection]:
 def _read(path: Path, number: int, entry: Any) -> Detection:
     where = f'entry {number} of the detection file {path}'
     if not isinstance(entry, Mapping):
-        raise UserError(f'{where} must be {FORM}, got {_short(entry)}')
+        raise UserError(f'{where} must be {FORM}, got {shortened(entry)}')
     file_name = entry.get('file_name')
     return Detection(
         _image_id(where, entry.get('image_id')),
@@ -79,7 +79,7 @@ def _image_id(where: str, given: Any) -> int | str:
     if isinstance(given, bool) or not isinstance(given, (int, str)):
         raise UserError(
             f'{where} must name its image by a number or a path, got the image_id '
-            f'{_short(given)}'
+            f'{shortened(given)}'
         )
     return given
 
@@ -90,7 +90,7 @@ def _category_id(where: str, entry: Mapping[str, Any]) -> int:
         given = int(given)
     if type(given) is not int or abs(given) > LARGEST_CATEGORY:
         raise UserError(
-            f'{where} must have a whole number as category_id, got {_short(given)}'
+            f'{where} must have a whole number as category_id, got {shortened(given)}'
         )
     return given
 
@@ -99,19 +99,19 @@ def _box(where: str, given: Any) -> tuple[float, ...]:
     if not isinstance(given, list) or len(given) != 4 or not all(map(_is_real, given)):
         raise UserError(
             f'{where} must have a bbox of four numbers, x, y, width and height, got '
-            f'{_short(given)}'
+            f'{shortened(given)}'
         )
     if not all(-FARTHEST < number < FARTHEST for number in given):
         raise UserError(
             f'{where} must have a bbox of finite numbers of pixels, below '
-            f'{FARTHEST:g}, got {_short(given)}'
+            f'{FARTHEST:g}, got {shortened(given)}'
         )
     return tuple(map(float, given))
 
 
 def _score(where: str, given: Any) -> float:
     if not _is_real(given):
-        raise UserError(f'{where} must have a number as score, got {_short(given)}')
+        raise UserError(f'{where} must have a number as score, got {shortened(given)}')
     if not 0 <= given <= 1 + ROUNDING:
         hint = ''
         if 1 < given <= 100:
@@ -119,15 +119,10 @@ def _score(where: str, given: Any) -> float:
         elif given < 0:
             hint = '; of logits take the sigmoid'
         raise UserError(
-            f'{where} must have a score from 0 to 1, got {_short(given)}{hint}'
+            f'{where} must have a score from 0 to 1, got {shortened(given)}{hint}'
         )
     return min(float(given), 1.0)
 
 
 def _is_real(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}…'

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.datasets.folder_walk import passed_over, suffix_of, walk_folder
-from mmdistill.errors import UserError
+from mmdistill.errors import UserError, shortened
 from mmdistill.labels.file_names import file_name
 from mmdistill.labels.files import read_json
 
@@ -186,20 +186,15 @@ def _check_field(
         if not isinstance(image, dict) or name not in image:
             raise UserError(
                 f'the image list {ann_file} must be a COCO json whose images have '
-                f"id and file_name; missing: '{name}' in {_short(image)}"
+                f"id and file_name; missing: '{name}' in {shortened(image)}"
             )
     wrong = [image for image in images if not fits(image[name])]
     if wrong:
         raise UserError(
             f'the image list {ann_file} must give each image {rule} as {name}; '
             f'{len(wrong)} of {len(images)} have another, the first is '
-            f'{_short(wrong[0])}'
+            f'{shortened(wrong[0])}'
         )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f'{text[:79]}…'
 
 
 def _numbers_by_name(
