@@ -18,6 +18,8 @@ from mmdistill.errors import UserError
 Find = Callable[[str], bool]
 Load = Callable[[str], Any]
 
+# From 2.14 on torch needs C++20, and mmcv 2.1 asks its compiler for C++17.
+TORCH = 'pip install "torch>=2.6,<2.14" torchvision'
 COMPILE_MMCV = (
     'pip uninstall -y mmcv mmcv-lite && MMCV_WITH_OPS=1 '
     'pip install --no-build-isolation --no-cache-dir "mmcv>=2.1,<2.2"'
@@ -26,8 +28,8 @@ PKG_RESOURCES = 'pip install "setuptools<81"'
 
 # In the order in which they can be installed.
 COMMANDS = {
-    'torch': 'pip install torch torchvision',
-    'torchvision': 'pip install torch torchvision',
+    'torch': TORCH,
+    'torchvision': TORCH,
     'mmengine': 'pip install mmengine',
     'mmcv': COMPILE_MMCV,
     'mmdet': 'pip install mmdet',
@@ -68,7 +70,7 @@ def check_environment(
         UserError: A piece is missing or does not fit the others; the sentence ends
             in the command that mends it.
     """
-    _check_installed(find)
+    _check_installed(find, load)
     _check_torch(load)
     _check_opencv(load)
     if network:
@@ -78,26 +80,40 @@ def check_environment(
     _check_host_versions(load)
 
 
-def _check_installed(find: Find) -> None:
-    for module, command in COMMANDS.items():
-        if not find(module):
-            raise UserError(f'{module} is not installed; run `{command}`')
+def _check_installed(find: Find, load: Load) -> None:
+    # The set-up of mmcv imports it as well, so it comes first.
     if not find('pkg_resources'):
         raise UserError(
             'this setuptools has no pkg_resources, which MMEngine imports; '
             f'run `{PKG_RESOURCES}`'
         )
+    for module, command in COMMANDS.items():
+        if not find(module):
+            mend = _compile_mmcv(load) if module == 'mmcv' else f'`{command}`'
+            raise UserError(f'{module} is not installed; run {mend}')
+
+
+def _compile_mmcv(load: Load) -> str:
+    """Commands that compile mmcv, and before them a torch beside which it compiles."""
+    version = _torch_version(load)
+    if version is None or (2, 6) <= version < (2, 14):
+        return f'`{COMPILE_MMCV}`'
+    return f'`{TORCH}`, then `{COMPILE_MMCV}`'
+
+
+def _torch_version(load: Load) -> tuple[int, ...] | None:
+    """Major and minor version of torch, where it says so."""
+    parts = str(getattr(load('torch'), '__version__', '')).split('.')[:2]
+    return tuple(map(int, parts)) if all(p.isdecimal() for p in parts) else None
 
 
 def _check_torch(load: Load) -> None:
     # Older ones have no list of objects that a checkpoint may hold beside weights.
-    version = str(getattr(load('torch'), '__version__', ''))
-    parts = version.split('.')[:2]
-    if all(part.isdecimal() for part in parts) and tuple(map(int, parts)) < (2, 6):
+    version = _torch_version(load)
+    if version is not None and version < (2, 6):
         raise UserError(
             'torch must be at least 2.6 to load checkpoints safely, this is '
-            f'{version}; run `pip install "torch>=2.6" torchvision`, then '
-            f'`{COMPILE_MMCV}`'
+            f'{load("torch").__version__}; run {_compile_mmcv(load)}'
         )
 
 
@@ -118,14 +134,14 @@ def _check_mmcv_ops(find: Find, load: Load) -> None:
     if not find('mmcv._ext'):
         raise UserError(
             'mmcv is installed without its compiled operators (mmcv-lite, or a build '
-            f'without MMCV_WITH_OPS=1); run `{COMPILE_MMCV}`'
+            f'without MMCV_WITH_OPS=1); run {_compile_mmcv(load)}'
         )
     try:
         _run_operator(load)
     except (ImportError, RuntimeError) as error:
         raise UserError(
             'the operators of mmcv were compiled for another torch than the one '
-            f'installed; run `{COMPILE_MMCV}`'
+            f'installed; run {_compile_mmcv(load)}'
         ) from error
 
 
@@ -162,5 +178,5 @@ def _check_host_versions(load: Load) -> None:
         except AssertionError as error:
             raise UserError(
                 f'{module} refuses the versions beside it ({error}); '
-                f'run `{COMPILE_MMCV}`'
+                f'run {_compile_mmcv(load)}'
             ) from error
