@@ -15,9 +15,9 @@ Main = Callable[[Sequence[str] | None], int | None]
 EXIT_INTERRUPTED = 130
 WAY_ON = (
     'Run it again with --cfg-options train_dataloader.num_workers=0 '
-    'val_dataloader.num_workers=0, which read without worker processes, or a smaller '
-    'train_dataloader.batch_size; a training goes on at its last checkpoint with '
-    '--resume'
+    'val_dataloader.num_workers=0 test_dataloader.num_workers=0, which read without '
+    'worker processes, or a smaller train_dataloader.batch_size; a training goes on at '
+    'its last checkpoint with --resume'
 )
 """What helps where worker processes or memory fail outside of a store's loop."""
 SECONDS_TO_SPEAK = 5.0

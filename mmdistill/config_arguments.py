@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmdistill.errors import UserError
+from mmdistill.loader_configs import LOADERS
 from mmdistill.metainfo import order_keypoints
 from mmdistill.recipe_files import read_config, recipe_file
 
@@ -76,6 +77,8 @@ def load_config(arguments: argparse.Namespace) -> Config:
 
 def _override(config: Config, options: Mapping[str, Any]) -> None:
     for key, value in options.items():
+        if _is_of_no_loader(config, key):
+            continue
         try:
             config.merge_from_dict({key: value})
         except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
@@ -84,6 +87,15 @@ def _override(config: Config, options: Mapping[str, Any]) -> None:
             raise UserError(
                 f'--cfg-options {key}={value} can not be put into the config: {reason}'
             ) from error
+
+
+def _is_of_no_loader(config: Config, key: str) -> bool:
+    """Whether it sets the workers of a loader that the config has not.
+
+    The command that does without workers names all loaders, for every config.
+    """
+    loader, _, setting = key.partition('.')
+    return loader in LOADERS and setting == 'num_workers' and not config.get(loader)
 
 
 def _check_launched(launcher: str) -> None:
