@@ -148,16 +148,19 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
     """
     images, trained_on = audited.images, set()
     same_file = False
-    for labeled in map(_set_of, labeled_members(config)):
+    members = labeled_members(config)
+    for labeled in map(_set_of, members):
         same_file |= labeled.ann_file.resolve() == audited.ann_file.resolve()
         if labeled.ann_file.is_file():
             trained_on |= labeled.images
     shared = len(images & trained_on)
     if same_file or shared == len(images):
+        # Folds are parts of one set.
+        without = ', or train teachers without a part of it with --folds'
         raise UserError(
             f'{audited.ann_file} is what the teacher was trained on, its labels there '
-            'are better than elsewhere; name another set with --ann-file, or train '
-            'teachers without a part of it with --folds'
+            'are better than elsewhere; name another set with --ann-file and --img'
+            + (without if len(members) == 1 else '')
         )
     return shared
 
