@@ -115,7 +115,7 @@ def read_audit(root: Path) -> Audit | None:
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f'the audit {path} is not one of ours: {error!r}; make it again with '
-            'tools/audit_labels.py'
+            'tools/audit_labels.py, or remove it'
         ) from error
 
 
