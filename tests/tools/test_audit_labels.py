@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,18 @@ def test_an_audit_that_lost_its_last_labels_ends_in_the_same_files(audited):
     assert run_audit() == 0
 
     assert (contents(LABELS), contents(STORES)) == before
+
+
+def test_a_damaged_audit_is_made_again_as_the_report_says(audited, capsys):
+    right = (LABELS / 'audit.json').read_bytes()
+    (LABELS / 'audit.json').write_text('{"verdict": 3}')
+    assert call_tool('report', str(LABELS), '--out', 'report.html', '--num', '0') == 2
+    (tool,) = re.findall(r'make it again with tools/(\w+)', capsys.readouterr().err)
+
+    assert call_tool(tool, STUDENT, '--cfg-options', *DISTILL) == 0
+
+    assert (LABELS / 'audit.json').read_bytes() == right
+    assert call_tool('report', str(LABELS), '--out', 'report.html', '--num', '0') == 0
 
 
 def test_the_pile_itself_gets_the_labels_that_it_has(audited):
