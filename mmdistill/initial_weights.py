@@ -97,8 +97,19 @@ def _of_model(part: Any, key: str) -> Iterator[InitialWeights]:
             yield InitialWeights(checkpoint, inner, f'{inner}=None')
         elif name == 'pretrained' and isinstance(value, str):
             yield InitialWeights(value, inner, f'{inner}=None')
+        elif name == 'init_cfg' and isinstance(value, (list, tuple)):
+            yield from _of_list(value, inner)
         else:
             yield from _of_model(value, inner)
+
+
+def _of_list(configs: Any, key: str) -> Iterator[InitialWeights]:
+    """Weights among several initializations of one part."""
+    for index, each in enumerate(configs):
+        if isinstance(each, dict) and is_type(each, 'Pretrained'):
+            # MMEngine refuses a None in the list, so all of it is unset.
+            checkpoint = str(each.get('checkpoint'))
+            yield InitialWeights(checkpoint, f'{key}.{index}', f'{key}=None')
 
 
 def _problem(weights: InitialWeights) -> str | None:

@@ -71,7 +71,9 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
         experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=section['teacher']['checkpoint'],
-        model=_fused(teacher, section.get('views', {}), parsed['sigmas'].tolist()),
+        model=_teacher_model(
+            teacher, section.get('views', {}), parsed['sigmas'].tolist()
+        ),
         test_dataloader=dict(
             dict(batch_size=16, num_workers=2),
             **loader,
@@ -184,7 +186,7 @@ def tta_config(config: Config) -> Config:
     parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
     views = (stated_section(config) or {}).get('views', {})
     config.model = _fused(config, views, parsed['sigmas'].tolist())
-    guard = dict(type='mmdistill.TeacherGuardHook')
+    guard = dict(type='mmdistill.TeacherGuardHook', role='tested')
     config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
     config.test_dataloader.dataset = with_end_pipeline(
         dataset, whole_image_pipeline(end_pipeline(dataset))
@@ -266,7 +268,7 @@ def crop_pipeline(config: Config) -> list[Any]:
     raise UserError(
         f'{config.filename} does not say how the crops of its model are cut: neither '
         'test_dataloader nor val_dataloader has a dataset with a pipeline; give one '
-        'of them, or another config in distill.teacher.config'
+        'of them'
     )
 
 
@@ -298,15 +300,24 @@ def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
 
 
+def _teacher_model(
+    config: Config, views: Mapping[str, Any], sigmas: list[float]
+) -> dict[str, Any]:
+    """A teacher's config wrapped for fusion; another config may have it."""
+    try:
+        return _fused(config, views, sigmas)
+    except UserError as error:
+        raise UserError(
+            f'{error}, or name another config in distill.teacher.config'
+        ) from error
+
+
 def _fused(
     config: Config, views: Mapping[str, Any], sigmas: list[float]
 ) -> dict[str, Any]:
     """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
     if not config.get('model'):
-        raise UserError(
-            f'{config.filename} has no model, which the teacher or the tested one is; '
-            'name the config that has it in distill.teacher.config'
-        )
+        raise UserError(f'{config.filename} has no model to fuse views of; give it one')
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         module=copy.deepcopy(config.model),

@@ -28,6 +28,8 @@ COUNTERS = ('total_ops', 'total_params', 'num_batches_tracked')
 """What profilers and norms count, in any module."""
 CLASSIFIER = re.compile(r'backbone\.(?:fc|classifier)\.')
 """What is left of a classification that a backbone was trained with."""
+TESTED = 'tested'
+"""Role of a model that no section of `distill` names."""
 SHOWN = 3
 """Keys that are named at most."""
 
@@ -40,7 +42,8 @@ def load_fitting(model: nn.Module, checkpoint: Any, role: str = 'teacher') -> We
     Args:
         model: The model.
         checkpoint: What was read of its file.
-        role: What the model is, as the section of `distill` that names it.
+        role: What the model is, as the section of `distill` that names it; 'tested'
+            where none does.
 
     Returns:
         The weights of the checkpoint that are the model's, by the model's names.
@@ -53,7 +56,9 @@ def load_fitting(model: nn.Module, checkpoint: Any, role: str = 'teacher') -> We
     needed = [key for key in model.state_dict() if not _is_counter(key)]
     prefix = _prefix(held, needed, role)
     weights = _without_prefix(held, prefix)
-    advice = f'give the config it was trained with in distill.{role}.config'
+    advice = 'give the config it was trained with'
+    if role != TESTED:
+        advice += f' in distill.{role}.config'
     try:
         # The model's own hooks rename what older versions saved.
         result = model.load_state_dict(weights, strict=False)
@@ -188,9 +193,10 @@ def _why_missing(
         for keys in (missing, set(needed) - set(missing))
     )
     if lost.isdisjoint(had) and lost <= set(PARTS):
+        option = 'this test' if role == TESTED else f'distill.{role}.checkpoint'
         return (
             f'it has nothing of the {", ".join(sorted(lost))}: train the whole model '
-            f'and give distill.{role}.checkpoint what that leaves'
+            f'and give {option} what that leaves'
         )
     return ''
 

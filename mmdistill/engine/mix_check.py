@@ -54,8 +54,8 @@ def check_pseudo(pseudo: Any) -> None:
     if pseudo.num_visible_keypoints == 0:
         raise UserError(
             f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
-            'keypoint, so they would train nothing; select with a lower one with '
-            'tools/select_labels.py --keypoint-thr'
+            'keypoint, so they would train nothing; select with a lower keypoint '
+            'threshold, as with tools/select_labels.py --keypoint-thr 0'
         )
     aim = pseudo.selection.aim
     if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:

@@ -126,15 +126,18 @@ class StoreLoop(BaseLoop):
 
     def _failure(self, cause: str) -> UserError:
         """The error of worker processes or memory, with the way on."""
-        config = self._loader_config
+        config, section = self._loader_config, self.store.kind.section
         size, workers = config['batch_size'], config.get('num_workers', 0)
-        options = [f'distill.labeling.batch_size={max(size // 2, 1)} (now {size})']
+        options = []
         if workers:
-            without = f'distill.labeling.num_workers=0 (now {workers})'
-            options.insert(0, f'{without}, which reads without worker processes')
+            without = f'{section}.num_workers=0 (now {workers})'
+            options.append(f'{without}, which reads without worker processes')
+        if size > 1:
+            options.append(f'{section}.batch_size={size // 2} (now {size})')
+        way = f' with --cfg-options {" or ".join(options)}' if options else ''
         error = UserError(
-            f'{self.store.kind.doing} stopped: {cause}. Run it again with '
-            f'--cfg-options {" or ".join(options)}: it goes on where it was'
+            f'{self.store.kind.doing} stopped: {cause}. Run it again{way}: it goes on '
+            'where it was'
         )
         logger = MMLogger.get_current_instance()
         logger.info(cause, exc_info=True, extra={FILE_ONLY: True})

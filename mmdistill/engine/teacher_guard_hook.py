@@ -101,12 +101,16 @@ class TeacherGuardHook(Hook):
     Args:
         keypoint_names: Keypoints that the labels shall have. A checkpoint that
             records others is refused.
+        role: 'teacher', or 'tested' where a model is evaluated.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, keypoint_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, keypoint_names: Sequence[str] | None = None, role: str = 'teacher'
+    ) -> None:
         self.keypoint_names = keypoint_names
+        self.role = role
         self._loaded = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -123,7 +127,7 @@ class TeacherGuardHook(Hook):
         if isinstance(checkpoint, dict):
             check_keypoint_names(checkpoint, self.keypoint_names)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        weights = load_fitting(model.module, checkpoint)
+        weights = load_fitting(model.module, checkpoint, self.role)
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
             checkpoint['state_dict'] = weights

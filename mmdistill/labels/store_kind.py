@@ -12,6 +12,7 @@ class StoreKind:
     Attributes:
         name: What it is called.
         option: The setting that names its folder.
+        section: The section whose batches and worker processes its run has.
         tool: The tool that makes it.
         doing: What its run does with images.
         row: What is found on an image.
@@ -19,6 +20,7 @@ class StoreKind:
 
     name: str
     option: str
+    section: str
     tool: str
     doing: str
     row: str
@@ -27,6 +29,7 @@ class StoreKind:
 LABELS = StoreKind(
     name='label store',
     option='distill.labels',
+    section='distill.labeling',
     tool='tools/label.py',
     doing='labelling',
     row='candidates',
@@ -34,6 +37,7 @@ LABELS = StoreKind(
 DETECTIONS = StoreKind(
     name='detection store',
     option='distill.detector.boxes',
+    section='distill.detector',
     tool='tools/detect.py',
     doing='detecting on',
     row='boxes',
