@@ -88,7 +88,7 @@ def read_json(path: Path, what: str, remedy: str = '') -> Any:
     Args:
         path: The file.
         what: What the file is, for the error's sentence.
-        remedy: What helps where it is not JSON, a sentence.
+        remedy: What helps where it is missing or not JSON, a sentence.
 
     Raises:
         UserError: If the file is missing or not JSON.
@@ -96,7 +96,12 @@ def read_json(path: Path, what: str, remedy: str = '') -> Any:
     try:
         return json.loads(path.read_text(encoding='utf-8-sig'))
     except OSError as error:
-        raise UserError(f'{what} {path} can not be read: {error.strerror}') from error
+        advice = (
+            f'. {remedy}' if remedy and isinstance(error, FileNotFoundError) else ''
+        )
+        raise UserError(
+            f'{what} {path} can not be read: {error.strerror}{advice}'
+        ) from error
     except (ValueError, RecursionError) as error:
         advice = f'. {remedy}' if remedy else ''
         raise UserError(f'{what} {path} is not valid JSON: {error}{advice}') from error

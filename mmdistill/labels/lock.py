@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,8 @@ PROBE_SECONDS = 1.0
 """How long a look by `run_alive` may stand in the way."""
 SURVIVOR_SECONDS = 60.0
 """How long processes may outlive the first one of their run."""
+FLOCK = '@hhqqi0q'
+"""`struct flock` of 64-bit Linux: kind, whence, start, length, process."""
 
 
 class RunLock:
@@ -87,8 +90,8 @@ class RunLock:
             return
         if not _locked(file, 0, 1, SURVIVOR_SECONDS):
             raise UserError(
-                f'processes of a run that was killed still write into {root}; stop '
-                'them and start again'
+                f'processes of a run that was killed still write into {root} '
+                f'({_others(file)}); stop them and start again'
             )
         fcntl.lockf(file, fcntl.LOCK_UN, 0, 1)
         self._signed = True
@@ -125,6 +128,24 @@ def _locked(
             time.sleep(0.05)
         else:
             return True
+
+
+def _others(file: BinaryIO) -> str:
+    """The processes that hold a byte, as the kernel knows them."""
+    start, numbers = 0, []
+    while True:
+        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, 0, 0)
+        answer = fcntl.fcntl(file, fcntl.F_GETLK, asked)
+        kind, _, begin, length, number = struct.unpack(FLOCK, answer)
+        if kind == fcntl.F_UNLCK:
+            break
+        numbers.append(number)
+        if not length:  # to the end of the file
+            break
+        start = begin + length
+    # Those of other machines, on a shared disk, have no number here.
+    named = ', '.join(f'process {number}' for number in numbers if number > 0)
+    return named or 'unknown processes'
 
 
 def _holder(file: BinaryIO) -> str:

@@ -42,7 +42,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
     )
     manifest = read_json(path, 'the manifest', remedy)
     try:
-        _check_format(path, manifest.get('format', FORMAT))
+        _check_format(path, manifest.get('format', FORMAT), kind)
         counts = [generation.count for generation in generations_in(manifest)]
         for count in (manifest['chunk_size'], *counts):
             if type(count) is not int or not 0 < count < MOST:
@@ -61,7 +61,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
             f'or of another version. {remedy}'
         ) from error
     # The first format did not say that it is one.
-    _check_format(path, manifest.get('format', 1))
+    _check_format(path, manifest.get('format', 1), kind)
     return manifest
 
 
@@ -137,11 +137,12 @@ def unrecorded(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     return [name for name in LATER if name in right and name not in left]
 
 
-def _check_format(path: Path, stored: Any) -> None:
+def _check_format(path: Path, stored: Any, kind: StoreKind) -> None:
     if stored != FORMAT:
         raise UserError(
-            f'the label store {path.parent} has format {stored}, this mmdistill reads '
-            f'and writes format {FORMAT}; label again into another folder'
+            f'the {kind.name} {path.parent} has format {stored}, this mmdistill reads '
+            f'and writes format {FORMAT}; name another folder in {kind.option} and run '
+            f'{kind.tool} again'
         )
 
 

@@ -234,7 +234,7 @@ def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
         UserError: If there is none, or it is not one of ours.
     """
     path = store.root / SELECTION_FILE
-    remedy = 'Make it again with tools/select_labels.py'
+    remedy = 'Make it with tools/select_labels.py'
     content = read_json(path, 'the selection', remedy)
     try:
         digest, made_of = content.pop('sha256'), content.pop('store')

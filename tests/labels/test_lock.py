@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 
 import pytest
@@ -106,3 +107,30 @@ def test_a_released_lock_leaves_an_empty_file(tmp_path):
     mine.acquire()
     mine.release()
     assert (tmp_path / '.lock').read_bytes() == b''
+
+
+def test_the_run_that_a_sentence_names_may_be_stopped(tmp_path, holder):
+    process = holder()
+    with pytest.raises(UserError, match='let it end, or stop it') as caught:
+        RunLock(tmp_path).acquire()
+    (number,) = re.findall(r'\(process (\d+) on ', str(caught.value))
+    os.kill(int(number), signal.SIGTERM)
+    process.join()
+    RunLock(tmp_path).acquire()
+
+
+def test_processes_of_a_killed_run_are_named_to_be_stopped(tmp_path, holder):
+    first, *others = [holder(rank) for rank in (0, 1, 2, 5)]
+    first.kill()
+    first.join()
+    with pytest.raises(UserError, match='stop them and start again') as caught:
+        RunLock(tmp_path).acquire()
+    numbers = [
+        int(number) for number in re.findall(r'process (\d+)', str(caught.value))
+    ]
+    assert numbers == [process.pid for process in others]
+    for number in numbers:
+        os.kill(number, signal.SIGTERM)
+    for process in others:
+        process.join()
+    RunLock(tmp_path).acquire()
