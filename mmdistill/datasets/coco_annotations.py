@@ -10,6 +10,7 @@ trained on is counted by its reason.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 
 from mmdistill.datasets.coco_ids import numbered, without_numbers
 from mmdistill.datasets.coco_names import compare_names
+from mmdistill.datasets.coco_places import check_places
 from mmdistill.errors import UserError, shortened
 from mmdistill.functional.point_boxes import (
     Size,
@@ -133,6 +135,8 @@ def read_structure(path: Path) -> CocoAnnotations:
     found = CocoAnnotations(path, dict(content))
     for key in ('images', 'annotations', 'categories'):
         found.content[key] = _dicts(path, content, key)
+    for key in ('images', 'categories'):
+        _drop_repeated(found, key)
     found.total = len(found.content['annotations'])
     _bring_ids_into_form(found)
     _check_file_names(found)
@@ -150,6 +154,18 @@ def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, A
             f'{shortened(entries)}'
         )
     return [dict(entry) for entry in entries]
+
+
+def _drop_repeated(found: CocoAnnotations, key: str) -> None:
+    """Take entries that say the same twice, as merged files have them, for one."""
+    entries, kept = found.content[key], dict[str, dict[str, Any]]()
+    if not all(entry.get('file_name') or entry.get('name') for entry in entries):
+        return  # What is refused is refused by its own sentence.
+    for entry in entries:
+        kept.setdefault(json.dumps(entry, sort_keys=True), entry)
+    if len(kept) < len(entries):
+        found.changes[f'{key} listed twice'] += len(entries) - len(kept)
+        found.content[key] = list(kept.values())
 
 
 def _bring_ids_into_form(found: CocoAnnotations) -> None:
@@ -265,11 +281,12 @@ def _side(value: Any) -> int | None:
 def _bring_annotations_into_form(
     found: CocoAnnotations, num_keypoints: int, sizes: Mapping[int, Size]
 ) -> None:
-    kept, others = [], Counter[int]()
+    kept, others, trained = [], Counter[int](), []
     for annotation in found.content['annotations']:
         reason = _bring_into_form(found, annotation, num_keypoints, sizes)
         if reason is None:
             found.trained += 1
+            trained.append(annotation)
         else:
             found.rejected[reason].append(annotation['id'])
         if reason in (None, CROWD, NONE_VISIBLE, NO_KEYPOINTS):
@@ -284,6 +301,7 @@ def _bring_annotations_into_form(
             'x, y and visibility of each'
         )
     found.content['annotations'] = kept
+    found.doubts.update(dict.fromkeys(check_places(found.path, trained, sizes)))
 
 
 CROWD = 'are crowds'
@@ -302,7 +320,7 @@ def _bring_into_form(
     sizes: Mapping[int, Size],
 ) -> str | None:
     """Bring an annotation into form; returns why it is not trained on, or None."""
-    crowd = bool(annotation.get('iscrowd'))
+    crowd = _is_crowd(annotation)
     if 'iscrowd' in annotation and type(annotation['iscrowd']) is not int:
         annotation['iscrowd'] = int(crowd)
     given = annotation.get('keypoints')
@@ -332,6 +350,14 @@ def _bring_into_form(
         return ONE_PIXEL
     _bring_box_into_form(found, annotation, visible, size)
     return None
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation is a crowd; CSV tools write '0' and 'false'."""
+    stated = annotation.get('iscrowd')
+    if isinstance(stated, str):
+        return stated.strip().casefold() not in ('', '0', '0.0', 'false', 'no', 'none')
+    return bool(stated)
 
 
 def _points(
@@ -400,7 +426,7 @@ def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]
             points, _ = _points(found, annotation.get('keypoints'), None)
             visible = [(x, y) for x, y, shown in points or () if shown > 0]
             box = box_of_points(visible, size) if visible and min(size) > 1 else None
-        if box is not None and not annotation.get('iscrowd'):
+        if box is not None and not _is_crowd(annotation):
             boxes.append((annotation, box))
     return boxes
 
