@@ -78,7 +78,11 @@ def suffix_of(path: str) -> str:
 
 
 def passed_over(
-    found: FolderFiles, folder: Path, suffixes: Collection[str], images: bool = True
+    found: FolderFiles,
+    folder: Path,
+    suffixes: Collection[str],
+    images: bool = True,
+    way: str = 'hidden=True takes them',
 ) -> list[str]:
     """Sentences that count what of a folder is not taken, for the log.
 
@@ -87,13 +91,14 @@ def passed_over(
         folder: The folder.
         suffixes: Endings of the files that are taken.
         images: Whether these are images, beside which other pictures are missed.
+        way: How hidden files are taken.
     """
     sentences = []
     hidden = [path for path in found.hidden if suffix_of(path) in suffixes]
     if hidden:
         sentences.append(
-            f'{len(hidden)} hidden files of {folder} are not taken (hidden=True takes '
-            f'them): {named_paths(hidden)}'
+            f'{len(hidden)} hidden files of {folder} are not taken ({way}): '
+            f'{named_paths(hidden)}'
         )
     others = Counter(suffix_of(path) for path in found.files)
     unread = {

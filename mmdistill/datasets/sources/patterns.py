@@ -68,7 +68,9 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
         files = [path for path in below.files if suffix_of(path) in suffixes]
         paths = [PurePosixPath(pattern, path).as_posix() for path in files]
         images = '.jpg' in suffixes
-        return FoundFiles(paths, passed_over(below, root / pattern, suffixes, images))
+        way = 'one is taken where the path is its own'
+        told = passed_over(below, root / pattern, suffixes, images, way)
+        return FoundFiles(paths, told)
     folder, rest = _existing_folder(root, '', pattern)
     names = _brace_names(rest)
     found: dict[str, None] = {}

@@ -96,7 +96,7 @@ def _check_plain(shard: Path) -> None:
         if start.startswith(mark):
             raise UserError(
                 f'the tar {shard} is compressed ({name}), and members are read by '
-                'their place; unpack it to a plain tar'
+                'their place; make a plain tar of what it holds'
             )
 
 
