@@ -166,8 +166,6 @@ def test_true_boxes_are_written_by_the_command(whole):
     written, right = (
         json.loads(Path(name).read_text()) for name in ('none.json', 'boxes.json')
     )
-        json.loads(Path(n).read_text()) for n in ('none.json', 'boxes.json')
-    )
     assert written == right
 
 
