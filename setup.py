@@ -66,7 +66,7 @@ setup(
     python_requires='>=3.10',
     # Lower bounds only, each tested. MMPose, MMDetection and mmcv are not named:
     # pip would follow their own requirements too, reach for chumpy or compile
-    # mmcv a second time. `mmdistill.environment` tells what is missing of them.
+    # mmcv a second time. `mmdistill.cli.environment` tells what is missing of them.
     install_requires=[
         *('mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'),
         *('jinja2>=3.0', 'matplotlib>=3.8'),

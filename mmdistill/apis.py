@@ -20,11 +20,15 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
+from mmdistill.config.metainfo import true_flip_indices
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import UserError
-from mmdistill.metainfo import true_flip_indices
 from mmdistill.models import HeatmapFusionTTA
-from mmdistill.stage_configs import crop_pipeline, crop_settings, whole_image_pipeline
+from mmdistill.stages.label_config import (
+    crop_pipeline,
+    crop_settings,
+    whole_image_pipeline,
+)
 
 BBOX_FORMATS = ('xyxy', 'xywh')
 

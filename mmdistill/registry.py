@@ -14,18 +14,18 @@ from mmengine.registry import Registry
 
 # Not the package: what only selects has no need of a runner, a second of imports.
 ENGINE = [
-    'mmdistill.engine.box_fit_hook',
+    'mmdistill.engine.hooks.box_fit_hook',
     'mmdistill.engine.checkpoint',
-    'mmdistill.engine.config_text_hook',
-    'mmdistill.engine.count_matching_hook',
-    'mmdistill.engine.detect_loop',
-    'mmdistill.engine.detector_guard_hook',
-    'mmdistill.engine.label_loop',
-    'mmdistill.engine.plain_model_hook',
-    'mmdistill.engine.resumable_loops',
-    'mmdistill.engine.source_pipeline_switch_hook',
-    'mmdistill.engine.student_log_hook',
-    'mmdistill.engine.teacher_guard_hook',
+    'mmdistill.engine.hooks.config_text_hook',
+    'mmdistill.engine.hooks.count_matching_hook',
+    'mmdistill.engine.loops.detect_loop',
+    'mmdistill.engine.hooks.checkpoint_guard_hooks',
+    'mmdistill.engine.loops.label_loop',
+    'mmdistill.engine.hooks.plain_model_hook',
+    'mmdistill.engine.loops.resumable_loops',
+    'mmdistill.engine.hooks.pipeline_switch_hook',
+    'mmdistill.engine.hooks.student_log_hook',
+    'mmdistill.engine.hooks.checkpoint_guard_hooks',
 ]
 """Modules that register hooks and loops; `checkpoint` the safe loaders."""
 

@@ -12,15 +12,19 @@ import torch
 from hypothesis import settings
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.labels import Candidates, ImageRow, LabelStore, Selection
-from mmdistill.labels.columns import empty_candidates
-from mmdistill.labels.counts import LabeledCounts, Part, UnlabeledCounts
-from mmdistill.labels.selection_options import SelectionOptions
-from mmdistill.labels.thresholds import Threshold
+from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.selection import Selection
+from mmdistill.selection.counts import LabeledCounts, Part, UnlabeledCounts
+from mmdistill.selection.thresholds import Threshold
+from mmdistill.store import Candidates, ImageRow, LabelStore
+from mmdistill.store.schema import empty_candidates
 from mmdistill.toy import write_toy_data
+
+pytest_plugins = ['tests.helpers.labeling', 'tests.helpers.media']
 
 DETECTOR = Path(__file__).parents[1] / 'configs/distill/toy/detector.py'
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
@@ -33,7 +37,7 @@ settings.load_profile('mmdistill')
 
 @pytest.fixture(autouse=True)
 def fresh_instances() -> Iterator[None]:
-    """Loggers and visualizers outlive their runs, and write where these were.
+    """Loggers, visualizers and default scopes outlive their runs.
 
     They go after a test as well: what a session shares is made before the next one.
     """
@@ -43,7 +47,7 @@ def fresh_instances() -> Iterator[None]:
 
 
 def _forget_instances() -> None:
-    for kind in (MMLogger, *_with_subclasses(Visualizer)):
+    for kind in (MMLogger, DefaultScope, *_with_subclasses(Visualizer)):
         kind._instance_dict.clear()
 
 

@@ -13,12 +13,11 @@ from mmengine.registry import DefaultScope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
-from mmdistill.dataset_configs import unparsed_metainfo
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.reports.labeled_side import look_at_labeled
-from mmdistill.stage_configs import images_config, labeled_config, labeled_members
-from mmdistill.student_configs import student_config
-from tests.host_sets import CLASSES, SUBSETS, pipeline, recipe_of, write_set
+from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.selection.counts import build_labeled, count_labeled, look_at_labeled
+from mmdistill.stages.label_config import images_config, labeled_config, labeled_members
+from mmdistill.stages.train_config import student_config
+from tests.helpers.host_sets import CLASSES, SUBSETS, pipeline, recipe_of, write_set
 
 ALL = [(kind, subset) for kind in CLASSES for subset in SUBSETS.get(kind, (None,))]
 COUNTS = (2, 0, 1)

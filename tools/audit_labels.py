@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 from mmdistill.errors import UserError
 
 
@@ -16,9 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, audit, print and draw."""
     check_environment()
     from mmdistill.audits import audit, audit_folds, audited_set
-    from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.reports.audit_picture import draw_audit
-    from mmdistill.reports.audit_table import described_audit
+    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.reports.audit_report import described_audit, draw_audit
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)

@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and print the table."""
-    from mmdistill.reports.table import compare
+    from mmdistill.reports.results_table import compare
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(

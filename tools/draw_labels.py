@@ -7,15 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and draw."""
     check_environment()
-    from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.datasets.packed_images import PackedImages
+    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.datasets.sources.packed_images import PackedImages
     from mmdistill.reports import draw_labels
 
     parser = argparse.ArgumentParser(description=__doc__)

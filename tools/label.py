@@ -6,16 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and label."""
     check_environment()
     from mmdistill import stages
-    from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.written_configs import write_config
+    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.text import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     check_environment()
     from mmdistill.datasets.boxes import true_boxes
-    from mmdistill.labels.files import write_json
+    from mmdistill.utils.files import write_json
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('ann_file', help='COCO json with annotations')

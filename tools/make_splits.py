@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
     """What the arguments say is labelled."""
-    from mmdistill.datasets.image_list import images_of_coco
-    from mmdistill.functional import split_rules
+    from mmdistill.datasets import split_rules
+    from mmdistill.datasets.sources.image_list import images_of_coco
 
     if arguments.first_instances is not None:
         return partial(split_rules.first_instances, count=arguments.first_instances)

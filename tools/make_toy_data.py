@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 from mmdistill.toy import write_toy_data
 
 

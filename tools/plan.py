@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         1 if something is missing.
     """
     check_environment()
-    from mmdistill.config_arguments import add_config_arguments, load_config
+    from mmdistill.cli.arguments import add_config_arguments, load_config
     from mmdistill.plans import make_plan
 
     parser = argparse.ArgumentParser(description=__doc__)

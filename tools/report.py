@@ -7,16 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and write the page."""
     check_environment()
-    from mmdistill import stages
-    from mmdistill.config_arguments import load_config
-    from mmdistill.reports.report import ReportOptions
+    from mmdistill.cli.arguments import load_config
+    from mmdistill.reports.report import ReportOptions, report
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('store', help='folder of a finished label store')
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     config = load_config(arguments) if arguments.config else None
     out = Path(arguments.out or Path(arguments.store, 'report.html'))
-    stages.report(arguments.store, out, options, config)
+    report(arguments.store, out, options, config)
 
 
 if __name__ == '__main__':

@@ -7,8 +7,8 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,13 +17,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     gc.disable()
     check_environment(network=False)
     from mmdistill import stages
-    from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.engine.told_selection import table
-    from mmdistill.labels.coco import ExportOptions
-    from mmdistill.selection_arguments import (
+    from mmdistill.cli.arguments import (
+        add_config_arguments,
         add_selection_arguments,
         changed_options,
+        load_config,
     )
+    from mmdistill.selection.export import ExportOptions
+    from mmdistill.selection.summary import table
 
     gc.freeze()
     gc.enable()

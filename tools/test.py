@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and evaluate."""
     check_environment()
     from mmdistill import stages
-    from mmdistill.config_arguments import add_config_arguments, load_config
-    from mmdistill.labels.files import write_json
-    from mmdistill.loop_configs import check_test
-    from mmdistill.stage_configs import tta_config
+    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.loops import check_test
+    from mmdistill.stages.label_config import tta_config
+    from mmdistill.utils.files import write_json
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)

@@ -6,22 +6,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     check_environment()
     from mmdistill import stages
-    from mmdistill.config_arguments import (
+    from mmdistill.cli.arguments import (
         add_config_arguments,
         add_training_arguments,
         load_config,
         with_training_arguments,
     )
-    from mmdistill.loop_configs import check_training
-    from mmdistill.written_configs import write_config
+    from mmdistill.config.loops import check_training
+    from mmdistill.config.text import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)

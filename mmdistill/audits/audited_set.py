@@ -10,18 +10,18 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmdistill.annotation_configs import (
+from mmdistill.config.datasets import members_of
+from mmdistill.config.schema import distill_section
+from mmdistill.datasets.annotation_configs import (
     annotations_folder,
     keypoint_names_of,
     read_ann_file,
 )
-from mmdistill.dataset_configs import members_of
 from mmdistill.datasets.boxes import true_boxes
-from mmdistill.datasets.image_list import annotated_images
-from mmdistill.distill_section import distill_section
+from mmdistill.datasets.sources.image_list import annotated_images
 from mmdistill.errors import UserError
-from mmdistill.labels.files import file_sha256, json_sha256, write_json
-from mmdistill.stage_configs import labeled_config, labeled_members
+from mmdistill.stages.label_config import labeled_config, labeled_members
+from mmdistill.utils.files import file_sha256, json_sha256, write_json
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'

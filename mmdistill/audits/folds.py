@@ -24,20 +24,20 @@ from mmdistill.audits.audited_set import (
     in_form,
     labeled_set,
 )
-from mmdistill.audits.evidence import Evidence, gather, join
-from mmdistill.audits.labelling import label_views
-from mmdistill.audits.rules import Rules
+from mmdistill.audits.candidates import Evidence, gather, join
+from mmdistill.audits.label_views import label_views
 from mmdistill.audits.run import (
     audit_folder,
     pile_rules,
     sigmas_of,
     write_audit,
 )
-from mmdistill.distill_section import distill_section
+from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.config.files import read_config
+from mmdistill.config.schema import distill_section
 from mmdistill.errors import UserError
 from mmdistill.functional.permutation import permuted
-from mmdistill.labels.files import file_sha256, read_json, write_json
-from mmdistill.recipe_files import read_config
+from mmdistill.utils.files import file_sha256, read_json, write_json
 
 FOLD_KEY = 0
 TEACHER_FILE = 'teacher.json'

@@ -17,17 +17,17 @@ from mmdistill.audits.audited_set import (
     in_form,
     shared_images,
 )
-from mmdistill.audits.content import AUDIT_FILE, FUSED, audit_content
-from mmdistill.audits.evidence import Evidence, gather
-from mmdistill.audits.labelling import label_views
-from mmdistill.audits.rules import Rules, rules_of
-from mmdistill.dataset_configs import unparsed_metainfo
-from mmdistill.distill_section import distill_section
+from mmdistill.audits.candidates import Evidence, gather
+from mmdistill.audits.label_views import label_views
+from mmdistill.audits.metrics import AUDIT_FILE, FUSED, audit_content
+from mmdistill.audits.unlabeled_selection import Rules, rules_of
+from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.config.schema import distill_section
 from mmdistill.functional.scoring import known_sigmas
-from mmdistill.labels import LabelStore
-from mmdistill.labels.files import file_sha256, write_json
-from mmdistill.labels.manifest import identity
-from mmdistill.stage_configs import labeled_config
+from mmdistill.stages.label_config import labeled_config
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import identity
+from mmdistill.utils.files import file_sha256, write_json
 
 
 def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:

@@ -1,10 +1,10 @@
 """Unlabelled images in, pseudo-labels out, and the sampler that mixes them."""
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
-from mmdistill.datasets.drop_none_values import DropNoneValues
-from mmdistill.datasets.mixed_ratio_batch_sampler import MixedRatioBatchSampler
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import MixedRatioBatchSampler
 from mmdistill.datasets.seeded_dataset import SeededDataset
+from mmdistill.datasets.transforms import DropNoneValues
 from mmdistill.datasets.unlabeled_dataset import UnlabeledDataset
 
 __all__ = [

@@ -12,8 +12,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import DefaultScope
 
-from mmdistill.labels.columns import FAILED
 from mmdistill.registry import DATASETS
+from mmdistill.store.schema import FAILED
 
 
 @DATASETS.register_module()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.errors import UserError, shortened
-from mmdistill.labels.files import read_json
+from mmdistill.utils.files import read_json
 
 FORM = '{image_id, category_id, bbox: [x, y, width, height], score}'
 FARTHEST = 1e6

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from mmdistill.datasets.loading_check import warn_if_unturned
-from mmdistill.datasets.pseudo_weight import weighed
+from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
+from mmdistill.datasets.sample_tags import marked, weighed
+from mmdistill.datasets.transforms import warn_if_unturned
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
-from mmdistill.labels.image_files import image_file, written_name
-from mmdistill.labels.selection import Selection, read_selection
-from mmdistill.labels.store import LabelStore
-from mmdistill.labels.thresholds import described_range
-from mmdistill.labels.training_labels import TrainingLabels, read_training_labels
-from mmdistill.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.registry import DATASETS
-from mmdistill.sample_kind import marked
+from mmdistill.selection.selection import Selection, read_selection
+from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.training_labels import TrainingLabels, read_training_labels
+from mmdistill.store.image_keys import image_file, written_name
+from mmdistill.store.store import LabelStore
 
 
 @DATASETS.register_module()

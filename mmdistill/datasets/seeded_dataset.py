@@ -1,24 +1,29 @@
-"""Samples that depend on their draw alone: not on the worker, nor on a restart."""
+"""Samples that depend on their draw alone: not on the worker, nor on a restart.
+
+One draw of a sample: its index, and the seed of all that is random about it.
+"""
 
 from __future__ import annotations
 
 import copy
+import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS as MMPOSE_DATASETS
+from torch.utils.data import get_worker_info
 
-from mmdistill.config_types import is_type
-from mmdistill.datasets.draw import Draw, seeded
-from mmdistill.datasets.pseudo_weight import weighed
+from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.schema import is_type
+from mmdistill.datasets.sample_tags import marked, weighed
 from mmdistill.errors import UserError
-from mmdistill.metainfo import order_keypoints
 from mmdistill.registry import DATASETS
-from mmdistill.sample_kind import marked
 
 
 @DATASETS.register_module()
@@ -181,3 +186,53 @@ def last_pipelines(dataset: Any) -> Iterator[Any]:
     inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
     for each in inner or ():
         yield from last_pipelines(each)
+
+
+class Draw(int):
+    """An index that any data set understands, with the seed of its augmentations.
+
+    Args:
+        index: Index of the sample.
+        seed: Below 2**32.
+    """
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> Draw:
+        """Make an int with an attribute; ints are immutable."""
+        draw = super().__new__(cls, index)
+        draw.seed = seed
+        return draw
+
+    def __reduce__(self) -> tuple[type[Draw], tuple[int, int]]:
+        """How it is made anew in the process of a worker."""
+        return Draw, (int(self), self.seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let `random`, NumPy and torch draw from a seed; afterwards they go on as before.
+
+    In a worker of a loader, where nobody else draws, they are left as they are: to
+    put NumPy's state back takes longer than all the rest.
+
+    Args:
+        seed: Below 2**32.
+    """
+    in_worker = get_worker_info() is not None
+    states = None if in_worker else _states()
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (what the transforms of the host draw from)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        if states is not None:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+            torch.set_rng_state(states[2])
+
+
+def _states() -> tuple[Any, Any, torch.Tensor]:
+    legacy = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), legacy, torch.get_rng_state()

@@ -1,20 +1,23 @@
-"""A labelled part of a COCO json, and the rest of it as unlabelled images."""
+"""A labelled part of a COCO json, and the rest of it as unlabelled images.
+
+Images that both sides of a split show, whatever they are called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 
-from mmdistill.datasets.coco_annotations import read_structure
-from mmdistill.datasets.leak_guard import described_leaks
-from mmdistill.datasets.split_copies import Copies, find_copies, images_beside
+from mmdistill.datasets.coco.annotations import read_structure
+from mmdistill.datasets.image_hashes import file_prints, same_images
+from mmdistill.datasets.leakage import described_leaks
+from mmdistill.datasets.split_rules import Part, check_both_sides
 from mmdistill.errors import UserError
-from mmdistill.functional.split_rules import Part, check_both_sides
-from mmdistill.labels.files import file_sha256, write_json
+from mmdistill.utils.files import file_sha256, write_json
 
 
 def write_split(
@@ -139,3 +142,54 @@ def _described(path: Path, side: Mapping[str, Any]) -> dict[str, Any]:
         'images': len(side['images']),
         'annotations': len(side.get('annotations', [])),
     }
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What a comparison by content found.
+
+    Attributes:
+        compared: Images of both sides that could be read.
+        pairs: An unlabelled image and a labelled one that it equals, by file name.
+    """
+
+    compared: int
+    pairs: list[tuple[str, str]]
+
+
+def find_copies(
+    images: Sequence[Mapping[str, Any]], labeled: Collection[int], img_root: Path
+) -> Copies:
+    """Compare both sides by their bytes and by what they show.
+
+    Args:
+        images: All images of a COCO json.
+        labeled: Ids of the labelled ones.
+        img_root: Folder of the images.
+    """
+    sides: tuple[list[Path], list[Path]] = ([], [])
+    for image in images:
+        sides[image['id'] in labeled].append(Path(img_root, image['file_name']))
+    unlabeled, theirs = (file_prints(side, {}) for side in sides)
+    names = [str(file.relative_to(img_root)) for file in unlabeled]
+    found = same_images([*unlabeled.values()], theirs)
+    pairs = [(names[i], str(file.relative_to(img_root))) for i, file in found]
+    return Copies(len(unlabeled) + len(theirs), pairs)
+
+
+def images_beside(ann_file: Path, images: Sequence[Mapping[str, Any]]) -> Path | None:
+    """The folder that a json's images are in, where its layout is a usual one.
+
+    `data/coco/annotations/person_keypoints_train2017.json` has them in
+    `data/coco/train2017/`, others in `images/` or named from the root.
+
+    Args:
+        ann_file: The COCO json.
+        images: Its images.
+    """
+    root = ann_file.resolve().parent.parent
+    folders = (root / ann_file.stem.rpartition('_')[2], root / 'images', root)
+    return next(
+        (folder for folder in folders if (folder / images[0]['file_name']).is_file()),
+        None,
+    )

@@ -14,21 +14,24 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
-from mmdistill.datasets.bit_depth import LabeledDepth
-from mmdistill.datasets.boxes import MAX_BOXES
-from mmdistill.datasets.following import Following
-from mmdistill.datasets.given_boxes import given_boxes
-from mmdistill.datasets.image_reader import MAX_PIXELS, ImageReader, ReadImage
-from mmdistill.datasets.leak_guard import without_leaks
-from mmdistill.datasets.source_list import SourceList, build_sources
+from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
+from mmdistill.datasets.box_tracker import Following
+from mmdistill.datasets.boxes import MAX_BOXES, given_boxes
+from mmdistill.datasets.leakage import without_leaks
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
-from mmdistill.datasets.sources.source import text_option
+from mmdistill.datasets.sources.base import text_option
+from mmdistill.datasets.sources.image_reader import (
+    MAX_PIXELS,
+    ImageReader,
+    LabeledDepth,
+    ReadImage,
+)
+from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
-from mmdistill.labels.columns import FAILED, OK
-from mmdistill.labels.file_names import file_name
-from mmdistill.metainfo import keypoint_names, ordered_metainfo
-from mmdistill.ranks import tell_all
 from mmdistill.registry import DATASETS
+from mmdistill.store.schema import FAILED, OK
+from mmdistill.utils.dist import tell_all
+from mmdistill.utils.files import file_name
 
 BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
 

@@ -1,10 +1,18 @@
-"""Which lines of a run's log reach the terminal; the log file has them all."""
+"""Which lines of a run's log reach the terminal; the log file has them all.
+
+How far a run over images is: a bar on a terminal, else a line now and then.
+"""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections.abc import Iterable
 from typing import TextIO
+
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 
 LogCall = tuple[str, str]
 """Module and function that write a line."""
@@ -98,3 +106,129 @@ def console_filters(logger: logging.Logger) -> list[ConsoleFilter]:
                 handler.addFilter(own[0])
             filters += own
     return filters
+
+
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_BARS = 0.5
+BAR_WIDTH, SHORTEST_BAR = 20, 4
+
+
+class ProgressLines:
+    """Report images a second and the time left, on the first process alone.
+
+    The rate is that of this run, all processes together: each has an even part of the
+    chunks, so the first one's progress stands for the others'.
+
+    Args:
+        action: What is done with the images, as ``'labeling'``.
+        total: Images of the whole set.
+        to_do: Those that this run has to do, on all processes.
+        own: Those of them that this process has.
+    """
+
+    def __init__(self, action: str, total: int, to_do: int, own: int) -> None:
+        self.action = action
+        self.total = total
+        self.to_do = to_do
+        self.own = own
+        self._own_done = 0
+        self._logger = MMLogger.get_current_instance()
+        self._consoles: list[ConsoleFilter] = []
+        if is_main_process():
+            self._consoles = console_filters(self._logger)
+        for console in self._consoles:
+            console.hide(BATCH_LINES)
+        self._start = self._last_line = self._last_bar = time.monotonic()
+
+    def advance(self, images: int) -> None:
+        """Count finished images.
+
+        Args:
+            images: How many more of this process are done.
+        """
+        self._own_done += images
+        if not is_main_process():
+            return
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._logger.info(self._sentence(now), extra=self._extra())
+        if now - self._last_bar >= SECONDS_BETWEEN_BARS:
+            self._last_bar = now
+            for console in self._terminals():
+                console.draw_bar(self._bar(now))
+
+    def close(self) -> None:
+        """Erase the bar, and say how long it took where all is done."""
+        for console in self._consoles:
+            console.erase_bar()
+        if is_main_process() and self.own and self._own_done == self.own:
+            seconds = time.monotonic() - self._start
+            self._logger.info(
+                f'{self.action}: {self.to_do} images took {duration(seconds)}, '
+                f'{rate(self.to_do, seconds)}'
+            )
+
+    def _terminals(self) -> list[ConsoleFilter]:
+        if not self._logger.isEnabledFor(logging.INFO):
+            return []
+        return [each for each in self._consoles if each.stream.isatty()]
+
+    def _extra(self) -> dict[str, bool]:
+        """A terminal has its bar."""
+        return {FILE_ONLY: True} if self._terminals() else {}
+
+    def _numbers(self, now: float) -> tuple[int, float, float]:
+        """Images of the whole set that are done, seconds so far and seconds left."""
+        seconds = now - self._start
+        share = self._own_done / max(self.own, 1)
+        done = self.total - self.to_do + round(self.to_do * share)
+        left = seconds * (1 - share) / share if share else float('inf')
+        return done, seconds, left
+
+    def _sentence(self, now: float) -> str:
+        done, seconds, left = self._numbers(now)
+        new = done - (self.total - self.to_do)
+        return (
+            f'{self.action}: {done} of {self.total} images '
+            f'({done / self.total:.1%}), {rate(new, seconds)}, {duration(left)} left'
+        )
+
+    def _bar(self, now: float) -> str:
+        done, _, _ = self._numbers(now)
+        sentence = self._sentence(now)
+        # A line that wraps could not be erased.
+        room = shutil.get_terminal_size().columns - 1
+        width = min(room - len(sentence) - len('[] '), BAR_WIDTH)
+        if width < SHORTEST_BAR:
+            return sentence[:room]
+        full = width * done // self.total
+        return f'[{"#" * full}{"." * (width - full)}] {sentence}'
+
+
+def rate(images: int, seconds: float) -> str:
+    """Images a second in words.
+
+    Args:
+        images: Images.
+        seconds: Time they took.
+    """
+    return f'{images / max(seconds, 1e-9):.3g} images/s'
+
+
+def duration(seconds: float) -> str:
+    """Time in words, in the two largest of its units.
+
+    Args:
+        seconds: The time; infinite where it is not known.
+    """
+    if seconds == float('inf'):
+        return 'unknown time'
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f'{days} d {hours} h'
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {rest} s' if minutes else f'{rest} s'

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.functional.rounding import STEPS_PER_PIXEL, rounded
+from mmdistill.functional.quantization import STEPS_PER_PIXEL, rounded
 
 MEASURED_SHARE = 0.75
 """Share of the usual number of keypoints without which an extent says nothing."""

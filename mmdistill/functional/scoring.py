@@ -1,4 +1,7 @@
-"""Scores of instances, from the scores of boxes and keypoints."""
+"""Scores of instances, from the scores of boxes and keypoints.
+
+On how many images the views of a teacher agree.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +53,25 @@ def known_sigmas(sigmas: Sequence[float] | None, num_keypoints: int) -> np.ndarr
     if sigmas is None or len(sigmas) == 0:
         return np.full(num_keypoints, UNKNOWN_SIGMA)
     return np.asarray(sigmas)
+
+
+def image_agreement(
+    keypoint_agreement: np.ndarray, num_candidates: np.ndarray
+) -> np.ndarray:
+    """How far the views agree on the best candidate of each image.
+
+    Args:
+        keypoint_agreement: Agreement of each keypoint of the candidates, image after
+            image, the best one of an image first, (M, K).
+        num_candidates: Candidates of each image, (I,).
+
+    Returns:
+        The mean over all keypoints, seen or not, (I,), float64; 0 for an image without
+        candidates: the views did not find the same.
+    """
+    found = num_candidates > 0
+    first = np.cumsum(num_candidates) - num_candidates
+    agreement = np.zeros(len(num_candidates))
+    best = keypoint_agreement[first[found]]
+    agreement[found] = best.mean(axis=1, dtype=np.float64)
+    return agreement

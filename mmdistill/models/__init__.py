@@ -1,7 +1,7 @@
 """The fusing model wrapper with its adapters, one per family of heads; the detector."""
 
 from mmdistill.models.box_detector import BoxDetector
-from mmdistill.models.fused_poses import FusedPoses
 from mmdistill.models.heatmap_fusion_tta import HeatmapFusionTTA
+from mmdistill.models.view_fuser import FusedPoses
 
 __all__ = ['BoxDetector', 'FusedPoses', 'HeatmapFusionTTA']

@@ -7,12 +7,16 @@ averaged where a view has evidence, and decoded once.
 
 Left out: the paper's own boxes by test-time augmentation; MMPose's top-down
 models take boxes as given.
+
+Whether what a user gives the fusing wrapper can be used; a sentence if not.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,21 +25,19 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmdistill.config.metainfo import order_keypoints
 from mmdistill.errors import UserError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops, boxes_to_crops
-from mmdistill.functional.fusion import Rows
+from mmdistill.functional.fusion import FUSIONS, Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
-from mmdistill.metainfo import order_keypoints
+from mmdistill.models.adapters.build import build_adapter, count_keypoints
 from mmdistill.models.crop_cutter import CropCutter, CropSource
-from mmdistill.models.families import build_adapter, count_keypoints
-from mmdistill.models.fused_poses import FusedPoses, join_poses
 from mmdistill.models.input_normalizer import InputNormalizer
-from mmdistill.models.keypoint_order import flip_indices_of
+from mmdistill.models.keypoints import flip_indices_of
 from mmdistill.models.network import Network, batch_size_on
-from mmdistill.models.setting_checks import check_fusion, check_images, check_switches
-from mmdistill.models.view_fuser import ViewFuser
+from mmdistill.models.view_fuser import FusedPoses, ViewFuser, join_poses
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
@@ -326,3 +328,52 @@ class HeatmapFusionTTA(BaseTTAModel):
         # TopdownAffine leaves the extent of the crop in it.
         boxes = torch.from_numpy(np.asarray(bboxes, dtype=np.float32))
         instances.bbox_scales = self._crops(boxes).extents.numpy()
+
+
+def check_switches(**switches: Any) -> None:
+    """Make sure that switches are on or off; a text would count as on.
+
+    Raises:
+        UserError: If one is neither.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise UserError(f'{name} must be True or False, got {value!r}')
+
+
+def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
+    """Make sure that the settings of a fusion are ones.
+
+    Args:
+        fusion: 'mean' or 'max'.
+        padding: Factor by which a crop is larger than its box.
+        forward_batch_size: Crops in a forward pass, or None.
+
+    Raises:
+        UserError: If one is not.
+    """
+    if fusion not in [*FUSIONS]:
+        raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
+    if not isinstance(padding, Real) or not 0 < float(padding) < math.inf:
+        raise UserError(f'padding must be a positive number, got {padding!r}')
+    size = forward_batch_size
+    if size is not None and (not isinstance(size, Integral) or size < 1):
+        raise UserError(f'forward_batch_size must be at least 1, got {size!r}')
+
+
+def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
+    """Make sure that crops can be cut of images.
+
+    Args:
+        images: The images.
+        boxes: The boxes of each.
+
+    Raises:
+        UserError: If one that has boxes has other channels than three, or no pixels.
+    """
+    for image, rows in zip(images, boxes, strict=True):
+        shape = tuple(image.shape)
+        if len(rows) and (len(shape) != 3 or shape[0] != 3 or 0 in shape):
+            raise UserError(
+                f'an image must have the shape (3, height, width), got {shape}'
+            )

@@ -8,11 +8,16 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.boxes_configs import refit_arguments
-from mmdistill.engine.box_fits import RefitOption, settle_fit
-from mmdistill.engine.pose_fills import candidates_fill, compare_fills, labeled_fill
+from mmdistill.config.schema import refit_arguments
+from mmdistill.engine.box_fits import (
+    RefitOption,
+    candidates_fill,
+    compare_fills,
+    labeled_fill,
+    settle_fit,
+)
 from mmdistill.functional.box_fit import BoxFit, PoseFill
-from mmdistill.labels import Candidates, LabelStore
+from mmdistill.store import Candidates, LabelStore
 
 
 @dataclass(frozen=True)

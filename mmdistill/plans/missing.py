@@ -9,13 +9,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.boxes_configs import boxes_folder
-from mmdistill.dataset_configs import members_of
-from mmdistill.distill_section import distill_section
-from mmdistill.initial_weights import fetch_problem, missing_weights
-from mmdistill.labels import LabelStore
-from mmdistill.labels.store_kind import DETECTIONS
-from mmdistill.stage_configs import labeled_members
+from mmdistill.config.datasets import members_of
+from mmdistill.config.schema import boxes_folder, distill_section
+from mmdistill.engine.initial_weights import fetch_problem, missing_weights
+from mmdistill.stages.label_config import labeled_members
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import DETECTIONS
 
 
 def missing_files(config: Config) -> list[str]:

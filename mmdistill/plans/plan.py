@@ -13,24 +13,23 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, HOOKS
 
-from mmdistill.annotation_configs import with_read_annotations
-from mmdistill.command_line import original_sentence
-from mmdistill.config_types import is_type
-from mmdistill.dataset_configs import uncut
-from mmdistill.dataset_members import members_of
-from mmdistill.dry_build import check_training_parts
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled
+from mmdistill.cli.main import original_sentence
+from mmdistill.config.datasets import uncut
+from mmdistill.config.loops import check_training
+from mmdistill.config.mixing import LABELED_SHARE
+from mmdistill.config.schema import is_type
+from mmdistill.datasets.annotation_configs import with_read_annotations
+from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots
-from mmdistill.labels.counts import LabeledCounts
-from mmdistill.loop_configs import check_training
-from mmdistill.mixing_configs import LABELED_SHARE
 from mmdistill.plans.boxes import PlannedBoxes
+from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
 from mmdistill.plans.missing import boxes_to_find, missing_files
-from mmdistill.plans.trial import LabelingTrial, time_training_step, try_labeling
-from mmdistill.schedule_configs import grown_schedule
-from mmdistill.stage_configs import label_config, labeled_config
-from mmdistill.student_configs import student_config
+from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
+from mmdistill.stages.label_config import label_config, labeled_config
+from mmdistill.stages.schedule import grown_schedule
+from mmdistill.stages.train_config import student_config
+from mmdistill.utils.dataset_members import members_of
 
 TRIAL_BATCH = 4
 ANNOTATED = ('the labelled', 'the validation')

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdistill.errors import UserError
-from mmdistill.functional.image_agreement import image_agreement
-from mmdistill.functional.text_table import aligned
-from mmdistill.labels import LabelStore
-from mmdistill.labels.columns import OK, candidate_column, candidate_counts
-from mmdistill.labels.manifest import differences
+from mmdistill.functional.scoring import image_agreement
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import differences
+from mmdistill.store.schema import OK, candidate_column, candidate_counts
+from mmdistill.utils.logging import aligned
 
 THRESHOLDS = (0.5, 0.75, 0.95)
 """The ends and the middle of the OKS thresholds of COCO's AP."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdistill.labels import Selection
-from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.report_data import STEP, ReportData
+from mmdistill.reports.statistics import STEP, ReportData
+from mmdistill.selection import Selection
+from mmdistill.selection.counts import LabeledSide
 
 
 def scores_caption(data: ReportData, selection: Selection | None) -> str:

@@ -1,7 +1,12 @@
-"""One candidate on its piece of the image."""
+"""One candidate on its piece of the image.
+
+The images of a store, wherever they are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,8 +17,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from mmdistill.errors import UserError
-from mmdistill.labels import Candidates
 from mmdistill.reports.skeleton import Skeleton
+from mmdistill.store import Candidates
+from mmdistill.store.image_keys import image_file, is_packed
 
 PADDING = 1.35
 POSE_PADDING = 2.0
@@ -124,3 +130,53 @@ def _draw_keypoints(
     x, y = keypoints[~visible].T
     axes.scatter(x, y, s=16, facecolors='none', edgecolors=colors[~visible], lw=0.9)
     axes.autoscale(False)
+
+
+ReadPacked = Callable[[str], 'np.ndarray | None']
+"""Gives the pixels, RGB (H, W, 3), of an image in a video or tar by its key."""
+PackedImagesOf = Callable[[Path], ReadPacked]
+"""Gives what reads the videos and tars below an image root."""
+
+
+def no_packed_images(img_root: Path) -> ReadPacked:
+    """Read nothing of videos and tars."""
+    return lambda key: None
+
+
+@dataclass(frozen=True)
+class StoreImages:
+    """Reads images by their keys: files, those written out, and those that are not.
+
+    Attributes:
+        store: Folder of the store.
+        img_root: Folder that keys are relative to.
+        read_packed: Reads what is inside of another file and was not written out, as
+            the frames of rejected candidates.
+    """
+
+    store: Path
+    img_root: Path
+    read_packed: ReadPacked
+
+    def read(self, key: str) -> np.ndarray:
+        """One image, RGB (H, W, 3), uint8.
+
+        Args:
+            key: Its key.
+
+        Raises:
+            UserError: If it is missing or not an image.
+        """
+        file = image_file(self.store, self.img_root, key)
+        packed = is_packed(key)
+        if packed and file.is_file():
+            return read_image(file)
+        pixels = self.read_packed(key)
+        if pixels is None and not packed:
+            return read_image(file)
+        if pixels is None:
+            raise UserError(
+                f'the image {key} of the label store {self.store} can not be read '
+                f'below {self.img_root}'
+            )
+        return pixels

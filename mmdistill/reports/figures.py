@@ -12,19 +12,19 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from mmdistill.labels import Selection
+from mmdistill.audits.result import ERROR_UNIT, Audit, Calibration
 from mmdistill.reports import captions, plots
-from mmdistill.reports.audit import ERROR_UNIT, Audit, Calibration
-from mmdistill.reports.curves import (
+from mmdistill.reports.plots import (
     KEPT,
     LABELED,
     draw_counting_curve,
     draw_score_histogram,
 )
-from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.report_data import ReportData
+from mmdistill.reports.results_table import Results
+from mmdistill.reports.statistics import ReportData
 from mmdistill.reports.svg import SIZE, plot
-from mmdistill.reports.table import Results
+from mmdistill.selection import Selection
+from mmdistill.selection.counts import LabeledSide
 
 LABELS, LABELED_SIDE = 'pseudo-labels', 'labelled set'
 FUSED = 'fused'

@@ -1,35 +1,57 @@
-"""From a label store to one self-contained HTML file."""
+"""From a label store to one self-contained HTML file.
+
+The page: a template, and how numbers read in it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from mmengine.config import Config
+from mmengine.logging import print_log
 
+from mmdistill.audits.result import NOTHING_MATCHED, Audit, read_audit
+from mmdistill.datasets.annotation_configs import with_read_annotations
+from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore, Selection
-from mmdistill.labels.files import write_whole
-from mmdistill.labels.selection import SELECTION_FILE, read_selection
-from mmdistill.labels.thresholds import described_range
 from mmdistill.reports import figures
-from mmdistill.reports.audit import NOTHING_MATCHED, Audit, read_audit
-from mmdistill.reports.gallery import headline
-from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.page import render_page
-from mmdistill.reports.portraits import Painter, galleries
-from mmdistill.reports.report_data import KEYPOINT_THR, ReportData, collect, visible_by
-from mmdistill.reports.skeleton import Skeleton, skeleton_of_names
-from mmdistill.reports.sources import categories_of, thresholds_of
-from mmdistill.reports.store_images import (
+from mmdistill.reports.crops import (
     PackedImagesOf,
     StoreImages,
     no_packed_images,
 )
-from mmdistill.reports.table import mean_and_deviation, read_results
+from mmdistill.reports.gallery import headline
+from mmdistill.reports.results_table import mean_and_deviation, read_results
+from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
+from mmdistill.reports.statistics import (
+    KEYPOINT_THR,
+    ReportData,
+    categories_of,
+    collect,
+    thresholds_of,
+    visible_by,
+)
+from mmdistill.reports.thumbnails import Painter, galleries
+from mmdistill.selection import Selection
+from mmdistill.selection.counts import (
+    LabeledCounts,
+    LabeledSide,
+    build_labeled,
+    count_labeled,
+    look_at_labeled,
+)
+from mmdistill.selection.selection import SELECTION_FILE, read_selection
+from mmdistill.selection.thresholds import described_range
+from mmdistill.stages.label_config import labeled_config
+from mmdistill.store import LabelStore
+from mmdistill.utils.files import write_whole
 
 MOST_REASONS = 20
 """Reasons that have a row; a store may have one for every failed image."""
@@ -196,3 +218,75 @@ def _failure_rows(data: ReportData) -> list[dict[str, Any]]:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding='utf-8')
+
+
+TEMPLATE = 'report.html.jinja'
+
+
+def render_page(content: Mapping[str, Any]) -> str:
+    """Fill the template; everything that is not markup is escaped.
+
+    Args:
+        content: What its names stand for.
+    """
+    environment = Environment(
+        loader=PackageLoader('mmdistill.reports'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number='{:,}'.format, decimals=decimals, percent='{:.1%}'.format
+    )
+    return environment.get_template(TEMPLATE).render(content)
+
+
+def decimals(value: float, places: int = 3) -> str:
+    """A number with as many decimals; a dash where there is none."""
+    return '–' if math.isnan(value) else f'{value:,.{places}f}'
+
+
+def report(
+    labels: str, path: Path, options: ReportOptions, config: Config | None = None
+) -> None:
+    """Write what the labels of a store are worth, as one HTML file.
+
+    Args:
+        labels: Folder of a complete store.
+        path: The page to write.
+        options: What it shows beside the store.
+        config: The store's config; with it the labelled set stands beside the labels,
+            and skeletons are drawn as its test set says, or another of its sets.
+
+    Raises:
+        UserError: If the store is not complete, or was matched to another labelled
+            set than the config's.
+    """
+    store = LabelStore(labels)
+    store.manifest  # noqa: B018  (a sentence when there is no store)
+    options = replace(options, packed_images=PackedImages)
+    if config is not None:
+        config = with_read_annotations(config, images=False)[0]
+        dataset = build_labeled(labeled_config(config))
+        counts = count_labeled(dataset)
+        if (store.root / SELECTION_FILE).is_file():
+            _check_matched(store, read_selection(store), counts)
+        options = replace(
+            options,
+            labeled=look_at_labeled(dataset, counts.images),
+            skeleton=skeleton_of_config(config),
+        )
+    write_report(store, path, options)
+    print_log(f'wrote {path}', logger='current')
+
+
+def _check_matched(
+    store: LabelStore, selection: Selection, counts: LabeledCounts
+) -> None:
+    if selection.labeled.fingerprint != counts.fingerprint:
+        raise UserError(
+            f'the selection of {store.root} was matched to another labelled set '
+            f'({selection.labeled.instances} instances) than that of the config '
+            f'({counts.instances}); give the config it was made with'
+        )

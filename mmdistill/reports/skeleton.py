@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from mmdistill.dataset_configs import labeled_part, unparsed_metainfo
+from mmdistill.config.datasets import labeled_part, unparsed_metainfo
+from mmdistill.config.metainfo import ordered_metainfo
 from mmdistill.errors import UserError
-from mmdistill.metainfo import ordered_metainfo
 
 
 @dataclass(frozen=True)

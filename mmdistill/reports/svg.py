@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmdistill.reports.curves import KEPT, LABELED, REJECTED
+from mmdistill.reports.plots import KEPT, LABELED, REJECTED
 
 STYLE = {
     # Text stays text: small, and in the page's own type.

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdistill.audits.rules import Rules
-from mmdistill.labels import LabelStore
-from mmdistill.labels.coco import export_coco
+from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.selection.export import export_coco
+from mmdistill.store import LabelStore
 
 SIGMAS = np.full(17, 0.05)
 COUNTS = (2, 0, None, 3, 1)

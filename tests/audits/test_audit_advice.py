@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill.audits.evidence import gather
+from mmdistill.audits.candidates import gather
 from mmdistill.errors import UserError
 from tests.audits.conftest import SIGMAS
 from tests.tools.conftest import load_tool

@@ -7,17 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.audits.content import audit_content
-from mmdistill.audits.evidence import gather
-from mmdistill.audits.matched import label_weights, matched_content
-from mmdistill.audits.rules import Rules, rules_of
-from mmdistill.engine.matching import select
-from mmdistill.labels.coco import export_coco
-from mmdistill.labels.counts import Part
-from mmdistill.labels.selection_options import SelectionOptions
-from mmdistill.labels.thresholds import Threshold
+from mmdistill.audits.candidates import gather
+from mmdistill.audits.metrics import audit_content, label_weights, matched_content
+from mmdistill.audits.unlabeled_selection import Rules, rules_of
+from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.selection.counts import Part
+from mmdistill.selection.export import export_coco
+from mmdistill.selection.matching import select
+from mmdistill.selection.thresholds import Threshold
 from tests.audits.conftest import SIGMAS
-from tests.engine.test_matching_rules import COUNTS, LABELED, SOURCES
+from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
 
 LOW, HIGH = 0.3, 0.6
 

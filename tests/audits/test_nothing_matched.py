@@ -7,13 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.audits.content import audit_content
-from mmdistill.audits.evidence import gather
-from mmdistill.labels.files import write_json
-from mmdistill.reports.audit import NOTHING_MATCHED, read_audit
-from mmdistill.reports.audit_picture import draw_audit
-from mmdistill.reports.audit_table import described_audit
+from mmdistill.audits.candidates import gather
+from mmdistill.audits.metrics import audit_content
+from mmdistill.audits.result import NOTHING_MATCHED, read_audit
+from mmdistill.reports.audit_report import described_audit, draw_audit
 from mmdistill.reports.report import write_report
+from mmdistill.utils.files import write_json
 from tests.audits.conftest import SIGMAS
 
 

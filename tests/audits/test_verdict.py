@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmdistill.audits.verdict import verdict
+from mmdistill.audits.metrics import verdict
 
 MATCHED: dict[str, Any] = dict(
     by='instance score',

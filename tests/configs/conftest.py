@@ -14,15 +14,15 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.boxes_configs import boxes_folder
-from mmdistill.dataset_configs import unparsed_metainfo
-from mmdistill.detect_configs import images_without_boxes
-from mmdistill.labels import ImageRow, LabelStore
-from mmdistill.labels.columns import OK, Candidates
-from mmdistill.labels.image_files import frame_key
-from mmdistill.labels.store_kind import DETECTIONS
+from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.config.schema import boxes_folder
 from mmdistill.registry import DATASETS
-from mmdistill.stage_configs import labeled_config
+from mmdistill.stages.detect_config import images_without_boxes
+from mmdistill.stages.label_config import labeled_config
+from mmdistill.store import ImageRow, LabelStore
+from mmdistill.store.image_keys import frame_key
+from mmdistill.store.manifest import DETECTIONS
+from mmdistill.store.schema import OK, Candidates
 
 WIDTH, HEIGHT = 96, 128
 IMAGES = 3

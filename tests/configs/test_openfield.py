@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from mmdistill.datasets.source_list import build_sources
+from mmdistill.datasets.sources.source_list import build_sources
 
 RECIPES = Path(__file__).parents[2] / 'configs/distill/openfield'
 

@@ -16,8 +16,8 @@ from mmpose.registry import DATASETS, MODELS
 from mmdistill import stages
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.models import HeatmapFusionTTA
-from mmdistill.stage_configs import label_config
-from mmdistill.student_configs import student_config
+from mmdistill.stages.label_config import label_config
+from mmdistill.stages.train_config import student_config
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / 'configs' / 'distill'

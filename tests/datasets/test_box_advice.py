@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmdistill.boxes_configs import check_boxes
-from mmdistill.datasets.boxes import Boxes, read_boxes
-from mmdistill.datasets.following import build_following
-from mmdistill.datasets.given_boxes import WholeImages, given_boxes
-from mmdistill.datasets.image_list import ImageList
-from mmdistill.datasets.source_list import SourceList, build_sources
+from mmdistill.config.schema import check_boxes
+from mmdistill.datasets.box_tracker import build_following
+from mmdistill.datasets.boxes import Boxes, WholeImages, given_boxes, read_boxes
+from mmdistill.datasets.sources.image_list import ImageList
+from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
-from mmdistill.functional.category_ids import category_ids
+from mmdistill.models.box_detector import category_ids
+from tests.datasets.test_boxes import KNOWN, detection
+from tests.helpers.media import write_video  # noqa: F401
 from tests.tools.conftest import call_tool
-
-from .sources.conftest import write_video  # noqa: F401
-from .test_boxes import KNOWN, detection
 
 CLASSES = ('person', 'bicycle', 'cat', 'dog')
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mmdistill.datasets.boxes import read_boxes, stored_boxes
-from mmdistill.datasets.image_list import ImageList
+from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
-from mmdistill.labels.store_kind import DETECTIONS
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import DETECTIONS
 
 KNOWN = ImageList(['a.jpg', 'b.jpg', 'c.jpg'], [1, 2, 3], np.array([[64, 48]] * 3))
 UNKNOWN = ImageList(KNOWN.paths, KNOWN.ids)

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import torch
 
-from mmdistill.datasets.draw import Draw, seeded
+from mmdistill.datasets.seeded_dataset import Draw, seeded
 
 
 def drawn():

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.datasets.given_boxes import given_boxes
-from mmdistill.datasets.source_list import SourceList
+from mmdistill.datasets.boxes import given_boxes
 from mmdistill.datasets.sources import FolderSource
+from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import UserError
 
 

@@ -10,9 +10,9 @@ import pytest
 from mmpose.datasets.transforms import LoadImage
 from PIL import Image
 
-from mmdistill.datasets import loading_check
-from mmdistill.datasets.image_reader import ImageReader
-from mmdistill.datasets.loading_check import warn_if_unturned
+from mmdistill.datasets import transforms
+from mmdistill.datasets.sources.image_reader import ImageReader
+from mmdistill.datasets.transforms import warn_if_unturned
 
 FLAGS = [
     *('color', 'unchanged', 'color_ignore_orientation'),
@@ -23,9 +23,7 @@ FLAGS = [
 @pytest.fixture
 def warnings(monkeypatch):
     lines = []
-    monkeypatch.setattr(
-        loading_check, 'print_log', lambda line, **_: lines.append(line)
-    )
+    monkeypatch.setattr(transforms, 'print_log', lambda line, **_: lines.append(line))
     return lines
 
 

@@ -167,7 +167,7 @@ def test_each_draw_has_a_seed_that_its_place_decides():
 def test_what_a_resume_lacks_is_told_once(monkeypatch):
     told = []
     monkeypatch.setattr(
-        'mmdistill.datasets.mixed_ratio_batch_sampler.print_log',
+        'mmdistill.datasets.samplers.mixed_ratio_batch_sampler.print_log',
         lambda text, **options: told.append(text),
     )
     made = batches((7, 9))

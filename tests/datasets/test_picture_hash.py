@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdistill.datasets.picture_hash import BYTES, picture_hash
-from mmdistill.functional.hamming import hamming_distance
+from mmdistill.datasets.picture_hash import BYTES, hamming_distance, picture_hash
 
 
 @pytest.fixture(scope='module')

@@ -10,7 +10,7 @@ from mmpose.datasets.datasets.body import CocoDataset
 
 from mmdistill.datasets import PseudoLabelDataset
 from mmdistill.errors import UserError
-from mmdistill.labels.coco import export_coco
+from mmdistill.selection.export import export_coco
 
 COUNTS = (2, 0, None, 3, 0, 4)
 # Keys that name the instance, or that only the json has.

@@ -9,10 +9,10 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.datasets.draw import seeded
-from mmdistill.datasets.pseudo_weight import weighed
+from mmdistill.datasets.sample_tags import weighed
+from mmdistill.datasets.seeded_dataset import seeded
 from mmdistill.errors import UserError
-from tests.engine.students import COCO, CODEC, HEAD, pipeline, write_labels
+from tests.helpers.students import COCO, CODEC, HEAD, pipeline, write_labels
 
 SIMCC = dict(type='SimCCLabel', input_size=(32, 32), sigma=2, simcc_split_ratio=2)
 REGRESSION = dict(type='RegressionLabel', input_size=(32, 32))

@@ -16,12 +16,11 @@ from mmdistill.datasets import (
     PseudoLabelDataset,
     SeededDataset,
 )
-from mmdistill.datasets.draw import Draw
-from mmdistill.datasets.seeded_dataset import with_last_step
+from mmdistill.datasets.seeded_dataset import Draw, with_last_step
 from mmdistill.errors import UserError
+from tests.config.test_metainfo import AS_TEXT, PARTNERS, chain
 from tests.datasets.test_mixed_sources import Sampler
-from tests.engine.students import CODEC, pipeline, write_labels
-from tests.test_metainfo import AS_TEXT, PARTNERS, chain
+from tests.helpers.students import CODEC, pipeline, write_labels
 
 CROWDPOSE = dict(from_file='configs/_base_/datasets/crowdpose.py')
 # Keypoints of COCO by their places in CrowdPose, which has a head and a neck beside.

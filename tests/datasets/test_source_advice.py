@@ -15,10 +15,8 @@ import cv2
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.datasets import leak_guard_config
 from mmdistill.datasets import UnlabeledDataset
-from mmdistill.datasets.image_list import images_of_folder
-from mmdistill.datasets.image_reader import ImageReader
-from mmdistill.datasets.source_list import build_sources
 from mmdistill.datasets.sources import (
     FolderSource,
     GlobSource,
@@ -26,11 +24,12 @@ from mmdistill.datasets.sources import (
     TarSource,
     VideoSource,
 )
+from mmdistill.datasets.sources.image_list import images_of_folder
+from mmdistill.datasets.sources.image_reader import ImageReader
+from mmdistill.datasets.sources.source_list import build_sources
 from mmdistill.errors import UserError
-from mmdistill.leak_configs import leak_guard_config
-
-from .sources.conftest import write_tar, write_video  # noqa: F401
-from .sources.test_tar_source import image
+from tests.datasets.sources.test_tar_source import image
+from tests.helpers.media import write_tar, write_video  # noqa: F401
 
 
 def refusal(run: Callable[[], object], word: str) -> str:

@@ -9,12 +9,15 @@ from functools import partial
 import cv2
 import pytest
 
-from mmdistill.datasets.split_copies import find_copies, images_beside
-from mmdistill.datasets.splits import described_copies, write_split
+from mmdistill.datasets.split_rules import listed_images
+from mmdistill.datasets.splits import (
+    described_copies,
+    find_copies,
+    images_beside,
+    write_split,
+)
 from mmdistill.errors import UserError
-from mmdistill.functional.split_rules import listed_images
-
-from .sources.conftest import clouds_of
+from tests.helpers.media import clouds_of
 
 IMAGES = [dict(id=i, file_name=f'{i}.png') for i in range(6)]
 

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from mmpose.datasets import CocoDataset
 
+from mmdistill.datasets.split_rules import first_instances, random_images
 from mmdistill.datasets.splits import write_split
 from mmdistill.errors import UserError
-from mmdistill.functional.split_rules import first_instances, random_images
 
 
 def annotation(number, image, **changes):

@@ -11,8 +11,8 @@ import pytest
 
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
-from mmdistill.labels.store_kind import DETECTIONS
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import DETECTIONS
 
 
 @pytest.fixture

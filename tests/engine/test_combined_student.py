@@ -10,16 +10,15 @@ import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled
-from mmdistill.engine.matching import select
+from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
-from mmdistill.labels.selection_options import SelectionOptions
-from mmdistill.resumable_configs import resumable_config
-from mmdistill.stage_configs import labeled_config
-from mmdistill.student_configs import student_config
-from tests.engine.students import CODEC, pipeline, train, write_labels
-from tests.host_sets import recipe_of, write_set
-from tests.launches import launch
+from mmdistill.selection.counts import build_labeled, count_labeled
+from mmdistill.selection.matching import select
+from mmdistill.stages.label_config import labeled_config
+from mmdistill.stages.train_config import resumable_config, student_config
+from tests.helpers.host_sets import recipe_of, write_set
+from tests.helpers.launches import launch
+from tests.helpers.students import CODEC, pipeline, train, write_labels
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 AIC = [(0, 6), (1, 8), (2, 10), (3, 5), (4, 7), (5, 9), (6, 12), (7, 14), (8, 16)]
@@ -122,7 +121,7 @@ def test_both_ranks_see_the_whole_in_their_share(recipe, tmp_path):
     made = recipe(work_dir=str(tmp_path), launcher='pytorch')
     made.dump(tmp_path / 'config.py')
 
-    script = Path(__file__).with_name('launched_training.py')
+    script = Path(__file__).parents[1] / 'helpers/launched_training.py'
     launch(script, str(tmp_path / 'config.py'))
 
     ranks = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
-from mmdistill.engine.cpu_launch import prepare_cpu_launch
+from mmdistill.engine.runner import prepare_cpu_launch
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 atexit.register(lambda: print('joined at the end:', distributed.is_initialized()))
-from mmdistill.engine import cpu_launch
+from mmdistill.engine import runner as cpu_launch
 torch.cuda.is_available = lambda: False
 cpu_launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
 cpu_launch.leave_process_group_at_exit()

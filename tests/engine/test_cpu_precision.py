@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from mmdistill.engine.cpu_precision import use_single_precision
+from mmdistill.engine.runner import use_single_precision
 
 OPTIMIZER = dict(type='SGD', lr=0.1)
 MIXED = dict(

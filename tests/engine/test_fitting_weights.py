@@ -7,8 +7,8 @@ import torch
 from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
-from mmdistill.engine import fitting_weights
-from mmdistill.engine.fitting_weights import load_fitting
+from mmdistill.engine import checkpoint
+from mmdistill.engine.checkpoint import load_fitting
 from mmdistill.errors import UserError
 
 
@@ -16,9 +16,7 @@ from mmdistill.errors import UserError
 def logged(monkeypatch):
     """Lines of the log."""
     lines = []
-    monkeypatch.setattr(
-        fitting_weights, 'print_log', lambda text, **_: lines.append(text)
-    )
+    monkeypatch.setattr(checkpoint, 'print_log', lambda text, **_: lines.append(text))
     return lines
 
 

@@ -9,12 +9,11 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
-from mmdistill.engine import pose_fills
-from mmdistill.engine.pose_fills import candidates_fill, compare_fills, labeled_fill
+from mmdistill.engine import box_fits
+from mmdistill.engine.box_fits import candidates_fill, compare_fills, labeled_fill
 from mmdistill.functional.box_fit import PoseFill
-from mmdistill.labels import Candidates
-
-from .test_box_fit_hook import labeled_set
+from mmdistill.store import Candidates
+from tests.engine.hooks.test_box_fit_hook import labeled_set
 
 CROWDPOSE = dict(from_file='configs/_base_/datasets/crowdpose.py')
 LABELED = PoseFill(0.9, 0.8, (0.05, 0.07, 0.05, 0.07), 1.0, 17.0, 5)
@@ -47,7 +46,7 @@ def test_a_labeled_set_is_measured_as_training_sees_it(tmp_path):
 
 
 def test_a_large_set_is_sampled_evenly(tmp_path, monkeypatch):
-    monkeypatch.setattr(pose_fills, 'MOST_SAMPLES', 3)
+    monkeypatch.setattr(box_fits, 'MOST_SAMPLES', 3)
     boxes = [(10, 10, 30 + i, 40) for i in range(9)]
     config = labeled_set(tmp_path / 'labeled.json', (0.6, 0.4), boxes)
 

@@ -8,8 +8,8 @@ import os
 import pytest
 from mmengine.logging import MMLogger
 
-from mmdistill.engine import progress_lines
-from mmdistill.engine.progress_lines import ProgressLines, duration
+from mmdistill.engine import console
+from mmdistill.engine.console import ProgressLines, duration
 
 
 class Stream(io.StringIO):
@@ -25,7 +25,7 @@ class Stream(io.StringIO):
 def clock(monkeypatch):
     """Seconds that tests set."""
     now = [0.0]
-    monkeypatch.setattr(progress_lines.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(console.time, 'monotonic', lambda: now[0])
     return now
 
 
@@ -81,7 +81,7 @@ def test_one_of_several_processes_stands_for_all(clock, log):
 
 
 def test_other_processes_are_silent(clock, log, monkeypatch):
-    monkeypatch.setattr(progress_lines, 'is_main_process', lambda: False)
+    monkeypatch.setattr(console, 'is_main_process', lambda: False)
     stream, _ = log(terminal=True)
     run(clock, ProgressLines('labeling', 40, 40, 20), 20)
     assert stream.getvalue() == ''
@@ -92,7 +92,7 @@ def test_a_terminal_has_a_bar_of_one_line_and_the_file_has_lines(
     clock, log, monkeypatch, columns
 ):
     size = os.terminal_size((columns, 24))
-    monkeypatch.setattr(progress_lines.shutil, 'get_terminal_size', lambda: size)
+    monkeypatch.setattr(console.shutil, 'get_terminal_size', lambda: size)
     stream, file = log(terminal=True)
     run(clock, ProgressLines('labeling', 40, 40, 40), 40)
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from mmdistill.engine.plain_model_hook import plain_model
+from mmdistill.engine.hooks.plain_model_hook import plain_model
 from tests.engine.test_checkpoint import ToyData, load, save, train
 
 FILES = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'

@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets.boxes import stored_boxes
-from mmdistill.engine.matching import select
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore, chunk_file
-from mmdistill.labels.counts import LabeledCounts
-from mmdistill.labels.selection import SELECTION_FILE, read_selection
-from mmdistill.labels.selection_options import SelectionOptions
-from mmdistill.labels.store_kind import DETECTIONS
-
-from .conftest import Teacher
-from .test_detect_loop import NUM_IMAGES as DETECTED
-from .test_detect_loop import Detector, detect  # noqa: F401
+from mmdistill.selection.counts import LabeledCounts
+from mmdistill.selection.matching import select
+from mmdistill.selection.selection import SELECTION_FILE, read_selection
+from mmdistill.store import LabelStore, parquet
+from mmdistill.store.manifest import DETECTIONS
+from tests.engine.loops.test_detect_loop import NUM_IMAGES as DETECTED
+from tests.engine.loops.test_detect_loop import Detector, detect  # noqa: F401
+from tests.helpers.labeling import Teacher
 
 LABELED = LabeledCounts(4, 4, 8, 'abc', ((1, 8),), (8,) * 17)
 CHUNK = 'chunks/000001.parquet'
@@ -54,9 +53,9 @@ def exchanged(root: Path) -> None:
 
 def no_parquet(root: Path) -> None:
     """The hash is right, what it is of is not."""
-    head = b'x' * 64 + chunk_file.HASH_KEY + b'..'
-    data = head + chunk_file.NO_HASH
-    (root / CHUNK).write_bytes(head + chunk_file._hash(data, len(head)))
+    head = b'x' * 64 + parquet.HASH_KEY + b'..'
+    data = head + parquet.NO_HASH
+    (root / CHUNK).write_bytes(head + parquet._hash(data, len(head)))
 
 
 def in_manifest(**values: object) -> Callable[[Path], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.functional.following import followed_box
+from mmdistill.functional.boxes import followed_box
 
 SIZE = (64, 48)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.functional.image_agreement import image_agreement
+from mmdistill.functional.scoring import image_agreement
 
 
 def test_the_best_candidate_counts_as_a_loop_finds_it():

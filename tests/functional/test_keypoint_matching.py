@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from mmdistill.functional.keypoint_matching import (
+from mmdistill.functional.count_matching import (
     match_keypoint_types,
     match_keypoints,
     visible_keypoints,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdistill.functional.undo import Axis, reference_jacobian
+from mmdistill.functional.inverse_views import Axis, reference_jacobian
 from mmdistill.functional.views import Frame, View
 
 FRAME = Frame(96, 128, use_udp=False)

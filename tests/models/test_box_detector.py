@@ -14,11 +14,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 from mmdistill.datasets import DetectionDataset
-from mmdistill.detect_configs import FLIPPED, MERGED
-from mmdistill.engine.fitting_weights import load_fitting
+from mmdistill.engine.checkpoint import load_fitting
 from mmdistill.errors import UserError
 from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
 from mmdistill.models import BoxDetector
+from mmdistill.stages.detect_config import FLIPPED, MERGED
 from tests.conftest import COCO, DETECTOR
 
 SIZES = [(48, 64), (120, 30), (48, 64), (90, 90)]

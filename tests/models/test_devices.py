@@ -15,11 +15,11 @@ from mmdistill.functional.crops import (
     sampling_grids,
 )
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, heatmap_peaks
-from mmdistill.functional.undo import Axis, undo_of
+from mmdistill.functional.inverse_views import Axis, undo_of
 from mmdistill.functional.views import Frame, View
-from mmdistill.labels import LabelStore
 from mmdistill.models import HeatmapFusionTTA
-from tests.engine.conftest import run_loop
+from mmdistill.store import LabelStore
+from tests.helpers.labeling import run_loop
 
 META = torch.device('meta')
 THREE_KEYPOINTS = dict(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmdistill.models.fused_poses import FusedPoses, join_poses
+from mmdistill.models.view_fuser import FusedPoses, join_poses
 
 
 def poses(count: int, value: float) -> FusedPoses:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.network import _agree
-from tests.models.crew import Crew
-from tests.models.published import PUBLISHED
+from tests.helpers.crew import Crew
+from tests.helpers.published import PUBLISHED
 
 FAMILIES = ('MSRA', 'UDP, combined', 'SimCC', 'RLE', 'integral', 'visibility')
 FIELDS = ('keypoints', 'keypoint_scores', 'keypoints_visible', 'keypoint_agreement')

@@ -10,9 +10,9 @@ from mmpose.models.utils.tta import flip_heatmaps, flip_vectors
 
 from mmdistill.functional.views import View
 from mmdistill.models import HeatmapFusionTTA
-from mmdistill.models.heatmap_adapter import last_stage
-from tests.models.crew import Crew
-from tests.models.published import PUBLISHED
+from mmdistill.models.adapters.heatmap import last_stage
+from tests.helpers.crew import Crew
+from tests.helpers.published import PUBLISHED
 
 NAMES = 'keypoints', 'keypoint_scores', 'keypoints_visible'
 SCALES = (1.25, 0.8)

@@ -6,7 +6,7 @@ import torch
 
 from mmdistill.functional.crops import boxes_to_crops
 from mmdistill.functional.view_plan import ViewPlan, make_views
-from mmdistill.models.families import build_adapter
+from mmdistill.models.adapters.build import build_adapter
 from mmdistill.models.network import forward_of
 from mmdistill.models.view_fuser import ViewFuser
 

@@ -8,7 +8,7 @@ from mmpose.datasets.transforms import common_transforms
 
 from mmdistill.errors import UserError
 from mmdistill.plans import make_plan
-from mmdistill.student_configs import student_config
+from mmdistill.stages.train_config import student_config
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill.config_arguments import add_config_arguments
+from mmdistill.cli.arguments import add_config_arguments
 from mmdistill.plans import make_plan
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from tests.plans.conftest import STUDENT

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mmdistill.labels import ImageRow, LabelStore, Selection
 from mmdistill.reports.report import ReportOptions, write_report
+from mmdistill.selection import Selection
+from mmdistill.store import ImageRow, LabelStore
 
 VOID = {'meta', 'link', 'img', 'br', 'wbr'}
 SCORE_THR, KEYPOINT_THR = 0.5, 0.6

@@ -8,8 +8,8 @@ import cv2
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.reports.audit_picture import draw_audit
-from tests.reports.audit_example import EXAMPLE
+from mmdistill.reports.audit_report import draw_audit
+from tests.helpers.audit_example import EXAMPLE
 
 
 def test_the_picture_is_written(tmp_path):

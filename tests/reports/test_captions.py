@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from mmdistill.reports import captions
-from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.report_data import collect
+from mmdistill.reports.statistics import collect
+from mmdistill.selection.counts import LabeledSide
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from mmdistill.errors import UserError
-from mmdistill.labels import Candidates
 from mmdistill.reports.crops import draw_crop, read_image, window_around
 from mmdistill.reports.skeleton import Skeleton
+from mmdistill.store import Candidates
 
 CHAIN = Skeleton(np.array([[0, 1], [1, 2]]), np.eye(3)[:2], np.eye(3))
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmdistill.reports.curves import (
+from mmdistill.reports.plots import (
     draw_counting_curve,
     draw_score_histogram,
     legend_above_bars,

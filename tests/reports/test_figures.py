@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmdistill.audits.result import Audit, Calibration
 from mmdistill.reports import figures
-from mmdistill.reports.audit import Audit, Calibration
-from mmdistill.reports.labeled_side import LabeledSide
-from mmdistill.reports.report_data import collect
-from mmdistill.reports.table import Results
+from mmdistill.reports.results_table import Results
+from mmdistill.reports.statistics import collect
+from mmdistill.selection.counts import LabeledSide
 
 NOTHING = Audit('', '', [], [], [], np.zeros(0), {}, {}, [], [], {}, {})
 

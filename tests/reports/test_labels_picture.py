@@ -3,8 +3,8 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.labels import LabelStore
 from mmdistill.reports import draw_labels
+from mmdistill.store import LabelStore
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 import mmdistill.reports
-from mmdistill.reports.page import decimals
+from mmdistill.reports.report import decimals
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)

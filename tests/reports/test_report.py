@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.labels import ImageRow
 from mmdistill.reports.report import MOST_REASONS, ReportOptions, write_report
+from mmdistill.store import ImageRow
 
 
 def kept_by_hand(written):

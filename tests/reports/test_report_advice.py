@@ -11,14 +11,14 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill import stages
-from mmdistill.engine.labeled_counts import build_labeled, count_labeled
 from mmdistill.errors import UserError
-from mmdistill.labels.selection import read_selection
 from mmdistill.reports import draw_labels
 from mmdistill.reports.agreement import compare_agreement
 from mmdistill.reports.report import ReportOptions, write_report
+from mmdistill.reports.results_table import compare
 from mmdistill.reports.skeleton import skeleton_of_config
-from mmdistill.reports.table import compare
+from mmdistill.selection.counts import build_labeled, count_labeled
+from mmdistill.selection.selection import read_selection
 
 COCO = dict(type='CocoDataset')
 

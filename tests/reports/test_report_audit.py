@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.reports.audit_example import FIGURES, PART
+from tests.helpers.audit_example import FIGURES, PART
 
 MATCHED = dict(by='instance score', score_thrs=[0.25])
 

@@ -3,9 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.labels.counts import Part
-from mmdistill.labels.thresholds import Threshold
-from mmdistill.reports.sources import (
+from mmdistill.reports.statistics import (
     ONE_SOURCE,
     ImageCounts,
     SourceCounts,
@@ -14,6 +12,8 @@ from mmdistill.reports.sources import (
     sources_of,
     thresholds_of,
 )
+from mmdistill.selection.counts import Part
+from mmdistill.selection.thresholds import Threshold
 
 
 def counts_of(read, candidates, kept):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.reports.store_images import StoreImages, no_packed_images
+from mmdistill.reports.crops import StoreImages, no_packed_images
 
 KEY = 'videos/a.mp4#000003'
 

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from mmdistill.reports.curves import KEPT
+from mmdistill.reports.plots import KEPT
 from mmdistill.reports.svg import SIZE, plot
 
 

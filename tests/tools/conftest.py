@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 from mmdistill.toy import write_toy_data
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from mmdistill.labels import LabelStore
+from mmdistill.store import LabelStore
 
 LABELS = Path('work_dirs/toy/labels')
 

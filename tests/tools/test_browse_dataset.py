@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.selection import read_selection
-from mmdistill.labels.training_labels import read_training_labels
+from mmdistill.selection.selection import read_selection
+from mmdistill.selection.training_labels import read_training_labels
+from mmdistill.store import LabelStore
 from tests.tools.conftest import DISTILL, STUDENT
 from tests.tools.test_label import LABELS
 from tests.tools.test_written_configs import call_mmpose

@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
+from mmdistill.config.values import SECTION, Fields
 from mmdistill.errors import UserError
-from mmdistill.section_values import SECTION, Fields
-from mmdistill.stage_configs import label_config
-from mmdistill.student_configs import student_config
+from mmdistill.stages.label_config import label_config
+from mmdistill.stages.train_config import student_config
 from tests.tools.conftest import BOXES, STUDENT, TEACHER_FILE
 
 # One of each kind that a config can hold, and the ends of what numbers may be.

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.store_kind import DETECTIONS
-from tests.launches import launch
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import DETECTIONS
+from tests.helpers.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool
 from tests.tools.test_label import contents
 

@@ -10,8 +10,8 @@ import pycocotools.coco
 import pytest
 import xtcocotools.coco
 
-from mmdistill.labels import LabelStore
-from tests.datasets.sources.conftest import write_tar, write_video  # noqa: F401
+from mmdistill.store import LabelStore
+from tests.helpers.media import write_tar, write_video  # noqa: F401
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 
 LABELED = Path('data/toy/annotations/labeled.json')

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.selection import read_selection
-from tests.launches import launch
+from mmdistill.selection.selection import read_selection
+from mmdistill.store import LabelStore
+from tests.helpers.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'

@@ -1,7 +1,7 @@
 import json
 
 from mmdistill.datasets.boxes import read_boxes
-from mmdistill.datasets.image_list import images_of_coco
+from mmdistill.datasets.sources.image_list import images_of_coco
 
 ANNOTATIONS = [
     dict(id=1, image_id=5, category_id=1, bbox=[1, 2, 3, 4], iscrowd=0),

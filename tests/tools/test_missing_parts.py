@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmdistill import stages
-from tests.host_sets import (
+from tests.helpers.host_sets import (
     pipeline,
     recipe_of,
     write_set,

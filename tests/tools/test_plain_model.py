@@ -16,8 +16,8 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.visualization import PoseLocalVisualizer
 
-from mmdistill.config_text import TextConfig
-from mmdistill.engine.plain_model_hook import MODEL_FILE
+from mmdistill.config.text import TextConfig
+from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 from tests.tools.test_written_configs import MMPOSE
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from mmengine.config import Config
 
-from mmdistill.distill_section import stated_section
+from mmdistill.config.schema import stated_section
 from tests.tools.conftest import (
     DISTILL,
     QUICK,

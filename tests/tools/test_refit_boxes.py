@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmdistill.labels import LabelStore
-from tests.launches import launch
+from mmdistill.store import LabelStore
+from tests.helpers.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE
 from tests.tools.test_label import contents
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.selection import read_selection
+from mmdistill.selection.selection import read_selection
+from mmdistill.store import LabelStore
 from tests.tools.conftest import STUDENT
 
 LABELS = Path('work_dirs/toy/labels')

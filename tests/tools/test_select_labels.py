@@ -5,8 +5,8 @@ import pytest
 from mmpose.datasets import CocoDataset
 from xtcocotools.coco import COCO
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.selection import read_selection
+from mmdistill.selection.selection import read_selection
+from mmdistill.store import LabelStore
 from tests.tools.conftest import DISTILL, STUDENT
 
 LABELS = Path('work_dirs/toy/labels')

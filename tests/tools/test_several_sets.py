@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tests.host_sets import (
+from tests.helpers.host_sets import (
     pipeline,
     recipe_of,
     write_set,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdistill.engine.plain_model_hook import MODEL_FILE
-from mmdistill.labels import LabelStore
+from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
+from mmdistill.store import LabelStore
 from mmdistill.toy import write_toy_data
 from tests.engine.test_shipped_metainfo import FILES
 from tests.tools.conftest import BOXES, DISTILL, QUICK, STUDENT, TEACHER, write_boxes

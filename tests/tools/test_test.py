@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launches import launch
+from tests.helpers.launches import launch
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER, TEACHER_FILE
 
 STOCK_FLIP = (

@@ -10,8 +10,8 @@ import torch
 from mmengine.hub import get_config
 
 from mmdistill.toy import write_toy_data
-from tests.models.crew import Crew, without_pretrained
-from tests.models.published import PUBLISHED
+from tests.helpers.crew import Crew, without_pretrained
+from tests.helpers.published import PUBLISHED
 
 ONE_VIEW = '--cfg-options', 'distill.views.scales=[1.0]', 'distill.views.flip=False'
 # Hourglass is one more list of heatmaps.

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
-from mmdistill.labels import LabelStore
-from mmdistill.labels.selection import read_selection
+from mmdistill.selection.selection import read_selection
+from mmdistill.store import LabelStore
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 
 LABELS = 'work_dirs/toy/labels'

@@ -16,10 +16,10 @@ from mmengine.runner import Runner
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from mmdistill.labels import LabelStore, chunk_file
-from mmdistill.labels.files import write_bytes
-from mmdistill.labels.manifest import chunk_origin
-from mmdistill.written_configs import write_config
+from mmdistill.config.text import write_config
+from mmdistill.store import LabelStore, parquet
+from mmdistill.store.manifest import chunk_origin
+from mmdistill.utils.files import write_bytes
 from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER_FILE
 from tests.tools.test_label import LABELS, contents
 
@@ -174,7 +174,7 @@ def test_a_store_from_before_pairs_were_recorded_is_continued(workshop, tool, ca
     old.claim(manifest, pile)
     for chunk in old.missing_chunks():
         table = pa.concat_tables(store.scan(chunks=[chunk]))
-        data = chunk_file.encode(
+        data = parquet.encode(
             table, chunk_origin(old.manifest, old.places()[chunk], chunk)
         )
         write_bytes(Path(f'old/chunks/{chunk:06d}.parquet'), data)

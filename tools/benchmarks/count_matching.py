@@ -15,14 +15,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mmdistill.command_line import run
-from mmdistill.functional.count_matching import match_count, match_groups
-from mmdistill.functional.keypoint_matching import (
+from mmdistill.cli.main import run
+from mmdistill.functional.count_matching import (
+    match_count,
+    match_groups,
     match_keypoint_types,
     match_keypoints,
 )
+from mmdistill.functional.quantization import STEPS_OF_SCORE, rounded
 from mmdistill.functional.ranking import rank_product
-from mmdistill.functional.rounding import STEPS_OF_SCORE, rounded
 
 K = 17
 SOURCES = 100

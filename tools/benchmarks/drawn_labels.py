@@ -9,13 +9,13 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.functional.rounding import (
+from mmdistill.functional.quantization import (
     STEPS_OF_SCORE,
     STEPS_PER_PIXEL,
     rounded,
 )
 from mmdistill.functional.scoring import instance_scores
-from mmdistill.labels import Candidates, ImageRow, LabelStore
+from mmdistill.store import Candidates, ImageRow, LabelStore
 
 METAINFO = dict(from_file='configs/_base_/datasets/coco.py')
 PARSED = parse_pose_metainfo(METAINFO)

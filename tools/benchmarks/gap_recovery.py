@@ -38,9 +38,9 @@ from gap_recovery_recipe import read_recipe, write_subset
 from gap_recovery_report import Report, draw_plot, figures, table
 from gap_recovery_runs import Ledger, call, locked, shown, work_off
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 from mmdistill.errors import UserError
-from mmdistill.labels.files import write_json
+from mmdistill.utils.files import write_json
 
 
 class Comparison:

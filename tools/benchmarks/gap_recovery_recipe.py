@@ -10,10 +10,10 @@ from typing import Any
 
 from gap_recovery_plan import Recipe, candidate_iterations
 
-from mmdistill.config_arguments import load_config
-from mmdistill.dataset_configs import is_pseudo
+from mmdistill.cli.arguments import load_config
+from mmdistill.config.datasets import is_pseudo
 from mmdistill.errors import UserError
-from mmdistill.labels.files import read_json, write_json
+from mmdistill.utils.files import read_json, write_json
 
 
 def read_recipe(

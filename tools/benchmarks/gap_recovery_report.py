@@ -11,7 +11,7 @@ from gap_recovery_plan import ARMS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmdistill.reports.table import mean_and_deviation
+from mmdistill.reports.results_table import mean_and_deviation
 
 SUPERVISED = ('best_supervised', 'supervised')
 

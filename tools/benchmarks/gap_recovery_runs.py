@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from gap_recovery_plan import Run, ready
 
 from mmdistill.errors import UserError
-from mmdistill.labels.files import json_sha256, read_json, write_json
+from mmdistill.utils.files import json_sha256, read_json, write_json
 
 PROGRESS = 'progress.json'
 RESULT = 'result.json'

@@ -34,15 +34,15 @@ from mmengine.dataset import pseudo_collate
 from mmpose.datasets import CocoDataset
 from torch.utils.data import DataLoader, RandomSampler
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
+from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.engine import matching
-from mmdistill.engine.label_loop import LabelLoop
-from mmdistill.labels import LabelStore
-from mmdistill.labels.coco import ExportOptions, export_coco
-from mmdistill.labels.counts import LabeledCounts
-from mmdistill.labels.selection import read_selection
-from mmdistill.labels.selection_options import SelectionOptions
+from mmdistill.engine.loops.label_loop import LabelLoop
+from mmdistill.selection import matching
+from mmdistill.selection.counts import LabeledCounts
+from mmdistill.selection.export import ExportOptions, export_coco
+from mmdistill.selection.selection import read_selection
+from mmdistill.store import LabelStore
 
 SELECT = Path(__file__).parents[1] / 'select_labels.py'
 WORKERS = 4

@@ -48,8 +48,8 @@ from fitted_models import MODELS, build_model, recipe_model
 from labeling_profile import show_profile
 from labeling_ways import Data, Ours, Poses, Stock
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 
 def measure(
@@ -166,7 +166,7 @@ def compared(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The comparison of each model, by name."""
     import mmdistill.engine.checkpoint  # noqa: F401  (registers the safe loaders)
-    from mmdistill.config_arguments import load_config
+    from mmdistill.cli.arguments import load_config
 
     files = options.annotations, options.image_folder, options.images, folder
     if options.recipe:

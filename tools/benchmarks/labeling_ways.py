@@ -92,9 +92,9 @@ class Stock:
     def __init__(self, data: Data, model: Any, options: argparse.Namespace) -> None:
         from mmengine.dataset import Compose
 
-        from mmdistill.functional.undo import undo_of
+        from mmdistill.functional.inverse_views import undo_of
         from mmdistill.functional.views import View
-        from mmdistill.models.families import build_adapter
+        from mmdistill.models.adapters.build import build_adapter
 
         self.model, self.options = model, options
         size = model.head.decoder.input_size

@@ -28,8 +28,8 @@ from typing import Any
 from published_table import put_into, render
 from published_trial import STAGES, load_tool, published_root, remove, try_config
 
-from mmdistill.command_line import run
-from mmdistill.environment import check_environment
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
 
 FORK = multiprocessing.get_context('fork')
 SUBJECTS = ('body', 'face', 'hand', 'animal', 'wholebody', 'fashion')
@@ -37,8 +37,14 @@ WARM = (
     *('mmdet.models', 'mmdet.datasets', 'mmpose.datasets', 'mmpose.models'),
     *('mmpose.evaluation', 'mmpose.engine', 'mmpose.visualization', 'mmengine.runner'),
     *('mmdistill.datasets', 'mmdistill.models', 'mmdistill.stages', 'mmdistill.plans'),
-    *('mmdistill.engine.label_loop', 'mmdistill.engine.count_matching_hook'),
-    *('mmdistill.engine.resumable_loops', 'mmdistill.engine.student_log_hook'),
+    *(
+        'mmdistill.engine.loops.label_loop',
+        'mmdistill.engine.hooks.count_matching_hook',
+    ),
+    *(
+        'mmdistill.engine.loops.resumable_loops',
+        'mmdistill.engine.hooks.student_log_hook',
+    ),
     *('albumentations', 'mmpretrain.models'),
 )
 """What the tools import sooner or later, imported once before processes are forked."""
@@ -139,7 +145,7 @@ def warm_up() -> None:
         importlib.import_module(module)
     # A trial batch of each stage tells what more of them would, and the layout of a
     # config that is logged and saved takes seconds each time.
-    sys.modules['mmdistill.plans.trial'].BATCHES = 1
+    sys.modules['mmdistill.plans.estimate'].BATCHES = 1
     sys.modules['mmengine.config.config'].FormatCode = lambda text, **_: (text, True)
     for stage in STAGES:
         load_tool(stage)

@@ -19,7 +19,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 from scipy.io import savemat
 
-from mmdistill.dataset_configs import unparsed_metainfo
+from mmdistill.config.datasets import unparsed_metainfo
 
 SIDE = 160
 """Pixels of an image along each axis."""

@@ -26,9 +26,9 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from published_data import leaves, write_data
 
-from mmdistill.command_line import run
-from mmdistill.config_types import is_type
-from mmdistill.initial_weights import initial_weights
+from mmdistill.cli.main import run
+from mmdistill.config.schema import is_type
+from mmdistill.engine.initial_weights import initial_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ('plan', 'label', 'select_labels', 'train')

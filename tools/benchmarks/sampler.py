@@ -23,7 +23,7 @@ from mmengine.dataset import DefaultSampler
 from mmpose.datasets import CombinedDataset
 from mmpose.datasets.samplers import MultiSourceSampler
 
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 from mmdistill.datasets import MixedRatioBatchSampler, SeededDataset
 
 BATCH, LABELED = 64, 39

@@ -32,10 +32,10 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmdistill import stages
-from mmdistill.command_line import run
+from mmdistill.cli.main import run
 from mmdistill.functional.scoring import instance_scores
-from mmdistill.labels import Candidates, ImageRow, LabelStore
-from mmdistill.student_configs import student_config
+from mmdistill.stages.train_config import student_config
+from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.toy import write_toy_data
 
 RECIPE = Path(__file__).parents[2] / 'configs/distill/toy/student.py'

@@ -12,9 +12,13 @@ A user writes one dict a source, all in one list, and mixes them freely:
     ]
 """
 
-from mmdistill.datasets.sources.coco_source import CocoSource
-from mmdistill.datasets.sources.file_sources import FolderSource, GlobSource, ListSource
-from mmdistill.datasets.sources.source import Listing, Source
+from mmdistill.datasets.sources.base import Listing, Source
+from mmdistill.datasets.sources.file_sources import (
+    CocoSource,
+    FolderSource,
+    GlobSource,
+    ListSource,
+)
 from mmdistill.datasets.sources.tar_source import TarSource
 from mmdistill.datasets.sources.video_source import VideoSource
 

@@ -1,4 +1,7 @@
-"""Images that are files: below a folder, of a pattern, or of a text list."""
+"""Images that are files: below a folder, of a pattern, or of a text list.
+
+Images that a COCO json lists.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.datasets.folder_walk import is_file
-from mmdistill.datasets.image_list import SUFFIXES, images_of_folder
-from mmdistill.datasets.image_reader import ImageReader, ReadImage
+from mmdistill.datasets.sources.base import Listing, Source, text_option
+from mmdistill.datasets.sources.folder_walk import is_file
+from mmdistill.datasets.sources.image_list import (
+    SUFFIXES,
+    images_of_coco,
+    images_of_folder,
+)
+from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage
 from mmdistill.datasets.sources.patterns import find_files
-from mmdistill.datasets.sources.source import Listing, Source, text_option
 from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES
 
@@ -230,3 +237,34 @@ def _patterns(option: str, patterns: Any) -> list[str]:
     if not listed or not all(isinstance(pattern, str) for pattern in patterns):
         raise UserError(f'{option} must be a list of patterns, got {patterns!r}')
     return list(patterns)
+
+
+@SOURCES.register_module()
+class CocoSource(FileSource):
+    """The images of a COCO json, in the order of their ids; annotations are ignored.
+
+    Args:
+        root: Folder that `ann_file` and `path` are relative to.
+        ann_file: A json with `images`, each with `id` and `file_name`.
+        path: Folder that the file names are relative to.
+        name: What labels of these images are counted under.
+    """
+
+    def __init__(
+        self, root: Path, ann_file: str, path: str = '', name: str | None = None
+    ) -> None:
+        self.ann_file = text_option('ann_file', ann_file)
+        default = Path(self.ann_file).stem
+        super().__init__(root, path, default if name is None else name)
+
+    def list_images(self) -> Listing:
+        """Read the json.
+
+        Raises:
+            UserError: If it is missing, has another form or lists no image that is
+                there.
+        """
+        images = images_of_coco(self.root / self.ann_file)
+        listed = [Path(self.path, path).as_posix() for path in images.paths]
+        keys, problems = existing_paths(self.root / self.ann_file, self.root, listed)
+        return Listing(keys, ids=images.ids, sizes=images.sizes, problems=problems)

@@ -17,7 +17,7 @@ from glob import has_magic
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from mmdistill.datasets.folder_walk import (
+from mmdistill.datasets.sources.folder_walk import (
     is_file,
     is_folder,
     named_paths,
@@ -26,7 +26,7 @@ from mmdistill.datasets.folder_walk import (
     walk_folder,
 )
 from mmdistill.errors import UserError
-from mmdistill.labels.file_names import is_hidden
+from mmdistill.utils.files import is_hidden
 
 MOST_NAMES = 100_000
 """Names that braces may stand for."""

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.sources import FolderSource, GlobSource, ListSource
+from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import UserError
 
 

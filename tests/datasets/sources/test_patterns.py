@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.sources import (
     FolderSource,
     GlobSource,
@@ -16,6 +15,7 @@ from mmdistill.datasets.sources import (
     TarSource,
     VideoSource,
 )
+from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.patterns import find_files
 from mmdistill.errors import UserError
 

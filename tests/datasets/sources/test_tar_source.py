@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.sources import TarSource
+from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import UserError
 
 READER = ImageReader()

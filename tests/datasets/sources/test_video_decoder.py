@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from mmdistill.datasets.sources.video_decoder import VideoDecoder, upright_pixels
-
-from .conftest import number_in
+from tests.helpers.media import number_in
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.datasets.sources.video_index import (
+from mmdistill.datasets.sources.video_source import (
     VideoIndex,
     chosen_frames,
     index_video,
     without_near_duplicates,
 )
 from mmdistill.errors import UserError
-
-from .conftest import clouds_of
+from tests.helpers.media import clouds_of
 
 
 @pytest.mark.parametrize('name', ['a.mp4', 'a.avi', 'a.mkv'])

@@ -7,11 +7,10 @@ import struct
 import numpy as np
 import pytest
 
-from mmdistill.datasets.image_reader import ImageReader
-from mmdistill.datasets.packed_images import PackedImages
 from mmdistill.datasets.sources import VideoSource
-
-from .conftest import HEIGHT, WIDTH
+from mmdistill.datasets.sources.image_reader import ImageReader
+from mmdistill.datasets.sources.packed_images import PackedImages
+from tests.helpers.media import HEIGHT, WIDTH
 
 # Where column p and row q are shown: (a, b, c, d) for x = ap + cq and y = bp + dq.
 MATRICES = {

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdistill.datasets.image_reader import ImageReader
 from mmdistill.datasets.sources import VideoSource
+from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import UserError
-
-from .conftest import clouds_of, number_in
+from tests.helpers.media import clouds_of, number_in
 
 READER = ImageReader()
 

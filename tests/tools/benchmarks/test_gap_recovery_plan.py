@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdistill.config_arguments import add_config_arguments
+from mmdistill.cli.arguments import add_config_arguments
 from mmdistill.functional.view_plan import make_views
 from mmdistill.functional.views import View
 

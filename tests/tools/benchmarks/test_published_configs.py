@@ -68,7 +68,7 @@ def table(load):
 def take(trial, tmp_path, monkeypatch):
     """Take a config through the tools, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmdistill.plans.trial.BATCHES', 1)
+    monkeypatch.setattr('mmdistill.plans.estimate.BATCHES', 1)
     return lambda name: trial.try_config(f'{name}.py', tmp_path)
 
 

@@ -1,0 +1,260 @@
+"""What an audit found: the same labelling on images whose labels are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdistill.errors import UserError
+from mmdistill.utils.files import read_json
+
+AUDIT_FILE = 'audit.json'
+ERROR_UNIT = 'of the instance’s size'
+"""Errors are distances divided by the square root of the instance's area."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Error of keypoints over what was said of them, in sizes of their instance.
+
+    Attributes:
+        edges: Bounds of the bins, (B + 1,).
+        error: Mean error of each bin, (B,); NaN where it is empty.
+        count: Keypoints in each, (B,).
+    """
+
+    edges: np.ndarray
+    error: np.ndarray
+    count: np.ndarray
+
+
+@dataclass(frozen=True)
+class AuditPart:
+    """What holds at the threshold of one source and category.
+
+    Attributes:
+        name: The source and the category, as far as they have thresholds of their own.
+        score_thr: The threshold; NaN where it keeps nothing.
+        labels: Labels of the pile that are there by it.
+        kept: Labels that it makes of the audited images.
+        matched: OKS, precision and recall, a row each.
+        error: Mean error of their visible keypoints.
+    """
+
+    name: str
+    score_thr: float
+    labels: int
+    kept: int
+    matched: list[tuple[str, float, float]]
+    error: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The parts of an audit; each may be missing, and then is empty.
+
+    Attributes:
+        verdict: What to expect of the labels, a sentence.
+        by: What the thresholds are compared with, in words.
+        score_thrs: The matched thresholds, ascending.
+        matched: OKS, precision and recall of all labels, a row each.
+        parts: The same by threshold, where there are several.
+        thresholds: Thresholds of the curves, (T,).
+        curves: Precision and recall over them by name, (T,) each.
+        calibration: By 'score' and 'agreement'.
+        per_keypoint: Name, mean error, median error and count of each type.
+        about: Which images were audited, a sentence each.
+        gains: AP by how the labels were made.
+        gains_error: Mean error by how the labels were made.
+    """
+
+    verdict: str
+    by: str
+    score_thrs: list[float]
+    matched: list[tuple[str, float, float]]
+    parts: list[AuditPart]
+    thresholds: np.ndarray
+    curves: dict[str, np.ndarray]
+    calibration: dict[str, Calibration]
+    per_keypoint: list[tuple[str, float, float, int]]
+    about: list[str]
+    gains: dict[str, float]
+    gains_error: dict[str, float]
+
+    @property
+    def nothing_matched(self) -> bool:
+        """Whether no label matched a labeled instance, so that no error is known."""
+        return bool(self.per_keypoint) and not any(
+            count for *_, count in self.per_keypoint
+        )
+
+
+def read_audit(root: Path) -> Audit | None:
+    """Read the audit in a store's folder.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The audit, None if there is none.
+
+    Raises:
+        UserError: If it is not an audit.
+    """
+    path = root / AUDIT_FILE
+    if not path.is_file():
+        return None
+    remedy = 'Make it again with tools/audit_labels.py, or remove it'
+    content = read_json(path, 'the audit', remedy)
+    try:
+        return _parsed(content)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise UserError(
+            f'the audit {path} is not one of ours: {error!r}; make it again with '
+            'tools/audit_labels.py, or remove it'
+        ) from error
+
+
+def _parsed(content: Mapping[str, Any]) -> Audit:
+    matched, curve = content.get('matched', {}), content.get('curve', {})
+    parts = [_part(part) for part in matched.get('parts', ())]
+    thresholds = _finite(curve.get('thresholds', ()))
+    curves = {
+        f'{kind} at OKS {oks}': _numbers(values, len(thresholds))
+        for kind in ('precision', 'recall')
+        for oks, values in curve.get(kind, {}).items()
+    }
+    return Audit(
+        verdict=_text(content.get('verdict', '')),
+        by=_text(matched['by']) if matched else '',
+        score_thrs=_finite(matched['score_thrs'] if matched else ()).tolist(),
+        matched=_by_oks(matched),
+        parts=parts if len(parts) > 1 else [],
+        thresholds=thresholds,
+        curves=curves,
+        calibration={
+            str(name): _calibration(part)
+            for name, part in content.get('calibration', {}).items()
+        },
+        per_keypoint=[
+            (
+                _text(row['name']),
+                _number(row['error']),
+                _number(row.get('median')),
+                int(row['count']),
+            )
+            for row in content.get('per_keypoint', ())
+        ],
+        about=audited_lines(content['audited']) if 'audited' in content else [],
+        gains=_by_name(content.get('gains', {})),
+        gains_error=_by_name(content.get('gains_error', {})),
+    )
+
+
+def _by_oks(found: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    recall = found.get('recall', {})
+    return [
+        (str(oks), _number(value), _number(recall.get(oks)))
+        for oks, value in found.get('precision', {}).items()
+    ]
+
+
+def _part(part: Mapping[str, Any]) -> AuditPart:
+    return AuditPart(
+        name=part_name(part),
+        score_thr=_number(part['score_thr']),
+        labels=int(part['labels']),
+        kept=int(part['kept']),
+        matched=_by_oks(part),
+        error=_number(part['error']['mean']),
+    )
+
+
+def part_name(part: Mapping[str, Any]) -> str:
+    """For which source and category a part of an audit stands; empty where for all.
+
+    Args:
+        part: A part, as `audit.json` has it.
+    """
+    source, category = part['source'], part['category_id']
+    words = [] if source is None else [source or 'images without a source']
+    words += [] if category is None else [f'category {category}']
+    return ', '.join(words)
+
+
+NOTHING_MATCHED = (
+    'No label matched a labeled instance, so nothing is known of the error of '
+    'keypoints.'
+)
+
+
+def audited_lines(audited: Mapping[str, Any]) -> list[str]:
+    """Which images were audited, in which boxes, and what is to be known of them.
+
+    Args:
+        audited: What `audit.json` says of the audited images.
+    """
+    lines = [
+        f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
+        f'{audited["images"]} images that could be read ({audited["failed"]} not)',
+        f'boxes: {audited["boxes"]}; {audited["candidates"]} candidates',
+    ]
+    if audited.get('folds'):
+        lines.append(
+            f'{audited["folds"]} folds, each labelled by a teacher that was trained '
+            f'on the others with {audited["teacher_config"]}'
+        )
+    if audited.get('images_trained_on'):
+        lines.append(
+            f'{audited["images_trained_on"]} of the images are among those the teacher '
+            'was trained on: the labels look better than they are'
+        )
+    return lines
+
+
+def _calibration(part: Mapping[str, Any]) -> Calibration:
+    edges = _finite(part['edges'])
+    # Where no keypoint has an error there is no bin, and no edge either.
+    error = _numbers(part['error'], max(len(edges) - 1, 0))
+    return Calibration(edges, error, _numbers(part['count'], len(error)))
+
+
+def _by_name(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those that are known."""
+    known = {str(name): _number(value) for name, value in values.items()}
+    return {name: value for name, value in known.items() if not np.isnan(value)}
+
+
+def _number(value: Any) -> float:
+    """A number; what is not known, or not finite, is NaN."""
+    if value is None:
+        return np.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'a number is expected, got {value!r}')
+    return float(value) if np.isfinite(float(value)) else np.nan
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f'a text is expected, got {value!r}')
+    return value
+
+
+def _finite(values: Any) -> np.ndarray:
+    """Numbers (N,), all known."""
+    array = _numbers(values)
+    if np.isnan(array).any():
+        raise ValueError(f'finite numbers are expected, got {values!r}')
+    return array
+
+
+def _numbers(values: Any, length: int | None = None) -> np.ndarray:
+    """Numbers (N,); null is NaN."""
+    array = np.array([_number(value) for value in values], dtype=np.float64)
+    if length not in (None, len(array)):
+        raise ValueError(f'{length} values expected, got {len(array)}')
+    return array

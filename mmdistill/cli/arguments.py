@@ -1,0 +1,219 @@
+"""Command-line arguments of configs, named as MMPose names them, and of selections."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+
+from mmdistill.config.files import read_config, recipe_file
+from mmdistill.config.loops import LOADERS
+from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.selection_options import (
+    CATEGORIES,
+    KEYPOINT_RULES,
+    OVER,
+    PER,
+)
+from mmdistill.errors import UserError
+from mmdistill.functional.ranking import BY
+
+LAUNCHERS = {
+    'none': (),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK'),
+}
+"""Each launcher with what it puts into the environment of its processes."""
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool with a config takes.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings that override the config, as key=value',
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    # torchrun passes the first spelling, older launchers the second.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(arguments: argparse.Namespace) -> Config:
+    """Read the config that the arguments name, with their overrides.
+
+    The config's folder joins the import path, so that a recipe's own modules stand
+    beside it. The recipes of mmdistill are found from any folder.
+
+    Args:
+        arguments: Parsed arguments of `add_config_arguments`.
+
+    Raises:
+        UserError: If there is no such file, it can not be read, or the launcher did
+            not start us.
+    """
+    _check_launched(arguments.launcher)
+    path = recipe_file(arguments.config)
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    config = read_config(path)
+    _override(config, arguments.cfg_options)
+    order_keypoints(config)
+    config.launcher = arguments.launcher
+    os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    if arguments.work_dir:
+        config.work_dir = arguments.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = f'work_dirs/{path.stem}'
+    return config
+
+
+def _override(config: Config, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        if _is_of_no_loader(config, key):
+            continue
+        try:
+            config.merge_from_dict({key: value})
+        except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+            # MMEngine's errors speak of its own functions; the first sentence says why.
+            reason = str(error).partition('. ')[0]
+            raise UserError(
+                f'--cfg-options {key}={value} can not be put into the config: {reason}'
+            ) from error
+
+
+def _is_of_no_loader(config: Config, key: str) -> bool:
+    """Whether it sets the workers of a loader that the config has not.
+
+    The command that does without workers names all loaders, for every config.
+    """
+    loader, _, setting = key.partition('.')
+    return loader in LOADERS and setting == 'num_workers' and not config.get(loader)
+
+
+def _check_launched(launcher: str) -> None:
+    lacking = [name for name in LAUNCHERS[launcher] if name not in os.environ]
+    if lacking:
+        how = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
+        raise UserError(
+            f'--launcher {launcher} is for processes that {how} started; the '
+            f'environment has no {", ".join(lacking)}'
+        )
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of MMPose's training tool.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint, or from the latest in the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the rate to the batch size'
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='do not evaluate while training'
+    )
+
+
+def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Config:
+    """The config with what the training arguments ask for.
+
+    Args:
+        config: A training config; it is changed.
+        arguments: Parsed arguments of `add_training_arguments`.
+
+    Raises:
+        UserError: If mixed precision is asked of an optimizer wrapper without it,
+            or of a machine without an accelerator.
+    """
+    if arguments.resume is not None:
+        config.resume = True
+        config.load_from = None if arguments.resume == 'auto' else arguments.resume
+    if arguments.amp:
+        if get_device() == 'cpu':
+            raise UserError('--amp needs an accelerator, this machine has none')
+        if not config.get('optim_wrapper'):
+            raise UserError(f'--amp needs an optim_wrapper, {config.filename} has none')
+        kind = config.optim_wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise UserError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')
+        config.optim_wrapper.type = 'AmpOptimWrapper'
+        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if arguments.auto_scale_lr:
+        config.auto_scale_lr = dict(config.get('auto_scale_lr') or {}, enable=True)
+    if arguments.no_validate:
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    return config
+
+
+CHOICES = {
+    'over': (OVER, 'labelled images that count'),
+    'per': (PER, 'whether each source has a threshold of its own'),
+    'categories': (CATEGORIES, 'whether each category has one'),
+    'by': (BY, "what is compared: the score, the views' agreement, or both ranks"),
+}
+NUMBERS = {
+    'score_thr': 'keep what reaches at least this, instead of matching counts',
+    'floor': 'the lowest threshold, whatever is matched',
+    'cap': 'the highest one',
+}
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add an argument for each of `SelectionOptions`.
+
+    Args:
+        parser: The parser.
+    """
+    for name, (choices, text) in CHOICES.items():
+        parser.add_argument(_flag(name), choices=choices, help=text)
+    for name, text in NUMBERS.items():
+        parser.add_argument(_flag(name), type=float, help=text)
+    parser.add_argument(
+        '--keypoint-thr',
+        type=threshold,
+        metavar=f'NUMBER|{"|".join(KEYPOINT_RULES)}',
+        help='keypoint score above which a keypoint is visible to the student, or how '
+        'to match it to the visible keypoints of labelled instances',
+    )
+
+
+def changed_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments state of `SelectionOptions`, the others left out.
+
+    Args:
+        arguments: Parsed arguments of `add_selection_arguments`.
+    """
+    names = (*CHOICES, *NUMBERS, 'keypoint_thr')
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _flag(name: str) -> str:
+    return f'--{name.replace("_", "-")}'
+
+
+def threshold(text: str) -> float | str:
+    """A number, or how to match one; the name stands in argparse's sentence."""
+    return text if text in KEYPOINT_RULES else float(text)

@@ -1,0 +1,1 @@
+"""Configs: the `distill` section, files, texts, data sets, loops and metainfo."""

@@ -1,0 +1,304 @@
+"""Configs of data sets: what they are made of, and which parts are labeled.
+
+A data set's config may be a wrapper (`dataset`), a mix of several (`datasets`), or one
+with annotations of its own, a member. Wrappers and mixes nest to any depth.
+
+Pipelines whose keypoint converters meet what MMPose's data sets give.
+
+From a config to the sets that unlabelled images must not be in.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmpose.registry import DATASETS, TRANSFORMS
+
+from mmdistill.config.metainfo import ordered_metainfo
+from mmdistill.config.schema import is_type
+from mmdistill.errors import UserError
+
+CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
+"""Transforms that map a member's keypoints to those of the set it is part of."""
+
+
+def is_pseudo(dataset: Mapping[str, Any]) -> bool:
+    """Whether a data set's config is of pseudo-labels."""
+    return is_type(dataset, 'PseudoLabelDataset')
+
+
+def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The data sets that a wrapper such as `SeededDataset` mixes, or the one."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset.get('datasets', [dataset])
+
+
+def members_of(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The data sets with annotations of their own, in their order.
+
+    Args:
+        dataset: Config of a data set; one that is not made of several is its only
+            member.
+    """
+    parts = _parts(dataset)
+    if parts is None:
+        return [dataset]
+    return [member for part in parts for member in members_of(part)]
+
+
+def has_pseudo(dataset: Mapping[str, Any]) -> bool:
+    """Whether pseudo-labels are anywhere in a data set's config."""
+    return any(map(is_pseudo, members_of(dataset)))
+
+
+def labeled_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The labeled side of a training set, whole: wrappers and pipelines stay.
+
+    Args:
+        dataset: Config of a training set, with or without pseudo-labels in it.
+
+    Raises:
+        UserError: If nothing is labeled.
+    """
+    while is_type(dataset, 'SeededDataset'):
+        dataset = dataset['dataset']
+    if not has_pseudo(dataset):
+        return dataset
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    sources = dataset.get('datasets', [])
+    rest = [i for i, source in enumerate(sources) if not has_pseudo(source)]
+    if not rest:
+        raise UserError(
+            'train_dataloader.dataset trains on no labelled data set, only on '
+            'pseudo-labels; name the labelled one in distill.labeled'
+        )
+    if len(rest) == 1 and not is_type(dataset, 'CombinedDataset'):
+        return sources[rest[0]]
+    part = {**dataset, 'datasets': [sources[i] for i in rest]}
+    factors = dataset.get('sample_ratio_factor')
+    if factors:
+        part['sample_ratio_factor'] = [factors[i] for i in rest]
+    return part
+
+
+def uncut(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set's config whose pipelines only convert keypoints.
+
+    Nothing is read but annotations then, so that it can be counted.
+
+    Args:
+        dataset: Config of a data set; wrappers and mixes stay.
+    """
+    bare = copy.deepcopy(dict(dataset))
+    if 'dataset' in dataset:
+        return {**bare, 'dataset': uncut(dataset['dataset'])}
+    if 'datasets' in dataset:
+        bare['datasets'] = [uncut(part) for part in dataset['datasets']]
+        if 'pipeline' not in dataset:
+            return bare
+    steps = dataset.get('pipeline') or ()
+    return {**bare, 'pipeline': [step for step in steps if _converts(step)]}
+
+
+def end_pipeline(dataset: Mapping[str, Any]) -> list[Any]:
+    """The pipeline that a data set's samples end in.
+
+    Of a `CombinedDataset` that is its own one; a concatenation has none, so it is
+    that of its first member.
+
+    Args:
+        dataset: Config of a data set.
+    """
+    while 'pipeline' not in dataset and _parts(dataset):
+        dataset = _first_part(dataset)
+    return copy.deepcopy(list(dataset.get('pipeline') or ()))
+
+
+def with_end_pipeline(
+    dataset: Mapping[str, Any], pipeline: Sequence[Any]
+) -> dict[str, Any]:
+    """A data set's config whose samples end in another pipeline.
+
+    Args:
+        dataset: Config of a data set.
+        pipeline: Configs of the transforms.
+    """
+    changed = dict(dataset)
+    if 'pipeline' in dataset or not _parts(dataset):
+        return {**changed, 'pipeline': copy.deepcopy(list(pipeline))}
+    if 'dataset' in dataset:
+        return {**changed, 'dataset': with_end_pipeline(dataset['dataset'], pipeline)}
+    parts = [with_end_pipeline(part, pipeline) for part in dataset['datasets']]
+    return {**changed, 'datasets': parts}
+
+
+def end_pipelines(dataset: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """All pipelines that samples of a data set end in.
+
+    Args:
+        dataset: Config of a data set.
+    """
+    parts = _parts(dataset)
+    if 'pipeline' in dataset or not parts:
+        yield list(dataset.get('pipeline') or ())
+        return
+    for part in parts:
+        yield from end_pipelines(part)
+
+
+def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Keypoints of a data set in MMPose's unparsed form, in their numbers' order.
+
+    Args:
+        dataset: Config of a data set. What states none itself has that of its class,
+            a wrapper or a concatenation that of its first member.
+
+    Raises:
+        UserError: If its type is not registered or states no keypoints.
+    """
+    given = dataset.get('metainfo')
+    if given:
+        return ordered_metainfo(given)
+    if _parts(dataset):
+        return unparsed_metainfo(_first_part(dataset))
+    kind = registered_dataset(dataset)
+    if 'subset' in inspect.signature(kind).parameters:
+        kind = _built_kind(dataset, kind)
+    metainfo = getattr(kind, 'METAINFO', None)
+    if not metainfo:
+        raise UserError(
+            f'the data set {dataset.get("type")} states no keypoints: give it '
+            "metainfo, as dict(from_file='configs/_base_/datasets/coco.py')"
+        )
+    return ordered_metainfo(metainfo)
+
+
+def registered_dataset(dataset: Mapping[str, Any]) -> Any:
+    """The class of a data set.
+
+    Args:
+        dataset: Config of a data set.
+
+    Raises:
+        UserError: If its type is not registered.
+    """
+    name = dataset.get('type')
+    kind = DATASETS.get(name) if isinstance(name, str) else name
+    if kind is None:
+        raise UserError(
+            f'no data set is registered as {name!r}; import the module that has it in '
+            'custom_imports, or name one of this version of MMPose'
+        )
+    return kind
+
+
+def _parts(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    """What a wrapper or a mix is made of; None of a member."""
+    if 'dataset' in dataset:
+        return [dataset['dataset']]
+    return dataset.get('datasets')
+
+
+def _first_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (_parts(dataset) or [dataset])[0]
+
+
+def _converts(step: Mapping[str, Any]) -> bool:
+    if any(is_type(step, name) for name in CONVERTERS):
+        return True
+    kind = TRANSFORMS.get(step['type']) if isinstance(step.get('type'), str) else None
+    known = tuple(TRANSFORMS.get(name) for name in CONVERTERS)
+    return isinstance(kind, type) and issubclass(kind, known)
+
+
+def _built_kind(dataset: Mapping[str, Any], kind: Any) -> Any:
+    """The class once a set is built: `DeepFashionDataset` sets its keypoints then."""
+    try:
+        built = DATASETS.build({**dataset, 'lazy_init': True, 'pipeline': []})
+    # Its own checks of files and arguments come with any of these.
+    except (AssertionError, OSError, KeyError, TypeError, ValueError):
+        return kind
+    return type(built)
+
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+DROP = 'DropNoneValues'
+
+
+def fit_converters(config: Config) -> Config:
+    """The config with samples made fit for the keypoint converters in its pipelines.
+
+    MMPose's whole-body data sets and its converters do not go together as they are:
+    see `DropNoneValues`. A config without converters stays as it is.
+
+    Args:
+        config: A config of any stage.
+    """
+    if not any(_has_converter(config.get(name)) for name in LOADERS):
+        return config
+    config = copy.deepcopy(config)
+    for name in LOADERS:
+        _fit(config.get(name))
+    return config
+
+
+def _has_converter(part: Any) -> bool:
+    if isinstance(part, dict):
+        return _is_converter(part) or any(map(_has_converter, part.values()))
+    return isinstance(part, (list, tuple)) and any(map(_has_converter, part))
+
+
+def _fit(part: Any) -> None:
+    """Put the transform before each converter of the pipelines within a part."""
+    for value in part.values() if isinstance(part, dict) else part or ():
+        if isinstance(value, (dict, list, tuple)):
+            _fit(value)
+    if isinstance(part, list):
+        for index in reversed(range(len(part))):
+            before = part[index - 1] if index else {}
+            if _is_converter(part[index]) and not is_type(before, DROP):
+                drop = dict(type=f'mmdistill.{DROP}', keys=['keypoints_3d'])
+                part.insert(index, drop)
+
+
+def _is_converter(part: Any) -> bool:
+    return isinstance(part, dict) and any(is_type(part, name) for name in CONVERTERS)
+
+
+def leak_guard_config(
+    config: Config, labeled: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What `UnlabeledDataset` compares its images with; None if switched off.
+
+    Args:
+        config: A config with a `distill` section; its validation set counts, with
+            all its members.
+        labeled: Config of the labelled data set; all its members count.
+    """
+    if not config.distill.get('leak_guard', True):
+        return None
+    guard: dict[str, Any] = {'cache': str(Path(config.work_dir, 'image_hashes.json'))}
+    validation = (config.get('val_dataloader') or {}).get('dataset')
+    for name, dataset in (('val', validation), ('labeled', labeled)):
+        sets = members_of(dataset) if dataset else []
+        guard[name] = [
+            dict(
+                ann_file=str(Path(one.get('data_root') or '', one['ann_file'])),
+                img_root=str(
+                    Path(
+                        one.get('data_root') or '',
+                        (one.get('data_prefix') or {}).get('img', ''),
+                    )
+                ),
+            )
+            for one in sets
+            if one.get('ann_file')
+        ]
+    return guard

@@ -1,0 +1,68 @@
+"""Configs by their path, the recipes that travel with the package among them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmdistill.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+PLACES = (PACKAGE / '.mim', PACKAGE.parent)
+"""What `configs/…` is below: in an installed wheel, in a clone."""
+
+
+def recipe_file(path: str | Path, what: str = 'the config') -> Path:
+    """A config file; where there is none, the recipe of that path.
+
+    So `configs/distill/lspe/student.py` is found wherever a command is typed. A
+    user's own file comes first.
+
+    Args:
+        path: The path as it was given.
+        what: What it is, for the sentence.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    given = Path(path)
+    for found in (given, *(place / given for place in PLACES)):
+        if found.is_file():
+            return found
+    raise UserError(
+        f'{what} {path} does not exist, and mmdistill has no recipe of that path'
+    )
+
+
+def read_config(path: str | Path, what: str = 'the config') -> Config:
+    """Read a config file, which is code of the user's and can fail in any way.
+
+    Args:
+        path: The path as it was given; see `recipe_file`.
+        what: What it is, for the sentence.
+
+    Raises:
+        UserError: If there is no such file, or it or one of its bases can not be read.
+    """
+    file = recipe_file(path, what)
+    try:
+        return Config.fromfile(file)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f'{what} {path} can not be read: {_reason(error)}') from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a config can not be read, without MMEngine's advice about its functions."""
+    text = ' '.join(str(error).split()) or 'no reason given'
+    lazy = re.search(r'module in (\S+\.py)\.', text)
+    if lazy and 'inheritance chain' in text:
+        return (
+            f'its base {lazy[1]} has the new form of configs (`with read_base()`), '
+            'which a text config can not inherit'
+        )
+    text = text.partition('! ')[0].partition('. Please ')[0]
+    return f'{type(error).__name__}: {text}'

@@ -1,0 +1,97 @@
+"""Boxes that are followed from frame to frame of a video, instead of detected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.functional.boxes import followed_box
+from mmdistill.store import ImageRow
+
+
+@dataclass(frozen=True)
+class Following:
+    """How the box of a frame follows from the keypoints of the frame before.
+
+    For videos of a single animal. A frame is searched whole where nothing is known of
+    the one before: at the start of a video and of a chunk of the store, behind frames
+    that are left out or do not decode, and where the animal was lost.
+
+    Attributes:
+        padding: Factor by which the longer side of the box around the keypoints
+            grows; the crop is larger than the box by the model's own padding too.
+        score_thr: Score above which a keypoint counts; an animal with less than half
+            of its keypoints is lost.
+
+    Raises:
+        UserError: If an option is out of its range.
+    """
+
+    padding: float = 1.5
+    score_thr: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not self.padding >= 1:
+            raise UserError(f'follow.padding must be at least 1, got {self.padding!r}')
+        if not 0 <= self.score_thr < 1:
+            raise UserError(
+                f'follow.score_thr must be from 0 to below 1, got {self.score_thr!r}'
+            )
+
+    def __str__(self) -> str:
+        return (
+            'followed from the frame before '
+            f'(padding {self.padding}, score_thr {self.score_thr})'
+        )
+
+    def one_by_one(
+        self, batch: Mapping[str, Any], rows: Sequence[ImageRow]
+    ) -> Iterator[dict[str, Any]]:
+        """The images of a batch, each with its box once the one before is labelled.
+
+        Args:
+            batch: `inputs` and `data_samples` of an `UnlabeledDataset`, images of one
+                chunk in its order.
+            rows: The rows of the chunk so far. They must grow by that of an image
+                before the next image is taken.
+
+        Yields:
+            Batches of one image.
+        """
+        for image, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
+            if rows and len(sample.gt_instances):
+                self._set_box(sample, rows[-1])
+            yield dict(inputs=[image], data_samples=[sample])
+
+    def _set_box(self, sample: Any, before: ImageRow) -> None:
+        if before.path != sample.metainfo['frame_before'] or not before.candidates:
+            return
+        height, width = sample.metainfo['ori_shape']
+        box = followed_box(
+            before.candidates.keypoints[0],
+            before.candidates.keypoint_scores[0],
+            (width, height),
+            self.padding,
+            self.score_thr,
+        )
+        if box is not None:
+            sample.gt_instances.bboxes = box[None]
+
+
+def build_following(options: Mapping[str, Any]) -> Following:
+    """Make a `Following` of what a user wrote.
+
+    Args:
+        options: Its attributes.
+
+    Raises:
+        UserError: If it has no such option, or one is out of its range.
+    """
+    try:
+        return Following(**options)
+    except TypeError as error:
+        raise UserError(
+            f'follow takes padding and score_thr, got {options!r}: {error}'
+        ) from error

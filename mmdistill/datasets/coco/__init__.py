@@ -1,0 +1,1 @@
+"""COCO jsons of labeled sets, read with a strict eye."""

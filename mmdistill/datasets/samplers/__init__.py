@@ -1,0 +1,1 @@
+"""Samplers: mixed batches, and batches within a chunk of a store."""

@@ -1,0 +1,226 @@
+"""The list of unlabelled images, from a folder or from COCO image infos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdistill.datasets.sources.folder_walk import passed_over, suffix_of, walk_folder
+from mmdistill.errors import UserError, shortened
+from mmdistill.utils.files import file_name, read_json
+
+SUFFIXES = frozenset(
+    {
+        *('.bmp', '.dib', '.jpe', '.jpeg', '.jpg', '.jfif', '.jp2', '.pbm', '.pgm'),
+        *('.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp'),
+    }
+)
+"""Endings of the files that both MMPose and `ImageReader` read, in lower case."""
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images in a fixed order.
+
+    Attributes:
+        paths: Paths relative to the image root, with forward slashes, each once.
+        ids: What a detection file calls the images, where the list says so; None for
+            an image that is called by its path.
+        sizes: Width and height of each image, (I, 2), where the list says so.
+        problems: Sentences about what is passed over.
+    """
+
+    paths: list[str]
+    ids: Sequence[int | str | None] | None = None
+    sizes: np.ndarray | None = None
+    problems: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def numbers(self) -> dict[int | str, int]:
+        """Position of an image by any name a detection file may call it."""
+        ids = self.ids or [None] * len(self.paths)
+        return _numbers_by_name(self.paths, ids)
+
+    def part(self, numbers: np.ndarray) -> ImageList:
+        """Some of the images.
+
+        Args:
+            numbers: Which, (n,).
+        """
+        return ImageList(
+            [self.paths[number] for number in numbers],
+            None if self.ids is None else [self.ids[number] for number in numbers],
+            None if self.sizes is None else self.sizes[numbers],
+        )
+
+
+def images_of_folder(root: Path, hidden: bool = False) -> ImageList:
+    """All images below a folder, by path.
+
+    A detection file may name them by path, by file name without suffix, or by
+    the number that this is (COCO's ``000000000139.jpg`` is 139), as long as no
+    other image has that name too.
+
+    Args:
+        root: The folder; links to folders are followed, each folder once.
+        hidden: Whether hidden files, and those in hidden folders, are images too.
+
+    Raises:
+        UserError: If the folder does not exist or holds no image.
+    """
+    if not root.is_dir():
+        raise UserError(f'the image folder {root} does not exist')
+    found = walk_folder(root, hidden)
+    problems = passed_over(found, root, SUFFIXES)
+    paths = [path for path in found.files if suffix_of(path) in SUFFIXES]
+    if not paths:
+        suffixes = ', '.join(sorted(SUFFIXES))
+        sentences = [f'the image folder {root} holds no image ({suffixes})', *problems]
+        raise UserError('; '.join(sentences))
+    return ImageList(paths, problems=tuple(problems))
+
+
+def images_of_coco(ann_file: Path) -> ImageList:
+    """The images of a COCO json, in the order of their ids; annotations are ignored.
+
+    Ids are numbers or texts, numbers first.
+
+    Args:
+        ann_file: A json with `images`, each with `id` and `file_name`.
+
+    Raises:
+        UserError: If the file is missing, has another form or lists no image.
+    """
+    if ann_file.exists() and not ann_file.is_file():
+        raise UserError(f'the image list {ann_file} is not a file')
+    content = read_json(ann_file, 'the image list')
+    images = content.get('images', _ABSENT) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not isinstance(images, list):
+        missing = "'images'" if images is _ABSENT else 'a list of images'
+        raise UserError(
+            f'the image list {ann_file} must be a COCO json whose images have '
+            f'id and file_name; missing: {missing}'
+        )
+    for name, fits, rule in _FIELDS:
+        _check_field(ann_file, images, name, fits, rule)
+    images = sorted(
+        images, key=lambda image: (isinstance(image['id'], str), image['id'])
+    )
+    paths = [image['file_name'] for image in images]
+    ids = [image['id'] for image in images]
+    if not paths:
+        raise UserError(f'the image list {ann_file} lists no image')
+    for what, values in (('an image id', ids), ('the file', paths)):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            raise UserError(f'the image list {ann_file} names {what} twice: {value}')
+    sizes = [(image.get('width'), image.get('height')) for image in images]
+    known = all(_is_size(side) for size in sizes for side in size)
+    return ImageList(paths, ids, np.array(sizes) if known else None)
+
+
+def annotated_images(ann_file: Path) -> list[str]:
+    """Paths of the images of an annotation file, as COCO or as MPII has them.
+
+    Args:
+        ann_file: A COCO json, or MPII's list of instances, each with its `image`.
+
+    Raises:
+        UserError: If the file is missing, has another form or lists no image.
+    """
+    content = read_json(ann_file, 'the image list')
+    if not isinstance(content, list):
+        return images_of_coco(ann_file).paths
+    try:
+        paths = list(dict.fromkeys(str(each['image']) for each in content))
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'the image list {ann_file} must be a COCO json, or a list of instances '
+            f'that name their image, as that of MPII; missing: {error}'
+        ) from error
+    if not paths:
+        raise UserError(f'the image list {ann_file} lists no image')
+    return paths
+
+
+_ABSENT = object()
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_id(value) and not isinstance(value, str) and 0 < value < 2**31
+
+
+_FIELDS = (
+    ('id', _is_id, 'a whole number or a text'),
+    ('file_name', _is_name, 'a text'),
+)
+
+
+def _check_field(
+    ann_file: Path,
+    images: Sequence[Any],
+    name: str,
+    fits: Callable[[object], bool],
+    rule: str,
+) -> None:
+    """Make sure that a field is there, and of its kind, in every image."""
+    for image in images:
+        if not isinstance(image, dict) or name not in image:
+            raise UserError(
+                f'the image list {ann_file} must be a COCO json whose images have '
+                f"id and file_name; missing: '{name}' in {shortened(image)}"
+            )
+    wrong = [image for image in images if not fits(image[name])]
+    if wrong:
+        raise UserError(
+            f'the image list {ann_file} must give each image {rule} as {name}; '
+            f'{len(wrong)} of {len(images)} have another, the first is '
+            f'{shortened(wrong[0])}'
+        )
+
+
+def _numbers_by_name(
+    paths: Sequence[str], ids: Sequence[int | str | None]
+) -> dict[int | str, int]:
+    """Position of each image by its path and by the short names it alone has."""
+    short = [
+        _short_names(path) if name is None else _given_names(name)
+        for path, name in zip(paths, ids, strict=True)
+    ]
+    owners = Counter(name for names in short for name in names)
+    # A json may have a name as Python gives it, and not as it is spelled.
+    numbers: dict[int | str, int] = {file_name(p): i for i, p in enumerate(paths)}
+    numbers.update((path, i) for i, path in enumerate(paths))
+    numbers.update(
+        (name, number)
+        for number, names in enumerate(short)
+        for name in names
+        if owners[name] == 1
+    )
+    return numbers
+
+
+def _given_names(name: int | str) -> set[int | str]:
+    return {name, file_name(name)} if isinstance(name, str) else {name}
+
+
+def _short_names(path: str) -> set[int | str]:
+    stem = Path(path).stem
+    return {stem, int(stem)} if stem.isdecimal() else _given_names(stem)

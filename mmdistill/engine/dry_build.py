@@ -1,0 +1,154 @@
+"""Parts of a training that are built when it begins, tried before the labeling.
+
+A transform may need a package that is not installed, and a model may name a type that
+nobody registered. MMEngine finds out when it builds them, after the labeling.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import importlib.util
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
+
+from mmdistill.cli.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
+from mmdistill.config.datasets import registered_dataset
+from mmdistill.errors import UserError
+
+PIPELINES = ('pipeline', 'switch_pipeline')
+NOT_INSTALLED = re.compile(
+    r"(?:No module named '([\w.]+)'|\b([\w.-]+) is not installed)"
+)
+
+NOT_REGISTERED = re.compile(r'([\w.]+) is not in the [\w:]+ registry')
+
+
+def check_training_parts(config: Config) -> None:
+    """Build the transforms and the model of a training, and drop them.
+
+    Args:
+        config: A training config.
+
+    Raises:
+        UserError: If one can not be built, naming it, and the package that it lacks
+            with the command that installs it.
+    """
+    init_default_scope(config.get('default_scope') or 'mmpose')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        _check_datasets(config.get(loader))
+    for place, pipeline in _pipelines(config):
+        for transform in pipeline:
+            _check_transform(place, transform)
+    if config.get('model'):
+        _check_model(config.model)
+
+
+def _pipelines(config: Config) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Every pipeline of the data sets and of the hooks that switch them."""
+    sections = ('train_dataloader', 'val_dataloader', 'custom_hooks')
+    for section in sections:
+        yield from _within(section, config.get(section))
+
+
+def _within(place: str, part: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(part, (list, tuple)):
+        for each in part:
+            yield from _within(place, each)
+    if isinstance(part, dict):
+        for name, value in part.items():
+            if name in PIPELINES and isinstance(value, (list, tuple)):
+                yield place, value
+            else:
+                yield from _within(place, value)
+
+
+def _check_transform(place: str, transform: Any) -> None:
+    if not isinstance(transform, dict):
+        return
+    try:
+        TRANSFORMS.build(copy.deepcopy(transform))
+    except UserError:
+        raise
+    except Exception as error:
+        name = str(transform.get('type')).rpartition('.')[2]
+        raise UserError(
+            f'the transform {name} of {place} can not be built: {_reason(name, error)}'
+        ) from error
+
+
+def _check_datasets(part: Any) -> None:
+    """Make sure that the classes of data sets and of their wrappers are known."""
+    for each in part if isinstance(part, (list, tuple)) else [part]:
+        if not isinstance(each, dict):
+            continue
+        for name in ('dataset', 'datasets'):
+            _check_datasets(each.get(name))
+        kind = each.get('type')
+        is_dataset = 'dataset' not in each or 'batch_size' not in each
+        if is_dataset and isinstance(kind, str) and not _is_known(kind):
+            registered_dataset(each)
+
+
+def _is_known(kind: str) -> bool:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind) is not None
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    """Build a model without memory for its weights."""
+    try:
+        with torch.device('meta'):
+            MODELS.build(copy.deepcopy(dict(model)))
+    except (KeyError, ImportError) as error:
+        raise UserError(
+            f'the model {model.get("type")} can not be built: {_reason("", error)}'
+        ) from error
+    except Exception as error:
+        # Tensors of this device have no values, which some models look at: what is
+        # wrong with one that could not be built here is left to the training.
+        logging.getLogger(__name__).debug('%s', error)
+
+
+def _reason(transform: str, error: Exception) -> str:
+    """Why something can not be built, with the command that mends it if one does."""
+    text = ' '.join(str(error.args[0] if error.args else error).split())
+    missing = NOT_INSTALLED.search(text)
+    package = PACKAGE_OF_TRANSFORM.get(transform)
+    if missing:
+        module = (missing[1] or missing[2]).partition('.')[0]
+        command = TRANSFORM_COMMANDS.get(module, f'pip install {module}')
+        return f'{module} is not installed; run `{command}`'
+    fits = (
+        package and f'"{package}=={_version(package)}"' in TRANSFORM_COMMANDS[package]
+    )
+    if package and not fits:
+        return (
+            f'{package} {_version(package)} does not fit MMPose ({text}); run '
+            f'`{TRANSFORM_COMMANDS[package]}`'
+        )
+    unregistered = NOT_REGISTERED.search(text)
+    if unregistered:
+        return f'{unregistered[0]}; {_register(unregistered[1])}'
+    return text
+
+
+def _register(kind: str) -> str:
+    """How a type that is not registered may become so."""
+    package = kind.partition('.')[0]
+    if '.' in kind and importlib.util.find_spec(package) is None:
+        return f'the package {package} is not installed'
+    return 'import its module by custom_imports, if it has one'
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return 'of unknown version'

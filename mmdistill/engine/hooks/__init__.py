@@ -1,0 +1,1 @@
+"""Hooks of labeling and of training."""

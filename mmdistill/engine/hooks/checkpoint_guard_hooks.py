@@ -1,0 +1,265 @@
+"""A teacher whose checkpoint does not fit labels nothing.
+
+A detector whose checkpoint or classes do not fit finds nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from mmdistill.config.metainfo import in_number_order
+from mmdistill.config.schema import is_type
+from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
+from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.errors import UserError
+from mmdistill.models.box_detector import category_ids
+from mmdistill.registry import HOOKS
+from mmdistill.utils.dist import tell_all
+from mmdistill.utils.files import read_json
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+
+def check_keypoint_count(model: Any, labeled: int) -> None:
+    """Make sure that a teacher gives out as many keypoints as the labels have.
+
+    Args:
+        model: The fusing wrapper of the teacher.
+        labeled: Keypoints of the labeled set.
+
+    Raises:
+        UserError: If it gives out another number.
+    """
+    predicted = model.num_keypoints
+    if predicted != labeled:
+        raise UserError(
+            f'the teacher predicts {predicted} keypoints, the labelled set has '
+            f'{labeled}'
+        )
+
+
+def check_keypoint_names(
+    checkpoint: Mapping[str, Any], wanted: Sequence[str] | None
+) -> None:
+    """Make sure that a teacher was trained on the keypoints of the labels.
+
+    Args:
+        checkpoint: The teacher's checkpoint; one that records no names passes.
+        wanted: Names of the labels' keypoints, (K,); None if they are not known.
+
+    Raises:
+        UserError: If it records other names.
+    """
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    names = meta.get('keypoint_id2name')
+    if names is None or wanted is None:
+        return
+    recorded = list(in_number_order(names).values())
+    if recorded != list(wanted):
+        raise UserError(
+            f'the teacher checkpoint was trained on the keypoints {recorded}, '
+            f'the labelled set has {list(wanted)}'
+        )
+
+
+def check_teacher(stage: Config) -> None:
+    """Compare a teacher with its checkpoint, before any unlabeled image is looked for.
+
+    Args:
+        stage: The config of stage 1; a checkpoint that is not a file of this machine
+            is left to the run itself.
+
+    Raises:
+        UserError: If the checkpoint does not fit the teacher, or the teacher's
+            keypoints are not those of the labels.
+    """
+    if not Path(str(stage.load_from)).is_file():
+        return
+    guard = next(
+        each for each in stage.custom_hooks if is_type(each, 'TeacherGuardHook')
+    )
+    names = guard.get('keypoint_names')
+    init_default_scope(stage.get('default_scope') or 'mmpose')
+    checkpoint = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
+    if isinstance(checkpoint, dict):
+        check_keypoint_names(checkpoint, names)
+    model = MODELS.build(copy.deepcopy(stage.model))
+    load_fitting(model.module, checkpoint)
+    check_keypoint_count(model, len(names))
+
+
+@HOOKS.register_module()
+class TeacherGuardHook(Hook):
+    """Refuse a teacher that is not wholly loaded from its checkpoint.
+
+    MMEngine only warns when keys are missing, and goes on with random weights.
+
+    Args:
+        keypoint_names: Keypoints that the labels shall have. A checkpoint that
+            records others is refused.
+        role: 'teacher', or 'tested' where a model is evaluated.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self, keypoint_names: Sequence[str] | None = None, role: str = 'teacher'
+    ) -> None:
+        self.keypoint_names = keypoint_names
+        self.role = role
+        self._loaded = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the checkpoint with the model, key by key.
+
+        Args:
+            runner: The runner; its model is the fusing wrapper of the teacher.
+            checkpoint: What was loaded.
+
+        Raises:
+            UserError: If a weight is missing or of another shape, or the checkpoint
+                is of another network or records other keypoints.
+        """
+        if isinstance(checkpoint, dict):
+            check_keypoint_names(checkpoint, self.keypoint_names)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = load_fitting(model.module, checkpoint, self.role)
+        if isinstance(checkpoint, dict):
+            # The host loads it once more, and would list all that is left out.
+            checkpoint['state_dict'] = weights
+        self._loaded = True
+
+    def before_test(self, runner: Runner) -> None:
+        """Make sure that a checkpoint was loaded at all.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            UserError: If none was, or the model has another number of keypoints.
+        """
+        if not self._loaded:
+            raise UserError(
+                'a teacher needs its trained weights: give distill.teacher.checkpoint '
+                '(load_from), got none'
+            )
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.keypoint_names is not None:
+            check_keypoint_count(model, len(self.keypoint_names))
+
+
+@HOOKS.register_module()
+class DetectorGuardHook(Hook):
+    """Refuse a detector that is not wholly loaded, and tell it which classes count.
+
+    Names of classes are those that the checkpoint records, as MMDetection takes them.
+
+    Args:
+        classes: Names of the classes where the checkpoint records none.
+        categories: The classes that count, or a mapping that states the ids of their
+            boxes; all by default.
+        labeled_file: COCO json of the labelled set, which has the ids of categories;
+            several of a set made of several, of which the first to name one counts.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self,
+        classes: Sequence[str] = (),
+        categories: Sequence[str] | Mapping[str, int] | None = None,
+        labeled_file: str | Sequence[str] = '',
+    ) -> None:
+        self.classes = classes
+        self.categories = categories
+        self.labeled_file = labeled_file
+        self._loaded = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the checkpoint with the model, key by key.
+
+        Args:
+            runner: The runner; its model is a `BoxDetector`.
+            checkpoint: What was loaded.
+
+        Raises:
+            UserError: If a weight is missing or of another shape, or the checkpoint
+                is of another network.
+        """
+        weights = load_fitting(_model(runner).module, checkpoint, 'detector')
+        self.classes = _recorded_classes(checkpoint) or self.classes
+        if isinstance(checkpoint, dict):
+            # The host loads it once more, and would list all that is left out.
+            checkpoint['state_dict'] = weights
+        self._loaded = True
+
+    def before_test(self, runner: Runner) -> None:
+        """Tell the detector which of its classes count.
+
+        Args:
+            runner: The runner of the detecting stage.
+
+        Raises:
+            UserError: If no checkpoint was loaded, the names are not as many as the
+                detector's outputs, or a category that counts is not among them.
+        """
+        if not self._loaded:
+            raise UserError(
+                'a detector needs its trained weights: give '
+                'distill.detector.checkpoint (load_from), got none'
+            )
+        model = _model(runner)
+        classes, wanted = self.classes, self.categories
+        for outputs in _num_classes(model.module) - {len(classes)}:
+            raise UserError(
+                f'the detector has {outputs} classes, and its checkpoint or else the '
+                f'metainfo of the test data set of its config {len(classes)} names'
+            )
+        ids = tell_all(lambda: category_ids(classes, wanted, self._labeled()))
+        model.look_for(classes, ids)
+
+    def _labeled(self) -> dict[str, int]:
+        if isinstance(self.categories, Mapping):
+            return {}
+        files = self.labeled_file
+        ids: dict[str, int] = {}
+        for path in map(Path, [files] if isinstance(files, str) else files):
+            if path.suffix == '.json':
+                content = read_json(path, 'the labelled set')
+                listed = isinstance(content, dict) and content.get('categories')
+                ids = {each['name']: each['id'] for each in listed or ()} | ids
+        return ids
+
+
+def _model(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _recorded_classes(checkpoint: Any) -> Sequence[str]:
+    """Names of classes in a checkpoint of MMDetection, of 3.x or older."""
+    meta = checkpoint.get('meta') or {}
+    recorded = {**meta, **(meta.get('dataset_meta') or {})}
+    return {str(key).lower(): value for key, value in recorded.items()}.get(
+        'classes', ()
+    )
+
+
+def _num_classes(detector: nn.Module) -> set[int]:
+    """Outputs of the heads that say what a box is."""
+    return {
+        module.num_classes
+        for name, module in detector.named_modules()
+        if 'bbox_head' in name.split('.')[-2:] and hasattr(module, 'num_classes')
+    }

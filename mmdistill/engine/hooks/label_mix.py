@@ -1,0 +1,317 @@
+"""Whether the student is about to see what it should.
+
+What the student is about to see, in the words of the log and as figures.
+
+Whether a resumed training goes on with the samples that it began with.
+
+The labelled share that a training really had: its samples counted by kind.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.logging import MessageHub, print_log
+
+from mmdistill.datasets.sample_tags import count_pseudo
+from mmdistill.errors import UserError
+from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
+from mmdistill.selection.summary import described
+from mmdistill.utils.dataset_members import is_countable
+
+FAR_OFF = 3
+"""More than so many times the aim, or less than one such part, is told."""
+
+
+def check_slots(batches: Any, sources: Sequence[Any]) -> None:
+    """Make sure that the labelled slots of a batch are the labelled set's.
+
+    The sampler can not see which source is labelled.
+
+    Args:
+        batches: The batch sampler.
+        sources: The data sets that it draws from.
+
+    Raises:
+        UserError: If its `labeled_source` is one of pseudo-labels.
+    """
+    for number in getattr(batches, 'labeled_source', ()):
+        if hasattr(sources[number], 'selection'):
+            raise UserError(
+                f'labeled_source must be the position of the labelled set among the '
+                f'sources, got {number}, which is the pseudo-labels'
+            )
+
+
+def check_pseudo(pseudo: Any) -> None:
+    """Make sure that pseudo-labels train something, and tell when they are far off.
+
+    Args:
+        pseudo: A `PseudoLabelDataset`.
+
+    Raises:
+        UserError: If there is none, or none has a visible keypoint.
+    """
+    if len(pseudo) == 0:
+        raise UserError(
+            f'the selection of {pseudo.store.root} is empty, so the student would '
+            'learn from labels alone; select others with tools/select_labels.py'
+        )
+    if pseudo.num_visible_keypoints == 0:
+        raise UserError(
+            f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
+            'keypoint, so they would train nothing; select with a lower keypoint '
+            'threshold, as with tools/select_labels.py --keypoint-thr 0'
+        )
+    aim = pseudo.selection.aim
+    if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:
+        print_log(
+            f'{len(pseudo)} pseudo-labels of {pseudo.store.root} are '
+            f'{len(pseudo) / aim:.2f} times the {aim:.1f} that count matching aims at; '
+            'look at them with tools/draw_labels.py, select others with '
+            'tools/select_labels.py',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
+    """Make sure that every selection was matched to a labelled set that is trained on.
+
+    A labelled set that it was not matched to, or that can not be counted, is told.
+
+    Args:
+        labeled: The labelled data sets.
+        pseudo: Those of pseudo-labels.
+
+    Raises:
+        UserError: If there is no labelled set, or a selection belongs to none.
+    """
+    if not labeled:
+        raise UserError(
+            'CountMatchingHook needs a labelled set beside the pseudo-labels to '
+            'compare their counts with, got none; a training on pseudo-labels '
+            'alone goes without this hook'
+        )
+    counted = [source for source in labeled if is_countable(source)]
+    members = [count_members(source) for source in counted]
+    counts = [join_counts(each) for each in members]
+    for source in pseudo:
+        matched = source.selection.labeled
+        if len(counted) == len(labeled) and _fits(members, matched):
+            continue
+        others = [each for each in counts if each.fingerprint != matched.fingerprint]
+        if len(others) == len(counts):
+            _refuse_or_warn(source, counts, len(labeled) - len(counted))
+        elif others or len(counted) < len(labeled):
+            _warn(
+                f'the selection of {source.store.root} was matched to one of '
+                f'{len(labeled)} labelled sets; it does not count the others: '
+                f'{_listed(others, len(labeled) - len(counted))}'
+            )
+
+
+def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) -> bool:
+    """Whether a selection was matched to all labelled sets together."""
+    together = join_counts([each for counts in members for each in counts])
+    return together.fingerprint == matched.fingerprint
+
+
+def _refuse_or_warn(
+    pseudo: Any, counts: Sequence[LabeledCounts], uncounted: int
+) -> None:
+    matched = pseudo.selection.labeled
+    what = (
+        f'the selection of {pseudo.store.root} was matched to a labelled set of '
+        f'{matched.instances} instances on {matched.images} images, training uses '
+    )
+    if uncounted:
+        _warn(
+            f'{what}others ({_listed(counts, uncounted)}): whether it belongs to one '
+            'of those that can not be counted was not checked'
+        )
+        return
+    raise UserError(
+        f'{what}another one of {_listed(counts, 0)}; select anew with '
+        'tools/select_labels.py'
+    )
+
+
+def _listed(counts: Sequence[LabeledCounts], uncounted: int) -> str:
+    listed = [f'{each.instances} on {each.images}' for each in counts]
+    if uncounted:
+        listed.append(f'{uncounted} without an annotation file to count')
+    return ' and '.join(listed)
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger='current', level=logging.WARNING)
+
+
+def tell_mix(
+    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+) -> None:
+    """Log what the student sees and how often, and what it was chosen by.
+
+    Args:
+        labeled: The labelled data sets.
+        pseudo: Those of pseudo-labels.
+        batches: The batch sampler.
+        iterations: Length of the training.
+    """
+    found = mix_figures(labeled, pseudo, batches)
+    share = f'{found["mix/labeled_share"]:.3f} of the samples are labelled, by chance'
+    if hasattr(batches, 'num_labeled'):
+        share = (
+            f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled '
+            f'({found["mix/labeled_share"]:.3f}); '
+            f'{_told_passes(labeled, pseudo, batches, iterations)}'
+        )
+    print_log(
+        f'the student sees {found["mix/labeled_instances"]} labelled instances and '
+        f'{found["mix/pseudo_labels"]} pseudo-labels with '
+        f'{found["mix/visible_keypoints"]} visible keypoints; {share}',
+        logger='current',
+    )
+    for source in pseudo:
+        print_log(
+            f'pseudo-labels of {source.store.root}: {described(source.selection)}',
+            logger='current',
+        )
+
+
+def _told_passes(
+    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+) -> str:
+    """How often each sample comes: a small labelled set is soon learnt by heart."""
+    slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
+    steps = iterations * batches.world_size
+    labeled_passes, pseudo_passes = (
+        steps * slot / sum(map(len, sources))
+        for slot, sources in zip(slots, (labeled, pseudo), strict=True)
+    )
+    return (
+        f'in {iterations} iterations each labelled instance comes {labeled_passes:.1f} '
+        f'times and each pseudo-label {pseudo_passes:.1f} times'
+    )
+
+
+def mix_figures(
+    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any
+) -> dict[str, float]:
+    """The figures of what the student sees by name, for MMEngine's visualizer.
+
+    Args:
+        labeled: The labelled data sets.
+        pseudo: Those of pseudo-labels.
+        batches: The batch sampler; without a fixed share the share is that of the
+            samples.
+    """
+    instances = sum(len(source) for source in labeled)
+    kept = sum(len(source) for source in pseudo)
+    share = instances / (instances + kept)
+    if hasattr(batches, 'num_labeled'):
+        share = batches.num_labeled / batches.batch_size
+    return {
+        'mix/labeled_instances': instances,
+        'mix/pseudo_labels': kept,
+        'mix/visible_keypoints': sum(s.num_visible_keypoints for s in pseudo),
+        'mix/labeled_share': share,
+    }
+
+
+MIX = 'mmdistill/mix'
+"""Key of what the student sees, in the message hub and so in every checkpoint."""
+
+
+def tell_changed_mix(
+    message_hub: MessageHub, labeled: Sequence[Any], pseudo: Sequence[Any]
+) -> None:
+    """Warn where a training is resumed on other samples, and note those of now.
+
+    Labels may be selected anew between two parts of a training; the second one does
+    not draw then what a training that was never stopped would have drawn.
+
+    Args:
+        message_hub: The runner's; that of the checkpoint where a training is resumed.
+        labeled: The labelled data sets.
+        pseudo: Those of pseudo-labels.
+    """
+    mix = [f'{len(source)} labelled instances' for source in labeled]
+    # The folder's name alone: a store that was moved is still the same.
+    mix += [f'{each.store.root.name}: {described(each.selection)}' for each in pseudo]
+    before = message_hub.get_info(MIX, mix)
+    if before != mix:
+        print_log(
+            'the samples are others than those this training began with, so it is not '
+            'that of a run that was never stopped: '
+            f'{_other_than(before, mix)} before, {_other_than(mix, before)} now',
+            logger='current',
+            level=logging.WARNING,
+        )
+    message_hub.update_info(MIX, mix)
+
+
+def _other_than(these: Sequence[str], those: Sequence[str]) -> str:
+    return ' and '.join(each for each in these if each not in those) or 'nothing'
+
+
+@dataclass
+class SeenSamples:
+    """Samples of the batches that were trained on.
+
+    Attributes:
+        labeled: Labelled ones.
+        pseudo: Pseudo-labelled ones.
+    """
+
+    labeled: int = 0
+    pseudo: int = 0
+
+    @property
+    def share(self) -> float:
+        """Labelled ones among all; 0 before the first batch."""
+        return self.labeled / max(self.labeled + self.pseudo, 1)
+
+    def add(self, samples: Sequence[Any]) -> None:
+        """Count a batch.
+
+        Args:
+            samples: Its data samples.
+        """
+        pseudo = count_pseudo(samples)
+        self.pseudo += pseudo
+        self.labeled += len(samples) - pseudo
+
+    def of_all_ranks(self) -> SeenSamples:
+        """Those of all processes together; every one of them must ask."""
+        counts = torch.tensor([self.labeled, self.pseudo])
+        all_reduce(counts)
+        return SeenSamples(*counts.tolist())
+
+    def figures(self) -> dict[str, float]:
+        """The figures by name, for MMEngine's visualizer."""
+        return {
+            'mix/seen_labeled': self.labeled,
+            'mix/seen_pseudo': self.pseudo,
+            'mix/seen_labeled_share': self.share,
+        }
+
+
+def kinds_are_told(dataset: Any) -> bool:
+    """Whether samples of a data set say which are pseudo-labelled.
+
+    Those of a `PseudoLabelDataset` do where it packs them itself. A `CombinedDataset`
+    packs the samples of its sources, and may replace one by one of another source;
+    only in a `SeededDataset` it is known which is which.
+
+    Args:
+        dataset: The data set of a training.
+    """
+    packs_itself = hasattr(dataset, 'prepare_data')
+    return not packs_itself or getattr(dataset, 'marks_samples', False)

@@ -1,0 +1,165 @@
+"""The trained model as one plain file: weights, numbers and text, nothing else.
+
+Checkpoints of MMEngine hold pickled objects beside the weights, which torch 2.6 and
+later refuse to load for tools that do not list them, as those of MMPose.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmdistill.config.metainfo import true_flip_indices
+from mmdistill.engine.checkpoint import load_local
+from mmdistill.registry import HOOKS
+from mmdistill.utils.dist import tell_all
+from mmdistill.utils.files import write_whole
+
+MODEL_FILE = 'plain_model.pth'
+"""The plain file's name in the work folder."""
+META = ('dataset_meta', 'cfg', 'epoch', 'iter', 'seed', 'mmengine_version')
+"""What the file records of its training; no times, so equal runs leave equal files."""
+
+
+@HOOKS.register_module()
+class PlainModelHook(Hook):
+    """Leave the best checkpoint of a training, or else the last, as one plain file.
+
+    ``plain_model.pth`` loads with stock MMPose under any version of torch
+    (`init_model`, `test.py`, `publish_model.py`). It holds the weights that the
+    checkpoint has for use, averaged ones where the run averages them (`EMAHook`). It
+    is written anew, whole, whenever a checkpoint was saved.
+    """
+
+    # Behind the hook that saves checkpoints.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, ...] = ()
+        self._written = ''
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Write the file if a checkpoint was saved.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch.
+            data_batch: Not looked at.
+            outputs: Not looked at.
+        """
+        self._write(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Write the file if a checkpoint was saved."""
+        self._write(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Write the file if a validation was the best."""
+        self._write(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Say where the file is.
+
+        Raises:
+            UserError: If the checkpoint can not be read, or the file not be written.
+        """
+        self._write(runner)
+        if self._written:
+            path = Path(runner.work_dir, MODEL_FILE)
+            text = f'{path} is {Path(self._written).name} as weights and text alone'
+        else:
+            text = f'no checkpoint on this machine to leave as {MODEL_FILE}'
+        print_log(text, logger='current')
+
+    def _write(self, runner: Runner) -> None:
+        """Write the file if checkpoints were saved; errors on all ranks."""
+        saved = _saved_checkpoints(runner.message_hub.runtime_info)
+        if saved != self._seen:
+            path = Path(runner.work_dir, MODEL_FILE)
+            self._seen = saved
+            self._written = tell_all(lambda: _write_plain(saved, path))
+
+
+def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the weights of a checkpoint, and its metainfo as numbers and text.
+
+    Args:
+        checkpoint: A checkpoint of MMEngine's. Where a run averages its weights, its
+            `state_dict` holds the averages.
+
+    Returns:
+        `state_dict` and `meta`, of tensors, numbers, text, lists, tuples and dicts.
+    """
+    weights = checkpoint['state_dict']
+    plain = OrderedDict(
+        (key, value) for key, value in weights.items() if isinstance(value, Tensor)
+    )
+    versions = getattr(weights, '_metadata', None)
+    if versions:
+        # torch and MMPose rename weights of older versions by these.
+        vars(plain)['_metadata'] = versions
+    given = checkpoint.get('meta') or {}
+    meta = {key: _plain(given[key]) for key in META if key in given}
+    dataset = meta.get('dataset_meta') or {}
+    if {'flip_indices', 'flip_pairs'} <= dataset.keys():
+        dataset['flip_indices'] = true_flip_indices(dataset)
+    return dict(meta=meta, state_dict=plain)
+
+
+def _saved_checkpoints(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """The best checkpoints of a run, by each of its metrics, then the last one."""
+    best = [info[key] for key in info if key.startswith('best_ckpt')]
+    paths = (*best, info.get('last_ckpt'))
+    return tuple(str(path) for path in paths if path is not None)
+
+
+def _write_plain(saved: Sequence[str], path: Path) -> str:
+    """Write the first checkpoint that is a file of this machine; returns its path."""
+    source = next((each for each in saved if Path(each).is_file()), '')
+    if not source:
+        return ''
+    for part in path.parent.glob(f'.{path.name}.*.part'):
+        # What a killed run left.
+        with suppress(OSError):
+            part.unlink()
+    content = plain_model(load_local(source, 'cpu'))
+
+    def write(part: Path) -> None:
+        # An open file, since torch writes a path's name into the file.
+        with part.open('wb') as file:
+            torch.save(content, file)
+
+    write_whole(path, write)
+    return source
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, (list, set, frozenset)):
+        return list(map(_plain, value))
+    if isinstance(value, (np.ndarray, np.generic, Tensor)):
+        return value.tolist()
+    # Subclasses are objects of their own to a pickle.
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Loops that label, detect, and train in a resumable way."""

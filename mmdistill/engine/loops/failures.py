@@ -1,0 +1,101 @@
+"""Failed images of a finished store: told by reason, and too many of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from mmdistill.errors import TooManyFailuresError, UserError
+from mmdistill.store import LabelStore
+from mmdistill.store.schema import NONE_FINITE
+from mmdistill.store.status import (
+    count_failures,
+    count_notes,
+    described_failures,
+    has_candidates,
+)
+from mmdistill.utils.dist import tell_all
+
+NAMED = 3
+"""Files that the error names."""
+
+
+def check_failures(
+    store: LabelStore, max_failures: float
+) -> TooManyFailuresError | None:
+    """Log the failed images of a complete store by reason, and what was changed.
+
+    Args:
+        store: The store.
+        max_failures: Share of failed images that is accepted.
+
+    Returns:
+        The error to end with where more failed; none otherwise.
+
+    Raises:
+        TooManyFailuresError: If more failed and no image could be read at all, or
+            images failed since nothing is finite and no other has a candidate: then
+            there is nothing to select from.
+    """
+    failures, notes = tell_all(lambda: (count_failures(store), count_notes(store)))
+    nothing = failures[NONE_FINITE] and tell_all(lambda: not has_candidates(store))
+    images = sum(len(place) for place in store.places())
+    if is_main_process():
+        lines = described_failures(failures, images) if failures else []
+        lines += [f'{count} images: {note}' for note, count in sorted(notes.items())]
+        for line in lines:
+            print_log(line, logger='current')
+    if nothing:
+        raise UserError(no_finite_number(store.root, failures[NONE_FINITE]))
+    share = failures.total() / images
+    if share <= max_failures:
+        return None
+    error = TooManyFailuresError(_sentence(store, failures, images, max_failures))
+    if failures.total() == images:
+        raise error
+    return error
+
+
+def _failed_chunks(store: LabelStore) -> str:
+    """Names of the first files with failed images, and how many others there are."""
+    failed = [i for i in range(store.num_chunks) if count_failures(store, [i])]
+    names = ', '.join(f'chunks/{index:06d}.parquet' for index in failed[:NAMED])
+    more = len(failed) - NAMED
+    return f'{names} and {more} others' if more > 0 else names
+
+
+def no_finite_number(root: Path, images: int) -> str:
+    """The sentence about a teacher that gives NaN or infinity alone.
+
+    Args:
+        root: Folder of the store.
+        images: Images that it was seen on.
+    """
+    return (
+        f'no keypoint is finite on any of {images} labeled images: the teacher gives '
+        'NaN or infinity. Give other weights in distill.teacher.checkpoint or, where '
+        "it labels in float16, distill.views.precision='float32', and remove "
+        f'{root}, which holds no label'
+    )
+
+
+def _sentence(
+    store: LabelStore, failures: Counter[str], images: int, max_failures: float
+) -> str:
+    reason, count = failures.most_common(1)[0]
+    failed = failures.total()
+    start = f'{failed} of {images} images of {store.root} failed ({failed / images:.2%}'
+    if failed == images:
+        return (
+            f'{start}), {count} because: {reason}. There is nothing to select from; '
+            'mend the images, remove the store and label again'
+        )
+    start += f'), more than max_failures {max_failures:.2%}; {count} because: {reason}'
+    return (
+        f'{start}. The store is complete: accept the failures with a larger '
+        'distill.labeling.max_failures, or mend the images, remove the chunks that '
+        f'they are in ({_failed_chunks(store)}) and run again; other labels stay'
+    )

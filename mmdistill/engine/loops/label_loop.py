@@ -1,0 +1,121 @@
+"""The labelling loop: teacher in, label store out, nothing kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mmengine.runner import Runner
+from mmpose.structures import PoseDataSample
+
+from mmdistill.engine.loops.failures import no_finite_number
+from mmdistill.engine.loops.rows import make_manifest, sample_to_row
+from mmdistill.engine.loops.store_loop import StoreLoop
+from mmdistill.errors import UserError
+from mmdistill.functional.scoring import known_sigmas
+from mmdistill.registry import LOOPS
+from mmdistill.store import ImageRow, LabelStore
+from mmdistill.store.schema import NONE_FINITE, OK
+from mmdistill.store.status import has_candidates
+
+ENOUGH_TO_STOP = 64
+"""Images on which no keypoint is finite, after which a run without others stops."""
+
+
+@LOOPS.register_module()
+class LabelLoop(StoreLoop):
+    """Label every image of the data set and stream the rows to a label store.
+
+    Args:
+        runner: The runner; its model is a `HeatmapFusionTTA`.
+        dataloader: Config of the loader, with an `UnlabeledDataset`.
+        evaluator: Not used: there is nothing to evaluate against.
+        labels: Folder of the label store.
+        chunk_size: Images in a chunk.
+        score_floor: Instance score below which a candidate is not stored.
+        nms_thr: OKS above which of two candidates only the better is stored.
+        max_failures: Share of failed images above which the run, with everything
+            written, ends in an error.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: Any = None,
+        labels: str = '',
+        chunk_size: int = 256,
+        score_floor: float = 0.01,
+        nms_thr: float = 0.9,
+        max_failures: float = 0.05,
+    ) -> None:
+        if not labels:
+            raise UserError('LabelLoop needs a folder for the label store, got none')
+        super().__init__(
+            runner, dataloader, LabelStore(labels), chunk_size, max_failures
+        )
+        metainfo = self.dataset.metainfo
+        sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints'])
+        self._sigmas = sigmas.tolist()
+        self.score_floor = score_floor
+        self.nms_thr = nms_thr
+        self._is_finite = False
+        self._not_finite = 0
+
+    def manifest(self, model: Any) -> dict[str, Any]:
+        """Everything that decides what the store holds, as JSON values.
+
+        Args:
+            model: The fusing wrapper with its teacher.
+        """
+        return make_manifest(
+            model,
+            self.dataset,
+            self.chunk_size,
+            self.score_floor,
+            self.nms_thr,
+            str(self.runner.cfg.get('load_from')),
+        )
+
+    def parts(self, batch: dict, rows: Sequence[ImageRow]) -> Iterable[dict]:
+        """One image after the other where boxes are followed, else all at once.
+
+        Args:
+            batch: `inputs` and `data_samples`.
+            rows: The rows of the chunk so far.
+        """
+        following = self.dataset.following
+        return following.one_by_one(batch, rows) if following else [batch]
+
+    def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
+        """What the teacher found on a batch of images as rows of the store.
+
+        Args:
+            outputs: The images' data samples, with `pred_instances`.
+        """
+        rows = [
+            sample_to_row(sample, self._sigmas, self.score_floor, self.nms_thr)
+            for sample in outputs
+        ]
+        self._check_finite(outputs, rows)
+        return rows
+
+    def _check_finite(
+        self, outputs: Sequence[PoseDataSample], rows: Sequence[ImageRow]
+    ) -> None:
+        """Stop while little is lost where nothing that the teacher gives is finite."""
+        if self._is_finite:
+            return
+        looked_at = [
+            row.reason != NONE_FINITE
+            for row, sample in zip(rows, outputs, strict=True)
+            if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes)
+        ]
+        self._is_finite = any(looked_at)
+        self._not_finite += len(looked_at)
+        if self._is_finite or self._not_finite < ENOUGH_TO_STOP:
+            return
+        # What was written before this run, or by another process, may be right.
+        self._is_finite = has_candidates(self.store)
+        if not self._is_finite:
+            raise UserError(no_finite_number(self.store.root, self._not_finite))

@@ -1,0 +1,276 @@
+"""The loop of a stage that writes rows to a store and keeps nothing in memory.
+
+All processes of a run on one store: one of them speaks to it first.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.logging import MMLogger, print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
+from torch.utils.data import DataLoader
+
+from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
+from mmdistill.engine.console import FILE_ONLY, ProgressLines
+from mmdistill.engine.loops.failures import check_failures
+from mmdistill.errors import UserError
+from mmdistill.store import ImageRow, LabelStore
+from mmdistill.store.generations import Pile, Place
+from mmdistill.store.lock import RunLock
+from mmdistill.store.manifest import unrecorded
+from mmdistill.utils.dist import tell_all
+from mmdistill.utils.worker_failures import FAILURES, failure_cause
+
+LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
+"""Options of a loader's config that the loader of a store takes over."""
+
+
+class StoreLoop(BaseLoop):
+    """Look at every image of a data set and stream the rows to a store.
+
+    Chunks of images are the unit of work. A chunk is written when its last image
+    is done; one that exists is done, so an interrupted run continues with
+    what is missing, with any number of processes, and ends in the same files.
+    Images that the store does not have yet join it. One run at a time.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the loader, with its data set.
+        store: The store.
+        chunk_size: Images in a chunk.
+        max_failures: Share of failed images above which the run, with everything
+            written, ends in an error.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        store: LabelStore,
+        chunk_size: int,
+        max_failures: float,
+    ) -> None:
+        self._runner = runner
+        self._loader_config = dict(dataloader)
+        if chunk_size < 1:
+            raise UserError(f'chunk_size must be at least 1, got {chunk_size}')
+        if not 0 <= max_failures <= 1:
+            raise UserError(f'max_failures must be a share, 0 to 1, got {max_failures}')
+        self.dataset = DATASETS.build(self._loader_config['dataset'])
+        runner.visualizer.dataset_meta = self.dataset.metainfo
+        self.store = store
+        self.chunk_size = chunk_size
+        self.max_failures = max_failures
+        self.dataloader = self._loader([], np.zeros(0, dtype=np.int64))
+
+    @abstractmethod
+    def manifest(self, model: Any) -> dict[str, Any]:
+        """Everything that decides what the store holds, as JSON values.
+
+        Args:
+            model: The model, without the wrapper of several processes.
+        """
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """A batch as the model takes it.
+
+        Args:
+            samples: Samples of the data set.
+        """
+        return pseudo_collate(samples)
+
+    def parts(self, batch: Any, rows: Sequence[ImageRow]) -> Iterable[Any]:
+        """What of a batch goes through the model at once, one part after the other.
+
+        Args:
+            batch: The batch.
+            rows: The rows of the chunk so far; those of a part join them before the
+                next part is taken.
+        """
+        return [batch]
+
+    @abstractmethod
+    def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
+        """What the model gave for a batch as rows of the store, in their order.
+
+        Args:
+            outputs: What the model's `test_step` returned.
+        """
+
+    def run(self) -> dict[str, float]:
+        """Do what the store misses.
+
+        Raises:
+            UserError: If the store was made otherwise, another run has it, the disk
+                refuses a file, or too many images failed.
+        """
+        lock = RunLock(self.store.root)
+        try:
+            self._run(lock)
+        except FAILURES as error:
+            cause = failure_cause(error)
+            if cause is None:
+                raise
+            raise self._failure(cause) from error
+        finally:
+            lock.release()
+        return {}
+
+    def _failure(self, cause: str) -> UserError:
+        """The error of worker processes or memory, with the way on."""
+        config, section = self._loader_config, self.store.kind.section
+        size, workers = config['batch_size'], config.get('num_workers', 0)
+        options = []
+        if workers:
+            without = f'{section}.num_workers=0 (now {workers})'
+            options.append(f'{without}, which reads without worker processes')
+        if size > 1:
+            options.append(f'{section}.batch_size={size // 2} (now {size})')
+        way = f' with --cfg-options {" or ".join(options)}' if options else ''
+        error = UserError(
+            f'{self.store.kind.doing} stopped: {cause}. Run it again{way}: it goes on '
+            'where it was'
+        )
+        logger = MMLogger.get_current_instance()
+        logger.info(cause, exc_info=True, extra={FILE_ONLY: True})
+        # The command line tells the first rank's errors only.
+        if get_rank():
+            logger.error(str(error))
+        return error
+
+    def _run(self, lock: RunLock) -> None:
+        self.runner.call_hook('before_test')
+        order, missing = claim_together(self.store, lock, self._manifest, self.dataset)
+        places = self.store.places()
+        to_do = sum(len(places[chunk]) for chunk in missing)
+        self._tell_start(to_do)
+        mine = missing[get_rank() :: get_world_size()]
+        own = sum(len(places[chunk]) for chunk in mine)
+        self.dataloader = self._loader([places[chunk] for chunk in mine], order)
+        self.runner.call_hook('before_test_epoch')
+        self.runner.model.eval()
+        progress = ProgressLines(self.store.kind.doing, len(self.dataset), to_do, own)
+        try:
+            self._run_batches(mine, places, progress)
+        finally:
+            progress.close()
+        barrier()
+        self.runner.call_hook('after_test_epoch', metrics={})
+        too_many = check_failures(self.store, self.max_failures)
+        self.runner.call_hook('after_test')
+        if too_many:
+            raise too_many
+
+    def _run_batches(
+        self, chunks: Sequence[int], places: list[Place], progress: ProgressLines
+    ) -> None:
+        begun: dict[int, list[ImageRow]] = {}
+        for number, batch in enumerate(self.dataloader):
+            chunk = chunks[self._batches.chunks[number]]
+            rows = begun.setdefault(chunk, [])
+            before = len(rows)
+            self._run_iter(number, batch, rows)
+            progress.advance(len(rows) - before)
+            if len(rows) == len(places[chunk]):
+                self._write(chunk, begun.pop(chunk))
+
+    @torch.no_grad()
+    def _run_iter(self, number: int, batch: Any, rows: list[ImageRow]) -> None:
+        """Run the model on a batch; its rows join those of its chunk."""
+        self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
+        outputs: list[Any] = []
+        for part in self.parts(batch, rows):
+            found = self.runner.model.test_step(part)
+            rows += self.rows(found)
+            outputs += found
+        self.runner.call_hook(
+            'after_test_iter', batch_idx=number, data_batch=batch, outputs=outputs
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        model = self.runner.model
+        return self.manifest(model.module if is_model_wrapper(model) else model)
+
+    def _write(self, chunk: int, rows: list[ImageRow]) -> None:
+        try:
+            self.store.write_chunk(chunk, rows)
+        except UserError as error:
+            # The command line tells the first rank's errors only.
+            if get_rank():
+                print_log(str(error), logger='current', level=logging.ERROR)
+            raise
+
+    def _loader(self, places: list[Place], order: np.ndarray) -> DataLoader:
+        config = self._loader_config
+        workers = config.get('num_workers', 0)
+        lanes = max(workers, 1) if self.dataset.in_order else 1
+        self._batches = ChunkBatchSampler(places, order, config['batch_size'], lanes)
+        return DataLoader(
+            self.dataset,
+            batch_sampler=self._batches,
+            collate_fn=self.collate,
+            **{key: config[key] for key in LOADER_OPTIONS if key in config},
+        )
+
+    def _tell_start(self, to_do: int) -> None:
+        print_log(
+            f'{self.store.kind.doing} {to_do} of {len(self.dataset)} images into '
+            f'{self.store.root}, {len(self.dataset) - to_do} are done',
+            logger='current',
+        )
+
+
+def claim_together(
+    store: LabelStore,
+    lock: RunLock,
+    make_manifest: Callable[[], Mapping[str, Any]],
+    pile: Pile,
+) -> tuple[np.ndarray, list[int]]:
+    """Lock a store for this run, then begin, continue or extend it.
+
+    Args:
+        store: The store.
+        lock: Its lock; every rank takes it.
+        make_manifest: What produces the store; called on the first rank.
+        pile: The images.
+
+    Returns:
+        For each image of the store its position in the pile, (I,), and the chunks
+        that are missing.
+
+    Raises:
+        UserError: On every rank, if another run has the store or it was made
+            otherwise.
+    """
+
+    def claim() -> tuple[np.ndarray, list[int]]:
+        lock.acquire()
+        manifest = make_manifest()
+        _log_unrecorded(store, manifest)
+        return store.claim(manifest, pile), store.missing_chunks()
+
+    claimed = tell_all(claim)
+    if get_rank():
+        lock.acquire(get_rank())
+    return claimed
+
+
+def _log_unrecorded(store: LabelStore, manifest: Mapping[str, Any]) -> None:
+    names = unrecorded(store.manifest, manifest) if store.exists else []
+    if names:
+        print_log(
+            f'the {store.kind.name} {store.root} was begun before manifests had '
+            f'{", ".join(names)}, which is not compared',
+            logger='current',
+        )

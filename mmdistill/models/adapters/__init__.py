@@ -1,0 +1,1 @@
+"""Adapters of head families: how their outputs are fused and decoded."""

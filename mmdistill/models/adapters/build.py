@@ -1,0 +1,166 @@
+"""Which family of heads a model belongs to, asked of what its head returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmpose.models import BottomupPoseEstimator, PoseLifter
+from mmpose.models.distillers import DWPoseDistiller
+from mmpose.registry import MODELS
+from torch import Tensor
+
+from mmdistill.errors import UserError
+from mmdistill.models.adapters.base import Adapter
+from mmdistill.models.adapters.heatmap import HeatmapAdapter, has_offsets, last_stage
+from mmdistill.models.adapters.offset import OffsetAdapter
+from mmdistill.models.adapters.regression import (
+    CoordinateAdapter,
+    coordinates_of,
+    input_size_of,
+)
+from mmdistill.models.adapters.simcc import SimCCAdapter, bins_of
+from mmdistill.models.adapters.visibility import VisibilityAdapter
+
+INSTEAD = (
+    'use one of the top-down 2-D models of MMPose (heatmaps, SimCC or regression) '
+    "with a detector's boxes"
+)
+
+UNFIT = {
+    BottomupPoseEstimator: 'it finds the persons of an image by itself',
+    PoseLifter: 'it sees poses and no image',
+    DWPoseDistiller: 'it holds a teacher and a student of its own',
+}
+"""Estimators of MMPose that are given no crop of an instance, and why not."""
+
+
+def check_estimator(model: Mapping[str, Any]) -> None:
+    """Refuse a model that `build_adapter` would refuse, by its config alone.
+
+    Nothing is built, so a wrong model is found before images are searched for boxes
+    and before it is trained.
+
+    Args:
+        model: Config of a model.
+
+    Raises:
+        UserError: If the model is of a kind that sees no crop of an instance.
+    """
+    kind = model.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    name = str((model.get('head') or model).get('type')).rpartition('.')[2]
+    for unfit, reason in UNFIT.items():
+        if isinstance(found, type) and issubclass(found, unfit):
+            raise _refusal(name, reason)
+
+
+def count_keypoints(module: Any, adapter: Adapter) -> int:
+    """Number of keypoints that a model finds, whatever channels its head has.
+
+    Args:
+        module: A pose estimator of MMPose.
+        adapter: Its adapter, of `build_adapter`.
+    """
+    size = adapter.frame.width, adapter.frame.height
+    evidence = adapter.evidence(_head_output(module, *size))
+    return int(evidence[0].shape[1])
+
+
+def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
+    """The adapter for a model's head.
+
+    Args:
+        module: A pose estimator of MMPose.
+        use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
+            model's codec needs it.
+
+    Raises:
+        UserError: If the model's head is of no family that can be fused.
+    """
+    for kind, reason in UNFIT.items():
+        if isinstance(module, kind):
+            raise _refusal(_name_of(module), reason)
+    head: Any = getattr(module, 'head', None)
+    try:
+        size = input_size_of(getattr(head, 'pose_head', head).decoder)
+    except AttributeError as error:
+        reason = 'it has no codec of 2-D keypoints'
+        raise _refusal(_name_of(module), reason) from error
+    output = _head_output(module, *size)
+    if not hasattr(head, 'pose_head'):
+        return _adapter(module, head, output, use_udp)
+    poses, _ = output
+    return VisibilityAdapter(head, _adapter(module, head.pose_head, poses, use_udp))
+
+
+def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapter:
+    """The adapter that understands a head's output and codec."""
+    if _is_heatmaps(head.decoder, output):
+        adapter = OffsetAdapter if has_offsets(head.decoder) else HeatmapAdapter
+        return adapter(head, use_udp)
+    if _is_vectors(head.decoder, output):
+        return SimCCAdapter(head, use_udp)
+    if _is_coordinates(head.decoder, output):
+        return CoordinateAdapter(head, use_udp)
+    raise _refusal(_name_of(module), f'it returns {_described(output)}')
+
+
+def _is_heatmaps(decoder: Any, output: Any) -> bool:
+    """Whether an output is heatmaps, maybe of several stages, or with offsets."""
+    output = last_stage(output)
+    return (
+        hasattr(decoder, 'heatmap_size')
+        and isinstance(output, Tensor)
+        and output.shape[2:] == tuple(int(i) for i in decoder.heatmap_size)[::-1]
+    )
+
+
+def _is_vectors(decoder: Any, output: Any) -> bool:
+    """Whether an output is a vector per keypoint for each axis."""
+    return (
+        hasattr(decoder, 'simcc_split_ratio')
+        and isinstance(output, tuple)
+        and [vectors.shape[2:] for vectors in output]
+        == [(i,) for i in bins_of(decoder)]
+    )
+
+
+def _is_coordinates(decoder: Any, output: Any) -> bool:
+    """Whether an output is coordinates, maybe with deviations or heatmaps."""
+    output = coordinates_of(output)
+    return (
+        not hasattr(decoder, 'heatmap_size')
+        and isinstance(output, Tensor)
+        and output.ndim == 3
+        and output.shape[2] in (2, 4)
+    )
+
+
+def _name_of(module: Any) -> str:
+    return type(getattr(module, 'head', module)).__name__
+
+
+def _refusal(name: str, reason: str) -> UserError:
+    return UserError(f'{name} can not be fused: {reason}; {INSTEAD}')
+
+
+@torch.no_grad()
+def _head_output(module: Any, width: int, height: int) -> Any:
+    """What the head returns for one blank input."""
+    parameter = next(module.parameters())
+    blank = torch.zeros(1, 3, height, width, device=parameter.device)
+    training = module.training
+    module.eval()
+    output = module.head.forward(module.extract_feat(blank))
+    module.train(training)
+    return output
+
+
+def _described(output: object) -> str:
+    if isinstance(output, Tensor):
+        return f'a tensor of shape {tuple(output.shape)}'
+    if isinstance(output, (list, tuple)):
+        return f'a {type(output).__name__} of {", ".join(map(_described, output))}'
+    return f'a {type(output).__name__}'

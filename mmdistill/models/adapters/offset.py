@@ -1,0 +1,154 @@
+"""Fusing heads whose heatmaps have offsets beside them (UDP's 'combined' codec).
+
+Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` heatmap.
+
+A keypoint has three maps: how likely it is near a cell, and how far it then lies
+from the cell along x and y, in units of the codec's radius. Offsets are brought
+back as heatmaps are, and then turned, mirrored and shrunk as the view did with
+the picture. Over the cells around a keypoint they are linear, so interpolation
+does not blur them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdistill.errors import UserError
+from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
+from mmdistill.functional.inverse_views import (
+    Undoing,
+    reference_jacobian,
+    reference_positions,
+)
+from mmdistill.functional.views import Frame, View
+from mmdistill.models.adapters.base import DecodedPoses, decode_with
+from mmdistill.models.adapters.heatmap import last_stage, needs_udp, peak_axes, planar
+from mmdistill.models.keypoints import swapped
+
+MAPS = 3
+"""Maps of a keypoint: likelihood, x offset, y offset."""
+
+
+class OffsetAdapter:
+    """Knows where the cells of a head's maps lie, and how to undo a view.
+
+    Args:
+        head: A head of MMPose whose forward returns maps (N, 3 * K, h, w), or a
+            list of them, one a stage, of which the last one counts.
+        use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
+            codec needs it.
+
+    Attributes:
+        frame: The network input.
+        axes: The x and y axis of the maps.
+        radius: Cells in a unit of offsets.
+    """
+
+    def __init__(self, head: Any, use_udp: bool | None = None) -> None:
+        self._head = head
+        decoder = head.decoder
+        width, height = (int(pixels) for pixels in decoder.input_size)
+        self.frame = Frame(
+            width, height, needs_udp(decoder) if use_udp is None else use_udp
+        )
+        self.axes = peak_axes(decoder, self.frame)
+        self.radius = float(decoder.radius_factor * max(decoder.heatmap_size))
+        self._undoing = Undoing(self.frame, self.axes)
+
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Make sure that offsets are to be averaged; see `Adapter.check`."""
+        if fusion != 'mean':
+            raise UserError(
+                f'{type(self._head).__name__} predicts offsets, which have a mean and '
+                f"no maximum: fusion must be 'mean', got {fusion!r}"
+            )
+
+    def evidence(self, output: Any) -> tuple[Tensor, ...]:
+        """The maps of the last stage, single precision, (n, K, 3, h, w)."""
+        return (planar(last_stage(output)).unflatten(1, (-1, MAPS)),)
+
+    def start(
+        self, num_instances: int, flip_indices: Sequence[int], fusion: str
+    ) -> OffsetFusion:
+        """Begin the fusion of some instances; see `Adapter.start`."""
+        return OffsetFusion(self, num_instances, flip_indices)
+
+    def undo(self, view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of a view on the reference grid, and where the view covers it.
+
+        Args:
+            view: The view.
+            maps: The maps, (n, K, 3, h, w).
+
+        Returns:
+            Maps (n, K, 3, h, w), and 1 where there is evidence, else 0, (h, w).
+        """
+        undo = self._undoing.of(view, maps.device)
+        undone = undo(maps.flatten(1, 2)).view_as(maps)
+        jacobian = reference_jacobian(view, self.frame, self.axes).to(maps)
+        likely, offsets = undone.split([1, MAPS - 1], dim=2)
+        offsets = torch.einsum('ij,nkjhw->nkihw', jacobian, offsets)
+        return torch.cat([likely, offsets], dim=2), undo.coverage
+
+    def peaks(self, view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints that a view says by itself.
+
+        Args:
+            view: The view.
+            maps: The maps, (n, K, 3, h, w).
+
+        Returns:
+            Relative positions in the reference crop, (n, K, 2), and likelihoods,
+            (n, K).
+        """
+        cells, likelihoods = heatmap_peaks(maps[:, :, 0])
+        index = (cells[..., 1] * maps.shape[4] + cells[..., 0]).long()
+        at_peak = index[..., None, None].expand(-1, -1, MAPS - 1, 1)
+        offsets = maps[:, :, 1:].flatten(3).gather(3, at_peak)[..., 0]
+        cells = cells + self.radius * offsets
+        return reference_positions(view, self.frame, self.axes, cells), likelihoods
+
+    def decode(self, maps: Tensor) -> DecodedPoses:
+        """Decode maps in the reference crop, (N, K, 3, h, w)."""
+        return decode_with(self._head, maps.flatten(1, 2))
+
+
+class OffsetFusion:
+    """The running fusion of some instances over their views."""
+
+    def __init__(
+        self, adapter: OffsetAdapter, num_instances: int, flip_indices: Sequence[int]
+    ) -> None:
+        self._adapter = adapter
+        self._flip_indices = list(flip_indices)
+        self._fused = MaskedMean(num_instances)
+        self._spread = PeakSpread(num_instances)
+
+    def add(
+        self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
+    ) -> None:
+        """Undo one view of some instances and add it; see `Fusion.add`."""
+        (maps,) = evidence
+        if view.flip:
+            maps = swapped(maps, self._flip_indices)
+        peaks, weights = self._adapter.peaks(view, maps)
+        self._spread.add(crops.to_image(peaks), weights, rows)
+        undone, coverage = self._adapter.undo(view, maps)
+        self._fused.add(undone, coverage.expand(MAPS, -1, -1), rows)
+
+    def result(self) -> Tensor:
+        """Fused maps in the reference crop, (N, K, 3, h, w)."""
+        return self._fused.result()
+
+    def decode(self) -> DecodedPoses:
+        """The fused poses."""
+        return self._adapter.decode(self.result())
+
+    def spread(self) -> Tensor:
+        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        return self._spread.result()

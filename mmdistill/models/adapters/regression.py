@@ -1,0 +1,165 @@
+"""Fusing heads whose output is coordinates (regression, RLE, integral, DSNT).
+
+Shapes: `N` instances, `n` of them in a view, `K` keypoints.
+
+Coordinates are shares of the network input: c says ``p = c * W`` input pixels. A
+view is undone exactly, by moving its coordinates into the reference crop; for the
+mirror image of a plain warp that is ``1 - c - 1 / W``, what MMPose's own flip test
+does with its `shift_coords`.
+
+Coordinates of the views are averaged, each weighted by its score where the head
+predicts one (RLE), so that a view that sees nothing of a joint does not pull it
+away. MMPose's flip test averages without weights; the scores of both are the mean
+of the views' scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdistill.errors import UserError
+from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows
+from mmdistill.functional.views import Frame, View, to_reference
+from mmdistill.models.adapters.base import DecodedPoses, decode_with
+from mmdistill.models.keypoints import swapped
+
+LEAST_WEIGHT = 1e-6
+"""Weight of a view without any score: views none of which has one count alike."""
+
+
+class CoordinateAdapter:
+    """Knows what a head's coordinates say, and how to undo a view.
+
+    Args:
+        head: A head of MMPose whose forward returns coordinates (N, K, 2), or
+            (N, K, 4) with two raw deviations each, or a tuple that starts with them.
+        use_udp: Whether crops are cut with MMPose's UDP warp.
+
+    Attributes:
+        frame: The network input.
+    """
+
+    def __init__(self, head: Any, use_udp: bool | None = None) -> None:
+        self._head = head
+        self.frame = Frame(*input_size_of(head.decoder), bool(use_udp))
+
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Make sure that coordinates are to be averaged; see `Adapter.check`."""
+        if fusion != 'mean':
+            raise UserError(
+                f'{type(self._head).__name__} predicts coordinates, which have a mean '
+                f"and no maximum: fusion must be 'mean', got {fusion!r}"
+            )
+
+    def evidence(self, output: Any) -> tuple[Tensor, ...]:
+        """Coordinates (n, K, 2) and deviations (n, K, 2), or (n, K, 0) without.
+
+        Deviations are the sigmoid of what the head returns, as in its own predict.
+        """
+        output = coordinates_of(output).float()
+        return output[..., :2], output[..., 2:].sigmoid()
+
+    def start(
+        self, num_instances: int, flip_indices: Sequence[int], fusion: str
+    ) -> CoordinateFusion:
+        """Begin the fusion of some instances; see `Adapter.start`."""
+        return CoordinateFusion(self, num_instances, flip_indices)
+
+    def undo(self, view: View, coordinates: Tensor) -> Tensor:
+        """Relative positions in the reference crop of a view's coordinates.
+
+        Args:
+            view: The view.
+            coordinates: Shares of the network input, (n, K, 2).
+        """
+        return to_reference(view, self.frame, coordinates * self._shares(coordinates))
+
+    def decode(self, positions: Tensor, deviations: Tensor) -> DecodedPoses:
+        """Decode relative positions in the reference crop, (N, K, 2).
+
+        Args:
+            positions: The positions.
+            deviations: Their deviations, (N, K, 2), or (N, K, 0) without.
+        """
+        coordinates = positions / self._shares(positions)
+        fused = torch.cat([coordinates, deviations], dim=-1)
+        return decode_with(self._head, fused[:, None])
+
+    def _shares(self, like: Tensor) -> Tensor:
+        """Relative positions that one share of the network input makes, (2,)."""
+        size = like.new_tensor([self.frame.width, self.frame.height])
+        return size / like.new_tensor(self.frame.spans)
+
+
+class CoordinateFusion:
+    """The running fusion of some instances over their views."""
+
+    def __init__(
+        self,
+        adapter: CoordinateAdapter,
+        num_instances: int,
+        flip_indices: Sequence[int],
+    ) -> None:
+        self._adapter = adapter
+        self._flip_indices = list(flip_indices)
+        # The mean is kept in the crop and the spread in the image, so that neither
+        # loses digits to the place of the crop.
+        self._positions = PeakSpread(num_instances)
+        self._spread = PeakSpread(num_instances)
+        self._deviations = MaskedMean(num_instances)
+
+    def add(
+        self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
+    ) -> None:
+        """Undo one view of some instances and add it; see `Fusion.add`."""
+        if view.flip:
+            evidence = tuple(swapped(each, self._flip_indices) for each in evidence)
+        coordinates, deviations = evidence
+        positions = self._adapter.undo(view, coordinates)
+        weights = view_weights(deviations)
+        self._positions.add(positions, weights, rows)
+        self._spread.add(crops.to_image(positions), weights, rows)
+        everywhere = deviations.new_ones(deviations.shape[2])
+        self._deviations.add(deviations, everywhere, rows)
+
+    def decode(self) -> DecodedPoses:
+        """The fused poses."""
+        return self._adapter.decode(self._positions.mean(), self._deviations.result())
+
+    def spread(self) -> Tensor:
+        """Mean squared distance of the views' keypoints, squared pixels, (N, K)."""
+        return self._spread.result()
+
+
+def view_weights(deviations: Tensor) -> Tensor:
+    """Weights of a view's keypoints: their scores, 1 for heads without, (n, K).
+
+    Args:
+        deviations: Deviations in [0, 1], (n, K, 2), or (n, K, 0) without.
+    """
+    if not deviations.shape[2]:
+        return deviations.new_ones(deviations.shape[:2])
+    return (1 - deviations).mean(dim=2).clamp(min=LEAST_WEIGHT)
+
+
+def coordinates_of(output: Any) -> Any:
+    """Coordinates of a head's output, which may have heatmaps beside them."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def input_size_of(decoder: Any) -> tuple[int, int]:
+    """Width and height of the network input that a codec is made for, pixels.
+
+    Args:
+        decoder: A codec of MMPose, which may have one of coordinates inside.
+
+    Raises:
+        AttributeError: If it states none.
+    """
+    width, height = getattr(decoder, 'keypoint_codec', decoder).input_size
+    return int(width), int(height)

@@ -1,0 +1,145 @@
+"""Fusing heads whose output is one vector per keypoint and axis (SimCC, RTMPose).
+
+Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` bins.
+
+A bin b says ``p = b / r`` input pixels, where r is the codec's split ratio. A
+mirror image shows pixel p at ``W - 1 - p``, so bin b at ``r * (W - 1) - b``.
+MMPose's own flip test reverses the vector, which takes bin b to
+``r * W - 1 - b``: it is off by ``r - 1`` bins, half an input pixel at its ratio
+of 2. Here the mirror is exact; the last ``r - 1`` bins lie beyond the last pixel
+of the mirror image, which says nothing of them.
+
+Each axis is fused by itself. The outer product of the two vectors is never made:
+it is hundreds of times as large and says nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdistill.errors import UserError
+from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovered
+from mmdistill.functional.inverse_views import Axis, reference_positions, undo_matrix
+from mmdistill.functional.views import Frame, View
+from mmdistill.models.adapters.base import DecodedPoses, decode_with
+from mmdistill.models.keypoints import swapped
+
+
+class SimCCAdapter:
+    """Knows where the bins of a head's vectors lie, and how to undo a view.
+
+    Args:
+        head: A head of MMPose whose forward returns two tensors, (N, K, w) and
+            (N, K, h).
+        use_udp: Whether crops are cut with MMPose's UDP warp.
+
+    Attributes:
+        frame: The network input.
+        axes: The x and y axis of the vectors.
+    """
+
+    def __init__(self, head: Any, use_udp: bool | None = None) -> None:
+        self._head = head
+        width, height = (int(pixels) for pixels in head.decoder.input_size)
+        self.frame = Frame(width, height, bool(use_udp))
+        ratio = head.decoder.simcc_split_ratio
+        x, y = (
+            Axis(cells, stride=1 / ratio, offset=0.0, pixels=span)
+            for cells, span in zip(bins_of(head.decoder), self.frame.spans, strict=True)
+        )
+        self.axes = x, y
+        self._undoing: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
+
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Make sure that no view turns the crop; see `Adapter.check`."""
+        for view in views:
+            if not view.separable:
+                raise UserError(
+                    f'{type(self._head).__name__} says x and y apart, and they can '
+                    'not be turned back apart: views of it must not be rotated, got '
+                    f'the view {view}'
+                )
+
+    def evidence(self, output: Any) -> tuple[Tensor, ...]:
+        """The vectors of both axes, single precision, (n, K, w) and (n, K, h)."""
+        x, y = output
+        return x.float(), y.float()
+
+    def start(
+        self, num_instances: int, flip_indices: Sequence[int], fusion: str
+    ) -> SimCCFusion:
+        """Begin the fusion of some instances; see `Adapter.start`."""
+        return SimCCFusion(self, num_instances, flip_indices, fusion)
+
+    def undo(self, view: View, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Matrices that undo a view of either axis, made once per device."""
+        key = (view, device)
+        if key not in self._undoing:
+            x, y = (
+                undo_matrix(view, self.frame, self.axes, i).to(device) for i in range(2)
+            )
+            self._undoing[key] = x, y
+        return self._undoing[key]
+
+    def decode(self, x: Tensor, y: Tensor) -> DecodedPoses:
+        """Decode vectors of the reference crop, (N, K, w) and (N, K, h)."""
+        return decode_with(self._head, (x, y))
+
+
+class SimCCFusion:
+    """The running fusion of some instances over their views, axis by axis."""
+
+    def __init__(
+        self,
+        adapter: SimCCAdapter,
+        num_instances: int,
+        flip_indices: Sequence[int],
+        fusion: str,
+    ) -> None:
+        self._adapter = adapter
+        self._flip_indices = list(flip_indices)
+        self._fused = tuple(FUSIONS[fusion](num_instances) for _ in range(2))
+        self._spread = PeakSpread(num_instances)
+
+    def add(
+        self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
+    ) -> None:
+        """Undo one view of some instances and add it; see `Fusion.add`."""
+        adapter = self._adapter
+        if view.flip:
+            evidence = tuple(swapped(each, self._flip_indices) for each in evidence)
+        values, bins = zip(*(vectors.max(dim=2) for vectors in evidence), strict=True)
+        cells = torch.stack(bins, dim=-1).to(evidence[0].dtype)
+        peaks = reference_positions(view, adapter.frame, adapter.axes, cells)
+        self._spread.add(crops.to_image(peaks), torch.minimum(*values), rows)
+        matrices = adapter.undo(view, evidence[0].device)
+        for fused, vectors, matrix in zip(self._fused, evidence, matrices, strict=True):
+            fused.add(vectors @ matrix.T, matrix.sum(1).round(), rows)
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Fused vectors of the reference crop, (N, K, w) and (N, K, h)."""
+        x, y = (fill_uncovered(axis.result(), axis.covered()) for axis in self._fused)
+        return x, y
+
+    def decode(self) -> DecodedPoses:
+        """The fused poses."""
+        return self._adapter.decode(*self.result())
+
+    def spread(self) -> Tensor:
+        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        return self._spread.result()
+
+
+def bins_of(decoder: Any) -> tuple[int, int]:
+    """Number of bins along x and y that a SimCC codec decodes.
+
+    Args:
+        decoder: A codec of MMPose with `input_size` and `simcc_split_ratio`.
+    """
+    x, y = (round(pixels * decoder.simcc_split_ratio) for pixels in decoder.input_size)
+    return x, y

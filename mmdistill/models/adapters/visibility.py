@@ -1,0 +1,102 @@
+"""Fusing heads that predict visibility beside the poses of another head.
+
+Shapes: `N` instances, `n` of them in a view, `K` keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from mmdistill.functional.crops import Crops
+from mmdistill.functional.fusion import MaskedMean, Rows
+from mmdistill.functional.views import Frame, View
+from mmdistill.models.adapters.base import Adapter, DecodedPoses, Fusion
+from mmdistill.models.keypoints import swapped
+
+
+class VisibilityAdapter:
+    """Leaves poses to the adapter of the inner head, and averages visibility.
+
+    Args:
+        head: A head of MMPose whose forward returns the output of its `pose_head`
+            and visibility, (N, K).
+        poses: The adapter of its `pose_head`.
+    """
+
+    def __init__(self, head: Any, poses: Adapter) -> None:
+        self._poses = poses
+        self._is_probability = bool(head.use_sigmoid)
+
+    @property
+    def frame(self) -> Frame:
+        """The network input, and the warp that the codec needs."""
+        return self._poses.frame
+
+    def check(self, views: Sequence[View], fusion: str) -> None:
+        """Make sure that the poses can be fused; see `Adapter.check`."""
+        self._poses.check(views, fusion)
+
+    def evidence(self, output: Any) -> tuple[Tensor, ...]:
+        """The evidence of the poses, then visibility, (n, K)."""
+        poses, visibility = output
+        return *self._poses.evidence(poses), visibility.float()
+
+    def start(
+        self, num_instances: int, flip_indices: Sequence[int], fusion: str
+    ) -> VisibilityFusion:
+        """Begin the fusion of some instances; see `Adapter.start`."""
+        poses = self._poses.start(num_instances, flip_indices, fusion)
+        return VisibilityFusion(
+            poses, num_instances, flip_indices, self._is_probability
+        )
+
+
+class VisibilityFusion:
+    """The running fusion of some instances over their views.
+
+    As in the head's own predict, what the head returns is averaged, and made a
+    probability afterwards where it is not one yet.
+
+    Args:
+        poses: The fusion of their poses.
+        num_instances: Number of instances, N.
+        flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+        is_probability: Whether visibility comes as probabilities, not as logits.
+    """
+
+    def __init__(
+        self,
+        poses: Fusion,
+        num_instances: int,
+        flip_indices: Sequence[int],
+        is_probability: bool,
+    ) -> None:
+        self._poses = poses
+        self._flip_indices = list(flip_indices)
+        self._visibility = MaskedMean(num_instances)
+        self._is_probability = is_probability
+
+    def add(
+        self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
+    ) -> None:
+        """Add one view of some instances; see `Fusion.add`."""
+        *poses, visibility = evidence
+        self._poses.add(view, tuple(poses), crops, rows)
+        if view.flip:
+            visibility = swapped(visibility, self._flip_indices)
+        self._visibility.add(visibility, visibility.new_ones(()), rows)
+
+    def decode(self) -> DecodedPoses:
+        """The fused poses, with the fused visibility."""
+        visibility = self._visibility.result()
+        if not self._is_probability:
+            visibility = visibility.sigmoid()
+        return replace(self._poses.decode(), keypoints_visible=visibility.cpu().numpy())
+
+    def spread(self) -> Tensor:
+        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        return self._poses.spread()

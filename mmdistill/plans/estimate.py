@@ -1,0 +1,134 @@
+"""A few batches of each stage, to measure what the whole will take."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from mmpose.registry import DATASETS, MODELS
+
+from mmdistill.config.datasets import fit_converters, labeled_part
+from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
+from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.engine.hooks.checkpoint_guard_hooks import check_keypoint_count
+from mmdistill.engine.loops.rows import sample_to_row
+from mmdistill.functional.box_fit import BoxFit
+from mmdistill.functional.scoring import known_sigmas
+from mmdistill.store import Candidates
+from mmdistill.store.parquet import encode
+from mmdistill.store.schema import rows_to_table
+
+BATCHES = 3
+"""Measured batches; one more before them is not."""
+
+
+@dataclass(frozen=True)
+class LabelingTrial:
+    """What labelling took on a few images.
+
+    Attributes:
+        images: Images that were labelled.
+        views: Views of each box, those of a first look included.
+        seconds: For all of them, reading included.
+        num_bytes: Of their rows in the store.
+        candidates: What was found on all images that were tried, image by image;
+            nothing where the teacher is not trained yet.
+    """
+
+    images: int
+    views: int
+    seconds: float
+    num_bytes: int
+    candidates: Sequence[Candidates]
+
+
+def try_labeling(
+    stage: Config, dataset: Any, batch_size: int, box_fit: BoxFit | None = None
+) -> LabelingTrial:
+    """Label a few batches, evenly spread over the pile, into nothing.
+
+    Args:
+        stage: The config of stage 1. A teacher that is not trained yet runs with
+            random weights: it takes as long, and finds something else.
+        dataset: The pile, an `UnlabeledDataset`.
+        batch_size: Images in a batch.
+        box_fit: How boxes are fitted around poses, if they are.
+
+    Raises:
+        UserError: If the teacher's checkpoint can not be read or does not fit, or the
+            teacher has other keypoints than the labels.
+    """
+    init_default_scope(stage.get('default_scope', 'mmpose'))
+    model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
+    trained = bool(stage.load_from) and Path(stage.load_from).is_file()
+    if trained:
+        weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
+        load_fitting(model.module, weights)
+    check_keypoint_count(model, dataset.metainfo['num_keypoints'])
+    model.box_fit = box_fit
+    wanted = min(len(dataset), batch_size * (BATCHES + 1))
+    numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
+    batches = np.array_split(numbers, max(1, round(wanted / batch_size)))
+    metainfo = dataset.metainfo
+    sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints']).tolist()
+    rows, seconds = [], []
+    for batch in batches:
+        start = time.perf_counter()
+        samples = model.test_step(pseudo_collate([dataset[i] for i in batch]))
+        seconds.append(time.perf_counter() - start)
+        rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
+    first = 1 if len(batches) > 1 else 0
+    measured = [row for part in rows[first:] for row in part]
+    table = rows_to_table(measured, len(sigmas))
+    return LabelingTrial(
+        images=len(measured),
+        views=model.views_per_box,
+        seconds=sum(seconds[first:]),
+        num_bytes=len(encode(table, 'a plan')),
+        candidates=[row.candidates for part in rows if trained for row in part],
+    )
+
+
+def time_training_step(config: Config) -> float:
+    """Seconds of a training step on labelled samples, reading included.
+
+    Args:
+        config: A training config; its model runs with random weights.
+    """
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    labeled = labeled_part(fit_converters(config).train_dataloader.dataset)
+    dataset = DATASETS.build(copy.deepcopy(labeled))
+    model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
+    size = config.train_dataloader.batch_size
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+
+    def step(number: int) -> None:
+        samples = [dataset[(number * size + i) % len(dataset)] for i in range(size)]
+        data = model.data_preprocessor(pseudo_collate(samples), training=True)
+        losses, _ = model.parse_losses(model(**data, mode='loss'))
+        losses.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return _median_seconds(step, range(BATCHES))
+
+
+def _median_seconds(step: Callable[[int], Any], numbers: Sequence[int]) -> float:
+    step(0)
+    seconds = []
+    for number in numbers:
+        start = time.perf_counter()
+        step(number)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))

@@ -1,0 +1,129 @@
+"""A plain table of metrics, one row per model, several seeds a row."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdistill.errors import UserError
+from mmdistill.utils.files import read_json
+from mmdistill.utils.logging import aligned
+
+Run = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What several models reached, each with one seed or several.
+
+    Attributes:
+        metrics: Names of the metrics.
+        rows: For each model, and each metric, the values of its seeds.
+    """
+
+    metrics: list[str]
+    rows: dict[str, list[list[float]]]
+
+
+def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str:
+    """Table of the metrics that several models reached.
+
+    A model with several files, one a seed, gets the mean and the sample standard
+    deviation.
+
+    Args:
+        sources: `name=a.json` or `name=a.json,b.json,...`, one a row; each file as
+            tools/test.py writes it.
+        metrics: Metrics to show, one a column; all of the first file when None.
+
+    Returns:
+        The table, aligned, without a line break at its end.
+
+    Raises:
+        UserError: If a source has another form, a file is missing or not a mapping
+            of numbers, or a metric is not in it.
+    """
+    results = read_results(sources, metrics)
+    cells = [['', *results.metrics]]
+    for name, values in results.rows.items():
+        cells.append([name, *map(mean_and_deviation, values)])
+    return aligned(cells)
+
+
+def read_results(
+    sources: Sequence[str], metrics: Sequence[str] | None = None
+) -> Results:
+    """Read the metrics that several models reached.
+
+    Args:
+        sources: As `compare` takes them.
+        metrics: Metrics to read; all of the first file when None.
+
+    Raises:
+        UserError: As `compare` does.
+    """
+    rows = [_read_source(source) for source in sources]
+    if not rows:
+        raise UserError('a table needs at least one name=metrics.json, got none')
+    shown = list(metrics or rows[0][1][0][1])
+    values = {name: [_values(runs, metric) for metric in shown] for name, runs in rows}
+    if len(values) < len(rows):
+        raise UserError('two rows of a table must not have the same name')
+    return Results(shown, values)
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Three decimals; with several values the mean ± the sample deviation.
+
+    Args:
+        values: The metric of each seed, at least one. A dash stands for a figure that
+            is not known of one of them.
+    """
+    if not all(map(math.isfinite, values)):
+        return '-'
+    mean = f'{statistics.fmean(values):.3f}'
+    return f'{mean} ± {statistics.stdev(values):.3f}' if len(values) > 1 else mean
+
+
+def _read_source(source: str) -> tuple[str, list[tuple[Path, Run]]]:
+    name, _, files = source.partition('=')
+    paths = [Path(file) for file in files.split(',') if file]
+    if not name or not paths:
+        raise UserError(
+            f'a row must be name=metrics.json or name=a.json,b.json, got {source!r}'
+        )
+    return name, [(path, _read_run(path)) for path in paths]
+
+
+def _read_run(path: Path) -> Run:
+    content: Any = read_json(path, 'the metrics file')
+    if not isinstance(content, dict) or not content:
+        raise UserError(f'the metrics file {path} must map names to numbers')
+    for name, value in content.items():
+        if value is not None and not isinstance(value, (int, float)):
+            raise UserError(
+                f'{name} of the metrics file {path} must be a number, got {value!r}'
+            )
+    return {name: _known(value) for name, value in content.items()}
+
+
+def _known(value: float | None) -> float:
+    """A figure as float; NaN where it is not known, as null and infinity say."""
+    try:
+        number = math.nan if value is None else float(value)
+    except OverflowError:  # an integer that no float holds
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def _values(runs: Sequence[tuple[Path, Run]], metric: str) -> list[float]:
+    for path, run in runs:
+        if metric not in run:
+            raise UserError(
+                f'the metrics file {path} has no {metric}, only {", ".join(run)}'
+            )
+    return [run[metric] for _, run in runs]

@@ -1,0 +1,388 @@
+"""The numbers of a report, collected chunk by chunk.
+
+Where the images of a store come from: a folder, a video, a domain each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmdistill.functional.count_matching import label_keypoints
+from mmdistill.selection import Selection
+from mmdistill.selection.scores import Scores, read_scores, scores_of
+from mmdistill.selection.thresholds import described_range
+from mmdistill.store import LabelStore, StoredLabels
+from mmdistill.store.schema import Candidates, table_to_labels
+from mmdistill.utils.growing_array import GrowingArray
+
+KEYPOINT_THR = 0.2
+"""Keypoint score above which a keypoint is visible while nothing is selected."""
+STEP = 0.02
+"""By how much thresholds are moved to see what hangs on them."""
+
+Visible = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class KeypointNumbers:
+    """Keypoints of the labels, by type; a label is a kept candidate.
+
+    Attributes:
+        visible: Labels on which it is visible, (K,).
+        score_sum: Sum of its scores where it is visible, (K,).
+        agreement_sum: Sum of its agreement where it is visible, (K,).
+    """
+
+    visible: np.ndarray
+    score_sum: np.ndarray
+    agreement_sum: np.ndarray
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Numbers of a store: `M` candidates on `I` images of which `R` were read.
+
+    Without a selection every candidate with a visible keypoint counts as kept.
+
+    Attributes:
+        scores: Instance scores, (M,).
+        agreement: Mean agreement of the visible keypoints, 0 without any, (M,).
+        visible: Number of visible keypoints, (M,).
+        kept: Which candidates are labels, (M,), bool.
+        margins: How far what is compared of each lies above its threshold, minus
+            infinity where nothing can be compared, (M,).
+        labels_per_image: Kept candidates of each image that could be read, (R,).
+        candidates_per_image: Candidates of each such image, (R,).
+        image_starts: Number of each image's first candidate, and M, (I + 1,).
+        keypoints: The labels' keypoints by type.
+        sources: Counts of each source.
+        failures: Failed images by reason.
+        failed_example: The first failed image of each reason.
+        lost: Labels lost by thresholds that are `STEP` higher.
+        won: Labels won by thresholds that are `STEP` lower.
+    """
+
+    scores: np.ndarray
+    agreement: np.ndarray
+    visible: np.ndarray
+    kept: np.ndarray
+    margins: np.ndarray
+    labels_per_image: np.ndarray
+    candidates_per_image: np.ndarray
+    image_starts: np.ndarray
+    keypoints: KeypointNumbers
+    sources: SourceTotals
+    failures: Counter[str]
+    failed_example: dict[str, str]
+    lost: int
+    won: int
+
+    @property
+    def num_images(self) -> int:
+        """Images of the store, failed ones included."""
+        return len(self.labels_per_image) + self.failures.total()
+
+    @property
+    def num_kept(self) -> int:
+        """Labels."""
+        return int(self.kept.sum())
+
+    @property
+    def emptied(self) -> int:
+        """Images that have candidates and none that is kept."""
+        lost = (self.candidates_per_image > 0) & (self.labels_per_image == 0)
+        return int(lost.sum())
+
+
+def visible_by(selection: Selection | None) -> Visible:
+    """What tells by the scores of keypoints, (..., K), which are visible."""
+    if selection is None:
+        return partial(label_keypoints, thresholds=KEYPOINT_THR)
+    return selection.visible
+
+
+def collect(store: LabelStore, selection: Selection | None) -> ReportData:
+    """Read a complete store once.
+
+    Args:
+        store: The store.
+        selection: What is kept of it; None where nothing was selected yet.
+
+    Raises:
+        UserError: If a chunk is missing, damaged or of another store.
+    """
+    margins = _Margins(store, selection)
+    collected = _Collected(store.num_keypoints, visible_by(selection), margins)
+    for table in store.scan():
+        collected.add(table)
+    return collected.result()
+
+
+class _Margins:
+    """Tells chunk after chunk how far candidates lie above their thresholds."""
+
+    def __init__(self, store: LabelStore, selection: Selection | None) -> None:
+        self.selection = selection
+        self.whole: np.ndarray | None = None
+        if selection is not None and selection.looks_at_all:
+            found = read_scores(store, selection.options.counted_thr, agreement=True)
+            self.whole = _above(selection, found.scores)
+
+    def of_chunk(self, labels: StoredLabels, start: int) -> np.ndarray:
+        """Margins of a chunk, infinite while nothing is selected, (m,), float32.
+
+        Args:
+            labels: The chunk.
+            start: Number of its first candidate in the store.
+        """
+        found = labels.candidates
+        if self.selection is None:
+            return np.full(len(found), np.inf, dtype=np.float32)
+        if self.whole is not None:
+            return self.whole[start : start + len(found)]
+        counted_thr = self.selection.options.counted_thr
+        agreement = self.selection.looks_at_agreement
+        scores = scores_of(found, labels.candidate_sources, counted_thr, agreement)
+        return _above(self.selection, scores)
+
+
+def _above(selection: Selection, scores: Scores) -> np.ndarray:
+    rows, groups, values = selection.compared(scores)
+    margins = np.full(len(scores), -np.inf, dtype=np.float32)
+    margins[rows] = values - selection.limits.astype(values.dtype)[groups]
+    return margins
+
+
+class _Collected:
+    def __init__(
+        self, num_keypoints: int, visible_of: Visible, margins_of: _Margins
+    ) -> None:
+        self.num_keypoints, self.visible_of = num_keypoints, visible_of
+        self.margins_of, self.num_kept = margins_of, np.zeros(3, np.int64)
+        self.scores, self.agreement, self.margins = (
+            GrowingArray((), np.float32) for _ in range(3)
+        )
+        self.visible, self.per_image, self.found_per_image = (
+            GrowingArray((), np.int32) for _ in range(3)
+        )
+        self.kept = GrowingArray((), np.bool_)
+        self.num_candidates = 0
+        self.per_any_image = GrowingArray((), np.int64)
+        self.keypoints = KeypointNumbers(
+            np.zeros(num_keypoints, np.int64), *np.zeros((2, num_keypoints))
+        )
+        self.sources = SourceTotals()
+        self.failures: Counter[str] = Counter()
+        self.failed_example: dict[str, str] = {}
+
+    def add(self, table: pa.Table) -> None:
+        labels = table_to_labels(table, self.num_keypoints)
+        found = labels.candidates
+        visible = self.visible_of(found.keypoint_scores)
+        counts = visible.sum(axis=1)
+        total = np.where(visible, found.keypoint_agreement, 0).sum(axis=1)
+        agreement = total / np.maximum(counts, 1)
+        margins = self.margins_of.of_chunk(labels, self.num_candidates)
+        moved = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
+        self.num_kept += [choice.sum() for choice in moved]
+        kept = moved[0]
+        self.scores.append(found.instance_scores)
+        self.agreement.append(agreement)
+        self.visible.append(counts)
+        self.kept.append(kept)
+        self.margins.append(margins)
+        self.num_candidates += len(found)
+        self._add_keypoints(found[kept], visible[kept])
+        self._add_images(labels, sources_of(table), kept, agreement)
+
+    def _add_keypoints(self, labels: Candidates, visible: np.ndarray) -> None:
+        numbers = self.keypoints
+        for total, values in (
+            (numbers.visible, visible),
+            (numbers.score_sum, labels.keypoint_scores),
+            (numbers.agreement_sum, labels.keypoint_agreement),
+        ):
+            total += np.where(visible, values, 0).sum(axis=0, dtype=total.dtype)
+
+    def _add_images(
+        self,
+        labels: StoredLabels,
+        sources: list[str],
+        kept: np.ndarray,
+        agreement: np.ndarray,
+    ) -> None:
+        size, rows = len(labels.sizes), labels.image_index[kept]
+        read = np.array([reason is None for reason in labels.failures], dtype=bool)
+        images = ImageCounts(
+            read=read,
+            candidates=np.bincount(labels.image_index, minlength=size),
+            kept=np.bincount(rows, minlength=size),
+            score_sum=np.bincount(rows, labels.candidates.instance_scores[kept], size),
+            agreement_sum=np.bincount(rows, agreement[kept], size),
+        )
+        self.per_any_image.append(images.candidates)
+        self.per_image.append(images.kept[read])
+        self.found_per_image.append(images.candidates[read])
+        self.sources.add(sources, images)
+        for number in np.flatnonzero(~read).tolist():
+            reason = labels.failures[number] or ''
+            self.failures[reason] += 1
+            self.failed_example.setdefault(reason, labels.paths[number].as_py())
+
+    def result(self) -> ReportData:
+        return ReportData(
+            scores=self.scores.finish(),
+            agreement=self.agreement.finish(),
+            visible=self.visible.finish(),
+            kept=self.kept.finish(),
+            margins=self.margins.finish(),
+            labels_per_image=self.per_image.finish(),
+            candidates_per_image=self.found_per_image.finish(),
+            image_starts=np.append(0, np.cumsum(self.per_any_image.finish())),
+            keypoints=self.keypoints,
+            sources=self.sources,
+            failures=self.failures,
+            failed_example=self.failed_example,
+            lost=int(self.num_kept[0] - self.num_kept[1]),
+            won=int(self.num_kept[2] - self.num_kept[0]),
+        )
+
+
+ONE_SOURCE = 'all images'
+
+
+@dataclass
+class SourceCounts:
+    """What labelling gave for one source.
+
+    Attributes:
+        images: Images that could be read.
+        failed: Images that could not.
+        without_labels: Images that could be read and have no label.
+        candidates: Candidates on them.
+        kept: Candidates that are kept.
+        score_sum: Sum of the kept candidates' scores.
+        agreement_sum: Sum of the kept candidates' agreement.
+    """
+
+    images: int = 0
+    failed: int = 0
+    without_labels: int = 0
+    candidates: int = 0
+    kept: int = 0
+    score_sum: float = 0.0
+    agreement_sum: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Kept candidates per image."""
+        return self.kept / self.images if self.images else 0.0
+
+    @property
+    def score(self) -> float:
+        """Mean score of the kept candidates; NaN without any."""
+        return self.score_sum / self.kept if self.kept else np.nan
+
+    @property
+    def agreement(self) -> float:
+        """Mean agreement of the kept candidates; NaN without any."""
+        return self.agreement_sum / self.kept if self.kept else np.nan
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Images of a part of a store, `I` of them.
+
+    Attributes:
+        read: Which could be read, (I,), bool.
+        candidates: Candidates of each, (I,).
+        kept: Kept candidates of each, (I,).
+        score_sum: Sum of their scores, (I,).
+        agreement_sum: Sum of their agreement, (I,).
+    """
+
+    read: np.ndarray
+    candidates: np.ndarray
+    kept: np.ndarray
+    score_sum: np.ndarray
+    agreement_sum: np.ndarray
+
+
+@dataclass
+class SourceTotals:
+    """Counts of all sources, part by part of a store."""
+
+    counts: dict[str, SourceCounts] = field(default_factory=dict)
+
+    def add(self, names: list[str], images: ImageCounts) -> None:
+        """Add images.
+
+        Args:
+            names: The source of each image, (I,).
+            images: What was found on them.
+        """
+        known, place = np.unique(np.array(names, dtype=object), return_inverse=True)
+        for number, name in enumerate(known):
+            here = place == number
+            counts = self.counts.setdefault(name, SourceCounts())
+            counts.images += int(images.read[here].sum())
+            counts.failed += int((~images.read[here]).sum())
+            bare = images.read & (images.kept == 0)
+            counts.without_labels += int(bare[here].sum())
+            counts.candidates += int(images.candidates[here].sum())
+            counts.kept += int(images.kept[here].sum())
+            counts.score_sum += float(images.score_sum[here].sum())
+            counts.agreement_sum += float(images.agreement_sum[here].sum())
+
+
+def sources_of(table: pa.Table) -> list[str]:
+    """The source of each image of a table of the store, (I,).
+
+    Args:
+        table: Rows of a store; without a column `source`, or where it is
+            empty, they are one source.
+    """
+    if 'source' in table.column_names:
+        return [source or ONE_SOURCE for source in table['source'].to_pylist()]
+    return [ONE_SOURCE] * len(table)
+
+
+def thresholds_of(selection: Selection, source: str) -> str:
+    """What candidates of a source must at least have, over all categories."""
+    own = '' if source == ONE_SOURCE else source
+    found = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
+    return described_range(found, 3)
+
+
+def categories_of(selection: Selection) -> list[dict[str, Any]]:
+    """What becomes of each category, over all sources; nothing where there is one.
+
+    Args:
+        selection: The selection.
+    """
+    numbers = {part.category_id for part in selection.parts}
+    if len(numbers) < 2:
+        return []
+    parts_of = {
+        number: [part for part in selection.parts if part.category_id == number]
+        for number in sorted(numbers, key=lambda number: number or 0)
+    }
+    images = max(selection.unlabeled.images, 1)
+    return [
+        dict(
+            category_id=number,
+            candidates=sum(part.candidates for part in parts),
+            kept=sum(part.kept for part in parts),
+            mean=sum(part.kept for part in parts) / images,
+            labeled_mean=selection.labeled.mean(selection.over, number),
+            threshold=described_range([part.score_thr for part in parts], 3),
+        )
+        for number, parts in parts_of.items()
+    ]

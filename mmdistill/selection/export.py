@@ -1,0 +1,377 @@
+"""Labels as COCO json: for xtcocotools, pycocotools, MMPose and annotation tools.
+
+What is kept comes back from the json without loss: boxes, visible keypoints, scores
+and agreement, to the last bit of float32. A json that was corrected by hand is
+labeled data like any other: give it to MMPose's `CocoDataset` as its `ann_file`, and
+the folder that the log names as its image root.
+
+Rejected candidates are in a json of their own, since many readers take whatever a json
+holds as the truth. There they have ``ignore`` and ``iscrowd`` 1: evaluations do not
+count them, and training leaves them out.
+
+Categories of exported labels: those of the labeled set, wherever it has some.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmdistill.functional.ranking import instance_agreement
+from mmdistill.functional.scoring import AREA_OF_BOX
+from mmdistill.selection.selection import Selection
+from mmdistill.store.manifest import identity
+from mmdistill.store.schema import StoredLabels
+from mmdistill.store.store import LabelStore
+from mmdistill.utils.files import shortest, write_whole, xywh
+
+BLOCK = 4096
+"""Candidates that are turned into text at once."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export holds besides the kept labels.
+
+    Attributes:
+        rejected: Whether rejected candidates are written too, into a json beside it.
+        details: Whether each keypoint's score and agreement are in it.
+        most_disagreed: Only so many images, those whose views disagree most about a
+            kept label, first the worst; all images in their order when None.
+    """
+
+    rejected: bool = False
+    details: bool = True
+    most_disagreed: int | None = None
+
+
+FilesOf = Callable[[StoredLabels, np.ndarray], Mapping[str, str]]
+"""Gives the file of each image by its key, of some images by their numbers."""
+
+
+def as_they_are(labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
+    """Files of images that are files: their keys are paths."""
+    keys = labels.paths.combine_chunks().take(pa.array(images)).to_pylist()
+    return dict(zip(keys, keys, strict=True))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an export takes over from what stands around the store.
+
+    Attributes:
+        categories: Categories of the labeled set, as its COCO json has them.
+        image_ids: Ids that images already have, by their keys.
+        files_of: Gives the files of images. One that has none is left out.
+    """
+
+    categories: Sequence[Mapping[str, Any]] = ()
+    image_ids: Mapping[str, int] = field(default_factory=dict)
+    files_of: FilesOf = as_they_are
+
+
+def rejected_path(path: Path) -> Path:
+    """The json of the rejected candidates beside that of the labels.
+
+    >>> rejected_path(Path('out/labels.json')).as_posix()
+    'out/labels.rejected.json'
+    """
+    return path.with_name(f'{path.stem}.rejected{path.suffix}')
+
+
+def export_coco(
+    store: LabelStore,
+    selection: Selection,
+    path: Path,
+    category: str,
+    skeleton: Sequence[Sequence[int]] = (),
+    options: ExportOptions | None = None,
+    surroundings: Surroundings | None = None,
+) -> None:
+    """Write the selected candidates as COCO keypoint annotations.
+
+    Images that have no id are numbered in the store's order; those without instances
+    are listed, those that could not be read are not. A keypoint is (x, y, 2) when it
+    is visible and on its image, else (0, 0, 0). The segmentation is the rectangle of
+    the box on the image. The area is that of a person in such a box, as MMPose has it.
+    Each annotation has its score, `info` what made it.
+
+    Args:
+        store: A complete store.
+        selection: What to keep.
+        path: The json to write, whole or not at all.
+        category: Name of the category where the labeled set has none; where the
+            detections have several, each is named by it and its number.
+        skeleton: Pairs of keypoints, counted from 1.
+        options: What else it holds.
+        surroundings: What is taken over of the labeled set and of the images.
+
+    Raises:
+        UserError: If the store is not complete or the disk refuses the file.
+    """
+    options = options or ExportOptions()
+    around = surroundings or Surroundings()
+    labels = store.read()
+    kept = selection.kept(labels.candidates, labels.candidate_sources)
+    images = _images(labels, selection, kept, options)
+    files = around.files_of(labels, images)
+    names = labels.paths.combine_chunks()
+    images = images[[names[image].as_py() in files for image in images.tolist()]]
+    categories = exported_categories(
+        np.unique(labels.candidates.category_ids).tolist(),
+        around.categories,
+        category,
+        store.manifest['keypoints'],
+        skeleton,
+    )
+    export = _Export(labels, selection, options, categories, images, around, files)
+    info = _info(store, selection)
+    _write_json(path, export, info, kept, ignored=0)
+    if options.rejected:
+        info = dict(info, description='rejected candidates of mmdistill')
+        _write_json(rejected_path(path), export, info, ~kept, ignored=1)
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What the jsons of one export have in common."""
+
+    labels: StoredLabels
+    selection: Selection
+    options: ExportOptions
+    categories: Categories
+    images: np.ndarray
+    around: Surroundings
+    files: Mapping[str, str]
+
+
+def _write_json(
+    path: Path, export: _Export, info: dict[str, Any], wanted: np.ndarray, ignored: int
+) -> None:
+    ids = _image_ids(export)
+    parts: tuple[tuple[str, Any], ...] = (
+        ('info', info),
+        ('licenses', []),
+        ('categories', export.categories.entries),
+        ('images', _image_entries(export, ids)),
+        ('annotations', _annotations(export, ids, wanted, ignored)),
+    )
+    write_whole(path, lambda part: _write(part, parts))
+
+
+def disagreement(
+    labels: StoredLabels, kept: np.ndarray, selection: Selection
+) -> np.ndarray:
+    """How far the views disagree on each image's worst kept label, 0 to 1.
+
+    Args:
+        labels: All rows of a store.
+        kept: Which candidates are kept, (M,), bool.
+        selection: Which of their keypoints are visible.
+
+    Returns:
+        1 minus the mean agreement of the visible keypoints of the label that has the
+        lowest; -1 for images without a kept label, (I,).
+    """
+    candidates = labels.candidates[np.flatnonzero(kept)]
+    visible = selection.visible(candidates.keypoint_scores)
+    agreement = instance_agreement(candidates.keypoint_agreement, visible)
+    worst = np.full(len(labels.sizes), -1.0)
+    np.maximum.at(worst, labels.image_index[kept], 1 - agreement)
+    return worst
+
+
+def _images(
+    labels: StoredLabels,
+    selection: Selection,
+    kept: np.ndarray,
+    options: ExportOptions,
+) -> np.ndarray:
+    """Numbers of the images to export, in their order."""
+    read = np.array([failure is None for failure in labels.failures], dtype=bool)
+    if options.most_disagreed is None:
+        return np.flatnonzero(read)
+    worst = disagreement(labels, kept, selection)
+    order = np.argsort(-worst, kind='stable')
+    return order[worst[order] >= 0][: options.most_disagreed]
+
+
+def _info(store: LabelStore, selection: Selection) -> dict[str, Any]:
+    manifest = store.manifest
+    return dict(
+        description='pseudo-labels of mmdistill',
+        version='1.0',
+        contributor='mmdistill',
+        store=store.digest(),
+        made_by=identity(manifest),
+        images=manifest['images']['count'],
+        selection=dict(
+            rule=selection.rule,
+            by=selection.options.by,
+            thresholds=[asdict(threshold) for threshold in selection.thresholds],
+            keypoint_thrs=list(selection.keypoint_thrs),
+        ),
+    )
+
+
+def _image_ids(export: _Export) -> dict[int, int]:
+    """Id of each exported image, by its number in the store."""
+    own = export.around.image_ids
+    # Numbers of images without an id stand behind all ids.
+    first = max(own.values(), default=0) + 1
+    names = export.labels.paths.combine_chunks()
+    return {
+        image: own.get(names[image].as_py(), first + image)
+        for image in export.images.tolist()
+    }
+
+
+def _image_entries(export: _Export, ids: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+    labels = export.labels
+    paths = labels.paths.combine_chunks()
+    for number, own in ids.items():
+        width, height = labels.sizes[number].tolist()
+        key = paths[number].as_py()
+        name = export.files[key]
+        source = labels.sources.names[labels.sources.index[number]]
+        entry = dict(id=own, file_name=name, width=width, height=height, source=source)
+        yield entry if name == key else dict(entry, key=key)
+
+
+def _annotations(
+    export: _Export, ids: Mapping[int, int], wanted: np.ndarray, ignored: int
+) -> Iterator[dict[str, Any]]:
+    """Annotations, image by image; their ids are the candidates', counted from 1."""
+    labels = export.labels
+    starts = np.searchsorted(labels.image_index, np.arange(len(labels.sizes) + 1))
+    rows = [np.arange(starts[image], starts[image + 1]) for image in export.images]
+    chosen = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
+    chosen = chosen[wanted[chosen]]
+    for start in range(0, len(chosen), BLOCK):
+        block = chosen[start : start + BLOCK]
+        entries = _block(export, block)
+        for row, entry in zip(block.tolist(), entries, strict=True):
+            yield dict(
+                dict(id=row + 1, image_id=ids[int(labels.image_index[row])]),
+                iscrowd=ignored,
+                ignore=ignored,
+                **entry,
+            )
+
+
+def _block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
+    labels, candidates = export.labels, export.labels.candidates[rows]
+    sizes = labels.sizes[labels.image_index[rows]]
+    points = shortest(candidates.keypoints)
+    # An annotator sees nothing off the image, so nothing there is annotated.
+    visible = export.selection.visible(candidates.keypoint_scores)
+    visible &= ((points >= 0) & (points < sizes[:, None])).all(axis=2)
+    bbox = xywh(candidates.bboxes)
+    keypoints = np.concatenate([points, np.full((*visible.shape, 1), 2.0)], axis=2)
+    keypoints[~visible] = 0
+    numbers = export.categories.numbers
+    columns = dict(
+        category_id=np.array([numbers[n] for n in candidates.category_ids.tolist()]),
+        bbox=bbox,
+        area=(bbox[:, 2:].prod(axis=1) * AREA_OF_BOX).round(4),
+        segmentation=_rectangles(candidates.bboxes, sizes),
+        num_keypoints=visible.sum(axis=1),
+        keypoints=keypoints.reshape(len(visible), -1),
+        score=shortest(candidates.instance_scores),
+    )
+    if export.options.details:
+        columns.update(
+            bbox_score=shortest(candidates.bbox_scores),
+            keypoint_scores=shortest(candidates.keypoint_scores),
+            keypoint_agreement=shortest(candidates.keypoint_agreement),
+        )
+    values = [column.tolist() for column in columns.values()]
+    return (dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _rectangles(bboxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes within their images as polygons, one each, (N, 1, 8)."""
+    corners = np.clip(shortest(bboxes), 0, np.tile(sizes, 2))
+    return corners[:, [0, 1, 2, 1, 2, 3, 0, 3]][:, None]
+
+
+def _write(path: Path, parts: Sequence[tuple[str, Any]]) -> None:
+    """An object whose lists are written line by line as they come."""
+    with path.open('w', encoding='utf-8', errors='backslashreplace') as file:
+        for number, (name, content) in enumerate(parts):
+            file.write(f'{"," if number else "{"}\n"{name}": ')
+            if isinstance(content, dict):
+                file.write(_text(content))
+                continue
+            separator = '['
+            for entry in content:
+                file.write(f'{separator}\n{_text(entry)}')
+                separator = ','
+            file.write('[]' if separator == '[' else '\n]')
+        file.write('\n}\n')
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(
+        content, ensure_ascii=False, allow_nan=False, separators=(',', ':')
+    )
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Categories of an export.
+
+    Attributes:
+        entries: As a COCO json has them, by their numbers.
+        numbers: Number in the export of each category of the store.
+    """
+
+    entries: list[dict[str, Any]]
+    numbers: dict[int, int]
+
+
+def exported_categories(
+    stored: Collection[int],
+    labeled: Sequence[Mapping[str, Any]],
+    name: str,
+    keypoints: Sequence[str],
+    skeleton: Sequence[Sequence[int]],
+) -> Categories:
+    """Name the categories of a store as the labeled set does.
+
+    Where the labeled set has one category, all labels are of it: that is what they
+    were counted as. Of several each keeps its number; one that the labeled set does
+    not have is named by its number.
+
+    Args:
+        stored: Categories of the candidates.
+        labeled: Categories of the labeled set, as its COCO json has them; may be empty.
+        name: Name of the category where the labeled set has none.
+        keypoints: Names of the keypoints.
+        skeleton: Pairs of keypoints, counted from 1.
+    """
+    known = {entry['id']: dict(entry) for entry in labeled}
+    numbers = {number: number for number in sorted(stored)}
+    if len(known) == 1:
+        numbers = dict.fromkeys(numbers, next(iter(known)))
+    elif known:
+        for number in numbers.keys() - known.keys():
+            known[number] = dict(id=number, name=f'category {number}')
+    elif len(numbers) > 1:
+        known = {n: dict(id=n, name=f'{name} {n}') for n in numbers}
+    else:
+        number = next(iter(numbers), 1)
+        known = {number: dict(id=number, name=name)}
+    links = [list(pair) for pair in skeleton]
+    entries = []
+    for _, entry in sorted(known.items()):
+        if entry.get('keypoints') != list(keypoints) or 'skeleton' not in entry:
+            entry |= dict(keypoints=list(keypoints), skeleton=links)
+        entries.append({'supercategory': entry['name'], **entry})
+    return Categories(entries, numbers)

@@ -1,0 +1,60 @@
+"""What an export takes over of the sets that a config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdistill.config.schema import is_type
+from mmdistill.errors import UserError
+from mmdistill.utils.files import read_json
+
+
+def labeled_categories(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Read the categories of a labeled set.
+
+    Args:
+        members: Configs of the data sets that it is made of.
+
+    Returns:
+        The categories by their ids, as the jsons have them; empty where the set is
+        not in COCO's form, or its members name an id differently.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for member in members:
+        for category in _categories(member):
+            known = found.setdefault(category['id'], category)
+            if known['name'] != category['name']:
+                return []
+    return [found[number] for number in sorted(found)]
+
+
+def lists_images(unlabeled: Mapping[str, Any]) -> bool:
+    """Whether a COCO json lists unlabeled images, which have ids there.
+
+    Args:
+        unlabeled: Config of the unlabeled set.
+    """
+    sources = unlabeled.get('sources') or ()
+    return bool(unlabeled.get('ann_file')) or any(
+        is_type(source, 'CocoSource') for source in sources
+    )
+
+
+def _categories(member: Mapping[str, Any]) -> list[dict[str, Any]]:
+    path = Path(str(member.get('data_root') or ''), str(member.get('ann_file') or ''))
+    if path.suffix != '.json':
+        return []
+    try:
+        content = read_json(path, 'the labeled set')
+    except UserError:
+        return []
+    listed = content.get('categories') if isinstance(content, dict) else None
+    return [
+        entry
+        for entry in (listed if isinstance(listed, list) else [])
+        if isinstance(entry, dict)
+        and isinstance(entry.get('id'), int)
+        and isinstance(entry.get('name'), str)
+    ]

@@ -1,0 +1,283 @@
+"""What candidates are chosen by, wherever they are held.
+
+What choosing needs of a store: scores, and how many images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmdistill.functional.count_matching import label_keypoints
+from mmdistill.functional.ranking import instance_agreement
+from mmdistill.store.schema import OK, candidate_column, candidate_counts
+from mmdistill.store.sources import SourceNumbering, Sources, image_sources
+from mmdistill.store.store import LabelStore
+from mmdistill.utils.growing_array import GrowingArray
+
+
+class Scored(Protocol):
+    """Candidates with what scores them; `Candidates` are."""
+
+    @property
+    def instance_scores(self) -> np.ndarray:
+        """Instance scores, (M,)."""
+
+    @property
+    def keypoint_scores(self) -> np.ndarray:
+        """Scores of the keypoints, (M, K)."""
+
+    @property
+    def keypoint_agreement(self) -> np.ndarray:
+        """How far the views agree, (M, K)."""
+
+    @property
+    def category_ids(self) -> np.ndarray:
+        """Categories, (M,)."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What instances are chosen by.
+
+    Attributes:
+        instances: Instance scores, (M,), float32.
+        agreement: Agreement of the views on each instance, (M,), float32; zeros where
+            it was not asked for.
+        counted: Keypoints of each that count, (M,), int16.
+        category_ids: Categories, (M,), int32.
+        sources: Where their images came from, (M,).
+    """
+
+    instances: np.ndarray
+    agreement: np.ndarray
+    counted: np.ndarray
+    category_ids: np.ndarray
+    sources: Sources
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+
+def scores_of(
+    candidates: Scored, sources: Sources, counted_thr: float, agreement: bool
+) -> Scores:
+    """What some candidates are chosen by.
+
+    Args:
+        candidates: The candidates.
+        sources: Where their images came from, (M,).
+        counted_thr: Keypoint score above which a keypoint counts.
+        agreement: Whether the agreement of the views is asked for.
+    """
+    counts = label_keypoints(candidates.keypoint_scores, counted_thr)
+    agreements = (
+        instance_agreement(candidates.keypoint_agreement, counts)
+        if agreement
+        else np.zeros(len(counts), dtype=np.float32)
+    )
+    return Scores(
+        candidates.instance_scores,
+        agreements,
+        counts.sum(axis=1, dtype=np.int16),
+        candidates.category_ids,
+        sources,
+    )
+
+
+class TableCandidates:
+    """Candidates of a table, a column at a time and none that is not asked for.
+
+    Args:
+        table: Rows of a store.
+        num_keypoints: Keypoints of each candidate.
+    """
+
+    def __init__(self, table: pa.Table, num_keypoints: int) -> None:
+        self._table = table
+        self._num_keypoints = num_keypoints
+
+    @property
+    def instance_scores(self) -> np.ndarray:
+        """Instance scores, (M,)."""
+        return self._column('instance_scores')
+
+    @property
+    def keypoint_scores(self) -> np.ndarray:
+        """Scores of the keypoints, (M, K)."""
+        return self._column('keypoint_scores')
+
+    @property
+    def keypoint_agreement(self) -> np.ndarray:
+        """How far the views agree, (M, K)."""
+        return self._column('keypoint_agreement')
+
+    @property
+    def bboxes(self) -> np.ndarray:
+        """Boxes (x1, y1, x2, y2), (M, 4)."""
+        return self._column('bboxes')
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """Coordinates (x, y), (M, K, 2)."""
+        return self._column('keypoints')
+
+    @property
+    def category_ids(self) -> np.ndarray:
+        """Categories, (M,)."""
+        return self._column('category_ids')
+
+    def _column(self, name: str) -> np.ndarray:
+        return candidate_column(self._table, name, self._num_keypoints)
+
+
+def score_columns(agreement: bool) -> list[str]:
+    """Columns of a store that `scores_of` looks at.
+
+    Args:
+        agreement: Whether the agreement of the views is asked for.
+    """
+    columns = ['source', 'instance_scores', 'keypoint_scores', 'category_ids']
+    return [*columns, 'keypoint_agreement'] if agreement else columns
+
+
+def table_scores(
+    table: pa.Table, num_keypoints: int, counted_thr: float, agreement: bool
+) -> Scores:
+    """What the candidates of a table with `score_columns` are chosen by.
+
+    Args:
+        table: Rows of a store.
+        num_keypoints: Keypoints of each candidate.
+        counted_thr: Keypoint score above which a keypoint counts.
+        agreement: Whether the agreement of the views is asked for.
+    """
+    sources = image_sources(table)
+    of_candidates = Sources(
+        sources.names, np.repeat(sources.index, candidate_counts(table))
+    )
+    candidates = TableCandidates(table, num_keypoints)
+    return scores_of(candidates, of_candidates, counted_thr, agreement)
+
+
+@dataclass(frozen=True)
+class StoreScores:
+    """Scores of a store's candidates.
+
+    Attributes:
+        scores: Those of all candidates.
+        num_candidates: Candidates of each image, (I,), int32.
+        sources: Where each image came from, (I,).
+        read: Which images could be read, (I,), bool.
+        first_failure: Why the first of the others could not; empty without any.
+    """
+
+    scores: Scores
+    num_candidates: np.ndarray
+    sources: Sources
+    read: np.ndarray
+    first_failure: str
+
+    @property
+    def images(self) -> int:
+        """Images that could be read."""
+        return int(self.read.sum())
+
+    @property
+    def failed(self) -> int:
+        """Images that could not."""
+        return len(self.read) - self.images
+
+
+def read_scores(store: LabelStore, counted_thr: float, agreement: bool) -> StoreScores:
+    """Read the scores of a complete store, and nothing else of it.
+
+    Args:
+        store: The store.
+        counted_thr: Keypoint score above which a keypoint counts.
+        agreement: Whether the agreement of the views is asked for.
+
+    Raises:
+        UserError: If a chunk is missing, damaged or of another store.
+    """
+    num_keypoints = store.num_keypoints
+    collected = _Collected()
+    for table in store.scan(['status', 'reason', *score_columns(agreement)]):
+        scores = table_scores(table, num_keypoints, counted_thr, agreement)
+        collected.add(table, scores)
+    return collected.result()
+
+
+def read_keypoint_scores(store: LabelStore, chosen: np.ndarray) -> np.ndarray:
+    """Read the keypoint scores of some candidates.
+
+    Args:
+        store: A complete store.
+        chosen: Which candidates, (M,), bool.
+
+    Returns:
+        Their scores, (N, K), float32.
+
+    Raises:
+        UserError: If a chunk is missing, damaged or of another store.
+    """
+    num_keypoints = store.num_keypoints
+    found = GrowingArray((num_keypoints,), np.float32)
+    start = 0
+    for table in store.scan(['keypoint_scores']):
+        scores = candidate_column(table, 'keypoint_scores', num_keypoints)
+        found.append(scores[chosen[start : start + len(scores)]])
+        start += len(scores)
+    return found.finish()
+
+
+class _Collected:
+    def __init__(self) -> None:
+        self.numbering = SourceNumbering()
+        self.failed = 0
+        self.reason = ''
+        self.read = GrowingArray((), np.bool_)
+        self.num_candidates = GrowingArray((), np.int32)
+        self.image_sources = GrowingArray((), np.int32)
+        self.sources = GrowingArray((), np.int32)
+        self.instances = GrowingArray((), np.float32)
+        self.agreement = GrowingArray((), np.float32)
+        self.counted = GrowingArray((), np.int16)
+        self.category_ids = GrowingArray((), np.int32)
+
+    def add(self, table: pa.Table, scores: Scores) -> None:
+        reasons = table.filter(pc.field('status') != OK)['reason']
+        if len(reasons) and not self.failed:
+            self.reason = reasons[0].as_py()
+        self.failed += len(reasons)
+        self.read.append(np.array(table['status']) == OK)
+        counts = candidate_counts(table)
+        self.num_candidates.append(counts)
+        of_images = self.numbering.number(image_sources(table))
+        self.image_sources.append(of_images)
+        self.sources.append(np.repeat(of_images, counts))
+        self.instances.append(scores.instances)
+        self.agreement.append(scores.agreement)
+        self.counted.append(scores.counted)
+        self.category_ids.append(scores.category_ids)
+
+    def result(self) -> StoreScores:
+        names = self.numbering.names
+        scores = Scores(
+            self.instances.finish(),
+            self.agreement.finish(),
+            self.counted.finish(),
+            self.category_ids.finish(),
+            Sources(names, self.sources.finish()),
+        )
+        return StoreScores(
+            scores,
+            self.num_candidates.finish(),
+            Sources(names, self.image_sources.finish()),
+            self.read.finish(),
+            self.reason,
+        )

@@ -1,0 +1,184 @@
+"""What a selection does, in the words of the log and as figures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmdistill.selection.counts import Part
+from mmdistill.selection.selection import Selection
+from mmdistill.selection.thresholds import Threshold, described_range
+from mmdistill.utils.logging import aligned
+
+HEAD = (
+    *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
+    *('per image', 'labelled', 'keypoints', 'dropped', 'per instance'),
+)
+
+
+def described(selection: Selection) -> str:
+    """What a selection does, in the words of the log.
+
+    Args:
+        selection: The selection.
+    """
+    labeled, unlabeled = selection.labeled, selection.unlabeled
+    how = 'matched' if selection.rule == 'count' else 'set by hand'
+    if len(selection.thresholds) > 1:
+        how += f' for {len(selection.thresholds)} sources and categories'
+    return (
+        f'{selection.options.compared} threshold '
+        f'{described_range(selection.score_thrs)} ({how}): '
+        f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
+        f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabelled '
+        f'image ({unlabeled.images} read, {unlabeled.failed} failed) against '
+        f'{labeled.mean(selection.over):.3f} per labelled image, counted over '
+        f'{selection.over} images ({labeled.instances} instances on '
+        f'{labeled.annotated_images} of {labeled.images} images: '
+        f'{labeled.mean("all"):.3f} over all, '
+        f'{labeled.mean("annotated"):.3f} over annotated); {unlabeled.emptied} images '
+        f'lost all their candidates. {_described_keypoints(selection)}'
+    )
+
+
+def table(selection: Selection) -> str:
+    """What becomes of each source and category, a line each, then of all.
+
+    Args:
+        selection: The selection.
+    """
+    unlabeled = selection.unlabeled
+    rows = [
+        _row(part.source or '-', str(part.category_id), part)
+        for part in selection.parts
+    ]
+    total = Part(
+        *('all', None, None),
+        *(unlabeled.images, unlabeled.candidates, unlabeled.kept),
+        *(unlabeled.kept_keypoints, unlabeled.dropped_keypoints),
+        selection.labeled.mean(selection.over),
+    )
+    return aligned([HEAD, *rows, _row('all', 'all', total)])
+
+
+def tell(selection: Selection, what: str = '') -> None:
+    """Log what a selection does, and what is to be looked at.
+
+    Args:
+        selection: The selection.
+        what: What it is, the beginning of the line.
+    """
+    print_log(f'{what}{described(selection)}', logger='current')
+    for line in warnings(selection):
+        print_log(line, logger='current', level=logging.WARNING)
+
+
+def warnings(selection: Selection) -> list[str]:
+    """What is to be looked at: thresholds that were moved, categories without labels.
+
+    Args:
+        selection: The selection.
+    """
+    options = selection.options
+    lines = []
+    for threshold in selection.thresholds:
+        matched, limited = threshold.matched, threshold.score_thr
+        if matched is not None and limited is not None and matched != limited:
+            where = 'below the floor' if matched < limited else 'above the cap'
+            lines.append(
+                f'the matched threshold {matched:.4f}{_whose(threshold)} lies {where} '
+                f'and became {limited:.4f}: the counts do not match'
+            )
+    bare = [
+        str(threshold.category_id)
+        for threshold in selection.thresholds
+        if threshold.category_id is not None
+        and not selection.labeled.mean(options.over, threshold.category_id)
+    ]
+    if bare:
+        lines.append(
+            'nothing is kept of categories that the labelled set does not have: '
+            f"{', '.join(sorted(set(bare)))}; categories='together' counts all alike"
+        )
+    return lines
+
+
+def figures(selection: Selection, store: str = '') -> dict[str, float]:
+    """The figures of a selection by name, for MMEngine's visualizer.
+
+    Args:
+        selection: The selection.
+        store: Name of its store where there are several; it stands in each name.
+    """
+    labeled, unlabeled = selection.labeled, selection.unlabeled
+    found = {
+        'instances_per_labeled_image': labeled.mean(selection.over),
+        'instances_per_unlabeled_image': unlabeled.mean,
+        'kept_instances': unlabeled.kept,
+        'dropped_instances': unlabeled.dropped,
+        'keypoints_per_labeled_instance': labeled.mean_keypoints,
+        'keypoints_per_kept_instance': unlabeled.mean_keypoints,
+        'kept_keypoints': unlabeled.kept_keypoints,
+        'dropped_keypoints': unlabeled.dropped_keypoints,
+        'emptied_images': unlabeled.emptied,
+    }
+    for threshold in selection.thresholds:
+        if threshold.score_thr is not None:
+            found[f'threshold{_whose(threshold, "/")}'] = threshold.score_thr
+    prefix = f'count_matching/{store}/' if store else 'count_matching/'
+    return {f'{prefix}{name}': float(value) for name, value in found.items()}
+
+
+def store_names(roots: Sequence[Path]) -> list[str]:
+    """What tells several stores apart: the ends of their paths, as short as may be.
+
+    Args:
+        roots: Their folders.
+
+    Returns:
+        A name each; empty ones where all are the same store.
+    """
+    parts = [root.resolve().parts for root in roots]
+    different = len(set(parts))
+    if different < 2:
+        return [''] * len(parts)
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ['/'.join(part[-length:]) for part in parts]
+        if len(set(names)) == different:
+            break
+    return names
+
+
+def _row(source: str, category: str, part: Part) -> list[str]:
+    threshold = '' if source == 'all' else described_range([part.score_thr])
+    keypoints = part.kept_keypoints / part.kept if part.kept else 0
+    return [
+        *(source, category, threshold, str(part.images), str(part.candidates)),
+        *(str(part.kept), str(part.candidates - part.kept)),
+        *(f'{part.mean:.3f}', f'{part.labeled_mean:.3f}'),
+        *(str(part.kept_keypoints), str(part.dropped_keypoints), f'{keypoints:.2f}'),
+    ]
+
+
+def _described_keypoints(selection: Selection) -> str:
+    unlabeled = selection.unlabeled
+    how = 'matched' if selection.options.matches_keypoints else 'set by hand'
+    return (
+        f'Keypoint score threshold {described_range(selection.keypoint_thrs)} ({how}): '
+        f'{unlabeled.kept_keypoints} keypoints kept, {unlabeled.dropped_keypoints} of '
+        f'kept instances dropped; {unlabeled.mean_keypoints:.3f} visible keypoints per '
+        f'pseudo-label against {selection.labeled.mean_keypoints:.3f} per labelled '
+        'instance'
+    )
+
+
+def _whose(threshold: Threshold, separator: str = ' of ') -> str:
+    """The source and category of a threshold, nothing where it is for all."""
+    source = [] if threshold.source is None else [threshold.source or 'the one source']
+    category = (
+        [] if threshold.category_id is None else [f'category {threshold.category_id}']
+    )
+    return ''.join(f'{separator}{name}' for name in source + category)

@@ -1,0 +1,25 @@
+"""The stages of a distillation: detect, label, select, train, test, export."""
+
+from mmdistill.stages.detections import detect
+from mmdistill.stages.run import (
+    export_coco,
+    label,
+    labeling_config,
+    select,
+    status,
+    test,
+    train,
+    training_config,
+)
+
+__all__ = [
+    'detect',
+    'export_coco',
+    'label',
+    'labeling_config',
+    'select',
+    'status',
+    'test',
+    'train',
+    'training_config',
+]

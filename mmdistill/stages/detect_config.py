@@ -1,0 +1,263 @@
+"""The config of the stage that finds boxes, made of the config that a user writes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.utils import is_installed
+
+from mmdistill.config.datasets import sources_of
+from mmdistill.config.files import read_config
+from mmdistill.config.schema import (
+    boxes_folder,
+    check_checkpoint,
+    distill_section,
+    is_type,
+)
+from mmdistill.config.text import TextConfig
+from mmdistill.errors import UserError
+from mmdistill.stages.label_config import (
+    images_config,
+    labeled_members,
+    runtime_settings,
+)
+
+FLIPPED = dict(
+    type='TestTimeAug',
+    transforms=[
+        [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
+        [
+            dict(
+                type='PackDetInputs',
+                meta_keys=(
+                    *('img_id', 'img_path', 'ori_shape', 'img_shape'),
+                    *('scale_factor', 'flip', 'flip_direction'),
+                ),
+            )
+        ],
+    ],
+)
+"""MMDetection's default of test-time augmentation: each image and its mirror image."""
+MERGED = dict(
+    type='DetTTAModel',
+    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+)
+"""MMDetection's default of how views are merged."""
+OF_BOXES = ('detections', 'bbox_file', 'category_ids', 'follow', 'max_boxes')
+"""Arguments of `UnlabeledDataset` that are about boxes."""
+SCORE_THR = 0.05
+"""Low enough that count matching decides; a lower floor costs forward passes."""
+NMS_THR = 0.5
+"""Overlap above which two boxes of a class are the same object to most detectors."""
+
+
+def detect_config(config: Config) -> Config:
+    """The config of the detecting stage: a plain test config, also for other tools.
+
+    All unlabelled images are looked at, those too that the leak guard leaves out of
+    the labels.
+
+    Args:
+        config: A config with a `distill` section that has a `detector`.
+
+    Raises:
+        UserError: If the section lacks something or names a missing file, or the
+            detector's config is no test config of MMDetection.
+    """
+    section = distill_section(config)
+    folder = boxes_folder(section)
+    if folder is None:
+        raise UserError(
+            f'{config.filename} has no distill.detector, which names the config and '
+            'the checkpoint of a detector'
+        )
+    part, labeling = section['detector'], section.get('labeling', {})
+    source = detector_config(part)
+    check_checkpoint('detector', part)
+    # The detector runs as the labelling does where it does not say how.
+    running = {**labeling, **part}
+    chunks = {k: running[k] for k in ('chunk_size', 'max_failures') if k in running}
+    stage = runtime_settings(config)
+    stage.update(
+        _imports(config, source),
+        # A name of its own: runs of the same second would share MMEngine's registries.
+        experiment_name='detect',
+        work_dir=str(Path(config.work_dir, 'detect')),
+        load_from=part['checkpoint'],
+        model=_model(source, part),
+        test_dataloader=dict(
+            batch_size=running.get('batch_size', 16),
+            num_workers=running.get('num_workers', 2),
+            dataset=_images(config, source, part),
+        ),
+        test_cfg=dict(type='mmdistill.DetectLoop', boxes=str(folder), **chunks),
+        test_evaluator=[],
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
+        custom_hooks=[_guard(config, source, part)],
+    )
+    return TextConfig(stage, filename=config.filename)
+
+
+def images_without_boxes(config: Config) -> dict[str, Any]:
+    """Config of the unlabelled images alone, as before their boxes are found.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    images = images_config(config)
+    return {key: value for key, value in images.items() if key not in OF_BOXES}
+
+
+def detector_config(part: Mapping[str, Any]) -> Config:
+    """The detector's own config.
+
+    Args:
+        part: The section `distill.detector`; `config` is a file, or one of
+            MMDetection's as ``mmdet::rtmdet/rtmdet_m_8xb32-300e_coco.py``.
+
+    Raises:
+        UserError: If there is no such config, or it has no model or test data set.
+    """
+    name = part.get('config')
+    if not name:
+        raise UserError("distill.detector.config must name a detector's config")
+    package = name.partition('::')[0] if '::' in name else ''
+    # MMEngine would try to install it.
+    if package and not is_installed(package):
+        raise UserError(
+            f'the detector config {name} is of the package {package}, which is not '
+            'installed'
+        )
+    # It imports the runners, for which commands that only read would wait.
+    from mmengine.hub import get_config
+
+    if not package:
+        return _checked(name, read_config(name, 'the detector config'))
+    try:
+        config = get_config(name)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(
+            f'the detector config {name} can not be read: {error}'
+        ) from error
+    return _checked(name, config)
+
+
+def _checked(name: str, config: Config) -> Config:
+    if 'model' not in config or not config.get('test_dataloader'):
+        raise UserError(
+            f'the detector config {name} must have a model and a test_dataloader, as '
+            'those of MMDetection have'
+        )
+    return config
+
+
+def lowered_floor(model: Mapping[str, Any], score_thr: float) -> Any:
+    """A detector's config that gives out what scores above a floor.
+
+    Its own threshold is taken down to the floor, so that count matching decides what
+    is kept; one that is lower stays.
+
+    Args:
+        model: Config of the detector.
+        score_thr: The floor.
+    """
+    model = copy.deepcopy(model)
+    test_cfg = model.get('test_cfg') or {}
+    for part in (test_cfg, test_cfg.get('rcnn') or {}):
+        if (part.get('score_thr') or 0) > score_thr:
+            part['score_thr'] = score_thr
+    return model
+
+
+def _model(source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
+    augmented = (
+        dict(tta_model=source.get('tta_model', MERGED)) if part.get('tta') else {}
+    )
+    floors = {'score_thr': SCORE_THR, 'nms_thr': NMS_THR}
+    floors.update({key: part[key] for key in floors if key in part})
+    return dict(
+        type='mmdistill.BoxDetector',
+        module=lowered_floor(source.model, floors['score_thr']),
+        scope=_scope(source),
+        **augmented,
+        **floors,
+    )
+
+
+def _images(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(
+        type='mmdistill.DetectionDataset',
+        images=images_without_boxes(config),
+        pipeline=_from_decoded(_pipeline(source, bool(part.get('tta')))),
+        scope=_scope(source),
+    )
+
+
+def _guard(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
+    files = [
+        str(Path(member.get('data_root') or '', member.get('ann_file') or ''))
+        for member in labeled_members(config)
+    ]
+    return dict(
+        type='mmdistill.DetectorGuardHook',
+        classes=list(_classes(source)),
+        categories=part.get('categories'),
+        labeled_file=files[0] if len(files) == 1 else files,
+    )
+
+
+def _scope(source: Config) -> str:
+    return source.get('default_scope') or 'mmdet'
+
+
+def _imports(config: Config, source: Config) -> dict[str, Any]:
+    """What both configs import, as one setting."""
+    given = [each.get('custom_imports') or {} for each in (config, source)]
+    names = [name for each in given for name in each.get('imports', ())]
+    return dict(custom_imports=dict(imports=names)) if names else {}
+
+
+def _test_set(source: Config) -> Mapping[str, Any]:
+    return sources_of(source.test_dataloader.dataset)[0]
+
+
+def _classes(source: Config) -> Sequence[str]:
+    """Names of the classes by the config alone; a checkpoint may know better."""
+    from mmdet.registry import DATASETS
+
+    dataset = _test_set(source)
+    stated = (dataset.get('metainfo') or {}).get('classes')
+    if stated is None:
+        stated = getattr(DATASETS.get(dataset['type']), 'METAINFO', {}).get('classes')
+    return [stated] if isinstance(stated, str) else stated or ()
+
+
+def _pipeline(source: Config, augmented: bool) -> list[Any]:
+    pipeline = list(_test_set(source).get('pipeline') or ())
+    if not augmented:
+        return pipeline
+    return list(source.get('tta_pipeline') or [*pipeline[:-1], FLIPPED])
+
+
+def _from_decoded(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The pipeline of a decoded image, as MMDetection's inference makes it.
+
+    There are no annotations to load, so what loads them goes too.
+    """
+    load, *others = (dict(step) for step in copy.deepcopy(list(pipeline)))
+    if not is_type(load, 'LoadImageFromFile'):
+        raise UserError(
+            "the test pipeline of the detector's config must begin with "
+            f'LoadImageFromFile, got {load.get("type")}'
+        )
+    load['type'] = 'mmdet.LoadImageFromNDArray'
+    return [load, *(each for each in others if not _loads_annotations(each))]
+
+
+def _loads_annotations(step: Mapping[str, Any]) -> bool:
+    name = str(step.get('type')).rpartition('.')[2]
+    return name.startswith('Load') and name.endswith('Annotations')

@@ -1,0 +1,72 @@
+"""Boxes of the unlabelled images, found by a detector before they are labelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+
+from mmdistill.config.schema import boxes_folder, distill_section
+from mmdistill.engine.runner import stage_runner
+from mmdistill.errors import UserError
+from mmdistill.stages.detect_config import detect_config, images_without_boxes
+from mmdistill.store import LabelStore
+from mmdistill.store.bbox_file import write_boxes
+from mmdistill.store.manifest import DETECTIONS
+from mmdistill.store.status import told_status
+
+
+def detect(config: Config) -> None:
+    """Find the boxes of the unlabelled images.
+
+    A store that is complete is only compared with the config.
+
+    Args:
+        config: A config with a `distill` section that has a `detector`.
+
+    Raises:
+        UserError: If the section, the detector or the images are not usable.
+    """
+    stage_runner(detect_config(config)).test()
+    barrier()
+
+
+def status(config: Config) -> list[str]:
+    """How far the detection store of a config is, line by line.
+
+    Args:
+        config: A config with a `distill` section that has a `detector`.
+
+    Raises:
+        UserError: If there is no store.
+    """
+    return told_status(_store(config))
+
+
+def export_boxes(config: Config, path: str) -> None:
+    """Write the boxes of a config's detection store in MMPose's `bbox_file` form.
+
+    An image is called by its id in the COCO json that lists it, else by its path.
+
+    Args:
+        config: A config with a `distill` section that has a `detector`.
+        path: The json to write.
+
+    Raises:
+        UserError: If the store is not complete or the disk refuses the file.
+    """
+    # On every process: one of them looks for the images and tells the others.
+    images = DATASETS.build(images_without_boxes(config))
+    if is_main_process():
+        count = write_boxes(_store(config), dict(images.names()), Path(path))
+        print_log(f'wrote {count} boxes to {path}', logger='current')
+
+
+def _store(config: Config) -> LabelStore:
+    folder = boxes_folder(distill_section(config))
+    if folder is None:
+        raise UserError(f'{config.filename} has no distill.detector to find boxes')
+    return LabelStore(folder, DETECTIONS)

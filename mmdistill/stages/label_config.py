@@ -1,0 +1,328 @@
+"""The config of each stage, made of the one config that a user writes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.config.datasets import (
+    end_pipeline,
+    labeled_part,
+    leak_guard_config,
+    members_of,
+    registered_dataset,
+    uncut,
+    unparsed_metainfo,
+    with_end_pipeline,
+)
+from mmdistill.config.files import read_config
+from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.schema import (
+    boxes_arguments,
+    check_checkpoint,
+    distill_section,
+    is_type,
+    refit_arguments,
+    stated_section,
+)
+from mmdistill.config.text import TextConfig
+from mmdistill.errors import UserError
+
+RUNTIME = (
+    *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
+    *('custom_imports', 'vis_backends', 'visualizer'),
+)
+"""Settings of a config that are about the run and not about its stage."""
+
+
+def label_config(config: Config, teacher_needed: bool = True) -> Config:
+    """The config of stage 1: a plain test config, also for MMPose's own tools.
+
+    Args:
+        config: A config with a `distill` section.
+        teacher_needed: Whether the teacher's checkpoint must be there.
+
+    Raises:
+        UserError: If the section lacks something or names a missing file.
+    """
+    section = distill_section(config)
+    check_models(config)
+    if teacher_needed:
+        check_checkpoint('teacher', section['teacher'])
+    teacher = _teacher_config(config, section['teacher'])
+    labeled = labeled_config(config)
+    metainfo = unparsed_metainfo(labeled)
+    parsed = parse_pose_metainfo(copy.deepcopy(metainfo))
+    names = [parsed['keypoint_id2name'][i] for i in range(parsed['num_keypoints'])]
+    labeling = dict(section.get('labeling', {}))
+    labeling.pop('refit_boxes', None)
+    loader = {
+        key: labeling.pop(key)
+        for key in ('batch_size', 'num_workers')
+        if key in labeling
+    }
+    stage = runtime_settings(config)
+    stage.update(
+        # A name of its own: runs of the same second would share MMEngine's registries.
+        experiment_name='label',
+        work_dir=str(Path(config.work_dir, 'label')),
+        load_from=section['teacher']['checkpoint'],
+        model=_teacher_model(
+            teacher, section.get('views', {}), parsed['sigmas'].tolist()
+        ),
+        test_dataloader=dict(
+            dict(batch_size=16, num_workers=2),
+            **loader,
+            dataset=dict(
+                images_config(config), leak_guard=leak_guard_config(config, labeled)
+            ),
+        ),
+        test_cfg=dict(type='mmdistill.LabelLoop', labels=section['labels'], **labeling),
+        test_evaluator=[],
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
+        custom_hooks=[
+            dict(type='mmdistill.TeacherGuardHook', keypoint_names=names),
+            dict(
+                type='mmdistill.CountMatchingHook',
+                labeled=labeled,
+                **section.get('counting', {}),
+            ),
+            dict(
+                type='mmdistill.BoxFitHook',
+                labeled=copy.deepcopy(labeled),
+                **refit_arguments(section),
+            ),
+        ],
+    )
+    _give_out_all(stage['model']['module'], len(names))
+    order_keypoints(stage)
+    return TextConfig(stage, filename=config.filename)
+
+
+def check_models(config: Config) -> None:
+    """Refuse a teacher or a student that is given no crops of instances.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If one is, in the same words at whatever stage it is first met.
+    """
+    # The models of MMPose take seconds to import, which choosing labels need not.
+    from mmdistill.models.adapters.build import check_estimator
+
+    teacher = _teacher_config(config, distill_section(config)['teacher'])
+    for part in (teacher, config):
+        if part.get('model'):
+            check_estimator(part.model)
+
+
+def _give_out_all(model: dict[str, Any], labeled: int) -> None:
+    """Let a teacher give out all its keypoints, where the labels have others.
+
+    A model of merged data sets predicts more keypoints than its own test set has, and
+    gives out those of the test set; the labeled set has them all.
+    """
+    kept = (model.get('test_cfg') or {}).get('output_keypoint_indices')
+    if kept is not None and len(kept) != labeled:
+        del model['test_cfg']['output_keypoint_indices']
+
+
+def runtime_settings(config: Config) -> dict[str, Any]:
+    """A copy of what a config says about the run."""
+    return {key: copy.deepcopy(config[key]) for key in RUNTIME if key in config}
+
+
+def images_config(config: Config) -> dict[str, Any]:
+    """Config of the unlabelled images.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    metainfo = unparsed_metainfo(labeled_config(config))
+    return dict(
+        type='mmdistill.UnlabeledDataset',
+        metainfo=metainfo,
+        labeled=[
+            _coco_files(member)
+            for member in labeled_members(config)
+            if member.get('ann_file')
+        ],
+        **config.distill.unlabeled,
+        **boxes_arguments(config.distill),
+    )
+
+
+def _coco_files(dataset: Mapping[str, Any]) -> dict[str, str]:
+    """The json of a data set, and the folder of its images."""
+    root = dataset.get('data_root') or ''
+    prefix = (dataset.get('data_prefix') or {}).get('img', '')
+    return dict(
+        ann_file=str(Path(root, dataset['ann_file'])), img_root=str(Path(root, prefix))
+    )
+
+
+def tta_config(config: Config) -> Config:
+    """The config with its model wrapped, to evaluate it with fused views.
+
+    The data set and the metric stay; the pipeline cuts no crops any more, but gives
+    whole images with boxes, and a checkpoint that does not fit is refused as a
+    teacher's is.
+
+    Args:
+        config: A top-down test config of MMPose, with or without `distill`.
+    """
+    config = copy.deepcopy(config)
+    order_keypoints(config)
+    dataset = (config.get('test_dataloader') or {}).get('dataset')
+    if not dataset:
+        raise UserError(
+            f'{config.filename} has no test_dataloader.dataset to evaluate on'
+        )
+    parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
+    views = (stated_section(config) or {}).get('views', {})
+    config.model = _fused(config, views, parsed['sigmas'].tolist())
+    guard = dict(type='mmdistill.TeacherGuardHook', role='tested')
+    config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
+    config.test_dataloader.dataset = with_end_pipeline(
+        dataset, whole_image_pipeline(end_pipeline(dataset))
+    )
+    return config
+
+
+def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
+    """The config that has the teacher's model and its test pipeline."""
+    if teacher.get('config') is None:
+        return config
+    read = read_config(teacher['config'], 'the teacher config')
+    order_keypoints(read)
+    return read
+
+
+def labeled_config(config: Config) -> dict[str, Any]:
+    """Config of the labelled data set, to be counted: only keypoints are converted.
+
+    It may be made of several, see `labeled_members`.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on no labelled set and names none, or on one
+            of a class that is not there.
+    """
+    labeled = _labeled(config)
+    for member in members_of(labeled):
+        registered_dataset(member)
+    return uncut(labeled)
+
+
+def labeled_members(config: Config) -> list[dict[str, Any]]:
+    """Configs of the data sets that the labelled set is made of.
+
+    Each has an annotation file of its own; a set that is not made of several is its
+    only member. Pipelines stay.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on no labelled set and names none.
+    """
+    return [copy.deepcopy(dict(each)) for each in members_of(_labeled(config))]
+
+
+def _labeled(config: Config) -> Mapping[str, Any]:
+    """The labelled side of the training set, or what `distill.labeled` names."""
+    dataset = config.distill.get('labeled')
+    if dataset is None:
+        dataset = (config.get('train_dataloader') or {}).get('dataset')
+    if not dataset:
+        raise UserError(
+            f'{config.filename} has no labelled set to count: it has no '
+            'train_dataloader.dataset; name one in distill.labeled'
+        )
+    return labeled_part(dataset)
+
+
+def crop_pipeline(config: Config) -> list[Any]:
+    """The pipeline that says how a model's crops are cut: that of its test set.
+
+    Without a test set it is that of the validation set.
+
+    Args:
+        config: A top-down config of MMPose.
+
+    Raises:
+        UserError: If it has neither.
+    """
+    for key in ('test_dataloader', 'val_dataloader'):
+        dataset = (config.get(key) or {}).get('dataset')
+        pipeline = end_pipeline(dataset) if dataset else []
+        if pipeline:
+            return pipeline
+    raise UserError(
+        f'{config.filename} does not say how the crops of its model are cut: neither '
+        'test_dataloader nor val_dataloader has a dataset with a pipeline; give one '
+        'of them'
+    )
+
+
+def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How a top-down test pipeline cuts its crops.
+
+    Args:
+        pipeline: Configs of the transforms.
+
+    Returns:
+        `padding` and `use_udp` for `HeatmapFusionTTA`.
+    """
+    affine, box = (
+        next((step for step in pipeline if is_type(step, name)), {})
+        for name in ('TopdownAffine', 'GetBBoxCenterScale')
+    )
+    return dict(
+        padding=box.get('padding', 1.25),
+        use_udp=affine.get('use_udp', False) if affine else None,
+    )
+
+
+def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """A top-down test pipeline that cuts no crops, for `HeatmapFusionTTA`.
+
+    Args:
+        pipeline: Configs of the transforms.
+    """
+    return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
+
+
+def _teacher_model(
+    config: Config, views: Mapping[str, Any], sigmas: list[float]
+) -> dict[str, Any]:
+    """A teacher's config wrapped for fusion; another config may have it."""
+    try:
+        return _fused(config, views, sigmas)
+    except UserError as error:
+        raise UserError(
+            f'{error}, or name another config in distill.teacher.config'
+        ) from error
+
+
+def _fused(
+    config: Config, views: Mapping[str, Any], sigmas: list[float]
+) -> dict[str, Any]:
+    """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
+    if not config.get('model'):
+        raise UserError(f'{config.filename} has no model to fuse views of; give it one')
+    return dict(
+        type='mmdistill.HeatmapFusionTTA',
+        module=copy.deepcopy(config.model),
+        **crop_settings(crop_pipeline(config)),
+        sigmas=sigmas,
+        **views,
+    )

@@ -1,0 +1,253 @@
+"""From a config to the runs of its stages.
+
+Stage 1 labels: one test run of the teacher over the unlabelled images, after one of
+a detector where the config has one. Stage 2 trains: the config as it stands. They
+meet in the label store.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import barrier
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from mmdistill.config.datasets import fit_converters, unparsed_metainfo
+from mmdistill.config.loops import test_loops, training_loops
+from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.schema import boxes_folder, distill_section, is_type
+from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.config.text import TextConfig
+from mmdistill.datasets.annotation_configs import TEST, with_read_annotations
+from mmdistill.engine.dry_build import check_training_parts
+from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
+from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
+from mmdistill.engine.runner import stage_runner
+from mmdistill.selection import Selection, export, matching
+from mmdistill.selection.counts import build_labeled, count_labeled
+from mmdistill.selection.export import ExportOptions, Surroundings
+from mmdistill.selection.exported_images import ExportedImages, own_image_ids
+from mmdistill.selection.exported_sets import labeled_categories, lists_images
+from mmdistill.selection.selection import read_selection
+from mmdistill.selection.summary import tell
+from mmdistill.selection.training_labels import write_kept_images
+from mmdistill.stages.detect_config import images_without_boxes
+from mmdistill.stages.detections import detect
+from mmdistill.stages.label_config import (
+    images_config,
+    label_config,
+    labeled_config,
+    labeled_members,
+)
+from mmdistill.stages.schedule import grown_schedule
+from mmdistill.stages.train_config import resumable_config, student_config, tell_start
+from mmdistill.store import LabelStore
+from mmdistill.store.status import told_status
+
+
+def label(config: Config) -> None:
+    """Stage 1: label the unlabelled images, then match counts.
+
+    Boxes come first where a detector finds them. A store that is complete is only
+    compared with the config.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the section, the teacher or the images are not usable.
+    """
+    _label(_read(config))
+
+
+def labeling_config(config: Config) -> Config:
+    """The config of stage 1: a plain test config, also for MMPose's own tools.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the section, or a labeled or validation json, is not usable.
+    """
+    return label_config(_read(config))
+
+
+def _label(config: Config) -> None:
+    """Stage 1 of a config whose annotations are read: cheap checks come first."""
+    stage = label_config(config)
+    check_training_parts(config)
+    check_fetchable('teacher', stage.load_from)
+    count_labeled(build_labeled(labeled_config(config)))
+    check_teacher(stage)
+    if boxes_folder(config.distill) is not None:
+        detect(config)
+    stage_runner(stage).test()
+    barrier()
+
+
+def _read(config: Config, images: bool = True) -> Config:
+    """The config with labeled and validation json in the form that is trained on."""
+    return with_read_annotations(config, images=images)[0]
+
+
+def train(config: Config) -> None:
+    """Stage 2: train; a config with a `distill` section runs stage 1 first.
+
+    Args:
+        config: Any training config of MMPose or MMDetection.
+
+    Raises:
+        UserError: If there is nothing to learn from, or stage 1 does not run.
+    """
+    config = _read(config)
+    if 'distill' in config:
+        # What can not be trained is refused before hours of labelling.
+        check_initial_weights(student_config(config))
+        _label(config)
+        tell_start(config)
+    else:
+        check_training_parts(config)
+    stage_runner(TextConfig.of(_training_config(config))).train()
+
+
+def training_config(config: Config) -> Config:
+    """The config of stage 2: a plain training config, also for MMPose's own tools.
+
+    Args:
+        config: Any training config; of one with a `distill` section the labels must
+            be selected, since the schedule grows with them.
+
+    Raises:
+        UserError: If there is no selection, or nothing to learn from.
+    """
+    return _training_config(_read(config))
+
+
+def _training_config(config: Config) -> Config:
+    if 'distill' in config:
+        config = _with_grown_schedule(student_config(config))
+    config = resumable_config(training_loops(fit_converters(config)))
+    config = _with_plain_model(config)
+    order_keypoints(config)
+    return config
+
+
+def test(config: Config) -> dict[str, float]:
+    """Evaluate the checkpoint in `load_from` with the config's own metrics.
+
+    Args:
+        config: Any test config of MMPose or MMDetection.
+
+    Returns:
+        The metrics by name.
+    """
+    config, _ = with_read_annotations(config, loaders=TEST)
+    return stage_runner(TextConfig.of(test_loops(config))).test()
+
+
+def select(
+    config: Config, changes: Mapping[str, Any] | None = None, dry_run: bool = False
+) -> Selection:
+    """Choose pseudo-labels of a finished store anew.
+
+    Args:
+        config: A config with a `distill` section.
+        changes: Fields of `SelectionOptions` that are to be others than the config's,
+            also when stage 1 makes the selection again.
+        dry_run: Whether the store's selection stays as it is.
+
+    Raises:
+        UserError: If the store is not complete or nothing would be kept.
+    """
+    section = distill_section(config)
+    changes = changes or {}
+    options = SelectionOptions(**{**section.get('counting', {}), **changes})
+    store = LabelStore(section['labels'])
+    store.manifest  # noqa: B018  (a sentence when there is no store)
+    config = _read(config, images=False)
+    labeled = count_labeled(build_labeled(labeled_config(config)))
+    selection = replace(matching.select(store, labeled, options), changes=changes)
+    tell(selection)
+    if not dry_run:
+        selection.write(store)
+        write_kept_images(
+            store, selection, lambda: DATASETS.build(images_config(config))
+        )
+    return selection
+
+
+def status(config: Config) -> list[str]:
+    """How far the label store of a config is, line by line.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If there is no store.
+    """
+    return told_status(LabelStore(distill_section(config)['labels']))
+
+
+def export_coco(
+    config: Config, path: str, options: ExportOptions | None = None
+) -> None:
+    """Write the selected labels of a config's store as COCO json.
+
+    The log says below which folder its images open: the store's image root or, where
+    some are inside of videos or tars, a folder beside the json, ``labels_images/`` of
+    ``labels.json``. Categories are those of the labeled set, and ids of images those of
+    the unlabeled set's COCO json, where there is one.
+
+    Args:
+        config: A config with a `distill` section.
+        path: The json to write.
+        options: What it holds besides the kept labels.
+
+    Raises:
+        UserError: If the store is not complete or has no selection.
+    """
+    store = LabelStore(distill_section(config)['labels'])
+    config = _read(config, images=False)
+    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
+    skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
+    selection = read_selection(store)
+    file = Path(path)
+    images = images_without_boxes(config)
+    dataset = functools.cache(lambda: DATASETS.build(images))
+    surroundings = Surroundings(
+        labeled_categories(labeled_members(config)),
+        own_image_ids(dataset()) if lists_images(config.distill.unlabeled) else {},
+        ExportedImages(store, file.with_name(f'{file.stem}_images'), dataset),
+    )
+    export.export_coco(
+        *(store, selection, file, parsed['dataset_name'], skeleton),
+        *(options, surroundings),
+    )
+    print_log(f'wrote {file}', logger='current')
+
+
+def _with_grown_schedule(config: Config) -> Config:
+    rule = config.distill.get('schedule')
+    if rule is None:
+        return config
+    selection = read_selection(LabelStore(config.distill.labels))
+    kept = selection.unlabeled.kept
+    return grown_schedule(config, selection.labeled.instances, kept, **rule)
+
+
+def _with_plain_model(config: Config) -> Config:
+    """The config whose run leaves its model as a plain file, too."""
+    hooks = config.get('custom_hooks') or []
+    if any(is_type(hook, 'PlainModelHook') for hook in hooks):
+        return config
+    config = copy.deepcopy(config)
+    config.custom_hooks = [*hooks, dict(type='mmdistill.PlainModelHook')]
+    return config

@@ -1,0 +1,285 @@
+"""The config of stage 2: training on the labelled set beside the pseudo-labels.
+
+A student's training that can be stopped and resumed, and what its log tells.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmdistill.config.datasets import (
+    end_pipeline,
+    end_pipelines,
+    has_pseudo,
+    is_pseudo,
+    labeled_part,
+    sources_of,
+    unparsed_metainfo,
+)
+from mmdistill.config.loops import check_loaders
+from mmdistill.config.mixing import (
+    BATCHES,
+    LABELED_SHARE,
+    SAMPLER,
+    batch_settings,
+    mixed_loader,
+)
+from mmdistill.config.schema import distill_section, is_type
+from mmdistill.datasets.seeded_dataset import last_pipelines
+from mmdistill.engine.initial_weights import initial_weights
+from mmdistill.errors import UserError
+from mmdistill.functional.mixing import labeled_slots, source_slots
+from mmdistill.stages.label_config import check_models
+
+SWITCH_HOOK = 'SourcePipelineSwitchHook'
+
+
+def student_config(config: Config) -> Config:
+    """The config of stage 2: a plain training config, also for MMPose's own tools.
+
+    A config that trains on a labelled set alone gets the pseudo-labels beside it: the
+    labelled set's own pipeline and keypoints, every batch with its labelled share,
+    and the hook that checks the selection. One that states a `PseudoLabelDataset`
+    itself stays as it is.
+
+    Args:
+        config: A config with a `distill` section.
+
+    Raises:
+        UserError: If the config trains on other pseudo-labels than it makes, on
+            something else than one labelled set, states its mix twice, or has batches
+            without room for both kinds.
+    """
+    section = distill_section(config)
+    check_models(config)
+    labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
+    config = copy.deepcopy(config)
+    check_loaders(config)
+    loader = config.get('train_dataloader') or {}
+    if not loader.get('dataset'):
+        raise UserError(
+            f'{config.filename} has no train_dataloader with a dataset, so there is no '
+            'student to train; its labels are made by tools/label.py'
+        )
+    batches = batch_settings(mixing)
+    mixing = {key: value for key, value in mixing.items() if key not in BATCHES}
+    if states_mix(config):
+        _check_not_stated_twice(mixing | batches)
+    else:
+        loader = mixed_loader(loader, batches)
+        loader['dataset'] = _mixed(loader['dataset'], labels, mixing)
+        config.train_dataloader = loader
+        loader = config.train_dataloader
+        config.custom_hooks = _hooks(config)
+        if any(_switches_pipeline(hook) for hook in config.custom_hooks):
+            # Workers that live on would keep the pipeline they started with.
+            loader.persistent_workers = False
+    _check_trained_labels(config, labels)
+    _check_slots(loader)
+    return config
+
+
+def states_mix(config: Config) -> bool:
+    """Whether a training config puts pseudo-labels beside its labelled set itself."""
+    return has_pseudo(config.train_dataloader.dataset)
+
+
+def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
+    # The defaults of recipes state a share, so that is not what somebody asked for.
+    keys = [key for key in mixing if key != 'labeled_share']
+    if keys:
+        key = keys[0]
+        owner = 'batch_sampler' if key in BATCHES else 'PseudoLabelDataset'
+        raise UserError(
+            f'distill.mixing.{key} is for a config that does not state its mix, got '
+            f'{mixing[key]!r}; give it to the {owner} of train_dataloader'
+        )
+
+
+def _check_trained_labels(config: Config, labels: str) -> None:
+    """Make sure that training reads the store that labelling writes."""
+    sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
+    trained = [str(source.get('labels')) for source in sources]
+    if labels not in trained:
+        raise UserError(
+            f'training must read the label store {labels} of distill.labels, its '
+            f'PseudoLabelDatasets read {trained}'
+        )
+
+
+def _check_slots(loader: Mapping[str, Any]) -> None:
+    """What the sampler would refuse once the labels are made."""
+    batches = loader.get('batch_sampler') or {}
+    if not is_type(batches, SAMPLER):
+        return
+    size, ratio = loader.get('batch_size', 0), batches.get('source_ratio')
+    try:
+        if ratio is None:
+            labeled_slots(size, batches.get('labeled_share', LABELED_SHARE))
+            return
+        sources = sources_of(loader['dataset'])
+        if len(ratio) != len(sources):
+            raise UserError(
+                f'source_ratio needs a part for each of the {len(sources)} sources, '
+                f'the labeled set and the pseudo-labels, got {list(ratio)}'
+            )
+        labeled = [i for i, each in enumerate(sources) if not is_pseudo(each)]
+        source_slots(size, ratio, labeled)
+    except ValueError as error:
+        raise UserError(f'train_dataloader: {error}') from error
+
+
+def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The labelled set, whole, and the pseudo-labels, seen as its samples are."""
+    labeled = labeled_part(dataset)
+    pipelines = list(end_pipelines(labeled))
+    if any(pipeline != pipelines[0] for pipeline in pipelines):
+        print_log(
+            f'the labelled set of {len(pipelines)} data sets has several pipelines; '
+            'pseudo-labels are seen through that of the first',
+            logger='current',
+        )
+    pseudo = dict(
+        type='mmdistill.PseudoLabelDataset',
+        labels=labels,
+        metainfo=unparsed_metainfo(labeled),
+        pipeline=end_pipeline(labeled),
+        **given,
+    )
+    return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])
+
+
+def _hooks(config: Config) -> list[dict[str, Any]]:
+    """The config's hooks, fit for two sources, and the check of the selection."""
+    hooks = [dict(hook) for hook in config.get('custom_hooks') or []]
+    for hook in hooks:
+        if _switches_pipeline(hook):
+            hook['type'] = f'mmdistill.{SWITCH_HOOK}'
+    if not any(is_type(hook, 'CountMatchingHook') for hook in hooks):
+        hooks.append(dict(type='mmdistill.CountMatchingHook'))
+    return hooks
+
+
+def _switches_pipeline(hook: Any) -> bool:
+    return is_type(hook, 'PipelineSwitchHook') or is_type(hook, SWITCH_HOOK)
+
+
+LOG_HOOK = 'mmdistill.StudentLogHook'
+
+
+def resumable_config(config: Config) -> Config:
+    """The config of a training that can be stopped and resumed exactly.
+
+    The host's loops make way for those that know where a resumed training stands,
+    the data set is wrapped so that each sample depends on its draw alone, and loss
+    and accuracy of both kinds of samples are logged. What the config states itself
+    stays. A config without a `MixedRatioBatchSampler` stays as it is.
+
+    Args:
+        config: A training config.
+
+    Raises:
+        UserError: If the model can not train with the `pseudo_weight` given.
+    """
+    loader = config.get('train_dataloader') or {}
+    batches = loader.get('batch_sampler') or {}
+    if not is_type(batches, 'MixedRatioBatchSampler'):
+        return config
+    config = copy.deepcopy(config)
+    _check_weights(config)
+    loop, loader = config.train_cfg, config.train_dataloader
+    by_epoch = loop.get('by_epoch', True)
+    if is_type(loop, 'EpochBasedTrainLoop') or ('type' not in loop and by_epoch):
+        loop.type = 'mmdistill.ResumableEpochLoop'
+    elif is_type(loop, 'IterBasedTrainLoop') or 'type' not in loop:
+        loop.type = 'mmdistill.ResumableIterLoop'
+    loop.pop('by_epoch', None)
+    if not is_type(loader.dataset, 'SeededDataset'):
+        loader.dataset = dict(type='mmdistill.SeededDataset', dataset=loader.dataset)
+    _state_last_step(loader.dataset)
+    hooks = config.get('custom_hooks') or []
+    if not any(is_type(hook, 'StudentLogHook') for hook in hooks):
+        config.custom_hooks = [*hooks, dict(type=LOG_HOOK)]
+    return config
+
+
+def _state_last_step(dataset: Any) -> None:
+    """Give a `SeededDataset` the pipeline that MMPose's `browse_dataset.py` sets."""
+    if 'pipeline' not in dataset:
+        for owner in last_pipelines(dataset['dataset']):
+            dataset['pipeline'] = [dict(type=owner['pipeline'][-1]['type'])]
+            return
+
+
+def tell_start(config: Config) -> None:
+    """Say in the log which weights the student starts from.
+
+    The paper's student starts from the backbone's own pretrained weights. Another
+    start is chosen by `load_from`, as in any config of MMPose.
+
+    Args:
+        config: A config with a `distill` section.
+    """
+    checkpoint = config.get('load_from')
+    teacher = config.distill.teacher.get('checkpoint')
+    weights = initial_weights(Config(dict(model=config.get('model'))))
+    pretrained = [each.checkpoint for each in weights]
+    level = logging.INFO
+    if config.get('resume'):
+        text = 'the student continues where its own training stood, if it has begun'
+    elif checkpoint and _same_file(checkpoint, teacher):
+        text = f'the student starts from the teacher {checkpoint}, not as in the paper'
+    elif checkpoint:
+        text = f'the student starts from {checkpoint}'
+    elif pretrained:
+        text = f'the student starts from pretrained weights: {", ".join(pretrained)}'
+    else:
+        level = logging.WARNING
+        text = 'the student starts from random weights: no init_cfg names a checkpoint'
+    print_log(text, logger='current', level=level)
+
+
+def _check_weights(config: Config) -> None:
+    """Visibility heads take the weights of keypoints for labels."""
+    weights = {
+        source.get('pseudo_weight', 1)
+        for source in _dicts(config.train_dataloader.dataset)
+        if is_type(source, 'PseudoLabelDataset')
+    }
+    if weights <= {1}:
+        return
+    head = (config.get('model') or {}).get('head') or {}
+    losses = [*_dicts(head.get('loss'))]
+    if any(is_type(part, 'VisPredictHead') for part in _dicts(head)):
+        raise UserError(
+            'VisPredictHead learns the keypoint weights as visibilities: '
+            f'pseudo_weight must be 1, got {max(weights - {1})}'
+        )
+    if losses and not any(part.get('use_target_weight') for part in losses):
+        raise UserError(
+            f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
+            f'{losses[0].get("type")} needs use_target_weight=True'
+        )
+
+
+def _dicts(value: Any) -> Iterator[Any]:
+    """All dicts within a config, from the outside in."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _dicts(each)
+
+
+def _same_file(one: str, other: str | None) -> bool:
+    if other is None or '://' in one or '://' in other:
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()

@@ -1,0 +1,6 @@
+"""The label store: what the teacher predicted, on disk, before any threshold."""
+
+from mmdistill.store.schema import Candidates, ImageRow, StoredLabels
+from mmdistill.store.store import LabelStore
+
+__all__ = ['Candidates', 'ImageRow', 'LabelStore', 'StoredLabels']

@@ -1,0 +1,132 @@
+"""Where the image of a row is a file: beside the others, or written into the store.
+
+A row names its image by a key. Most keys are paths below the image root. An image
+inside of another file has a key with ``#``: ``videos/m3v1.mp4#000123`` is frame 123
+of a video, counted from 0 in the order of display, ``shards/a-000.tar#dir/7.jpg`` is
+a member of a tar. Labelling reads these where they are; those that train are written
+below ``frames/`` of the store. Names that are not UTF-8 are spelled in keys (see
+`mmdistill.utils.files`).
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from mmdistill.utils.files import file_name
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *('.3gp', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg'),
+        *('.mpg', '.mts', '.ogv', '.ts', '.webm', '.wmv'),
+    }
+)
+TAR_SUFFIX = '.tar'
+FRAMES_FOLDER = 'frames'
+SCALED = 'scaled to 8 bits'
+"""How the note of an image begins that stock loaders would read with other pixels."""
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
+LONGEST_SUFFIX = 8
+"""Characters of an ending that a shortened name keeps."""
+LONGEST_PATH = 2000
+"""Bytes of a path that is kept; systems take 4096 with the folder of the store."""
+
+_FRAME = re.compile(rf'({"|".join(map(re.escape, VIDEO_SUFFIXES))})#\d+$', re.I)
+_MEMBER = re.compile(rf'{re.escape(TAR_SUFFIX)}#.', re.I)
+
+
+def is_packed(key: str) -> bool:
+    """Whether an image is inside of another file, by its key."""
+    return '#' in key and bool(_FRAME.search(key) or _MEMBER.search(key))
+
+
+def opens_by_key(key: str) -> bool:
+    """Whether an image opens below the image root by its key as it is written.
+
+    Images inside of other files do not, nor do those whose names had to be spelled.
+
+    Args:
+        key: The key of the image.
+    """
+    return not is_packed(key) and file_name(key) == key
+
+
+def is_frame(key: str) -> bool:
+    """Whether an image is a frame of a video, by its key."""
+    return bool(_FRAME.search(key))
+
+
+def frame_key(video: str, number: int) -> str:
+    """The key of a frame.
+
+    Args:
+        video: Path of the video, relative to the image root.
+        number: Number of the frame, from 0, in the order of display.
+    """
+    return f'{video}#{number:06d}'
+
+
+def member_key(tar: str, member: str) -> str:
+    """The key of an image in a tar.
+
+    Args:
+        tar: Path of the tar, relative to the image root.
+        member: Name of the image there.
+    """
+    return f'{tar}#{member}'
+
+
+def container_of(key: str) -> str:
+    """Path of the video or tar that a packed image is in, relative to the root."""
+    match = _FRAME.search(key) or _MEMBER.search(key)
+    assert match is not None
+    return key[: key.index('#', match.start())]
+
+
+def written_name(key: str) -> str:
+    """Path below the store's folder of an image that was written out.
+
+    Distinct keys have distinct names, all of them below ``frames/``. What is too long
+    for a file system is cut, and names the key by a hash.
+
+    Args:
+        key: The key of the image.
+    """
+    suffix = '.jpg' if _FRAME.search(key) else '' if is_packed(key) else '.png'
+    parts = PurePosixPath(key.replace('%', '%25')).parts
+    safe = [{'/': '%2F', '..': '%2E%2E'}.get(part, part) for part in parts]
+    safe[-1] += suffix
+    ending = suffix or PurePosixPath(key).suffix[:LONGEST_SUFFIX]
+    if sum(len(part.encode()) + 1 for part in safe) > LONGEST_PATH:
+        safe = [_hashed('', key, ending)]
+    elif any(len(part.encode()) > LONGEST_NAME for part in safe):
+        folders = [_cut(part, part, '') for part in safe[:-1]]
+        safe = [*folders, _cut(safe[-1], key, ending)]
+    return PurePosixPath(FRAMES_FOLDER, *safe).as_posix()
+
+
+def _cut(name: str, key: str, ending: str) -> str:
+    return name if len(name.encode()) <= LONGEST_NAME else _hashed(name, key, ending)
+
+
+def _hashed(name: str, key: str, ending: str) -> str:
+    """Shorten a name that has too many bytes; no other name has ``%-`` in it."""
+    tail = f'%-{sha256(key.encode()).hexdigest()[:32]}{ending}'
+    start = name.encode()[: LONGEST_NAME - len(tail.encode())]
+    return start.decode(errors='ignore') + tail
+
+
+def image_file(store: Path, img_root: Path, key: str, written: bool = False) -> Path:
+    """The file of an image, as training reads it.
+
+    Args:
+        store: Folder of the label store.
+        img_root: Folder that keys of files are relative to.
+        key: The key of the image.
+        written: Whether it was written out although it is a file by itself.
+    """
+    if written or is_packed(key):
+        return store / written_name(key)
+    return img_root / file_name(key)

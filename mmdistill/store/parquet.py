@@ -1,0 +1,156 @@
+"""A chunk's file: Parquet that knows its place and notices a changed byte.
+
+The footer's key-value metadata holds where the file belongs (`mmdistill.origin`) and
+the SHA-256 of the whole file (`mmdistill.sha256`), counted with zeros in the place of
+the hash itself. Other readers see plain Parquet and ignore both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmdistill.errors import UserError
+from mmdistill.store.manifest import LABELS, StoreKind
+
+ORIGIN_KEY = b'mmdistill.origin'
+HASH_KEY = b'mmdistill.sha256'
+NO_HASH = b'0' * 64
+COMPRESSION_LEVEL = 9
+READERS = 2
+"""Groups of files that are read at once; more take memory and no less time."""
+
+
+def encode(table: pa.Table, origin: str) -> bytes:
+    """A table as the bytes of a Parquet file; equal tables give equal bytes.
+
+    Args:
+        table: The content.
+        origin: Names the one place where the file belongs.
+    """
+    sink = pa.BufferOutputStream()
+    floats = [
+        path for path, kind in _leaves(table.schema) if pa.types.is_floating(kind)
+    ]
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression='zstd',
+        compression_level=COMPRESSION_LEVEL,
+        use_dictionary=False,
+        # The bytes of equal weight of neighbouring numbers resemble each other.
+        column_encoding=dict.fromkeys(floats, 'BYTE_STREAM_SPLIT') or None,
+        write_statistics=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({ORIGIN_KEY: origin, HASH_KEY: NO_HASH})
+    data = sink.getvalue().to_pybytes()
+    place = data.index(NO_HASH, data.rindex(HASH_KEY))
+    return data[:place] + _hash(data, place) + data[place + len(NO_HASH) :]
+
+
+def read(
+    path: Path,
+    origin: str,
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    kind: StoreKind = LABELS,
+) -> pa.Table:
+    """Read a file of `encode`, having checked every byte.
+
+    Args:
+        path: The file.
+        origin: The place that the file must belong to.
+        schema: The columns that it must have.
+        columns: Those to read, by default all.
+        kind: What the store holds.
+
+    Raises:
+        UserError: If the file is missing, damaged, foreign or of another place.
+    """
+    remedy = f'remove it and continue with {kind.tool}'
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        again = f'; {kind.tool} writes it again'
+        missing = isinstance(error, FileNotFoundError)
+        raise UserError(
+            f'{path} can not be read: {error.strerror}{again if missing else ""}'
+        ) from error
+    if not _unchanged(data):
+        raise UserError(
+            f'{path} is damaged (its bytes are not those that were written); {remedy}'
+        )
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            if file.metadata.metadata.get(ORIGIN_KEY) != origin.encode():
+                raise UserError(
+                    f'{path} is of another {kind.name}, or of another place in '
+                    f'this one; {remedy}'
+                )
+            if not file.schema_arrow.equals(schema):
+                raise UserError(f'{path} has not the columns of a {kind.name}')
+            return file.read(columns, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'{path} is damaged ({reason}); {remedy}') from error
+
+
+def read_ahead(
+    reads: Sequence[partial[pa.Table]], together: int = 1
+) -> Iterator[pa.Table]:
+    """Results of reads in their order, some under way while one is looked at.
+
+    Threads that hand over many small tables mostly wait for each other.
+
+    Args:
+        reads: Calls of `read`.
+        together: How many of them become one table.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        waiting: deque[Future[pa.Table]] = deque()
+        for start in range(0, len(reads), together):
+            waiting.append(pool.submit(_joined, reads[start : start + together]))
+            if len(waiting) > READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _joined(reads: Sequence[partial[pa.Table]]) -> pa.Table:
+    return pa.concat_tables([read() for read in reads]).combine_chunks()
+
+
+def _unchanged(data: bytes) -> bool:
+    key = data.rfind(HASH_KEY)
+    if key < 0:
+        return False
+    # The value stands behind its key with a field header and a length between.
+    place = key + len(HASH_KEY) + 2
+    return data[place : place + len(NO_HASH)] == _hash(data, place)
+
+
+def _hash(data: bytes, place: int) -> bytes:
+    view = memoryview(data)
+    digest = hashlib.sha256(view[:place])
+    digest.update(NO_HASH)
+    digest.update(view[place + len(NO_HASH) :])
+    return digest.hexdigest().encode()
+
+
+def _leaves(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    """Parquet's names of the columns that hold values, with their types."""
+    leaves = []
+    for field in schema:
+        path, kind = field.name, field.type
+        while isinstance(kind, (pa.ListType, pa.FixedSizeListType)):
+            path, kind = f'{path}.list.element', kind.value_type
+        leaves.append((path, kind))
+    return leaves

@@ -1,0 +1,1 @@
+"""Helpers of every room: files, logging, processes, growing arrays."""

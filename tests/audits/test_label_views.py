@@ -1,0 +1,60 @@
+"""What must agree between the labels of a pile and those of an audited set."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from mmdistill.audits.label_views import check_same_rules
+from mmdistill.errors import UserError
+from mmdistill.store import LabelStore
+from tests.conftest import NamedPile
+
+MANIFEST = dict(
+    about=dict(img_root='images'),
+    teacher=dict(weights='w', architecture='a'),
+    views=dict(views=['1']),
+    boxes='detections',
+    max_pixels=100,
+    chunk_size=3,
+    nms_thr=0.9,
+    keypoints=['nose'],
+)
+
+
+@pytest.fixture
+def stores(tmp_path):
+    """The config of a pile, and an audited store that differs in something."""
+
+    def make(**changes):
+        for name, manifest in (('pile', MANIFEST), ('audit', {**MANIFEST, **changes})):
+            LabelStore(tmp_path / name).claim(manifest, NamedPile([f'{name}.png']))
+        distill = dict(teacher={}, unlabeled={}, labels=str(tmp_path / 'pile'))
+        return Config(dict(distill=distill)), LabelStore(tmp_path / 'audit')
+
+    return make
+
+
+@pytest.mark.parametrize(
+    'changes', [dict(), dict(boxes='true'), dict(chunk_size=7), dict(max_pixels=9)]
+)
+def test_what_does_not_decide_labels_may_differ(stores, changes):
+    check_same_rules(*stores(**changes))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'line'),
+    [
+        (dict(nms_thr=0.5), r'\n- nms_thr: the store has 0\.9, this run 0\.5'),
+        (dict(views=dict(views=['2'])), r"\n- views\.views: the store has \['1'\]"),
+        (dict(teacher=dict(weights='x', architecture='a')), r'\n- teacher\.weights:'),
+    ],
+)
+def test_another_rule_is_refused(stores, changes, line):
+    with pytest.raises(UserError, match=line):
+        check_same_rules(*stores(**changes))
+
+
+def test_teachers_of_folds_may_differ(stores):
+    other = dict(weights='x', architecture='a')
+    check_same_rules(*stores(teacher=other), 'teacher')

@@ -1,0 +1,101 @@
+"""The content of audit.json against the evidence, one by one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mmdistill.audits.candidates import gather
+from mmdistill.audits.metrics import audit_content, verdict
+from tests.audits.conftest import SIGMAS
+
+
+@pytest.fixture
+def half_wrong(perfect):
+    """Move the truth of the 3 candidates of one image far off."""
+    _, truth = perfect
+    content = json.loads(truth.read_text())
+    for annotation in content['annotations']:
+        if annotation['image_id'] == 4:
+            keypoints = np.array(annotation['keypoints']).reshape(-1, 3)
+            keypoints[:, :2] += 500
+            annotation['keypoints'] = keypoints.ravel().tolist()
+    truth.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def audited(perfect, rules_at, coco_names):
+    """Judge the store under thresholds; returns the evidence and the content."""
+
+    def audited(score_thr=0.0, keypoint_thr=-1.0, given_boxes=False):
+        rules = rules_at(score_thr, keypoint_thr)
+        evidence = gather(*perfect, SIGMAS, rules)
+        found = {'single view': evidence, 'flip': evidence, 'fused': evidence}
+        return evidence, audit_content(found, coco_names, rules, given_boxes)
+
+    return audited
+
+
+def test_a_perfect_labelling_has_precision_1_and_error_0(audited):
+    _, content = audited()
+    assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
+    assert content['matched']['recall'] == {'0.5': 1, '0.75': 1}
+    assert content['matched']['error'] == dict(mean=0, median=0)
+    assert {entry['error'] for entry in content['per_keypoint']} == {0}
+    assert content['gains'] == {'single view': 1, 'flip': 1, 'fused': 1}
+    assert 'about 0% of the pseudo-labelled instances are wrong' in content['verdict']
+
+
+@pytest.mark.usefixtures('half_wrong')
+def test_the_curve_is_precision_and_recall_of_a_loop(audited):
+    evidence, content = audited()
+    curve, right = content['curve'], evidence.correct[0]
+    for i, threshold in enumerate(curve['thresholds']):
+        kept = evidence.scores >= np.float32(threshold)
+        assert curve['precision']['0.5'][i] == right[kept].sum() / kept.sum()
+        assert curve['recall']['0.5'][i] == right[kept].sum() / 6
+
+
+@pytest.mark.usefixtures('half_wrong')
+@pytest.mark.parametrize('rank', range(6))
+def test_the_matched_threshold_is_a_point_of_the_curve(audited, rank):
+    score_thr = float(np.sort(audited()[0].scores)[rank])
+    evidence, content = audited(score_thr)
+    kept = evidence.scores >= np.float32(score_thr)
+    (part,) = content['matched']['parts']
+    for found in (content['matched'], part):
+        assert found['kept'] == kept.sum() == 6 - rank
+        assert found['precision']['0.5'] == evidence.correct[0][kept].mean()
+
+
+@pytest.mark.usefixtures('half_wrong')
+def test_the_verdict_is_of_the_matched_figures(audited):
+    _, content = audited(given_boxes=True)
+    assert content['verdict'] == verdict(content['matched'], True)
+    assert 'about 50% of the pseudo-labelled instances' in content['verdict']
+
+
+def test_calibration_is_over_the_kept_labels(audited):
+    score_thr = float(np.sort(audited()[0].scores)[2])
+    _, content = audited(score_thr)
+    for table in content['calibration'].values():
+        assert sum(table['count']) == 4 * 17
+    for entry in content['per_keypoint']:
+        assert entry['count'] == sum(entry['calibration']['score']['count']) == 4
+
+
+def test_what_is_unknown_is_none(audited):
+    _, content = audited(9.0)
+    assert content['matched']['precision']['0.5'] is None
+    assert content['matched']['error']['mean'] is None
+    assert 'no candidate on the audited images' in content['verdict']
+    json.dumps(content, allow_nan=False)
+
+
+def test_a_store_without_candidates_has_empty_curves(audited):
+    _, content = audited(0, 2.0)
+    assert content['curve']['thresholds'] == []
+    assert content['gains']['fused'] == 0
+    json.dumps(content, allow_nan=False)

@@ -1,0 +1,153 @@
+"""Tests of the exit codes and of the one sentence a user reads."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mmdistill.cli.main import SECONDS_TO_SPEAK, original_sentence, run
+from mmdistill.errors import TooManyFailuresError, UserError
+
+SENTENCE = 'the folder must hold images, found none'
+
+
+def refuse(argv):
+    raise UserError(SENTENCE)
+
+
+def test_user_error_exits_2_with_its_sentence_alone(capsys):
+    assert run(refuse) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+
+
+@pytest.mark.parametrize(('returned', 'code'), [(None, 0), (0, 0), (3, 3)])
+def test_code_of_main_is_the_exit_code(returned, code):
+    assert run(lambda argv: returned) == code
+
+
+def test_arguments_reach_main():
+    received = []
+    run(received.extend, ['--resume', 'config.py'])
+    assert received == ['--resume', 'config.py']
+
+
+def test_particulars_keep_their_lines(capsys):
+    def differ(argv):
+        raise UserError('made otherwise\nwith care.\n- a: 1, not 2\n- b: x, not  y')
+
+    assert run(differ) == 2
+    lines = capsys.readouterr().err.splitlines()
+    expected = ['error: made otherwise with care.', '- a: 1, not 2', '- b: x, not y']
+    assert lines == expected
+
+
+def test_too_many_failures_exit_1():
+    def fail(argv):
+        raise TooManyFailuresError('too many')
+
+    assert run(fail) == 1
+
+
+def test_defect_keeps_its_traceback():
+    def fail(argv):
+        raise ValueError('a defect')
+
+    with pytest.raises(ValueError, match='a defect'):
+        run(fail)
+
+
+def test_keyboard_exits_130_without_traceback(capsys):
+    def interrupt(argv):
+        raise KeyboardInterrupt
+
+    assert run(interrupt) == 130
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize('variable', ['RANK', 'SLURM_PROCID'])
+def test_only_the_first_rank_speaks_and_the_others_give_it_time(
+    monkeypatch, capsys, variable
+):
+    slept = []
+    monkeypatch.setattr('time.sleep', slept.append)
+    monkeypatch.setenv(variable, '1')
+    assert run(refuse) == 2
+    assert capsys.readouterr().err == ''
+    monkeypatch.setenv(variable, '0')
+    assert run(refuse) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+    assert slept == [SECONDS_TO_SPEAK]
+
+
+def test_registry_wrapping_is_undone(capsys):
+    from mmengine.registry import Registry
+
+    registry = Registry('thing', scope='mmdistill')
+
+    @registry.register_module()
+    class Part:
+        def __init__(self):
+            raise UserError(SENTENCE)
+
+    @registry.register_module()
+    class Whole:
+        def __init__(self, part):
+            registry.build(part)
+
+    config = {'type': 'Whole', 'part': {'type': 'Part'}}
+    assert run(lambda argv: registry.build(config)) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+
+
+def test_worker_traceback_is_undone(capsys):
+    from torch.utils.data import DataLoader
+
+    class Broken:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise UserError(SENTENCE)
+
+    loader = DataLoader(Broken(), num_workers=1)
+    assert run(lambda argv: list(loader) and 0) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+
+
+def test_error_that_followed_another_is_told_as_it_stands(capsys):
+    def fail(argv):
+        try:
+            raise UserError('the first')
+        except UserError:
+            raise UserError(SENTENCE)  # noqa: B904
+
+    run(fail)
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+
+
+def test_sentence_of_several_lines_is_told_in_one():
+    assert original_sentence(UserError('two\n  lines')) == 'two lines'
+
+
+def test_process_ends_with_the_code():
+    code = (
+        'import sys; from mmdistill.cli.main import run; '
+        'from mmdistill.errors import TooManyFailuresError, UserError\n'
+        'def main(argv): raise UserError("no teacher")\n'
+        'sys.exit(run(main))'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (2, 'error: no teacher\n')
+
+
+def test_idle_threads_do_not_spin_unless_asked_to(monkeypatch):
+    seen = []
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
+    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
+    monkeypatch.delenv('OMP_WAIT_POLICY')
+    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
+
+    assert seen == ['ACTIVE', 'PASSIVE']

@@ -1,0 +1,262 @@
+"""The advice of sentences about the `distill` section: following it is accepted."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import difflib
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdistill.config.schema import check_checkpoint, distill_section
+from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.config.values import SECTION, Fields, ListOf, check_values
+from mmdistill.errors import UserError
+from mmdistill.stages import detections
+
+ODD = (b'odd', [b'odd'], {'odd': b'odd'}, [], {}, '', -7, 7.5, -7.5, True)
+MOST_STEPS = 12
+
+
+def keys(kinds=SECTION, above=()):
+    """All keys of the section, those of its parts too."""
+    for key, kind in kinds.items():
+        yield (*above, key)
+        if isinstance(kind, Fields) and kind.kinds is not None:
+            yield from keys(kind.kinds, (*above, key))
+
+
+KEYS = ['.'.join(path) for path in keys() if path[0] != 'counting']
+
+
+def sentence_of(check, *arguments):
+    """The sentence of a check, None where it has none."""
+    try:
+        check(*arguments)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def values_in(rule):
+    """Values that a rule in words allows."""
+    number = r'(-?[\d.]+(?:e[+-]\d+)?)'
+    forms = {
+        rf'a whole number of at least {number}': lambda low: [int(low), int(low) + 3],
+        rf'a number of at least {number}': lambda low: [float(low), float(low) + 0.5],
+        rf'a number from {number} to {number}': lambda *ends: list(map(float, ends)),
+        rf'a number above {number}': lambda low: [float(low) + 0.25],
+        rf'a number between {number} and {number}, both excluded': lambda low, high: [
+            (float(low) + float(high)) / 2
+        ],
+        'a whole number': lambda: [4, -1],
+        'a number': lambda: [0.25, -3],
+        'True or False': lambda: [True, False],
+        r'one of (.+)': lambda words: list(ast.literal_eval(f'[{words}]')),
+        'a list': lambda: [[]],
+        'a dict': lambda: [{}],
+        'a text': lambda: ['a text'],
+        r'a path, each name of at most (\d+) bytes': lambda most: ['x' * int(most)],
+    }
+    for form, values in forms.items():
+        match = re.fullmatch(form, rule)
+        if match:
+            return values(*match.groups())
+    raise AssertionError(f'no value is known that is {rule}')
+
+
+def put(section, dotted, value):
+    """State a value in a section, and the parts that it is in."""
+    *parts, key = dotted.split('.')[1:]
+    for part in parts:
+        section = section.setdefault(part, {})
+    section[key] = value
+
+
+def get(section, dotted):
+    for key in dotted.split('.')[1:]:
+        section = section[key]
+    return section
+
+
+def followed(section, sentence, choice):
+    """The section after what a sentence says, with one of the values it names."""
+    section = copy.deepcopy(section)
+    each = re.match(r'each of (\S+) must be (.+), got ', sentence)
+    must = re.match(r'(\S+) must be (.+), got ', sentence)
+    state = re.match(r'(\S+) must state its (\w+), got ', sentence)
+    unknown = re.match(r'(\S+) has no (\S+), only (.+)', sentence)
+    empty = re.match(r'(\S+) must have at least one element, got ', sentence)
+    if each:
+        put(section, each[1], [pick(values_in(each[2]), choice)])
+    elif must:
+        put(section, must[1], pick(values_in(must[2]), choice))
+    elif state:
+        put(section, f'{state[1]}.{state[2]}', 'CocoDataset')
+    elif empty:
+        put(section, empty[1], [b'odd'])
+    else:
+        part = get(section, unknown[1])
+        value = part.pop(unknown[2])
+        part[pick(unknown[3].split(', '), choice)] = value
+    return section
+
+
+def pick(values, choice):
+    return values[choice % len(values)]
+
+
+@pytest.mark.parametrize('key', KEYS)
+def test_a_value_as_the_sentence_says_is_accepted(key):
+    said = 0
+    for odd in ODD:
+        for choice in (0, 1, -1):
+            section = {}
+            put(section, f'distill.{key}', copy.deepcopy(odd))
+            steps = 0
+            while sentence := sentence_of(check_values, section):
+                assert f'distill.{key}' in sentence
+                section = followed(section, sentence, choice)
+                steps += 1
+                assert steps < MOST_STEPS, sentence
+            said += steps
+    assert said
+
+
+@pytest.mark.parametrize('key', KEYS)
+def test_the_right_key_is_among_those_that_a_sentence_names(key):
+    *above, name = f'distill.{key}'.split('.')
+    typo = name[:-2] + name[-1] + name[-2]
+    section = {}
+    put(section, '.'.join([*above, typo]), None)
+
+    sentence = sentence_of(check_values, section)
+
+    listed = re.search(f'has no {typo}, only (.+)', sentence)[1].split(', ')
+    assert difflib.get_close_matches(typo, listed, n=1) == [name]
+    nearest = {}
+    put(nearest, '.'.join([*above, name]), None)
+    assert sentence_of(check_values, nearest) is None
+
+
+def test_every_kind_of_the_section_is_tried():
+    """A key of a new kind needs words that are followed above."""
+
+    def leaves(kinds):
+        for kind in kinds.values():
+            if isinstance(kind, Fields):
+                yield from leaves(kind.kinds or {})
+            yield kind.kind if isinstance(kind, ListOf) else kind
+
+    for words in {str(kind) for kind in leaves(SECTION)} - {'anything'}:
+        assert values_in(words)
+
+
+def test_sentences_lead_from_no_section_to_a_whole_one(tmp_path):
+    (tmp_path / 'recipe.py').touch()
+    config = Config({}, filename=tmp_path / 'recipe.py')
+    lacking = []
+    for _ in range(MOST_STEPS):
+        sentence = sentence_of(distill_section, config)
+        if sentence is None:
+            break
+        missing = re.search(r'has no (\w+)(?: section|$)', sentence)
+        lacking += [missing[1]] if missing else []
+        if missing and missing[1] == 'distill':
+            config.distill = {}
+        elif missing:
+            config.distill[missing[1]] = b'odd'
+        else:
+            config.distill = followed(config.distill.to_dict(), sentence, 0)
+
+    assert lacking == ['distill', 'teacher', 'unlabeled', 'labels']
+    assert distill_section(config) is config.distill
+
+
+@pytest.mark.parametrize('role', ['teacher', 'detector'])
+@pytest.mark.parametrize('stated', [None, 'gone.pth'])
+def test_a_checkpoint_is_stated_where_the_sentence_says(
+    role, stated, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path('own.pth').touch()
+    config = Config(dict(distill={role: dict(checkpoint=stated)}))
+
+    sentence = sentence_of(check_checkpoint, role, config.distill[role])
+
+    (key,) = re.findall(r'(distill\.\w+\.checkpoint)', sentence)
+    config.merge_from_dict({key: 'own.pth'})
+    check_checkpoint(role, config.distill[role])
+
+
+@pytest.mark.parametrize('role', ['teacher', 'detector'])
+def test_a_checkpoint_that_is_trained_is_the_one_that_is_stated(
+    role, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    part = dict(checkpoint='work_dirs/it/best.pth')
+    sentence = sentence_of(check_checkpoint, role, part)
+    assert f'train the {role} first' in sentence
+
+    (path,) = re.findall(r'checkpoint (\S+) does not exist', sentence)
+    Path(path).parent.mkdir(parents=True)
+    Path(path).touch()
+
+    check_checkpoint(role, part)
+
+
+OPTIONS = [
+    *(dict([pair]) for name in ('over', 'per', 'categories', 'by')
+      for pair in ((name, 'some'), (name, 5))),
+    *(dict([pair]) for name in ('floor', 'cap', 'score_thr')
+      for pair in ((name, 'low'), (name, float('nan')))),
+    dict(keypoint_thr='high'),
+    dict(keypoint_thr=True),
+]  # fmt: skip
+
+
+def options_in(sentence):
+    """The option that a sentence is about, and the values that it names."""
+    name, rule = re.search(r'(\w+) must be (.+), got', sentence).groups()
+    values = [0.5, -1] if 'a number' in rule else []
+    values += [None] if 'or None' in rule else []
+    listed = re.search(r'\[.*\]', rule)
+    return name, [*values, *(ast.literal_eval(listed[0]) if listed else [])]
+
+
+@pytest.mark.parametrize('options', OPTIONS, ids=str)
+def test_an_option_of_counting_takes_each_value_that_is_named(options):
+    section = dict(teacher={}, unlabeled={}, labels='labels', counting=options)
+    sentence = sentence_of(distill_section, Config(dict(distill=section)))
+    assert sentence.startswith('distill.counting: ')
+    name, values = options_in(sentence)
+
+    assert len(values) > 1
+    for value in values:
+        config = Config(dict(distill=section))
+        config.distill.counting[name] = value
+        assert distill_section(config).get('counting') is not None
+
+
+def test_floor_and_cap_as_the_sentence_says():
+    sentence = sentence_of(lambda: SelectionOptions(floor=0.75, cap=0.25))
+    assert sentence.startswith('floor must be at most cap')
+    floor, cap = map(float, re.findall(r'(?:floor|cap) ([\d.]+)', sentence))
+    for lowered in (cap, cap - 0.1):
+        SelectionOptions(floor=lowered, cap=cap)
+    SelectionOptions(floor=floor, cap=floor)
+
+
+def test_the_detector_is_stated_where_the_sentence_says():
+    section = dict(teacher={}, unlabeled={}, labels='labels')
+    config = Config(dict(distill=section))
+    sentence = sentence_of(detections.status, config)
+    (key,) = re.findall(r'has no (distill\.\w+) to find boxes', sentence)
+
+    config.merge_from_dict({key: dict(config='detector.py', checkpoint='d.pth')})
+
+    # What comes next is that it did not run yet.
+    assert 'holds no detection store' in sentence_of(detections.status, config)

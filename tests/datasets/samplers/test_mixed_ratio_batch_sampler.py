@@ -1,0 +1,273 @@
+"""Mixed batches of real data sets, through MMEngine's loader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+from mmengine.dataset import ConcatDataset, DefaultSampler
+from mmengine.runner import Runner
+from mmpose.datasets import CombinedDataset
+from mmpose.datasets.datasets.body import CocoDataset
+
+from mmdistill.datasets import MixedRatioBatchSampler, PseudoLabelDataset
+from mmdistill.errors import UserError
+from mmdistill.store import LabelStore
+
+PIPELINE = [
+    dict(type='mmpose.LoadImage'),
+    dict(type='mmpose.GetBBoxCenterScale'),
+    dict(type='mmpose.TopdownAffine', input_size=(24, 32)),
+    dict(type='mmpose.PackPoseInputs', meta_keys=('img_path', 'id')),
+]
+
+
+@pytest.fixture
+def labelled(toy_root, coco_metainfo):
+    """The labelled part of the toy data."""
+    return CocoDataset(
+        ann_file=str(toy_root / 'annotations/labeled.json'),
+        data_prefix=dict(img=f'{toy_root}/images/labeled/'),
+        metainfo=coco_metainfo,
+        pipeline=PIPELINE,
+    )
+
+
+@pytest.fixture
+def pseudo(
+    tmp_path, write_images, make_rows, make_store, make_selection, coco_metainfo
+):
+    """11 pseudo-labels."""
+    rows = make_rows((4, 0, 2, 5))
+    write_images(tmp_path / 'images', *(row.path for row in rows))
+    make_store(tmp_path / 'store', rows, img_root=tmp_path / 'images')
+    make_selection(0.0).write(LabelStore(tmp_path / 'store'))
+    return PseudoLabelDataset(
+        str(tmp_path / 'store'), metainfo=coco_metainfo, pipeline=PIPELINE
+    )
+
+
+@pytest.fixture
+def mixed(labelled, pseudo):
+    """Both, the labelled ones first."""
+    return ConcatDataset([labelled, pseudo], ignore_keys='CLASSES')
+
+
+@pytest.fixture
+def rank():
+    """Make MMEngine's sampler of one rank of several."""
+
+    def rank(dataset, number=0, world_size=1, seed=0):
+        sampler = DefaultSampler(dataset, seed=seed)
+        sampler.rank, sampler.world_size = number, world_size
+        return sampler
+
+    return rank
+
+
+def loader(dataset, sampler='DefaultSampler', num_workers=0, batch_size=5, **options):
+    return Runner.build_dataloader(
+        dict(
+            dataset=dataset,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            sampler=dict(type=sampler, shuffle=True),
+            batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', **options),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        seed=3,
+    )
+
+
+def share_of(batch, labelled):
+    return sum(index < len(labelled) for index in batch)
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'share', 'expected'),
+    [(5, 0.6, 3), (10, 0.6, 6), (8, 0.6, 5), (3, 0.6, 2), (4, 0.5, 2), (2, 0.01, 1)],
+)
+def test_every_batch_holds_its_share(mixed, labelled, batch_size, share, expected):
+    batches = loader(mixed, batch_size=batch_size, labeled_share=share).batch_sampler
+    for batch in batches:
+        assert len(batch) == batch_size
+        assert share_of(batch, labelled) == expected
+
+
+def test_every_loaded_batch_holds_its_share(mixed):
+    for batch in loader(mixed):
+        paths = [sample.img_path for sample in batch['data_samples']]
+        assert sum('/images/labeled/' in path for path in paths) == 3
+
+
+def test_labelled_source_may_stand_second(labelled, pseudo):
+    mixed = ConcatDataset([pseudo, labelled], ignore_keys='CLASSES')
+    for batch in loader(mixed, labeled_source=1).batch_sampler:
+        assert sum(index >= len(pseudo) for index in batch) == 3
+
+
+def test_combined_dataset_is_mixed_too(labelled, pseudo, coco_metainfo):
+    configs = [
+        dict(
+            type='mmpose.CocoDataset',
+            ann_file=labelled.ann_file,
+            data_prefix=labelled.data_prefix,
+            metainfo=coco_metainfo,
+        ),
+        dict(
+            type='mmdistill.PseudoLabelDataset',
+            labels=str(pseudo.store.root),
+            metainfo=coco_metainfo,
+        ),
+    ]
+    mixed = CombinedDataset(coco_metainfo, configs, pipeline=PIPELINE)
+    for batch in loader(mixed):
+        paths = [sample.img_path for sample in batch['data_samples']]
+        assert sum('/images/labeled/' in path for path in paths) == 3
+
+
+def test_a_source_is_read_evenly(mixed, labelled):
+    batches = islice(loader(mixed, 'InfiniteSampler').batch_sampler, 50)
+    seen = Counter(i for batch in batches for i in batch if i < len(labelled))
+    whole, rest = divmod(50 * 3, len(labelled))
+    assert len(seen) == len(labelled)
+    assert set(seen.values()) <= ({whole, whole + 1} if rest else {whole})
+
+
+def test_an_epoch_is_as_long_as_both_sources(mixed):
+    batches = loader(mixed, batch_size=4).batch_sampler
+    assert len(batches) == len(list(batches)) == -(-len(mixed) // 4)
+
+
+def test_an_epoch_may_be_given_another_length(mixed):
+    batches = loader(mixed, num_batches=7).batch_sampler
+    assert len(batches) == len(list(batches)) == 7
+
+
+def test_the_epoch_decides_the_order(mixed):
+    batches = loader(mixed).batch_sampler
+    first = list(batches)
+    batches.set_epoch(1)
+    second = list(batches)
+    batches.set_epoch(0)
+    assert list(batches) == first != second
+
+
+def test_the_sampler_of_the_loader_sets_the_epoch(mixed):
+    # MMEngine's epoch-based loop sets it on `batch_sampler.sampler`.
+    batches = loader(mixed).batch_sampler
+    first = list(batches)
+    batches.sampler.set_epoch(1)
+    assert list(batches) != first
+
+
+def test_epochs_continue_the_endless_stream(mixed):
+    epochs = loader(mixed, num_batches=4).batch_sampler
+    endless = loader(mixed, 'InfiniteSampler').batch_sampler
+    expected = list(islice(endless, 12))
+    found = []
+    for epoch in range(3):
+        epochs.set_epoch(epoch)
+        found += list(epochs)
+    assert found == expected
+
+
+def test_an_infinite_sampler_never_ends(mixed):
+    batches = loader(mixed, 'InfiniteSampler', num_batches=2).batch_sampler
+    assert len(list(islice(batches, 100))) == 100
+
+
+def test_seeds_give_other_orders(mixed, rank):
+    one, other = (MixedRatioBatchSampler(rank(mixed, seed=s), 5) for s in (0, 1))
+    assert list(one) != list(other)
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_ranks_share_one_stream(mixed, rank, world_size):
+    ranks = [
+        MixedRatioBatchSampler(rank(mixed, r, world_size), 5) for r in range(world_size)
+    ]
+    turns = [batch for step in zip(*ranks, strict=True) for batch in step]
+    alone = MixedRatioBatchSampler(rank(mixed), 5, num_batches=len(turns))
+    assert turns == list(alone)
+
+
+def test_every_rank_holds_the_share(mixed, rank, labelled):
+    for number in range(2):
+        for batch in MixedRatioBatchSampler(rank(mixed, number, 2), 5):
+            assert share_of(batch, labelled) == 3
+
+
+def test_ranks_have_as_many_batches_as_each_other(mixed, rank):
+    lengths = {
+        len(list(MixedRatioBatchSampler(rank(mixed, r, 3), 4))) for r in range(3)
+    }
+    assert lengths == {-(-len(mixed) // 12)}
+
+
+def test_workers_do_not_change_the_samples(mixed):
+    def read(num_workers):
+        return [
+            (sample.img_path, pixels.numpy())
+            for batch in loader(mixed, num_workers=num_workers)
+            for sample, pixels in zip(
+                batch['data_samples'], batch['inputs'], strict=True
+            )
+        ]
+
+    alone, two = read(0), read(2)
+    assert [path for path, _ in alone] == [path for path, _ in two]
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(alone, two, strict=True))
+
+
+class Source(list):
+    """A data set that nothing is read from."""
+
+
+class Sources:
+    """A wrapper that says which data sets it holds."""
+
+    def __init__(self, *sizes, length=None):
+        self.datasets = [Source(range(size)) for size in sizes]
+        self.length = sum(sizes) if length is None else length
+
+    def __len__(self):
+        return self.length
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'options', 'sentence'),
+    [
+        ((0, 5), {}, 'empty source: Source has 0 samples'),
+        ((5, 0), {}, 'empty source: Source has 0 samples'),
+        ((5,), {}, 'mixes two sources or more.* got Sources with 1'),
+        ((5, 5), {'batch_size': 1}, 'a batch of 1 .*must be at least 3'),
+        ((5, 5), {'batch_size': 2}, 'a batch of 2 .*must be at least 3'),
+        ((5, 5), {'labeled_share': 0.95}, 'a batch of 4 .*must be at least 20'),
+        ((5, 5), {'labeled_share': 1}, 'between 0 and 1.* got 1'),
+        ((5, 5), {'labeled_share': 0}, 'between 0 and 1.* got 0'),
+        ((5, 5), {'labeled_share': float('nan')}, 'between 0 and 1.* got nan'),
+        ((5, 5), {'labeled_source': 2}, 'between 0 and 1, got 2'),
+        ((5, 5), {'labeled_source': [0, 1]}, r'not all of 2, got \[0, 1\]'),
+        ((5, 5), {'labeled_source': []}, r'must name some .*got \[\]'),
+        ((5, 5, 5), {'source_ratio': [1, 1]}, r'each of the 3 sources, got \[1, 1\]'),
+        ((5, 5, 5), {'source_ratio': [6, 1, 1]}, 'leaves 1 of 4 slots for the 2'),
+        ((5, 5), {'source_ratio': [6, 0]}, 'must be positive numbers'),
+    ],
+)
+def test_what_can_not_be_mixed_is_refused(rank, sizes, options, sentence):
+    options = {'batch_size': 4, **options}
+    with pytest.raises(UserError, match=sentence):
+        MixedRatioBatchSampler(rank(Sources(*sizes)), **options)
+
+
+def test_a_data_set_of_one_source_is_refused(rank, labelled):
+    with pytest.raises(UserError, match='got CocoDataset with one'):
+        MixedRatioBatchSampler(rank(labelled), 5)
+
+
+def test_a_resampled_wrapper_is_refused(rank):
+    with pytest.raises(UserError, match=r'they have \[5, 5\] samples, Sources has 12'):
+        MixedRatioBatchSampler(rank(Sources(5, 5, length=12)), 5)

@@ -1,0 +1,140 @@
+"""A teacher that is not wholly loaded is refused."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from mmdistill.engine.hooks.checkpoint_guard_hooks import TeacherGuardHook
+from mmdistill.errors import UserError
+
+NAMES = ('nose', 'left_eye')
+
+
+class Fusing(nn.Module):
+    """Wraps a teacher, as the fusing model does."""
+
+    num_keypoints = len(NAMES)
+
+    def __init__(self):
+        super().__init__()
+        self.module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+
+@pytest.fixture
+def runner():
+    """What the hook looks at of a runner."""
+    return SimpleNamespace(model=Fusing())
+
+
+@pytest.fixture
+def weights(runner):
+    """Weights that fit."""
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).state_dict()
+
+
+def check(runner, weights, **meta):
+    hook = TeacherGuardHook(NAMES)
+    hook.after_load_checkpoint(runner, dict(state_dict=weights, meta=meta))
+    hook.before_test(runner)
+
+
+def test_a_checkpoint_that_fits_is_accepted(runner, weights):
+    check(runner, weights)
+
+
+def test_a_checkpoint_that_is_a_state_dict_is_accepted(runner, weights):
+    hook = TeacherGuardHook(NAMES)
+    hook.after_load_checkpoint(runner, weights)
+    hook.before_test(runner)
+
+
+def test_the_weights_checked_are_in_the_teacher(runner, weights):
+    check(runner, weights)
+    assert torch.equal(runner.model.module[0].weight, weights['0.weight'])
+
+
+def test_the_prefix_of_a_distributed_model_is_accepted(runner, weights):
+    check(runner, {f'module.{key}': value for key, value in weights.items()})
+
+
+def test_counters_of_batch_norm_may_be_missing(runner, weights):
+    del weights['1.num_batches_tracked']
+    check(runner, weights)
+
+
+def test_a_missing_key_is_named(runner, weights):
+    del weights['1.running_var']
+    with pytest.raises(UserError, match=r'1\.running_var'):
+        check(runner, weights)
+
+
+def test_an_unknown_key_is_named(runner, weights):
+    weights['head.weight'] = torch.zeros(1)
+    with pytest.raises(UserError, match=r'head\.weight'):
+        check(runner, weights)
+
+
+def test_another_shape_is_named(runner, weights):
+    weights['0.weight'] = torch.zeros(4, 5, 1, 1)
+    with pytest.raises(UserError, match=r'0\.weight.*4, 5, 1, 1'):
+        check(runner, weights)
+
+
+def test_no_key_in_common_is_refused(runner):
+    with pytest.raises(UserError, match=r'does not fit its model|misses'):
+        check(runner, {})
+
+
+def test_a_refusal_is_one_sentence(runner, weights):
+    del weights['1.running_var']
+    with pytest.raises(UserError) as error:
+        check(runner, weights)
+    assert '\n' not in str(error.value)
+
+
+def test_a_refused_checkpoint_is_not_loaded(runner, weights):
+    hook = TeacherGuardHook(NAMES)
+    del weights['1.running_var']
+    with pytest.raises(UserError):
+        hook.after_load_checkpoint(runner, dict(state_dict=weights))
+    with pytest.raises(UserError, match=r'distill\.teacher\.checkpoint'):
+        hook.before_test(runner)
+
+
+def test_other_keypoints_are_named(runner, weights):
+    meta = dict(keypoint_id2name={0: 'nose', 1: 'chin'})
+    with pytest.raises(UserError, match=r"\['nose', 'chin'\].*\['nose', 'left_eye'\]"):
+        check(runner, weights, dataset_meta=meta)
+
+
+def test_the_same_keypoints_are_accepted_in_any_order_of_the_record(runner, weights):
+    check(
+        runner, weights, dataset_meta=dict(keypoint_id2name={1: 'left_eye', 0: 'nose'})
+    )
+
+
+@pytest.mark.parametrize('meta', [{}, {'dataset_meta': None}, {'dataset_meta': {}}])
+def test_a_checkpoint_without_record_of_keypoints_is_accepted(runner, weights, meta):
+    check(runner, weights, **meta)
+
+
+def test_a_teacher_that_was_never_loaded_is_refused(runner):
+    with pytest.raises(UserError, match=r'give distill\.teacher\.checkpoint'):
+        TeacherGuardHook(NAMES).before_test(runner)
+
+
+@pytest.mark.parametrize('content', [[1, 2], torch.zeros(3), {'state_dict': [1]}])
+def test_a_checkpoint_without_named_weights_is_refused(runner, content):
+    with pytest.raises(UserError, match='must hold weights by name'):
+        TeacherGuardHook(NAMES).after_load_checkpoint(runner, content)
+
+
+def test_a_teacher_of_another_number_of_keypoints_is_refused(runner, weights):
+    runner.model.num_keypoints = 5
+
+    with pytest.raises(UserError, match='predicts 5 keypoints, the labelled set has 2'):
+        check(runner, weights)

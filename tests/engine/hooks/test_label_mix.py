@@ -1,0 +1,109 @@
+"""What is checked before the student's first step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from mmpose.datasets import CocoDataset
+
+from mmdistill.engine.hooks.label_mix import check_labeled, check_pseudo
+from mmdistill.errors import UserError
+from mmdistill.selection.counts import count_labeled
+from tests.helpers.pseudo import Pseudo
+
+CHANCE = SimpleNamespace()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What is logged."""
+    lines = []
+    monkeypatch.setattr(
+        'mmdistill.engine.hooks.label_mix.print_log',
+        lambda text, **_: lines.append(text),
+    )
+    return lines
+
+
+@pytest.fixture(scope='module')
+def labeled(toy_root):
+    """Labelled sets of all, one and two instances of the toy images."""
+
+    def build(indices):
+        meta = dict(from_file='configs/_base_/datasets/coco.py')
+        return CocoDataset(
+            'annotations/labeled.json',
+            metainfo=meta,
+            data_root=str(toy_root),
+            indices=indices,
+        )
+
+    return [build(indices) for indices in (None, 1, 2)]
+
+
+@pytest.fixture
+def pseudo(labeled, make_selection, tmp_path):
+    """Pseudo-labels that were matched to the first set."""
+
+    def make(count=7, keypoints=80, labeled_set=labeled[0]):
+        selection = replace(make_selection(0.5), labeled=count_labeled(labeled_set))
+        images = round(7 / selection.labeled.mean('all'))
+        unlabeled = replace(selection.unlabeled, images=images)
+        return Pseudo(count, keypoints, replace(selection, unlabeled=unlabeled))
+
+    return make
+
+
+def test_an_empty_selection_is_refused(pseudo):
+    with pytest.raises(UserError, match=r'of store is empty.*tools/select_labels'):
+        check_pseudo(pseudo(count=0))
+
+
+def test_labels_without_a_visible_keypoint_are_refused(pseudo):
+    with pytest.raises(UserError, match=r'the 7 .* carry no visible keypoint.*--keyp'):
+        check_pseudo(pseudo(keypoints=0))
+
+
+def test_numbers_far_off_the_aim_are_told(pseudo, told):
+    aim = pseudo().selection.aim
+    for count in range(1, round(aim * 5)):
+        told.clear()
+        check_pseudo(pseudo(count=count))
+        assert bool(told) == (count < aim / 3 or count > aim * 3)
+
+
+def test_another_labelled_set_is_refused(pseudo, labeled):
+    with pytest.raises(UserError, match=r'another one of 1 on 6; select anew'):
+        check_labeled(labeled[1:2], [pseudo()])
+
+
+def test_other_labelled_sets_are_refused(pseudo, labeled):
+    with pytest.raises(UserError, match=r'another one of 1 on 6 and 2 on 6'):
+        check_labeled(labeled[1:], [pseudo()])
+
+
+def test_the_matched_set_alone_is_not_talked_about(pseudo, labeled, told):
+    check_labeled(labeled[:1], [pseudo()])
+    assert told == []
+
+
+def test_labelled_sets_that_were_not_counted_are_told(pseudo, labeled, told):
+    check_labeled(labeled[:2], [pseudo()])
+    assert 'one of 2 labelled sets; it does not count the others: 1 on 6' in told[0]
+
+
+def test_every_selection_is_checked(pseudo, labeled):
+    with pytest.raises(UserError, match='was matched to a labelled set of 2 instances'):
+        check_labeled(labeled[:2], [pseudo(), pseudo(labeled_set=labeled[2])])
+
+
+def test_a_set_that_can_not_be_counted_is_told(pseudo, labeled, told):
+    check_labeled([labeled[1], CHANCE], [pseudo()])
+    assert 'of those that can not be counted was not checked' in told[0]
+
+
+def test_no_labelled_set_is_refused(pseudo):
+    with pytest.raises(UserError, match='needs a labelled set beside'):
+        check_labeled([], [pseudo()])

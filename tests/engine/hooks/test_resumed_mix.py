@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+from mmengine.logging import MessageHub, MMLogger
+
+from mmdistill.engine.hooks.label_mix import tell_changed_mix
+from tests.helpers.pseudo import Pseudo
+
+
+@pytest.fixture
+def warnings(caplog):
+    """Warnings of the current logger, which hands nothing on by itself."""
+    logger = MMLogger.get_instance('resumed_mix')
+    logger.addHandler(caplog.handler)
+    yield lambda: [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    logger.removeHandler(caplog.handler)
+
+
+def pseudo(root, selection) -> Pseudo:
+    return Pseudo(7, 80, selection, root)
+
+
+def resumed(hub: MessageHub) -> MessageHub:
+    """The hub of a process that loads a checkpoint."""
+    other = MessageHub(f'{hub.instance_name} resumed')
+    other.load_state_dict(hub.state_dict())
+    return other
+
+
+def test_the_same_samples_are_resumed_in_silence(make_selection, warnings):
+    hub = MessageHub('same')
+    sources = [range(9)], [pseudo('a', make_selection(0.5))]
+    tell_changed_mix(hub, *sources)
+
+    tell_changed_mix(resumed(hub), *sources)
+
+    assert warnings() == []
+
+
+def test_labels_that_were_selected_anew_are_told(make_selection, warnings):
+    hub = MessageHub('anew')
+    same = pseudo('a', make_selection(0.5))
+    tell_changed_mix(hub, [range(9)], [same, pseudo('b', make_selection(0.5))])
+    hub = resumed(hub)
+
+    now = [range(9)], [same, pseudo('b', make_selection(0.6))]
+    tell_changed_mix(hub, *now)
+    tell_changed_mix(resumed(hub), *now)
+
+    (warning,) = warnings()
+    before, after = warning.split(' before, ')
+    assert 'b: instance score threshold 0.5000' in before
+    assert 'b: instance score threshold 0.6000' in after
+    assert warning.count('instance score threshold') == 2
+
+
+def test_a_source_that_joined_is_told(make_selection, warnings):
+    hub = MessageHub('joined')
+    tell_changed_mix(hub, [range(9)], [pseudo('a', make_selection(0.5))])
+
+    tell_changed_mix(
+        resumed(hub), [range(9), range(4)], [pseudo('a', make_selection(0.5))]
+    )
+
+    (warning,) = warnings()
+    assert 'nothing before, 4 labelled instances now' in warning

@@ -1,0 +1,74 @@
+"""Real launches by torchrun, one rank or all of them killed while they label."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from mmdistill.store import LabelStore
+from tests.conftest import COCO
+from tests.engine.loops.test_label_loop_kills import (
+    done_images,
+    files,
+    labelled_since,
+    piled,  # noqa: F401  (a fixture)
+)
+from tests.helpers.labeling import Teacher, run_loop
+from tests.helpers.launches import ROOT, torchrun
+
+
+def launch(root: Path, ranks: int, *unlucky: str) -> subprocess.Popen:
+    script = Path(__file__).with_name('launched_rank.py')
+    return subprocess.Popen(
+        torchrun(script, str(root), *unlucky, ranks=ranks),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
+
+
+def kill(pids) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_chunks(store: LabelStore, count: int, process: subprocess.Popen) -> None:
+    while len(list(store.root.glob('chunks/*.parquet'))) < count:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def test_launches_killed_while_they_label_end_in_the_same_files(piled):  # noqa: F811
+    dice = random.Random(0)
+    store = LabelStore(piled / 'labels')
+    diaries: set[Path] = set()
+    for ranks, every in ((2, False), (3, True)):
+        before, written = done_images(store), len(list(store.root.glob('chunks/*')))
+        process = launch(piled, ranks)
+        wait_for_chunks(store, written + dice.randint(1, 4), process)
+        mine = set(piled.glob('diary*')) - diaries
+        pids = sorted(int(path.name.removeprefix('diary')) for path in mine)
+        kill([process.pid, *pids] if every else [dice.choice(pids)])
+        assert process.wait(60) != 0
+        assert labelled_since(piled, diaries).isdisjoint(before)
+        assert not store.complete
+    process = launch(piled, 1)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told.decode()
+
+    run_loop(piled / 'pile', piled / 'once', COCO, Teacher(), chunk_size=4)
+    assert files(piled / 'labels') == files(piled / 'once')
+
+
+def test_the_sentence_of_another_rank_is_told_once(piled):  # noqa: F811
+    told, _ = launch(piled, 2, '1').communicate(timeout=120)
+
+    assert told.count(b'could not be written: File too large') == 1
+    assert b'Error: ' not in told.partition(b'could not be written')[0]
+    assert LabelStore(piled / 'labels').missing_chunks()

@@ -1,0 +1,165 @@
+"""Matching of candidates against xtcocotools, the evaluation of MMPose's metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
+
+from mmdistill.functional.oks import (
+    TrueInstances,
+    keypoint_errors,
+    match,
+    similarity,
+)
+
+SIGMAS = np.array([0.03, 0.07, 0.1])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def draw_truth(rng: np.random.Generator, count: int) -> TrueInstances:
+    """Instances near each other; some crowds, some without keypoints."""
+    low = rng.uniform(0, 30, (count, 2))
+    labeled = rng.random((count, 3)) < 0.6
+    crowd = rng.random(count) < 0.2
+    return TrueInstances(
+        keypoints=np.where(labeled[..., None], rng.uniform(0, 60, (count, 3, 2)), 0),
+        labeled=labeled,
+        areas=rng.uniform(200, 3000, count),
+        bboxes=np.hstack([low, low + rng.uniform(5, 40, (count, 2))]),
+        ignored=crowd | ~labeled.any(axis=1),
+        crowd=crowd,
+        category_ids=np.ones(count, dtype=np.int32),
+    )
+
+
+def draw_keypoints(rng: np.random.Generator, truth: TrueInstances) -> np.ndarray:
+    """Candidates around the instances, several on some, and one apart."""
+    near = [truth.keypoints[i] for i in rng.integers(0, len(truth), len(truth) + 2)]
+    noise = rng.normal(0, 4, (len(near), 3, 2))
+    return np.concatenate([near + noise, rng.uniform(0, 60, (1, 3, 2))])
+
+
+def coco_of(content: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = content
+    coco.createIndex()
+    return coco
+
+
+def evaluate(
+    images: list[tuple[np.ndarray, np.ndarray, TrueInstances]],
+) -> COCOeval:
+    """Run COCO's own evaluation over (keypoints, scores, truth) of some images."""
+    header = dict(
+        images=[dict(id=i + 1) for i in range(len(images))],
+        categories=[dict(id=1)],
+        info={},
+    )
+    truths, found = [], []
+    for image, (keypoints, scores, truth) in enumerate(images, start=1):
+        for i in range(len(truth)):
+            x1, y1, x2, y2 = truth.bboxes[i]
+            triplets = np.column_stack([truth.keypoints[i], 2 * truth.labeled[i]])
+            truths.append(
+                dict(
+                    id=len(truths) + 1,
+                    image_id=image,
+                    category_id=1,
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                    area=truth.areas[i],
+                    iscrowd=int(truth.crowd[i]),
+                    keypoints=triplets.ravel().tolist(),
+                )
+            )
+        for pose, score in zip(keypoints, scores, strict=True):
+            triplets = np.column_stack([pose, np.ones(len(pose))])
+            found.append(
+                dict(
+                    id=len(found) + 1,
+                    image_id=image,
+                    category_id=1,
+                    keypoints=triplets.ravel().tolist(),
+                    area=1.0,
+                    score=float(score),
+                )
+            )
+    evaluation = COCOeval(
+        coco_of(dict(header, annotations=truths)),
+        coco_of(dict(header, annotations=found)),
+        'keypoints',
+        SIGMAS,
+    )
+    evaluation.params.areaRng = [[0, 1e10]]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
+
+
+@given(seeds, st.integers(1, 5))
+def test_similarity_is_cocos(seed, count):
+    rng = np.random.default_rng(seed)
+    truth = draw_truth(rng, count)
+    keypoints = draw_keypoints(rng, truth)
+    scores = -np.arange(len(keypoints))
+
+    expected = evaluate([(keypoints, scores, truth)]).ious[1, 1]
+
+    np.testing.assert_allclose(similarity(keypoints, truth, SIGMAS), expected)
+
+
+@given(seeds, st.integers(1, 5))
+def test_matches_are_cocos_at_every_oks(seed, count):
+    rng = np.random.default_rng(seed)
+    truth = draw_truth(rng, count)
+    keypoints = draw_keypoints(rng, truth)
+    evaluation = evaluate([(keypoints, -np.arange(len(keypoints)), truth)])
+    similar = similarity(keypoints, truth, SIGMAS)
+
+    expected = evaluation.evalImgs[0]['dtMatches'] - 1
+    expected = np.where(expected < 0, -1, expected)
+    thresholds = evaluation.params.iouThrs
+    found = [match(similar, truth, thr) for thr in thresholds]
+    assert np.array_equal(found, expected)
+
+
+def alike(count: int) -> TrueInstances:
+    """Instances of area 100 at x = 0, 10, 20, ..., all keypoints annotated."""
+    x = 10.0 * np.arange(count)
+    keypoints = np.zeros((count, 3, 2))
+    keypoints[..., 0] = x[:, None]
+    boxes = np.column_stack([x, 0 * x, x + 10, 0 * x + 10])
+    none = np.zeros(count, dtype=bool)
+    areas = np.full(count, 100.0)
+    all_labeled, same = np.ones((count, 3), bool), np.ones(count, dtype=np.int32)
+    return TrueInstances(keypoints, all_labeled, areas, boxes, none, none, same)
+
+
+def test_errors_are_shares_of_the_square_root_of_the_area():
+    truth = alike(2)
+    off = truth.keypoints[[1]] + (3, 4)
+
+    errors = keypoint_errors(off, truth, np.array([1]))
+
+    assert errors == pytest.approx(np.full((1, 3), 0.5))
+
+
+def test_a_keypoint_without_annotation_and_a_candidate_without_truth_have_no_error():
+    truth = alike(1)
+    truth.labeled[0, 1] = False
+    poses = np.repeat(truth.keypoints, 2, axis=0)
+
+    errors = keypoint_errors(poses, truth, np.array([0, -1]))
+
+    assert np.isnan(errors).tolist() == [[False, True, False], [True] * 3]
+
+
+def test_an_image_without_people_matches_nothing():
+    nobody = alike(0)
+    similar = similarity(np.zeros((2, 3, 2)), nobody, SIGMAS)
+    assert match(similar, nobody, 0.5).tolist() == [-1, -1]

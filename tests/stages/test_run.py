@@ -1,0 +1,157 @@
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from mmengine.config import Config
+from mmpose.datasets.transforms import common_transforms
+
+from mmdistill.errors import UserError
+from mmdistill.stages import run as stages
+
+
+def test_a_config_without_section_just_trains(monkeypatch):
+    stages_run = []
+
+    class Runner:
+        @classmethod
+        def from_cfg(cls, config):
+            return cls()
+
+        def train(self):
+            stages_run.append('train')
+
+        def test(self):
+            stages_run.append('test')
+
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+
+    stages.train(Config(dict(model=dict())))
+
+    assert stages_run == ['train']
+
+
+def test_a_config_with_section_is_labelled_first(monkeypatch):
+    stages_run = []
+
+    class Runner:
+        @classmethod
+        def from_cfg(cls, config):
+            return cls()
+
+        def train(self):
+            stages_run.append('train')
+
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+    monkeypatch.setattr(stages, '_label', lambda config: stages_run.append('label'))
+
+    source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    section = dict(teacher=dict(), unlabeled=dict(), labels='labels')
+    loader = dict(dataset=dict(datasets=[source]))
+
+    stages.train(Config(dict(distill=section, train_dataloader=loader)))
+
+    assert stages_run == ['label', 'train']
+
+
+def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('t.pth').touch()
+    trained, told = [], []
+
+    class Runner:
+        @classmethod
+        def from_cfg(cls, config):
+            trained.append(config)
+            return cls()
+
+        def train(self):
+            pass
+
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+    monkeypatch.setattr(stages, '_label', lambda config: None)
+    monkeypatch.setattr(
+        'mmdistill.stages.train_config.print_log', lambda t, **_: told.append(t)
+    )
+
+    source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled=dict(), labels='labels')
+    loader = dict(
+        batch_size=5,
+        batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler'),
+        dataset=dict(datasets=[source]),
+    )
+    config = dict(
+        distill=section,
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=False, max_iters=3),
+        load_from='t.pth',
+    )
+
+    stages.train(Config(config))
+
+    assert trained[0].train_cfg.type == 'mmdistill.ResumableIterLoop'
+    assert trained[0].train_dataloader.dataset.type == 'mmdistill.SeededDataset'
+    assert told == ['the student starts from the teacher t.pth, not as in the paper']
+
+
+@pytest.fixture
+def labeled(monkeypatch) -> list[str]:
+    """What was labelled, with a stand-in for the stage."""
+    labeled = []
+    monkeypatch.setattr(stages, 'detect', lambda config: labeled.append('boxes'))
+    monkeypatch.setattr(
+        stages, 'stage_runner', lambda config: labeled.append('run') or mock.MagicMock()
+    )
+    return labeled
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch) -> Config:
+    """A recipe whose boxes are to be found, and its teacher."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path(__file__).parents[2] / 'configs' / 'distill' / 'toy'
+    config = Config.fromfile(folder / 'student.py')
+    Path('teacher.pth').touch()
+    config.distill.teacher.checkpoint = 'teacher.pth'
+    return config
+
+
+def test_weights_that_can_not_be_fetched_are_told_before_the_labelling(recipe, labeled):
+    init = dict(type='Pretrained', checkpoint='gone.pth')
+    recipe.model.backbone.init_cfg = init
+
+    with pytest.raises(UserError, match=r'gone\.pth of model\.backbone\.init_cfg'):
+        stages.train(recipe)
+    assert labeled == []
+
+
+@pytest.mark.parametrize('verb', [stages.label, stages.train])
+def test_a_missing_package_is_told_before_boxes_are_found(
+    verb, recipe, labeled, monkeypatch
+):
+    monkeypatch.setattr(common_transforms, 'albumentations', None)
+    blur = dict(type='Albumentation', transforms=[dict(type='Blur', p=0.1)])
+    recipe.train_dataloader.dataset.pipeline.insert(1, blur)
+
+    with pytest.raises(UserError, match=r'Albumentation of train_dataloader.*pip'):
+        verb(recipe)
+    assert labeled == []
+
+
+@pytest.mark.parametrize('verb', [stages.label, stages.train])
+def test_a_model_of_another_kind_is_told_before_boxes_are_found(verb, recipe, labeled):
+    recipe.model = dict(type='BottomupPoseEstimator', head=dict(type='RTMOHead'))
+
+    with pytest.raises(UserError, match='RTMOHead can not be fused: it finds'):
+        verb(recipe)
+    assert labeled == []
+
+
+def test_a_teacher_that_can_not_be_downloaded_is_told_before_boxes_are_found(
+    recipe, labeled
+):
+    recipe.distill.teacher.checkpoint = 'http://127.0.0.1:9/teacher.pth'
+
+    with pytest.raises(UserError, match=r'teacher\.pth: can not be fetched'):
+        stages.label(recipe)
+    assert labeled == []

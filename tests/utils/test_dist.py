@@ -1,0 +1,18 @@
+"""One process asks, all hear; several processes are with `shared_store`."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmdistill.errors import UserError
+from mmdistill.utils.dist import tell_all
+
+
+def refuse():
+    raise UserError('a sentence')
+
+
+def test_alone_the_answer_is_the_answer():
+    assert tell_all(lambda: 7) == 7
+    with pytest.raises(UserError, match='a sentence'):
+        tell_all(refuse)
