@@ -136,7 +136,7 @@ def make_rows(make_candidates) -> Callable[..., list[ImageRow]]:
     return make
 
 
-class NamedPile:
+class NamedImages:
     """Images that are names only, each one box."""
 
     def __init__(self, paths: Sequence[str], boxes: str = 'whole') -> None:
@@ -148,9 +148,9 @@ class NamedPile:
 
 
 @pytest.fixture
-def make_pile() -> Callable[..., NamedPile]:
+def make_unlabeled() -> Callable[..., NamedImages]:
     """Name images that a store is told of."""
-    return NamedPile
+    return NamedImages
 
 
 @pytest.fixture
@@ -171,10 +171,10 @@ def make_store(coco_names) -> Callable[..., LabelStore]:
                 chunk_size=chunk_size,
                 keypoints=list(names),
             ),
-            NamedPile([row.path for row in rows]),
+            NamedImages([row.path for row in rows]),
         )
         for index in store.missing_chunks():
-            place = store.places()[index]
+            place = store.chunk_spans()[index]
             store.write_chunk(index, rows[place.start : place.stop])
         return store
 

@@ -14,7 +14,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import unparsed_metainfo
-from mmdistill.selection.counts import build_labeled, count_labeled, look_at_labeled
+from mmdistill.selection.counts import build_labeled, count_labeled, labeled_statistics
 from mmdistill.stages.label_config import images_config, labeled_config, labeled_members
 from mmdistill.stages.train_config import student_config
 from tests.helpers.host_sets import CLASSES, SUBSETS, pipeline, recipe_of, write_set
@@ -64,7 +64,7 @@ def test_a_class_is_counted_and_learnt_beside_pseudo_labels(
     with DefaultScope.overwrite_default_scope('mmpose'):
         dataset = build_labeled(labeled_config(config))
         counts = count_labeled(dataset)
-        side = look_at_labeled(dataset, counts.images)
+        side = labeled_statistics(dataset, counts.images)
         # One of InterHand's on each image, with every joint; else the last is bare.
         assert counts.instances == 3
         assert counts.keypoints == (*[3] * (len(names) - 1), 3 if of_hands else 0)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill.audits import audit, audit_folds, audited_set
     from mmdistill.cli.arguments import add_config_arguments, load_config
-    from mmdistill.reports.audit_report import described_audit, draw_audit
+    from mmdistill.reports.audit_report import draw_audit, format_audit
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if content is not None:
         out = Path(arguments.out or Path(config.distill.labels, 'audit.png'))
         draw_audit(content, out)
-        print(f'{described_audit(content)}\n\npicture: {out}')
+        print(f'{format_audit(content)}\n\npicture: {out}')
 
 
 def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:

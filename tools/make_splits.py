@@ -21,7 +21,7 @@ from mmdistill.cli.main import run
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and write the split."""
     check_environment()
-    from mmdistill.datasets.splits import described_copies, write_split
+    from mmdistill.datasets.splits import format_copies, write_split
 
     arguments = _parser().parse_args(argv)
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.stdout.write(
         f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
         f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
-        f'in {arguments.out / arguments.name}*.json\n{described_copies(manifest)}\n'
+        f'in {arguments.out / arguments.name}*.json\n{format_copies(manifest)}\n'
     )
 
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         load_config,
     )
     from mmdistill.selection.export import ExportOptions
-    from mmdistill.selection.summary import table
+    from mmdistill.selection.summary import selection_table
 
     gc.freeze()
     gc.enable()
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error('--dry-run writes nothing, so there is nothing to --export-coco')
     config = load_config(arguments)
     selection = stages.select(config, changed_options(arguments), arguments.dry_run)
-    sys.stdout.write(table(selection) + '\n')
+    sys.stdout.write(selection_table(selection) + '\n')
     if arguments.export_coco:
         options = ExportOptions(
             rejected=arguments.rejected, most_disagreed=arguments.most_disagreed

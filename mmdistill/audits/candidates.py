@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.audits.ground_truth import read_truth
-from mmdistill.audits.unlabeled_selection import Judged, Rules
+from mmdistill.audits.unlabeled_selection import SelectionOutcome, UnlabeledSelection
 from mmdistill.errors import UserError
 from mmdistill.functional.metrics import average_precision, mean_error
 from mmdistill.functional.oks import (
@@ -36,7 +36,7 @@ that person, however badly. At 0.5 the worst errors would be left out."""
 
 
 @dataclass(frozen=True)
-class Evidence:
+class MatchedCandidates:
     """Candidates with a visible keypoint, judged.
 
     Attributes:
@@ -61,7 +61,7 @@ class Evidence:
     keypoint_scores: np.ndarray
     keypoint_agreement: np.ndarray
     categories: np.ndarray
-    judged: Judged
+    judged: SelectionOutcome
     correct: np.ndarray
     counted: np.ndarray
     errors: np.ndarray
@@ -95,9 +95,9 @@ class Evidence:
         return zip(*(each.tolist() for each in pair), strict=True)
 
 
-def gather(
-    store: LabelStore, ann_file: Path, sigmas: np.ndarray, rules: Rules
-) -> Evidence:
+def match_candidates(
+    store: LabelStore, ann_file: Path, sigmas: np.ndarray, rules: UnlabeledSelection
+) -> MatchedCandidates:
     """Judge the candidates of a store.
 
     A candidate finds instances of its own category only, where the selection tells
@@ -135,7 +135,7 @@ def gather(
     return replace(join(parts), failed=failed)
 
 
-def join(parts: Sequence[Evidence]) -> Evidence:
+def join(parts: Sequence[MatchedCandidates]) -> MatchedCandidates:
     """Several evidences as one.
 
     Args:
@@ -144,7 +144,7 @@ def join(parts: Sequence[Evidence]) -> Evidence:
     axes = dict(correct=1, counted=1)
     columns = {
         field.name: [getattr(part, field.name) for part in parts]
-        for field in fields(Evidence)
+        for field in fields(MatchedCandidates)
     }
     joined: dict[str, Any] = {
         name: np.concatenate(values, axis=axes.get(name, 0))
@@ -153,11 +153,13 @@ def join(parts: Sequence[Evidence]) -> Evidence:
         for name, values in columns.items()
         if name != 'judged'
     }
-    return Evidence(judged=Judged.joined(columns['judged']), **joined)
+    return MatchedCandidates(
+        judged=SelectionOutcome.joined(columns['judged']), **joined
+    )
 
 
 def errors_in_common(
-    found: Mapping[str, Evidence], selection: Selection
+    found: Mapping[str, MatchedCandidates], selection: Selection
 ) -> dict[str, float]:
     """Mean keypoint error of each evidence over what all of them compare.
 
@@ -179,7 +181,9 @@ def errors_in_common(
     }
 
 
-def _rows(evidence: Evidence, pairs: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _rows(
+    evidence: MatchedCandidates, pairs: np.ndarray, values: np.ndarray
+) -> np.ndarray:
     order = np.argsort(evidence.pairs, kind='stable')
     return values[order[np.searchsorted(evidence.pairs[order], pairs)]]
 
@@ -192,7 +196,7 @@ def _apart(
         return True
     annotated = {number for truth in truths for number in truth.category_ids.tolist()}
     stored = np.unique(candidates.category_ids).tolist()
-    return selection.options.tells_apart(stored, annotated)
+    return selection.options.separates_categories(stored, annotated)
 
 
 def _alike(truth: TrueInstances) -> TrueInstances:
@@ -201,11 +205,11 @@ def _alike(truth: TrueInstances) -> TrueInstances:
 
 def _compare(
     candidates: Candidates,
-    judged: Judged,
+    judged: SelectionOutcome,
     truth: TrueInstances,
     sigmas: np.ndarray,
     path: str,
-) -> Evidence:
+) -> MatchedCandidates:
     """Evidence of one image."""
     order = np.argsort(-candidates.instance_scores, kind='stable')
     candidates = candidates[order]
@@ -220,7 +224,7 @@ def _compare(
         f'{path} {box.tolist()} {instance}'
         for box, instance in zip(candidates.bboxes, paired, strict=True)
     ]
-    return Evidence(
+    return MatchedCandidates(
         scores=candidates.instance_scores,
         keypoint_scores=candidates.keypoint_scores,
         keypoint_agreement=candidates.keypoint_agreement,

@@ -24,15 +24,15 @@ from mmdistill.audits.audited_set import (
     in_form,
     labeled_set,
 )
-from mmdistill.audits.candidates import Evidence, gather, join
+from mmdistill.audits.candidates import MatchedCandidates, join, match_candidates
 from mmdistill.audits.label_views import label_views
 from mmdistill.audits.run import (
     audit_folder,
-    pile_rules,
+    read_unlabeled_selection,
     sigmas_of,
     write_audit,
 )
-from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.files import read_config
 from mmdistill.config.schema import distill_section
 from mmdistill.errors import UserError
@@ -65,7 +65,7 @@ def audit_folds(
         UserError: If there are fewer images than folds or less than 2 folds, no
             config names how a teacher is trained, or the labels do not fit.
     """
-    rules = pile_rules(config)
+    rules = read_unlabeled_selection(config)
     teacher = _training_of(config, teacher_config)
     labeled = in_form(config, labeled_set(config))
     root = audit_folder(config, labeled) / f'{num_folds}_folds'
@@ -188,8 +188,8 @@ def _audited(
     checkpoint: str,
     audited: AuditedSet,
     folder: Path,
-    rules: Rules,
-) -> tuple[dict[str, Evidence], str]:
+    rules: UnlabeledSelection,
+) -> tuple[dict[str, MatchedCandidates], str]:
     """Evidence by view of one fold, and the source of its boxes."""
     config = copy.deepcopy(config)
     config.distill.teacher.checkpoint = checkpoint
@@ -197,7 +197,7 @@ def _audited(
     barrier()
     sigmas = sigmas_of(config)
     found = {
-        name: gather(store, audited.ann_file, sigmas, rules)
+        name: match_candidates(store, audited.ann_file, sigmas, rules)
         for name, store in stores.items()
     }
     return found, source

@@ -71,11 +71,11 @@ def label_views(
         stages.test(_stage(config, audited, boxes, store, views))
         stores[name] = store
         if name == FUSED:
-            check_same_rules(config, store, *but)
+            check_same_views(config, store, *but)
     return {name: stores[name] for name in kinds}, source
 
 
-def check_same_rules(config: Config, store: LabelStore, *but: str) -> None:
+def check_same_views(config: Config, store: LabelStore, *but: str) -> None:
     """Make sure that a store was labelled as the config's own store was.
 
     Args:

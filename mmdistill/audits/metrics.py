@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.audits.candidates import OKS_THRESHOLDS, Evidence, errors_in_common
-from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.audits.candidates import (
+    OKS_THRESHOLDS,
+    MatchedCandidates,
+    errors_in_common,
+)
+from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.selection_options import COMPARED
 from mmdistill.functional.metrics import (
     binned_errors,
@@ -22,7 +26,7 @@ from mmdistill.functional.metrics import (
     median_error,
     precision_recall,
 )
-from mmdistill.selection.thresholds import Threshold, described_range
+from mmdistill.selection.thresholds import Threshold, format_range
 
 AUDIT_FILE = 'audit.json'
 CURVE_POINTS = 101
@@ -32,9 +36,9 @@ FUSED = 'fused'
 
 
 def audit_content(
-    found: Mapping[str, Evidence],
+    found: Mapping[str, MatchedCandidates],
     names: Sequence[str],
-    rules: Rules,
+    rules: UnlabeledSelection,
     given_boxes: bool,
 ) -> dict[str, Any]:
     """Everything but the provenance of an audit, as JSON values.
@@ -64,14 +68,14 @@ def audit_content(
         **_calibrations(fused, names, rules),
         gains=gains,
         gains_error={name: known(error) for name, error in errors.items()},
-        verdict=verdict(matched, given_boxes),
+        summary_sentence=summary_sentence(matched, given_boxes),
     )
 
 
-def _curve(evidence: Evidence, rules: Rules) -> dict[str, Any]:
+def _curve(evidence: MatchedCandidates, rules: UnlabeledSelection) -> dict[str, Any]:
     """Precision and recall by OKS, at thresholds over all values that are compared."""
     values, weights = evidence.judged.values, rules.image_shares
-    if not rules.selection.looks_at_all:
+    if not rules.selection.needs_all_candidates:
         # Without ranks within a source, all sources compare the same.
         values, weights = values[:1], np.ones(1)
     tries = len(values)
@@ -97,7 +101,7 @@ def _curve(evidence: Evidence, rules: Rules) -> dict[str, Any]:
 
 
 def _calibrations(
-    evidence: Evidence, names: Sequence[str], rules: Rules
+    evidence: MatchedCandidates, names: Sequence[str], rules: UnlabeledSelection
 ) -> dict[str, Any]:
     """Errors of the labels over what was said of them, of all and by keypoint."""
     weights = label_weights(evidence, rules)
@@ -158,7 +162,7 @@ def _binned(
 SHOWN_OKS = (0.5, 0.75)
 
 
-def label_weights(evidence: Evidence, rules: Rules) -> np.ndarray:
+def label_weights(evidence: MatchedCandidates, rules: UnlabeledSelection) -> np.ndarray:
     """How many labels each candidate stands for, (M,); 0 for one that is none.
 
     Without sources that have thresholds of their own a label stands for itself. With
@@ -175,7 +179,9 @@ def label_weights(evidence: Evidence, rules: Rules) -> np.ndarray:
     return (shares * (shares @ counts) / np.maximum(counts, 1)) @ kept
 
 
-def visible_errors(evidence: Evidence, rules: Rules) -> np.ndarray:
+def visible_errors(
+    evidence: MatchedCandidates, rules: UnlabeledSelection
+) -> np.ndarray:
     """Errors of the keypoints that train the student, NaN for others, (M, K).
 
     Args:
@@ -186,7 +192,9 @@ def visible_errors(evidence: Evidence, rules: Rules) -> np.ndarray:
     return np.where(visible, evidence.errors, np.nan)
 
 
-def matched_content(evidence: Evidence, rules: Rules) -> dict[str, Any]:
+def matched_content(
+    evidence: MatchedCandidates, rules: UnlabeledSelection
+) -> dict[str, Any]:
     """What holds at the thresholds of the selection, of all labels and by threshold.
 
     Args:
@@ -235,7 +243,10 @@ def name_of(oks_thr: float) -> str:
 
 
 def _part(
-    evidence: Evidence, rules: Rules, errors: np.ndarray, place: int
+    evidence: MatchedCandidates,
+    rules: UnlabeledSelection,
+    errors: np.ndarray,
+    place: int,
 ) -> dict[str, Any]:
     """What holds at one threshold, for all images as if they were of its source."""
     threshold = rules.selection.thresholds[place]
@@ -262,7 +273,7 @@ def _part(
     )
 
 
-def _labels_of(rules: Rules, threshold: Threshold) -> int:
+def _labels_of(rules: UnlabeledSelection, threshold: Threshold) -> int:
     """Labels of the pile that are there by a threshold."""
     return sum(
         part.kept
@@ -272,7 +283,7 @@ def _labels_of(rules: Rules, threshold: Threshold) -> int:
     )
 
 
-def _shown(evidence: Evidence) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _shown(evidence: MatchedCandidates) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, correct and counted candidates, (M,) each, of each OKS that is shown."""
     rows = [OKS_THRESHOLDS.index(oks_thr) for oks_thr in SHOWN_OKS]
     return [
@@ -288,7 +299,7 @@ def _errors(errors: np.ndarray, weights: np.ndarray) -> Mapping[str, float | Non
     return dict(mean=known(mean_error(*pair)), median=known(median_error(*pair)))
 
 
-def verdict(matched: Mapping[str, Any], given_boxes: bool) -> str:
+def summary_sentence(matched: Mapping[str, Any], given_boxes: bool) -> str:
     """The noise to expect of the labels, in one sentence.
 
     Args:
@@ -324,7 +335,7 @@ def _start(matched: Mapping[str, Any]) -> str:
     how = 'matched' if matched['rule'] == 'count' else 'given'
     several = 's' if len(matched['score_thrs']) > 1 else ''
     what = '' if matched['by'] == COMPARED['score'] else f' of the {matched["by"]}'
-    thresholds = described_range(matched['score_thrs'], 3)
+    thresholds = format_range(matched['score_thrs'], 3)
     return f'At the {how} threshold{several} {thresholds}{what}'
 
 

@@ -17,10 +17,13 @@ from mmdistill.audits.audited_set import (
     in_form,
     shared_images,
 )
-from mmdistill.audits.candidates import Evidence, gather
+from mmdistill.audits.candidates import MatchedCandidates, match_candidates
 from mmdistill.audits.label_views import label_views
 from mmdistill.audits.metrics import AUDIT_FILE, FUSED, audit_content
-from mmdistill.audits.unlabeled_selection import Rules, rules_of
+from mmdistill.audits.unlabeled_selection import (
+    UnlabeledSelection,
+    unlabeled_selection_of,
+)
 from mmdistill.config.datasets import unparsed_metainfo
 from mmdistill.config.schema import distill_section
 from mmdistill.functional.scoring import known_sigmas
@@ -49,7 +52,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
         UserError: If the teacher was trained on the audited set, the config's store
             is not complete or was made otherwise, or the set is not usable.
     """
-    rules = pile_rules(config)
+    rules = read_unlabeled_selection(config)
     shared = shared_images(config, audited)
     audited = in_form(config, audited)
     folder = audit_folder(config, audited)
@@ -58,7 +61,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     if not is_main_process():
         return None
     found = {
-        name: gather(store, audited.ann_file, sigmas_of(config), rules)
+        name: match_candidates(store, audited.ann_file, sigmas_of(config), rules)
         for name, store in stores.items()
     }
     provenance = dict(
@@ -70,7 +73,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     return write_audit(config, found, rules, provenance, boxes == TRUE_BOXES)
 
 
-def pile_rules(config: Config) -> Rules:
+def read_unlabeled_selection(config: Config) -> UnlabeledSelection:
     """The rules of a config's selection.
 
     Args:
@@ -79,7 +82,7 @@ def pile_rules(config: Config) -> Rules:
     Raises:
         UserError: If nothing was labelled or selected yet.
     """
-    return rules_of(LabelStore(distill_section(config)['labels']))
+    return unlabeled_selection_of(LabelStore(distill_section(config)['labels']))
 
 
 def audit_folder(config: Config, audited: AuditedSet) -> Path:
@@ -101,8 +104,8 @@ def sigmas_of(config: Config) -> np.ndarray:
 
 def write_audit(
     config: Config,
-    found: Mapping[str, Evidence],
-    rules: Rules,
+    found: Mapping[str, MatchedCandidates],
+    rules: UnlabeledSelection,
     provenance: Mapping[str, Any],
     given_boxes: bool,
 ) -> dict[str, Any]:

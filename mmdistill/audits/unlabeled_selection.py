@@ -26,7 +26,7 @@ from mmdistill.store.sources import Sources
 
 
 @dataclass(frozen=True)
-class Judged:
+class SelectionOutcome:
     """Candidates under a selection, as if they were of each source.
 
     Attributes:
@@ -40,18 +40,20 @@ class Judged:
     places: np.ndarray
     kept: np.ndarray
 
-    def __getitem__(self, candidates: np.ndarray | slice) -> Judged:
-        return Judged(*(getattr(self, f.name)[:, candidates] for f in fields(self)))
+    def __getitem__(self, candidates: np.ndarray | slice) -> SelectionOutcome:
+        return SelectionOutcome(
+            *(getattr(self, f.name)[:, candidates] for f in fields(self))
+        )
 
     @classmethod
-    def joined(cls, parts: Sequence[Judged]) -> Judged:
+    def joined(cls, parts: Sequence[SelectionOutcome]) -> SelectionOutcome:
         """The candidates of several parts together."""
         columns = ([getattr(part, f.name) for part in parts] for f in fields(cls))
         return cls(*(np.concatenate(column, axis=1) for column in columns))
 
 
 @dataclass(frozen=True)
-class Rules:
+class UnlabeledSelection:
     """What makes a candidate a pseudo-label of a pile.
 
     Attributes:
@@ -83,14 +85,14 @@ class Rules:
         }
         return self._shares(images, self.selection.unlabeled.images)
 
-    def judged(self, candidates: Candidates) -> Judged:
+    def judged(self, candidates: Candidates) -> SelectionOutcome:
         """What the selection says of candidates.
 
         Args:
             candidates: The candidates, M of them.
         """
         tries = [self._tried(candidates, source) for source in self.sources]
-        return Judged(*map(np.stack, zip(*tries, strict=True)))
+        return SelectionOutcome(*map(np.stack, zip(*tries, strict=True)))
 
     def _tried(
         self, candidates: Candidates, source: str | None
@@ -102,7 +104,7 @@ class Rules:
             candidates,
             sources,
             selection.options.counted_thr,
-            selection.looks_at_agreement,
+            selection.needs_agreement,
         )
         rows, groups, found = selection.compared(scores)
         if self.pile is not None:
@@ -142,7 +144,7 @@ class Rules:
         return np.array([counts.get(source, 0) for source in self.sources]) / total
 
 
-def rules_of(store: LabelStore) -> Rules:
+def unlabeled_selection_of(store: LabelStore) -> UnlabeledSelection:
     """The rules of a store's selection.
 
     Args:
@@ -153,7 +155,7 @@ def rules_of(store: LabelStore) -> Rules:
     """
     store.manifest  # noqa: B018  (a sentence when there is no store)
     selection = read_selection(store)
-    if not selection.looks_at_all:
-        return Rules(selection)
+    if not selection.needs_all_candidates:
+        return UnlabeledSelection(selection)
     found = read_scores(store, selection.options.counted_thr, agreement=True)
-    return Rules(selection, found.scores)
+    return UnlabeledSelection(selection, found.scores)

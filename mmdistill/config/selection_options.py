@@ -89,7 +89,9 @@ class SelectionOptions:
                 f'{self.keypoint_thr!r}'
             )
 
-    def tells_apart(self, stored: Collection[int], annotated: Collection[int]) -> bool:
+    def separates_categories(
+        self, stored: Collection[int], annotated: Collection[int]
+    ) -> bool:
         """Whether categories are told apart.
 
         Args:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdistill.errors import UserError
-from mmdistill.functional.boxes import followed_box
+from mmdistill.functional.boxes import propagate_box
 from mmdistill.store import ImageRow
 
 
 @dataclass(frozen=True)
-class Following:
+class BoxTracker:
     """How the box of a frame follows from the keypoints of the frame before.
 
     For videos of a single animal. A frame is searched whole where nothing is known of
@@ -46,7 +46,7 @@ class Following:
             f'(padding {self.padding}, score_thr {self.score_thr})'
         )
 
-    def one_by_one(
+    def iter_frames(
         self, batch: Mapping[str, Any], rows: Sequence[ImageRow]
     ) -> Iterator[dict[str, Any]]:
         """The images of a batch, each with its box once the one before is labelled.
@@ -69,7 +69,7 @@ class Following:
         if before.path != sample.metainfo['frame_before'] or not before.candidates:
             return
         height, width = sample.metainfo['ori_shape']
-        box = followed_box(
+        box = propagate_box(
             before.candidates.keypoints[0],
             before.candidates.keypoint_scores[0],
             (width, height),
@@ -80,8 +80,8 @@ class Following:
             sample.gt_instances.bboxes = box[None]
 
 
-def build_following(options: Mapping[str, Any]) -> Following:
-    """Make a `Following` of what a user wrote.
+def build_box_tracker(options: Mapping[str, Any]) -> BoxTracker:
+    """Make a `BoxTracker` of what a user wrote.
 
     Args:
         options: Its attributes.
@@ -90,7 +90,7 @@ def build_following(options: Mapping[str, Any]) -> Following:
         UserError: If it has no such option, or one is out of its range.
     """
     try:
-        return Following(**options)
+        return BoxTracker(**options)
     except TypeError as error:
         raise UserError(
             f'follow takes padding and score_thr, got {options!r}: {error}'

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from mmengine.logging import print_log
 
-from mmdistill.datasets.box_tracker import Following, build_following
+from mmdistill.datasets.box_tracker import BoxTracker, build_box_tracker
 from mmdistill.datasets.coco.annotations import boxes_of, read_structure
 from mmdistill.datasets.detection_entries import Detection, read_detections
 from mmdistill.datasets.sources.image_list import ImageList
@@ -299,11 +299,11 @@ BoxColumns = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes (n, 4), float32; scores (n,), float32; categories (n,), int32."""
 
 
-class GivenBoxes(Protocol):
+class BoxProvider(Protocol):
     """Boxes by the number of an image in the list they were read for."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where they come from, for provenance."""
 
     @property
@@ -311,7 +311,7 @@ class GivenBoxes(Protocol):
         """What made them, as JSON values; empty if that is unknown."""
 
     @property
-    def following(self) -> Following | None:
+    def tracker(self) -> BoxTracker | None:
         """How boxes of frames change afterwards, if they do."""
 
     def of_image(self, number: int, width: int, height: int) -> BoxColumns:
@@ -325,11 +325,11 @@ class GivenBoxes(Protocol):
 
 
 @dataclass(frozen=True)
-class WholeImages:
+class FullImageBoxes:
     """Each image is one box with score 1, unless it is followed later."""
 
-    told: str = 'the whole image'
-    following: Following | None = None
+    description: str = 'the whole image'
+    tracker: BoxTracker | None = None
     detector: Mapping[str, Any] = field(default_factory=dict)
 
     def of_image(self, number: int, width: int, height: int) -> BoxColumns:
@@ -343,7 +343,7 @@ class WholeImages:
 
     def sha256(self, numbers: np.ndarray) -> str:
         """What is told of them, which decides them."""
-        return self.told
+        return self.description
 
 
 @dataclass(frozen=True)
@@ -351,9 +351,9 @@ class DetectedBoxes:
     """Detections, which an image may also have none of."""
 
     boxes: Boxes
-    told: str
+    description: str
     detector: Mapping[str, Any] = field(default_factory=dict)
-    following: Following | None = None
+    tracker: BoxTracker | None = None
 
     def of_image(self, number: int, width: int, height: int) -> BoxColumns:
         """The detections of the image."""
@@ -368,14 +368,14 @@ class DetectedBoxes:
         return self.boxes.sha256(numbers)
 
 
-def given_boxes(
+def build_box_provider(
     images: SourceList,
     bbox_file: str | None,
     detections: str | None,
     category_ids: Collection[int] | None,
     follow: Mapping[str, Any] | None,
     max_boxes: int = MAX_BOXES,
-) -> GivenBoxes:
+) -> BoxProvider:
     """Choose where boxes come from, by the arguments of `UnlabeledDataset`.
 
     Args:
@@ -383,7 +383,7 @@ def given_boxes(
         bbox_file: Detections in MMPose's form, by its path as MMPose takes it.
         detections: A detection store instead.
         category_ids: Categories of the detections that count, by default all.
-        follow: Settings of `Following`.
+        follow: Settings of `BoxTracker`.
         max_boxes: Detections of an image that count, the best ones.
 
     Raises:
@@ -395,17 +395,18 @@ def given_boxes(
         raise UserError(f'boxes are given or followed, got follow and {given} too')
     if follow is not None:
         images.check_sequences()
-        following = build_following(follow)
-        return WholeImages(str(following), following)
-    told = 'detections'
+        tracker = build_box_tracker(follow)
+        return FullImageBoxes(str(tracker), tracker)
+    description = 'detections'
     if category_ids is not None:
-        told += f' of the categories {sorted(category_ids)}'
+        description += f' of the categories {sorted(category_ids)}'
     if bbox_file:
         return DetectedBoxes(
-            read_boxes(Path(bbox_file), images.images, category_ids, max_boxes), told
+            read_boxes(Path(bbox_file), images.images, category_ids, max_boxes),
+            description,
         )
     if detections:
         store = LabelStore(detections, DETECTIONS)
         boxes = stored_boxes(store, images.keys.to_pylist(), category_ids, max_boxes)
-        return DetectedBoxes(boxes, told, store.manifest['detector'])
-    return WholeImages()
+        return DetectedBoxes(boxes, description, store.manifest['detector'])
+    return FullImageBoxes()

@@ -19,7 +19,7 @@ from mmdistill.datasets.picture_hash import SIDE, near_pairs, picture_hash
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import UserError
 from mmdistill.utils.files import file_sha256, read_json, spelled_name
-from mmdistill.utils.logging import told
+from mmdistill.utils.logging import log_progress
 
 DISTANCE = 6
 """Bits of 256 up to which two pictures count as the same."""
@@ -27,7 +27,7 @@ SHA256 = 32
 """Bytes of a print that are of the file, zeros where there is none."""
 
 
-def file_prints(files: Sequence[Path], known: dict[str, str]) -> dict[Path, np.ndarray]:
+def file_hashes(files: Sequence[Path], known: dict[str, str]) -> dict[Path, np.ndarray]:
     """Prints of the files that can be read, (64,), uint8.
 
     Args:
@@ -38,11 +38,11 @@ def file_prints(files: Sequence[Path], known: dict[str, str]) -> dict[Path, np.n
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda file: _known_print(file, known), files)
         what = 'images are hashed'
-        pairs = zip(files, told(results, len(files), what), strict=True)
+        pairs = zip(files, log_progress(results, len(files), what), strict=True)
         return {file: found for file, found in pairs if found is not None}
 
 
-def picture_print(picture: Image.Image) -> np.ndarray:
+def picture_hashes(picture: Image.Image) -> np.ndarray:
     """Print of an image that is no file, (64,), uint8: no bytes are compared.
 
     Args:
@@ -51,7 +51,7 @@ def picture_print(picture: Image.Image) -> np.ndarray:
     return np.concatenate([np.zeros(SHA256, dtype=np.uint8), picture_hash(picture)])
 
 
-def same_images(
+def find_duplicates(
     mine: Sequence[np.ndarray | None], theirs: Mapping[Path, np.ndarray]
 ) -> list[tuple[int, Path]]:
     """Numbers of my images and the first file of theirs that each one equals.

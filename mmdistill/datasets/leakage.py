@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from mmdistill.datasets.image_hashes import (
-    file_prints,
-    picture_print,
+    file_hashes,
+    find_duplicates,
+    picture_hashes,
     read_known,
-    same_images,
 )
 from mmdistill.datasets.sources.image_list import annotated_images
 from mmdistill.datasets.sources.image_reader import ImageReader
@@ -23,11 +23,11 @@ from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import UserError
 from mmdistill.store.image_keys import is_packed
 from mmdistill.utils.files import file_name, spelled_name, write_json
-from mmdistill.utils.logging import told
+from mmdistill.utils.logging import log_progress
 
 NAMED = 10
 """Images that a warning names."""
-FATES = {'val': 'are left out', 'labeled': 'are labelled too'}
+ACTIONS = {'val': 'are left out', 'labeled': 'are labelled too'}
 
 
 def leaked_images(
@@ -59,17 +59,17 @@ def leaked_images(
     reader = ImageReader()
     keys = images.keys.to_pylist()
     files = [None if is_packed(key) else root / file_name(key) for key in keys]
-    prints = file_prints([file for file in files if file is not None], known)
+    prints = file_hashes([file for file in files if file is not None], known)
     what = 'unlabelled images are compared with labelled ones'
     mine = [
         prints.get(file) if file else _packed_print(images, number, reader)
-        for number, file in enumerate(told(files, len(files), what))
+        for number, file in enumerate(log_progress(files, len(files), what))
     ]
     leaks = {}
     for name, theirs in others.items():
-        prints = file_prints(theirs, known)
+        prints = file_hashes(theirs, known)
         _check_readable(name, theirs, prints)
-        leaks[name] = same_images(mine, prints)
+        leaks[name] = find_duplicates(mine, prints)
     if cache is not None and keep_hashes:
         write_json(cache, known)
     return leaks
@@ -95,7 +95,7 @@ def _check_readable(
     )
 
 
-def described_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> str:
+def format_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> str:
     """A sentence that names images that are in two sets.
 
     Args:
@@ -110,7 +110,7 @@ def described_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> s
     )
 
 
-def without_leaks(
+def drop_leaked_images(
     images: SourceList, root: Path, guard: Mapping[str, Any]
 ) -> np.ndarray:
     """Report overlap with other sets; leave out what is in the validation set.
@@ -138,7 +138,7 @@ def without_leaks(
     for name, found in leaks.items():
         if found:
             pairs = [(images.keys[number].as_py(), file) for number, file in found]
-            sentence = described_leaks(name, pairs, FATES[name])
+            sentence = format_leaks(name, pairs, ACTIONS[name])
             print_log(sentence, logger='current', level=logging.WARNING)
     left_out = [number for number, _ in leaks['val']]
     stay = np.setdiff1d(np.arange(len(images)), left_out)
@@ -171,4 +171,4 @@ def _packed_print(
     image = images.read(number, reader)
     if image.reason:
         return None
-    return picture_print(Image.fromarray(image.pixels[..., ::-1]))
+    return picture_hashes(Image.fromarray(image.pixels[..., ::-1]))

@@ -12,13 +12,13 @@ import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
-from mmdistill.datasets.sample_tags import marked, weighed
+from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unturned
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
 from mmdistill.selection.selection import Selection, read_selection
-from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.thresholds import format_range
 from mmdistill.selection.training_labels import TrainingLabels, read_training_labels
 from mmdistill.store.image_keys import image_file, written_name
 from mmdistill.store.store import LabelStore
@@ -139,7 +139,9 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         Args:
             idx: Number of the instance.
         """
-        return marked(weighed(super().prepare_data(idx), self.pseudo_weight))
+        return tag_pseudo(
+            scale_keypoint_weights(super().prepare_data(idx), self.pseudo_weight)
+        )
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']
@@ -176,7 +178,7 @@ def _nothing_kept(
         advice = f'the data set itself states {words}: leave that out or lower it'
     else:
         advice = 'choose others with tools/select_labels.py, which says what keeps some'
-    keypoint_thr = described_range(selection.keypoint_thrs)
+    keypoint_thr = format_range(selection.keypoint_thrs)
     if labels.num_candidates and not labels.num_seen:
         return (
             f'none of {labels.num_candidates} candidates of {store.root} has a '
@@ -186,7 +188,7 @@ def _nothing_kept(
     best = f'{labels.best_score:.4g}' if labels.num_candidates else 'none'
     return (
         f'the selection of {store.root} keeps none of {labels.num_candidates} '
-        f'candidates at a threshold of {described_range(selection.score_thrs)} by '
+        f'candidates at a threshold of {format_range(selection.score_thrs)} by '
         f'{selection.options.by} and keypoint_thr {keypoint_thr} (best score: {best}); '
         f'{advice}'
     )

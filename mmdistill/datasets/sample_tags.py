@@ -12,7 +12,7 @@ MARK = 'pseudo'
 """Meta field of the data samples that are pseudo-labelled; labelled ones have none."""
 
 
-def marked(sample: Any) -> Any:
+def tag_pseudo(sample: Any) -> Any:
     """A packed sample that says it is pseudo-labelled.
 
     Args:
@@ -23,7 +23,7 @@ def marked(sample: Any) -> Any:
     return sample
 
 
-def count_pseudo(samples: Sequence[Any]) -> int:
+def count_pseudo_labels(samples: Sequence[Any]) -> int:
     """How many samples of a batch are marked.
 
     Args:
@@ -36,7 +36,7 @@ WEIGHTS = ('keypoint_weights', 'keypoints_visible_weights')
 """Labels that losses of MMPose multiply each keypoint's part with."""
 
 
-def weighed(sample: Any, weight: float) -> Any:
+def scale_keypoint_weights(sample: Any, weight: float) -> Any:
     """A packed sample whose keypoints weigh as much as `weight` times before.
 
     Codecs make weights of visibilities in ways of their own: those of regression

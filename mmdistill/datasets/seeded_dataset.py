@@ -21,7 +21,7 @@ from torch.utils.data import get_worker_info
 
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
-from mmdistill.datasets.sample_tags import marked, weighed
+from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.errors import UserError
 from mmdistill.registry import DATASETS
 
@@ -103,13 +103,13 @@ class SeededDataset(CombinedDataset):
         """One sample.
 
         Args:
-            index: A `Draw`; another index is read as the wrapped data set reads it,
+            index: A `SeededIndex`; others are read as the wrapped data set reads it,
                 but for the source that replaces what is given up.
 
         Raises:
             UserError: If a source gives up every sample that is tried.
         """
-        if isinstance(index, Draw):
+        if isinstance(index, SeededIndex):
             with seeded(index.seed):
                 return self._sample(int(index))
         return self._sample(index)
@@ -129,8 +129,10 @@ class SeededDataset(CombinedDataset):
         for _ in range(self.dataset.max_refetch + 1):
             sample = self.dataset.prepare_data(index)
             if sample is not None:
-                sample = marked(sample) if hasattr(source, 'selection') else sample
-                return weighed(sample, getattr(source, 'pseudo_weight', 1))
+                sample = tag_pseudo(sample) if hasattr(source, 'selection') else sample
+                return scale_keypoint_weights(
+                    sample, getattr(source, 'pseudo_weight', 1)
+                )
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
         raise UserError(
             f'the pipeline of {type(self.dataset).__name__} gives up every sample of '
@@ -188,7 +190,7 @@ def last_pipelines(dataset: Any) -> Iterator[Any]:
         yield from last_pipelines(each)
 
 
-class Draw(int):
+class SeededIndex(int):
     """An index that any data set understands, with the seed of its augmentations.
 
     Args:
@@ -198,15 +200,15 @@ class Draw(int):
 
     seed: int
 
-    def __new__(cls, index: int, seed: int) -> Draw:
+    def __new__(cls, index: int, seed: int) -> SeededIndex:
         """Make an int with an attribute; ints are immutable."""
         draw = super().__new__(cls, index)
         draw.seed = seed
         return draw
 
-    def __reduce__(self) -> tuple[type[Draw], tuple[int, int]]:
+    def __reduce__(self) -> tuple[type[SeededIndex], tuple[int, int]]:
         """How it is made anew in the process of a worker."""
-        return Draw, (int(self), self.seed)
+        return SeededIndex, (int(self), self.seed)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import Any
 from mmengine.logging import print_log
 
 from mmdistill.datasets.coco.annotations import read_structure
-from mmdistill.datasets.image_hashes import file_prints, same_images
-from mmdistill.datasets.leakage import described_leaks
+from mmdistill.datasets.image_hashes import file_hashes, find_duplicates
+from mmdistill.datasets.leakage import format_leaks
 from mmdistill.datasets.split_rules import Part, check_both_sides
 from mmdistill.errors import UserError
 from mmdistill.utils.files import file_sha256, write_json
@@ -75,7 +75,7 @@ def write_split(
     return manifest
 
 
-def described_copies(manifest: Mapping[str, Any]) -> str:
+def format_copies(manifest: Mapping[str, Any]) -> str:
     """What comparing both sides by content found, in words and by name.
 
     Args:
@@ -89,7 +89,7 @@ def described_copies(manifest: Mapping[str, Any]) -> str:
     told = f'{copies["compared"]} of {images} images compared by content: '
     if not pairs:
         return told + 'no unlabelled image equals a labelled one'
-    return told + described_leaks('labelled', pairs, 'stay')
+    return told + format_leaks('labelled', pairs, 'stay')
 
 
 def _copies(
@@ -170,9 +170,9 @@ def find_copies(
     sides: tuple[list[Path], list[Path]] = ([], [])
     for image in images:
         sides[image['id'] in labeled].append(Path(img_root, image['file_name']))
-    unlabeled, theirs = (file_prints(side, {}) for side in sides)
+    unlabeled, theirs = (file_hashes(side, {}) for side in sides)
     names = [str(file.relative_to(img_root)) for file in unlabeled]
-    found = same_images([*unlabeled.values()], theirs)
+    found = find_duplicates([*unlabeled.values()], theirs)
     pairs = [(names[i], str(file.relative_to(img_root))) for i, file in found]
     return Copies(len(unlabeled) + len(theirs), pairs)
 

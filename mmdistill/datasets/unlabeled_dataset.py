@@ -15,9 +15,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
-from mmdistill.datasets.box_tracker import Following
-from mmdistill.datasets.boxes import MAX_BOXES, given_boxes
-from mmdistill.datasets.leakage import without_leaks
+from mmdistill.datasets.box_tracker import BoxTracker
+from mmdistill.datasets.boxes import MAX_BOXES, build_box_provider
+from mmdistill.datasets.leakage import drop_leaked_images
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.datasets.sources.base import text_option
 from mmdistill.datasets.sources.image_reader import (
@@ -30,7 +30,7 @@ from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
 from mmdistill.registry import DATASETS
 from mmdistill.store.schema import FAILED, OK
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import file_name
 
 BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
@@ -71,7 +71,7 @@ class UnlabeledDataset:
         labeled: The labeled sets, a dict with the `ann_file` and `img_root` of each,
             which say how the teacher knows images of more than 8 bits.
         follow: Where given, the box of a frame is followed from the one before, for
-            videos of a single animal: `padding` and `score_thr` of `Following`. An
+            videos of a single animal: `padding` and `score_thr` of `BoxTracker`. An
             image that is no frame of a video is one box.
 
     Raises:
@@ -110,14 +110,16 @@ class UnlabeledDataset:
         else:
             built = build_sources(sources, root)
         self._images = SourceList(built)
-        self._boxes = given_boxes(
+        self._boxes = build_box_provider(
             self._images, bbox_file, detections, category_ids, follow, max_boxes
         )
         # Boxes may name images that are left out here.
         self._numbers = np.arange(len(self._images))
         if leak_guard is not None:
             images, where = self._images, self.img_root
-            self._numbers = tell_all(lambda: without_leaks(images, where, leak_guard))
+            self._numbers = run_on_rank_zero(
+                lambda: drop_leaked_images(images, where, leak_guard)
+            )
             self._images.keep(self._numbers)
 
     @property
@@ -131,9 +133,9 @@ class UnlabeledDataset:
         return self._boxes.count(self._numbers)
 
     @property
-    def following(self) -> Following | None:
+    def tracker(self) -> BoxTracker | None:
         """How the boxes of frames are followed, if they are."""
-        return self._boxes.following
+        return self._boxes.tracker
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
         """Hash of the boxes and scores of some images, in this order, (n,)."""
@@ -169,7 +171,7 @@ class UnlabeledDataset:
     def provenance(self) -> dict[str, Any]:
         """What decides how an image becomes a row, as JSON values."""
         return {
-            'boxes': self._boxes.told,
+            'boxes': self._boxes.description,
             'max_pixels': self._reader.max_pixels,
             'keypoints': keypoint_names(self.metainfo),
             # A mirrored view is brought back by these.
@@ -236,7 +238,7 @@ class UnlabeledDataset:
 
     def _frame_before(self, number: int) -> str | None:
         """The frame that a frame follows; none where one between them is left out."""
-        if self.following is None or self._numbers[number] == 0:
+        if self.tracker is None or self._numbers[number] == 0:
             return None
         adjacent = self._numbers[number - 1] == self._numbers[number] - 1
         return self._images.frame_before(number) if adjacent else None

@@ -37,7 +37,7 @@ from torch.hub import load_state_dict_from_url
 from torch.serialization import safe_globals
 
 from mmdistill.errors import UserError
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 
 DTYPES = (
     *('bool', 'uint8', 'int16', 'int32', 'int64'),
@@ -98,7 +98,7 @@ def load_url(filename: str, map_location: Any = None) -> Any:
 
     loaded: list[Any] = []
     # The others wait for the file, and hear why there is none.
-    tell_all(lambda: loaded.append(_load(filename, load)))
+    run_on_rank_zero(lambda: loaded.append(_load(filename, load)))
     return loaded[0] if loaded else _load(filename, load)
 
 
@@ -216,7 +216,9 @@ SHOWN = 3
 Weights = OrderedDict[str, Tensor]
 
 
-def load_fitting(model: nn.Module, checkpoint: Any, role: str = 'teacher') -> Weights:
+def load_checkpoint_strict(
+    model: nn.Module, checkpoint: Any, role: str = 'teacher'
+) -> Weights:
     """Load a checkpoint into its model, and refuse one that does not fit.
 
     Args:

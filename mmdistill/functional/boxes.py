@@ -68,7 +68,7 @@ def distinct_boxes(
     return stay[np.argsort(-scores[stay], kind='stable')]
 
 
-def followed_box(
+def propagate_box(
     keypoints: np.ndarray,
     keypoint_scores: np.ndarray,
     image_size: tuple[int, int],

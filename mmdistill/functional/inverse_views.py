@@ -48,7 +48,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class UndoSeparable:
+class SeparableInverse:
     """Undoes a view that does not turn the crop.
 
     Attributes:
@@ -68,7 +68,7 @@ class UndoSeparable:
         """1 where the view shows the reference crop, else 0, (h, w)."""
         return (self.rows.sum(1)[:, None] * self.columns.sum(1)).round()
 
-    def to(self, device: torch.device) -> UndoSeparable:
+    def to(self, device: torch.device) -> SeparableInverse:
         """The same on another device."""
         return replace(self, columns=self.columns.to(device), rows=self.rows.to(device))
 
@@ -80,7 +80,7 @@ class UndoSeparable:
 
 
 @dataclass(frozen=True)
-class UndoTurned:
+class RotatedInverse:
     """Undoes a view that turns the crop.
 
     Attributes:
@@ -92,9 +92,9 @@ class UndoTurned:
     grid: Tensor
     coverage: Tensor
 
-    def to(self, device: torch.device) -> UndoTurned:
+    def to(self, device: torch.device) -> RotatedInverse:
         """The same on another device."""
-        return UndoTurned(self.grid.to(device), self.coverage.to(device))
+        return RotatedInverse(self.grid.to(device), self.coverage.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
@@ -104,10 +104,10 @@ class UndoTurned:
         return sampled.view_as(heatmaps) * self.coverage
 
 
-Undo = UndoSeparable | UndoTurned
+Undo = SeparableInverse | RotatedInverse
 
 
-def undo_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
+def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
     """How to undo a view of heatmaps.
 
     Args:
@@ -116,15 +116,17 @@ def undo_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
         axes: The x and y axis of the heatmaps.
     """
     if view.separable:
-        columns, rows = (undo_matrix(view, frame, axes, i) for i in range(2))
-        return UndoSeparable(columns, rows, _is_identity(columns), _is_identity(rows))
+        columns, rows = (inverse_matrix(view, frame, axes, i) for i in range(2))
+        return SeparableInverse(
+            columns, rows, _is_identity(columns), _is_identity(rows)
+        )
     cells = view_cells(view, frame, axes)
     last = cells.new_tensor([axis.cells - 1 for axis in axes])
     covered = ((cells >= 0) & (cells <= last)).all(-1)
-    return UndoTurned((2 * cells / last - 1).float(), covered.float())
+    return RotatedInverse((2 * cells / last - 1).float(), covered.float())
 
 
-class Undoing:
+class InverseWarps:
     """How to undo the views of heatmaps, each made once per device.
 
     Args:
@@ -141,11 +143,11 @@ class Undoing:
         """How to undo a view, on a device."""
         key = (view, device)
         if key not in self._made:
-            self._made[key] = undo_of(view, self._frame, self._axes).to(device)
+            self._made[key] = inverse_of(view, self._frame, self._axes).to(device)
         return self._made[key]
 
 
-def undo_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
+def inverse_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
     """Matrix that brings one axis of a view's output into the reference crop.
 
     Args:

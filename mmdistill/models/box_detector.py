@@ -30,7 +30,7 @@ class BoxDetector(BaseTTAModel):
 
     Boxes are cut off at the border of the image; of two of one class that overlap by
     more than `nms_thr` the better one stays, since duplicates would bend the count.
-    Which of the detector's classes count is told by `look_for`. What is found on an
+    Which of the detector's classes count is told by `set_classes`. What is found on an
     image does not depend on the images beside it: only those that the network sees in
     one size share a forward pass, so that none is padded for another.
 
@@ -71,7 +71,9 @@ class BoxDetector(BaseTTAModel):
         self.nms_thr = nms_thr
         self.categories: dict[str, int] = {}
 
-    def look_for(self, classes: Sequence[str], categories: Mapping[str, int]) -> None:
+    def set_classes(
+        self, classes: Sequence[str], categories: Mapping[str, int]
+    ) -> None:
         """Say which classes count.
 
         Args:

@@ -265,7 +265,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             owners,
             self._crops(torch.from_numpy(joined).to(device)),
         )
-        self.network.look_at_weights()
+        self.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(device)
         fuser = self._fuser_of(plan or self.plan)
         parts = []
@@ -291,7 +291,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         def inputs_of(view: View, rows: Rows) -> Tensor:
             return self.normalizer.inputs_of_crops([crops_of(view, rows)])
 
-        self.network.look_at_weights()
+        self.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(crops.centers.device)
         return self._fuser_of(self.plan)(inputs_of, crops, flip_indices, size)
 

@@ -28,7 +28,7 @@ def flip_indices_of(module: Any, metainfo: Mapping[str, Any]) -> Sequence[int]:
     return partners
 
 
-def swapped(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
+def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
     """Values of a mirror image, each at the keypoint that it is in the picture.
 
     Args:

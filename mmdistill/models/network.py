@@ -62,7 +62,7 @@ class Network:
         self._made_of: list[tuple[int, int]] | None = None
         self._forward: Forward | None = None
 
-    def look_at_weights(self) -> None:
+    def refresh_if_changed(self) -> None:
         """Forget what was made of weights that are no longer the estimator's."""
         weights = _fingerprint(self._module)
         if weights != self._made_of:

@@ -25,7 +25,7 @@ from mmdistill.functional.view_plan import ViewPlan
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.base import Adapter, Fusion
 from mmdistill.models.crop_cutter import InputsOf
-from mmdistill.models.keypoints import sigmas_of, swapped
+from mmdistill.models.keypoints import sigmas_of, swap_left_right
 from mmdistill.models.network import Network
 
 
@@ -100,7 +100,9 @@ class ViewFuser:
         for (view, rows), part in zip(batch, parts, strict=True):
             finite = known_in_view(part)
             fusion.add(view, without_unknown(part, finite), crops[rows], rows)
-            known.add(swapped(finite, flip_indices) if view.flip else finite, rows)
+            known.add(
+                swap_left_right(finite, flip_indices) if view.flip else finite, rows
+            )
 
     def _agreement(self, spread: Tensor, box_areas: Tensor) -> Tensor:
         sigmas = sigmas_of(self.sigmas, self.kept, spread.shape[1])

@@ -20,7 +20,7 @@ from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import fit_converters, labeled_part
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
-from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_keypoint_count
 from mmdistill.engine.loops.rows import sample_to_row
 from mmdistill.functional.box_fit import BoxFit
@@ -74,7 +74,7 @@ def try_labeling(
     trained = bool(stage.load_from) and Path(stage.load_from).is_file()
     if trained:
         weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
-        load_fitting(model.module, weights)
+        load_checkpoint_strict(model.module, weights)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     model.box_fit = box_fit
     wanted = min(len(dataset), batch_size * (BATCHES + 1))

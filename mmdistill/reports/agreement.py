@@ -15,7 +15,7 @@ from mmdistill.functional.scoring import image_agreement
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import differences
 from mmdistill.store.schema import OK, candidate_column, candidate_counts
-from mmdistill.utils.logging import aligned
+from mmdistill.utils.logging import format_table
 
 THRESHOLDS = (0.5, 0.75, 0.95)
 """The ends and the middle of the OKS thresholds of COCO's AP."""
@@ -55,7 +55,7 @@ def compare_agreement(
         shares = [f'{(agreement >= t).mean():.1%}' for t in thresholds]
         mean = f'{agreement.mean():.3f}'
         cells.append([folder, str(len(agreement)), *shares, mean])
-    return aligned(cells)
+    return format_table(cells)
 
 
 def agreement_of(store: LabelStore) -> np.ndarray:

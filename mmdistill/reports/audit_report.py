@@ -18,13 +18,13 @@ from matplotlib.figure import Figure
 from mmdistill.audits.result import NOTHING_MATCHED, audited_lines, part_name
 from mmdistill.reports.gallery import save_figure
 from mmdistill.reports.plots import KEPT, LABELED, REJECTED
-from mmdistill.utils.logging import aligned
+from mmdistill.utils.logging import format_table
 
 ROWS_OF_CURVE = 10
 WHAT = ('precision', 'recall')
 
 
-def described_audit(content: Mapping[str, Any]) -> str:
+def format_audit(content: Mapping[str, Any]) -> str:
     """The tables of an audit, its verdict last.
 
     Args:
@@ -35,11 +35,11 @@ def described_audit(content: Mapping[str, Any]) -> str:
     """
     blocks = [
         '\n'.join(audited_lines(content['audited'])),
-        aligned(_threshold_cells(content)),
-        aligned(_view_cells(content)),
-        aligned(_keypoint_cells(content['per_keypoint'])),
+        format_table(_threshold_cells(content)),
+        format_table(_view_cells(content)),
+        format_table(_keypoint_cells(content['per_keypoint'])),
         *(
-            aligned(_calibration_cells(name, table))
+            format_table(_calibration_cells(name, table))
             for name, table in content['calibration'].items()
         ),
         *([] if _any_matched(content) else [NOTHING_MATCHED]),

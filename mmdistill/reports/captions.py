@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdistill.reports.statistics import STEP, ReportData
 from mmdistill.selection import Selection
-from mmdistill.selection.counts import LabeledSide
+from mmdistill.selection.counts import LabeledStatistics
 
 
 def scores_caption(data: ReportData, selection: Selection | None) -> str:
@@ -45,7 +45,7 @@ def curve_caption(selection: Selection) -> str:
     return words
 
 
-def per_image_caption(data: ReportData, labeled: LabeledSide | None) -> str:
+def per_image_caption(data: ReportData, labeled: LabeledStatistics | None) -> str:
     """Images without labels."""
     bare = int((data.labels_per_image == 0).sum())
     share = bare / max(len(data.labels_per_image), 1)
@@ -58,7 +58,7 @@ def per_image_caption(data: ReportData, labeled: LabeledSide | None) -> str:
     return f'{words}, {np.mean(labeled.per_image == 0):.1%} of the labelled ones.'
 
 
-def per_label_caption(data: ReportData, labeled: LabeledSide | None) -> str:
+def per_label_caption(data: ReportData, labeled: LabeledStatistics | None) -> str:
     """Keypoints of a label."""
     visible = data.visible[data.kept]
     mean = visible.mean() if len(visible) else 0.0
@@ -73,7 +73,7 @@ def per_label_caption(data: ReportData, labeled: LabeledSide | None) -> str:
 
 
 def per_type_caption(
-    names: Sequence[str], shares: np.ndarray, labeled: LabeledSide | None
+    names: Sequence[str], shares: np.ndarray, labeled: LabeledStatistics | None
 ) -> str:
     """Types that labels have, and those that they lack."""
     names = [name.replace('_', ' ') for name in names]

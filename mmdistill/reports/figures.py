@@ -24,7 +24,7 @@ from mmdistill.reports.results_table import Results
 from mmdistill.reports.statistics import ReportData
 from mmdistill.reports.svg import SIZE, plot
 from mmdistill.selection import Selection
-from mmdistill.selection.counts import LabeledSide
+from mmdistill.selection.counts import LabeledStatistics
 
 LABELS, LABELED_SIDE = 'pseudo-labels', 'labelled set'
 FUSED = 'fused'
@@ -74,7 +74,7 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
 
 
 def count_plots(
-    data: ReportData, labeled: LabeledSide | None, names: Sequence[str]
+    data: ReportData, labeled: LabeledStatistics | None, names: Sequence[str]
 ) -> list[PagePlot]:
     """Instances of an image, keypoints of an instance, and keypoints by type.
 
@@ -104,7 +104,7 @@ def label_shares(data: ReportData) -> np.ndarray:
     return data.keypoints.visible / max(data.num_kept, 1)
 
 
-def _per_image(data: ReportData, labeled: LabeledSide | None) -> PagePlot:
+def _per_image(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
     counts = {'unlabelled images': data.labels_per_image}
     if labeled is not None:
         counts['labelled images'] = labeled.per_image
@@ -117,7 +117,7 @@ def _per_image(data: ReportData, labeled: LabeledSide | None) -> PagePlot:
     return PagePlot(title, plot('per-image', f'{title}. {caption}', draw), caption)
 
 
-def _per_label(data: ReportData, labeled: LabeledSide | None) -> PagePlot:
+def _per_label(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
     counts = {LABELS: data.visible[data.kept]}
     if labeled is not None:
         counts[LABELED_SIDE] = labeled.visible.sum(axis=1)

@@ -30,7 +30,7 @@ from mmdistill.reports.sampling import choose_kept, choose_rejected
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config
 from mmdistill.selection import Selection
 from mmdistill.selection.selection import read_selection
-from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.thresholds import format_range
 from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.sources import Sources
 from mmdistill.utils.files import write_whole
@@ -76,7 +76,7 @@ def draw_gallery(
     figure.suptitle(headline(selection), fontsize=13)
     figure.supxlabel(
         f'filled: keypoints that score above '
-        f'{described_range(selection.keypoint_thrs, 3)}; hollow: the others',
+        f'{format_range(selection.keypoint_thrs, 3)}; hollow: the others',
         fontsize=11,
     )
     for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
@@ -109,7 +109,7 @@ def headline(selection: Selection) -> str:
     return (
         f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept, '
         f'{selection.options.compared} threshold '
-        f'{described_range(selection.score_thrs, 3)} ({how}): '
+        f'{format_range(selection.score_thrs, 3)} ({how}): '
         f'{unlabeled.mean:.2f} per unlabelled image, '
         f'{labeled.mean(selection.over):.2f} per labelled image'
     )

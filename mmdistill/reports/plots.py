@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
 from mmdistill.selection import Selection
-from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.thresholds import format_range
 
 MOST_INSTANCES = 10
 """Images with as many instances or more share a bar."""
@@ -231,7 +231,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     mean = selection.labeled.mean(selection.over)
     axes.plot(selection.curve_thresholds, selection.curve_means, color='black')
     axes.axhline(mean, color=LABELED, ls='--', label=f'labelled mean {mean:.2f}')
-    label = f'threshold {described_range(selection.score_thrs, 3)}'
+    label = f'threshold {format_range(selection.score_thrs, 3)}'
     for threshold in selection.score_thrs:
         axes.axvline(threshold, color=KEPT, ls='--', label=label)
         label = ''

@@ -38,17 +38,17 @@ from mmdistill.reports.statistics import (
     thresholds_of,
     visible_by,
 )
-from mmdistill.reports.thumbnails import Painter, galleries
+from mmdistill.reports.thumbnails import ThumbnailRenderer, galleries
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import (
     LabeledCounts,
-    LabeledSide,
+    LabeledStatistics,
     build_labeled,
     count_labeled,
-    look_at_labeled,
+    labeled_statistics,
 )
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
-from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.thresholds import format_range
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.store import LabelStore
 from mmdistill.utils.files import write_whole
@@ -78,7 +78,7 @@ class ReportOptions:
     num: int = 12
     img_root: Path | None = None
     results: Sequence[str] = ()
-    labeled: LabeledSide | None = None
+    labeled: LabeledStatistics | None = None
     skeleton: Skeleton | None = None
     packed_images: PackedImagesOf = no_packed_images
 
@@ -119,7 +119,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
     results = read_results(options.results) if options.results else None
     data = collect(store, selection)
     img_root = options.img_root or Path(manifest['about']['img_root'])
-    painter = Painter(
+    painter = ThumbnailRenderer(
         store,
         StoreImages(store.root, img_root, options.packed_images(img_root)),
         options.skeleton or skeleton_of_names(manifest['keypoints']),
@@ -133,8 +133,8 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         verdict=_verdict(data, selection),
         data=data,
         compared=selection.options.compared if selection else '',
-        thresholds=described_range(selection.score_thrs, 3) if selection else '',
-        keypoint_thrs=described_range(
+        thresholds=format_range(selection.score_thrs, 3) if selection else '',
+        keypoint_thrs=format_range(
             selection.keypoint_thrs if selection else [KEYPOINT_THR], 3
         ),
         threshold_plots=figures.threshold_plots(data, selection),
@@ -166,14 +166,14 @@ def _audit_content(audit: Audit | None) -> dict[str, Any]:
     return dict(
         audit=audit,
         nothing_matched=NOTHING_MATCHED,
-        audit_thresholds=described_range(audit.score_thrs, 3) if audit else '',
+        audit_thresholds=format_range(audit.score_thrs, 3) if audit else '',
         audit_plots=figures.audit_plots(audit) if audit else [],
         gains_plot=figures.gains_plot(audit) if audit and audit.gains else None,
     )
 
 
 def _keypoint_rows(
-    data: ReportData, names: Sequence[str], labeled: LabeledSide | None
+    data: ReportData, names: Sequence[str], labeled: LabeledStatistics | None
 ) -> list[dict[str, Any]]:
     numbers, counts = data.keypoints, np.maximum(data.keypoints.visible, 1)
     missing = np.where(numbers.visible, 0, np.nan)
@@ -274,7 +274,7 @@ def report(
             _check_matched(store, read_selection(store), counts)
         options = replace(
             options,
-            labeled=look_at_labeled(dataset, counts.images),
+            labeled=labeled_statistics(dataset, counts.images),
             skeleton=skeleton_of_config(config),
         )
     write_report(store, path, options)

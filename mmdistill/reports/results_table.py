@@ -11,7 +11,7 @@ from typing import Any
 
 from mmdistill.errors import UserError
 from mmdistill.utils.files import read_json
-from mmdistill.utils.logging import aligned
+from mmdistill.utils.logging import format_table
 
 Run = dict[str, float]
 
@@ -51,7 +51,7 @@ def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str
     cells = [['', *results.metrics]]
     for name, values in results.rows.items():
         cells.append([name, *map(mean_and_deviation, values)])
-    return aligned(cells)
+    return format_table(cells)
 
 
 def read_results(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.selection import Selection
 from mmdistill.selection.scores import Scores, read_scores, scores_of
-from mmdistill.selection.thresholds import described_range
+from mmdistill.selection.thresholds import format_range
 from mmdistill.store import LabelStore, StoredLabels
 from mmdistill.store.schema import Candidates, table_to_labels
 from mmdistill.utils.growing_array import GrowingArray
@@ -131,7 +131,7 @@ class _Margins:
     def __init__(self, store: LabelStore, selection: Selection | None) -> None:
         self.selection = selection
         self.whole: np.ndarray | None = None
-        if selection is not None and selection.looks_at_all:
+        if selection is not None and selection.needs_all_candidates:
             found = read_scores(store, selection.options.counted_thr, agreement=True)
             self.whole = _above(selection, found.scores)
 
@@ -148,7 +148,7 @@ class _Margins:
         if self.whole is not None:
             return self.whole[start : start + len(found)]
         counted_thr = self.selection.options.counted_thr
-        agreement = self.selection.looks_at_agreement
+        agreement = self.selection.needs_agreement
         scores = scores_of(found, labels.candidate_sources, counted_thr, agreement)
         return _above(self.selection, scores)
 
@@ -358,7 +358,7 @@ def thresholds_of(selection: Selection, source: str) -> str:
     """What candidates of a source must at least have, over all categories."""
     own = '' if source == ONE_SOURCE else source
     found = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
-    return described_range(found, 3)
+    return format_range(found, 3)
 
 
 def categories_of(selection: Selection) -> list[dict[str, Any]]:
@@ -382,7 +382,7 @@ def categories_of(selection: Selection) -> list[dict[str, Any]]:
             kept=sum(part.kept for part in parts),
             mean=sum(part.kept for part in parts) / images,
             labeled_mean=selection.labeled.mean(selection.over, number),
-            threshold=described_range([part.score_thr for part in parts], 3),
+            threshold=format_range([part.score_thr for part in parts], 3),
         )
         for number, parts in parts_of.items()
     ]

@@ -29,7 +29,7 @@ QUALITY = 80
 
 
 @dataclass(frozen=True)
-class Portrait:
+class Thumbnail:
     """One candidate to be shown.
 
     Attributes:
@@ -52,7 +52,7 @@ class Portrait:
 
 
 @dataclass(frozen=True)
-class Painter:
+class ThumbnailRenderer:
     """Cuts candidates out of their images and draws their skeletons.
 
     Args:
@@ -67,7 +67,7 @@ class Painter:
     skeleton: Skeleton
     visible_of: Visible
 
-    def portrait(self, data: ReportData, number: int) -> Portrait:
+    def render(self, data: ReportData, number: int) -> Thumbnail:
         """Draw one candidate.
 
         Args:
@@ -78,7 +78,7 @@ class Painter:
             UserError: If its chunk is damaged.
         """
         owner = int(np.searchsorted(data.image_starts, number, side='right')) - 1
-        starts = [place.start for place in self.store.places()]
+        starts = [place.start for place in self.store.chunk_spans()]
         chunk = int(np.searchsorted(starts, owner, side='right')) - 1
         (table,) = self.store.scan(None, [chunk])
         labels = table_to_labels(table, self.store.num_keypoints)
@@ -90,7 +90,7 @@ class Painter:
         except UserError:
             width, height = labels.sizes[image]
             pixels, found = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False
-        return Portrait(
+        return Thumbnail(
             image=self._paint(pixels.astype(np.uint8), labels.candidates[row]),
             path=path,
             found=found,
@@ -123,11 +123,11 @@ class Gallery:
 
     title: str
     remark: str
-    portraits: Sequence[Portrait]
+    portraits: Sequence[Thumbnail]
 
 
 def galleries(
-    data: ReportData, selected: bool, painter: Painter, num: int
+    data: ReportData, selected: bool, painter: ThumbnailRenderer, num: int
 ) -> list[Gallery]:
     """The best, borderline, rejected and most disagreeing labels.
 
@@ -167,7 +167,7 @@ def galleries(
         ),
     ]
     return [
-        Gallery(title, remark, [painter.portrait(data, int(n)) for n in numbers])
+        Gallery(title, remark, [painter.render(data, int(n)) for n in numbers])
         for title, remark, numbers in chosen
         if selected or len(numbers)
     ]

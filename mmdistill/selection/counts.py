@@ -325,7 +325,7 @@ def _unserialized(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class LabeledSide:
+class LabeledStatistics:
     """`N` instances of `K` keypoints on `J` images.
 
     Attributes:
@@ -337,7 +337,7 @@ class LabeledSide:
     visible: np.ndarray
 
 
-def look_at_labeled(dataset: Any, num_images: int) -> LabeledSide:
+def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
     """Count instances of each image and keypoints of each instance.
 
     Of a set made of several each member counts as often as training sees it.
@@ -355,7 +355,7 @@ def look_at_labeled(dataset: Any, num_images: int) -> LabeledSide:
         visible.append(_as_seen(found.visible, member))
     counts = np.concatenate(per_image)
     bare = np.zeros(max(num_images - len(counts), 0), dtype=counts.dtype)
-    return LabeledSide(
+    return LabeledStatistics(
         per_image=np.concatenate([counts, bare]), visible=np.concatenate(visible)
     )
 

@@ -55,7 +55,7 @@ FilesOf = Callable[[StoredLabels, np.ndarray], Mapping[str, str]]
 """Gives the file of each image by its key, of some images by their numbers."""
 
 
-def as_they_are(labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
+def unchanged(labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
     """Files of images that are files: their keys are paths."""
     keys = labels.paths.combine_chunks().take(pa.array(images)).to_pylist()
     return dict(zip(keys, keys, strict=True))
@@ -73,7 +73,7 @@ class Surroundings:
 
     categories: Sequence[Mapping[str, Any]] = ()
     image_ids: Mapping[str, int] = field(default_factory=dict)
-    files_of: FilesOf = as_they_are
+    files_of: FilesOf = unchanged
 
 
 def rejected_path(path: Path) -> Path:

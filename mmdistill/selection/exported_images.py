@@ -34,7 +34,7 @@ from mmdistill.errors import UserError
 from mmdistill.store import LabelStore, StoredLabels
 from mmdistill.store.image_keys import container_of, is_frame, is_packed, opens_by_key
 from mmdistill.utils.files import file_name, write_bytes
-from mmdistill.utils.logging import told
+from mmdistill.utils.logging import log_progress
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ class ExportedImages:
         dataset = self.dataset()
         wanted = [(n, key) for n, key in enumerate(dataset.paths) if key in names]
         files = {}
-        for number, key in told(wanted, len(wanted), 'exported images are written'):
+        for number, key in log_progress(
+            wanted, len(wanted), 'exported images are written'
+        ):
             data = _bytes_of(dataset, number, key, sizes[key])
             if data is not None:
                 _write_once(self.folder / names[key], data)

@@ -30,7 +30,7 @@ from mmdistill.selection.scores import (
     read_scores,
 )
 from mmdistill.selection.selection import Selection
-from mmdistill.selection.thresholds import Threshold, described_range, threshold_index
+from mmdistill.selection.thresholds import Threshold, format_range, threshold_index
 from mmdistill.store import LabelStore
 from mmdistill.store.sources import Sources
 
@@ -97,7 +97,7 @@ def _groups(
     categories: list[int | None] = [None]
     stored = set(np.unique(found.scores.category_ids).tolist())
     annotated = {category for category, _ in labeled.categories}
-    if options.tells_apart(stored, annotated):
+    if options.separates_categories(stored, annotated):
         categories = sorted(stored | annotated)
     return tuple(Threshold(s, c, None) for s in sources for c in categories)
 
@@ -140,7 +140,7 @@ def _with_keypoints(
         The selection, and the visible keypoints of each candidate, 0 where it is not
         kept, (M,).
     """
-    chosen = draft.chosen(found.scores)
+    chosen = draft.above_threshold(found.scores)
     visible = np.where(chosen, found.scores.counted, 0)
     if not draft.options.matches_keypoints or not chosen.any():
         return draft, visible
@@ -194,7 +194,7 @@ def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> st
         )
     start += (
         f'{len(found.scores)} candidates on {found.images} images, threshold '
-        f'{described_range(draft.score_thrs)}, {counted} of them with a keypoint above '
+        f'{format_range(draft.score_thrs)}, {counted} of them with a keypoint above '
         f'{draft.options.counted_thr}; look at the teacher and the boxes'
     )
     for changes in _changes(store, found, draft):

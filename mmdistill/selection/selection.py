@@ -88,12 +88,12 @@ class Selection:
         return self.labeled.mean(self.options.over) * self.unlabeled.images
 
     @property
-    def looks_at_agreement(self) -> bool:
+    def needs_agreement(self) -> bool:
         """Whether the agreement of the views decides."""
         return self.options.by != 'score'
 
     @property
-    def looks_at_all(self) -> bool:
+    def needs_all_candidates(self) -> bool:
         """Whether a candidate's place among all others decides."""
         return self.options.by == 'both'
 
@@ -109,12 +109,12 @@ class Selection:
         thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
         return label_keypoints(keypoint_scores, np.array(thresholds))
 
-    def chosen(self, scores: Scores) -> np.ndarray:
+    def above_threshold(self, scores: Scores) -> np.ndarray:
         """Which candidates reach their threshold.
 
         Args:
             scores: What they are chosen by; of all candidates of the store where
-                the selection `looks_at_all`.
+                the selection `needs_all_candidates`.
 
         Returns:
             Which, (M,), bool; those without a visible keypoint are among them where
@@ -155,7 +155,7 @@ class Selection:
 
         Args:
             candidates: The candidates; all of the store where the selection
-                `looks_at_all`.
+                `needs_all_candidates`.
             sources: Where their images came from, (M,), as
                 `StoredLabels.candidate_sources` says; needed where sources have
                 thresholds of their own.
@@ -167,9 +167,11 @@ class Selection:
             assert self.options.per == 'all'
             sources = Sources(('',), np.zeros(len(candidates.category_ids), np.int32))
         scores = scores_of(
-            candidates, sources, self.options.counted_thr, self.looks_at_agreement
+            candidates, sources, self.options.counted_thr, self.needs_agreement
         )
-        return self.chosen(scores) & self.visible(candidates.keypoint_scores).any(1)
+        return self.above_threshold(scores) & self.visible(
+            candidates.keypoint_scores
+        ).any(1)
 
     def overridden(
         self, score_thr: float | None, keypoint_thr: float | None
@@ -223,7 +225,7 @@ def read_selection(store: LabelStore) -> Selection:
         UserError: If there is none, it is not one of ours, or the store has other
             images by now.
     """
-    selection, current = standing_selection(store)
+    selection, current = load_selection(store)
     if not current:
         raise UserError(
             f'the selection {store.root / SELECTION_FILE} was made before the store '
@@ -232,7 +234,7 @@ def read_selection(store: LabelStore) -> Selection:
     return selection
 
 
-def standing_selection(store: LabelStore) -> tuple[Selection, bool]:
+def load_selection(store: LabelStore) -> tuple[Selection, bool]:
     """The selection in a store's folder, and whether it is of the store as it is.
 
     Raises:
@@ -336,7 +338,7 @@ def _check_values(values: Any, annotation: str) -> None:
             raise TypeError(f'{annotation} is expected, got {value!r}')
 
 
-def why_again(
+def stale_reasons(
     selection: Selection,
     options: SelectionOptions,
     labeled: LabeledCounts,

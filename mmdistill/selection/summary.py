@@ -10,8 +10,8 @@ from mmengine.logging import print_log
 
 from mmdistill.selection.counts import Part
 from mmdistill.selection.selection import Selection
-from mmdistill.selection.thresholds import Threshold, described_range
-from mmdistill.utils.logging import aligned
+from mmdistill.selection.thresholds import Threshold, format_range
+from mmdistill.utils.logging import format_table
 
 HEAD = (
     *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
@@ -19,7 +19,7 @@ HEAD = (
 )
 
 
-def described(selection: Selection) -> str:
+def summarize(selection: Selection) -> str:
     """What a selection does, in the words of the log.
 
     Args:
@@ -31,7 +31,7 @@ def described(selection: Selection) -> str:
         how += f' for {len(selection.thresholds)} sources and categories'
     return (
         f'{selection.options.compared} threshold '
-        f'{described_range(selection.score_thrs)} ({how}): '
+        f'{format_range(selection.score_thrs)} ({how}): '
         f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
         f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabelled '
         f'image ({unlabeled.images} read, {unlabeled.failed} failed) against '
@@ -44,7 +44,7 @@ def described(selection: Selection) -> str:
     )
 
 
-def table(selection: Selection) -> str:
+def selection_table(selection: Selection) -> str:
     """What becomes of each source and category, a line each, then of all.
 
     Args:
@@ -61,17 +61,17 @@ def table(selection: Selection) -> str:
         *(unlabeled.kept_keypoints, unlabeled.dropped_keypoints),
         selection.labeled.mean(selection.over),
     )
-    return aligned([HEAD, *rows, _row('all', 'all', total)])
+    return format_table([HEAD, *rows, _row('all', 'all', total)])
 
 
-def tell(selection: Selection, what: str = '') -> None:
+def log_selection(selection: Selection, what: str = '') -> None:
     """Log what a selection does, and what is to be looked at.
 
     Args:
         selection: The selection.
         what: What it is, the beginning of the line.
     """
-    print_log(f'{what}{described(selection)}', logger='current')
+    print_log(f'{what}{summarize(selection)}', logger='current')
     for line in warnings(selection):
         print_log(line, logger='current', level=logging.WARNING)
 
@@ -106,7 +106,7 @@ def warnings(selection: Selection) -> list[str]:
     return lines
 
 
-def figures(selection: Selection, store: str = '') -> dict[str, float]:
+def scalars(selection: Selection, store: str = '') -> dict[str, float]:
     """The figures of a selection by name, for MMEngine's visualizer.
 
     Args:
@@ -153,7 +153,7 @@ def store_names(roots: Sequence[Path]) -> list[str]:
 
 
 def _row(source: str, category: str, part: Part) -> list[str]:
-    threshold = '' if source == 'all' else described_range([part.score_thr])
+    threshold = '' if source == 'all' else format_range([part.score_thr])
     keypoints = part.kept_keypoints / part.kept if part.kept else 0
     return [
         *(source, category, threshold, str(part.images), str(part.candidates)),
@@ -167,7 +167,7 @@ def _described_keypoints(selection: Selection) -> str:
     unlabeled = selection.unlabeled
     how = 'matched' if selection.options.matches_keypoints else 'set by hand'
     return (
-        f'Keypoint score threshold {described_range(selection.keypoint_thrs)} ({how}): '
+        f'Keypoint score threshold {format_range(selection.keypoint_thrs)} ({how}): '
         f'{unlabeled.kept_keypoints} keypoints kept, {unlabeled.dropped_keypoints} of '
         f'kept instances dropped; {unlabeled.mean_keypoints:.3f} visible keypoints per '
         f'pseudo-label against {selection.labeled.mean_keypoints:.3f} per labelled '

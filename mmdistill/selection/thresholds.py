@@ -58,7 +58,7 @@ def _states(places: Iterable[tuple], position: int) -> bool:
     return any(place[position] is not None for place in places)
 
 
-def described_range(thresholds: Iterable[float | None], digits: int = 4) -> str:
+def format_range(thresholds: Iterable[float | None], digits: int = 4) -> str:
     """The lowest and the highest of some thresholds, or the one.
 
     Args:

@@ -31,7 +31,7 @@ from mmdistill.store.schema import candidate_counts
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.files import write_bytes
 from mmdistill.utils.growing_array import GrowingArray
-from mmdistill.utils.logging import told
+from mmdistill.utils.logging import log_progress
 
 COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes', 'keypoints')
 """Columns that labels are made of, beside those that they are chosen by."""
@@ -90,10 +90,12 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
         UserError: If a chunk is missing, damaged or of another store.
     """
     counted_thr = selection.options.counted_thr
-    agreement = selection.looks_at_agreement
+    agreement = selection.needs_agreement
     chosen = None
-    if selection.looks_at_all:
-        chosen = selection.chosen(read_scores(store, counted_thr, agreement).scores)
+    if selection.needs_all_candidates:
+        chosen = selection.above_threshold(
+            read_scores(store, counted_thr, agreement).scores
+        )
     collected = _Collected(store.num_keypoints)
     for table in store.scan([*COLUMNS, *score_columns(agreement)]):
         scores = table_scores(table, store.num_keypoints, counted_thr, agreement)
@@ -101,7 +103,7 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
         collected.add(
             table,
             scores,
-            selection.chosen(scores)
+            selection.above_threshold(scores)
             if chosen is None
             else chosen[start : start + len(scores)],
             selection,
@@ -208,7 +210,7 @@ def write_kept_images(
     images = dataset()
     wanted = [(n, key) for n, key in enumerate(images.paths) if key in missing]
     lost = len(missing) - len(wanted)
-    for number, key in told(wanted, len(wanted), 'kept images are written'):
+    for number, key in log_progress(wanted, len(wanted), 'kept images are written'):
         data = images.encoded(number)
         if data is None:
             lost += 1

@@ -155,7 +155,7 @@ def _checked(name: str, config: Config) -> Config:
     return config
 
 
-def lowered_floor(model: Mapping[str, Any], score_thr: float) -> Any:
+def lower_score_threshold(model: Mapping[str, Any], score_thr: float) -> Any:
     """A detector's config that gives out what scores above a floor.
 
     Its own threshold is taken down to the floor, so that count matching decides what
@@ -181,7 +181,7 @@ def _model(source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
     floors.update({key: part[key] for key in floors if key in part})
     return dict(
         type='mmdistill.BoxDetector',
-        module=lowered_floor(source.model, floors['score_thr']),
+        module=lower_score_threshold(source.model, floors['score_thr']),
         scope=_scope(source),
         **augmented,
         **floors,

@@ -16,7 +16,7 @@ from mmdistill.stages.detect_config import detect_config, images_without_boxes
 from mmdistill.store import LabelStore
 from mmdistill.store.bbox_file import write_boxes
 from mmdistill.store.manifest import DETECTIONS
-from mmdistill.store.status import told_status
+from mmdistill.store.status import format_status
 
 
 def detect(config: Config) -> None:
@@ -43,7 +43,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return told_status(_store(config))
+    return format_status(_store(config))
 
 
 def export_boxes(config: Config, path: str) -> None:

@@ -37,7 +37,7 @@ from mmdistill.selection.export import ExportOptions, Surroundings
 from mmdistill.selection.exported_images import ExportedImages, own_image_ids
 from mmdistill.selection.exported_sets import labeled_categories, lists_images
 from mmdistill.selection.selection import read_selection
-from mmdistill.selection.summary import tell
+from mmdistill.selection.summary import log_selection
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.detections import detect
@@ -48,9 +48,13 @@ from mmdistill.stages.label_config import (
     labeled_members,
 )
 from mmdistill.stages.schedule import grown_schedule
-from mmdistill.stages.train_config import resumable_config, student_config, tell_start
+from mmdistill.stages.train_config import (
+    log_initial_weights,
+    resumable_config,
+    student_config,
+)
 from mmdistill.store import LabelStore
-from mmdistill.store.status import told_status
+from mmdistill.store.status import format_status
 
 
 def label(config: Config) -> None:
@@ -112,7 +116,7 @@ def train(config: Config) -> None:
         # What can not be trained is refused before hours of labelling.
         check_initial_weights(student_config(config))
         _label(config)
-        tell_start(config)
+        log_initial_weights(config)
     else:
         check_training_parts(config)
     stage_runner(TextConfig.of(_training_config(config))).train()
@@ -175,7 +179,7 @@ def select(
     config = _read(config, images=False)
     labeled = count_labeled(build_labeled(labeled_config(config)))
     selection = replace(matching.select(store, labeled, options), changes=changes)
-    tell(selection)
+    log_selection(selection)
     if not dry_run:
         selection.write(store)
         write_kept_images(
@@ -193,7 +197,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return told_status(LabelStore(distill_section(config)['labels']))
+    return format_status(LabelStore(distill_section(config)['labels']))
 
 
 def export_coco(

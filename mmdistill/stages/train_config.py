@@ -218,7 +218,7 @@ def _state_last_step(dataset: Any) -> None:
             return
 
 
-def tell_start(config: Config) -> None:
+def log_initial_weights(config: Config) -> None:
     """Say in the log which weights the student starts from.
 
     The paper's student starts from the backbone's own pretrained weights. Another

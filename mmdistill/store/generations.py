@@ -17,7 +17,7 @@ import numpy as np
 from mmdistill.utils.files import json_sha256
 
 
-class Pile(Protocol):
+class UnlabeledImages(Protocol):
     """What a store must know of the images: names and boxes, both pinned."""
 
     @property
@@ -46,7 +46,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Place:
+class ChunkSpan:
     """A chunk's place: images `start` to `stop` of the store, one generation."""
 
     generation: int
@@ -57,7 +57,7 @@ class Place:
         return self.stop - self.start
 
 
-def generation_of(pile: Pile, numbers: np.ndarray) -> Generation:
+def generation_of(pile: UnlabeledImages, numbers: np.ndarray) -> Generation:
     """Some images of a pile as a generation.
 
     Args:
@@ -72,7 +72,7 @@ def generation_of(pile: Pile, numbers: np.ndarray) -> Generation:
     )
 
 
-def places(generations: Sequence[Generation], chunk_size: int) -> list[Place]:
+def chunk_spans(generations: Sequence[Generation], chunk_size: int) -> list[ChunkSpan]:
     """The places of all chunks, in their order.
 
     Args:
@@ -84,7 +84,7 @@ def places(generations: Sequence[Generation], chunk_size: int) -> list[Place]:
     for number, generation in enumerate(generations):
         end = start + generation.count
         found += [
-            Place(number, first, min(first + chunk_size, end))
+            ChunkSpan(number, first, min(first + chunk_size, end))
             for first in range(start, end, chunk_size)
         ]
         start = end
@@ -105,7 +105,7 @@ def generations_in(manifest: Mapping[str, Any]) -> list[Generation]:
 
 
 def disagreements(
-    generations: Sequence[Generation], stored: Sequence[str], pile: Pile
+    generations: Sequence[Generation], stored: Sequence[str], pile: UnlabeledImages
 ) -> list[str]:
     """Lines that say how a pile contradicts what a store holds of it.
 
@@ -133,7 +133,7 @@ def disagreements(
     return lines
 
 
-def gone_images(stored: Sequence[str], pile: Pile) -> list[str]:
+def gone_images(stored: Sequence[str], pile: UnlabeledImages) -> list[str]:
     """Images of a store that a run does not have, in the store's order.
 
     Args:
@@ -144,7 +144,9 @@ def gone_images(stored: Sequence[str], pile: Pile) -> list[str]:
     return [path for path in stored if path not in present]
 
 
-def store_order(stored: Sequence[str], pile: Pile) -> tuple[np.ndarray, np.ndarray]:
+def store_order(
+    stored: Sequence[str], pile: UnlabeledImages
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the images of a pile stand in a store.
 
     Args:

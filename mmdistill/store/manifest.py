@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.errors import UserError
-from mmdistill.store.generations import Generation, Place, generations_in
+from mmdistill.store.generations import ChunkSpan, Generation, generations_in
 from mmdistill.utils.files import json_sha256, read_json
 
 
@@ -139,7 +139,7 @@ def origin(manifest: Mapping[str, Any], generation: Generation, *place: int) -> 
     return json_sha256([identity(manifest), asdict(generation), *place])
 
 
-def chunk_origin(manifest: Mapping[str, Any], place: Place, index: int) -> str:
+def chunk_origin(manifest: Mapping[str, Any], place: ChunkSpan, index: int) -> str:
     """Names the one place of a chunk.
 
     Args:

@@ -101,7 +101,7 @@ def store_status(store: LabelStore) -> StoreStatus:
     Raises:
         UserError: If the folder holds no store.
     """
-    places = store.places()
+    places = store.chunk_spans()
     missing = set(store.missing_chunks())
     failures: Counter[str] = Counter()
     damaged = []
@@ -131,7 +131,7 @@ def store_status(store: LabelStore) -> StoreStatus:
     )
 
 
-def described_failures(failures: Counter[str], images: int) -> list[str]:
+def format_failures(failures: Counter[str], images: int) -> list[str]:
     """Failed images in the words of the log, a line for each reason.
 
     Args:
@@ -145,7 +145,7 @@ def described_failures(failures: Counter[str], images: int) -> list[str]:
     ]
 
 
-def described_status(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]:
+def format_progress(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]:
     """A store's status in the words of `tools/label.py --status`, line by line.
 
     Args:
@@ -158,13 +158,13 @@ def described_status(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]
         f'{status.chunks} chunks, with {status.candidates} {kind.row}',
         f'missing: {status.images - status.done} images, {status.missing} chunks',
         *(f'damaged: {sentence}' for sentence in status.damaged),
-        *described_failures(status.failures, status.done),
+        *format_failures(status.failures, status.done),
         f'size: {status.num_bytes:,} bytes',
         f'run: {status.run or "none"}',
     ]
 
 
-def told_status(store: LabelStore) -> list[str]:
+def format_status(store: LabelStore) -> list[str]:
     """What a store is and how far, line by line.
 
     Args:
@@ -173,7 +173,7 @@ def told_status(store: LabelStore) -> list[str]:
     Raises:
         UserError: If the folder holds no store.
     """
-    lines = described_status(store_status(store), store.kind)
+    lines = format_progress(store_status(store), store.kind)
     return [f'{store.kind.name} {store.root}', *lines]
 
 

@@ -22,15 +22,15 @@ import pyarrow as pa
 from mmdistill.errors import UserError
 from mmdistill.store import parquet
 from mmdistill.store.generations import (
+    ChunkSpan,
     Generation,
-    Pile,
-    Place,
+    UnlabeledImages,
+    chunk_spans,
     disagreements,
     generation_of,
     generations_in,
     gone_images,
     images_entry,
-    places,
     store_order,
 )
 from mmdistill.store.manifest import (
@@ -98,7 +98,7 @@ class LabelStore:
         """
         return read_manifest(self.root / MANIFEST_FILE, self.kind)
 
-    def claim(self, manifest: Mapping[str, Any], pile: Pile) -> np.ndarray:
+    def claim(self, manifest: Mapping[str, Any], pile: UnlabeledImages) -> np.ndarray:
         """Begin, continue or extend the store; nobody else may write to it now.
 
         Images that it does not have yet join it as a new generation. What it holds
@@ -152,15 +152,15 @@ class LabelStore:
         """Keypoints of each candidate."""
         return len(self.manifest['keypoints'])
 
-    def places(self) -> list[Place]:
+    def chunk_spans(self) -> list[ChunkSpan]:
         """The images of each chunk of the complete store."""
         manifest = self.manifest
-        return places(generations_in(manifest), manifest['chunk_size'])
+        return chunk_spans(generations_in(manifest), manifest['chunk_size'])
 
     @property
     def num_chunks(self) -> int:
         """Chunks of the complete store."""
-        return len(self.places())
+        return len(self.chunk_spans())
 
     def missing_chunks(self) -> list[int]:
         """Chunks that are still to be written, ascending."""
@@ -197,7 +197,7 @@ class LabelStore:
             UserError: If the disk refuses the file.
         """
         manifest = self.manifest
-        place = places(generations_in(manifest), manifest['chunk_size'])[index]
+        place = chunk_spans(generations_in(manifest), manifest['chunk_size'])[index]
         assert len(rows) == len(place)
         table = rows_to_table(rows, len(manifest['keypoints']))
         data = parquet.encode(table, chunk_origin(manifest, place, index))
@@ -221,7 +221,7 @@ class LabelStore:
             self._check_complete()
             chunks = range(self.num_chunks)
         manifest = self.manifest
-        all_places = places(generations_in(manifest), manifest['chunk_size'])
+        all_places = chunk_spans(generations_in(manifest), manifest['chunk_size'])
         num_keypoints = len(manifest['keypoints'])
         schema = chunk_schema(num_keypoints)
         reads = [
@@ -269,7 +269,9 @@ class LabelStore:
                 f'{self.num_chunks} chunks are missing; continue with {self.kind.tool}'
             )
 
-    def _restore_lists(self, manifest: Mapping[str, Any], pile: Pile) -> None:
+    def _restore_lists(
+        self, manifest: Mapping[str, Any], pile: UnlabeledImages
+    ) -> None:
         """Write a list of images again that is gone, where the pile still has them."""
         generations = generations_in(manifest)
         gone = [n for n in range(len(generations)) if not self._list(n).is_file()]
@@ -314,7 +316,7 @@ class LabelStore:
         self,
         manifest: Mapping[str, Any],
         generations: Sequence[Generation],
-        pile: Pile,
+        pile: UnlabeledImages,
         numbers: np.ndarray,
     ) -> None:
         """Add images as a generation; it counts once the manifest names it."""

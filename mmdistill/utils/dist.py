@@ -10,7 +10,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmdistill.errors import UserError
 
 
-def tell_all(ask: Callable[[], Any]) -> Any:
+def run_on_rank_zero(ask: Callable[[], Any]) -> Any:
     """Ask on the first rank and tell all, its error too.
 
     Args:

@@ -12,7 +12,7 @@ Item = TypeVar('Item')
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def told(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def log_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """Go through items and log now and then how many are done.
 
     Args:
@@ -28,7 +28,7 @@ def told(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
             print_log(f'{done + 1} of {total} {what}', logger='current')
 
 
-def aligned(cells: Sequence[Sequence[str]]) -> str:
+def format_table(cells: Sequence[Sequence[str]]) -> str:
     """Rows as lines, the first column to the left and the others to the right.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.selection.export import export_coco
 from mmdistill.store import LabelStore
 
@@ -33,12 +33,14 @@ def perfect(tmp_path, make_rows, make_store, make_selection) -> tuple[LabelStore
 
 
 @pytest.fixture
-def rules_at(make_selection) -> Callable[..., Rules]:
+def rules_at(make_selection) -> Callable[..., UnlabeledSelection]:
     """The rules of a selection by score, with thresholds of keypoints, one or each."""
 
-    def make(score_thr: float = 0.0, keypoint_thrs: float | np.ndarray = -1.0) -> Rules:
+    def make(
+        score_thr: float = 0.0, keypoint_thrs: float | np.ndarray = -1.0
+    ) -> UnlabeledSelection:
         thresholds = np.broadcast_to(keypoint_thrs, 17).tolist()
         selection = make_selection(score_thr, -1.0)
-        return Rules(replace(selection, keypoint_thrs=tuple(thresholds)))
+        return UnlabeledSelection(replace(selection, keypoint_thrs=tuple(thresholds)))
 
     return make

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill.audits.candidates import gather
+from mmdistill.audits.candidates import match_candidates
 from mmdistill.errors import UserError
 from tests.audits.conftest import SIGMAS
 from tests.tools.conftest import load_tool
@@ -244,10 +244,10 @@ def test_the_number_of_keypoints_is_the_one_that_is_named(perfect, rules_at):
         annotation['keypoints'] = [1, 1, 2] * 5
     truth.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r'must be a COCO json .*; wrong') as caught:
-        gather(store, truth, SIGMAS, rules_at())
+        match_candidates(store, truth, SIGMAS, rules_at())
     (number,) = re.findall(r'have (\d+) keypoints', str(caught.value))
 
     for annotation, keypoints in zip(content['annotations'], right, strict=True):
         annotation['keypoints'] = keypoints[: 3 * int(number)]
     truth.write_text(json.dumps(content))
-    assert gather(store, truth, SIGMAS, rules_at()).num_true
+    assert match_candidates(store, truth, SIGMAS, rules_at()).num_true

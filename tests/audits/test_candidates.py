@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.audits.candidates import errors_in_common, gather, join
-from mmdistill.audits.unlabeled_selection import Rules
+from mmdistill.audits.candidates import errors_in_common, join, match_candidates
+from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from tests.audits.conftest import SIGMAS
@@ -27,7 +27,7 @@ def moved(path, offset):
 
 
 def test_a_perfect_labelling_is_correct_and_has_no_error(perfect, rules_at):
-    evidence = gather(*perfect, SIGMAS, rules_at())
+    evidence = match_candidates(*perfect, SIGMAS, rules_at())
     assert evidence.correct.all()
     assert evidence.counted.all()
     assert evidence.errors.max() == 0
@@ -35,13 +35,13 @@ def test_a_perfect_labelling_is_correct_and_has_no_error(perfect, rules_at):
 
 
 def test_images_that_failed_and_their_instances_do_not_count(perfect, rules_at):
-    evidence = gather(*perfect, SIGMAS, rules_at())
+    evidence = match_candidates(*perfect, SIGMAS, rules_at())
     assert (evidence.images, evidence.failed, evidence.num_true) == (4, 1, 6)
 
 
 def test_errors_are_in_units_of_the_instance(perfect, rules_at):
     store, truth = perfect
-    evidence = gather(store, moved(truth, 0.5), SIGMAS, rules_at())
+    evidence = match_candidates(store, moved(truth, 0.5), SIGMAS, rules_at())
 
     boxes = store.read().candidates.bboxes
     sizes = np.sqrt(AREA_OF_BOX * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
@@ -54,7 +54,7 @@ def test_candidates_that_could_be_no_label_are_left_out(perfect, rules_at):
     best = store.read().candidates.keypoint_scores.max(axis=1)
     keypoint_thr = float(np.sort(best)[2])
 
-    evidence = gather(store, truth, SIGMAS, rules_at(0, keypoint_thr))
+    evidence = match_candidates(store, truth, SIGMAS, rules_at(0, keypoint_thr))
 
     assert len(evidence.scores) == 3
     assert (evidence.keypoint_scores.max(axis=1) > keypoint_thr).all()
@@ -65,7 +65,7 @@ def test_keypoints_can_have_thresholds_of_their_own(perfect, rules_at):
     first = store.read().candidates.keypoint_scores[:, 0]
     keypoint_thrs = np.array([np.median(first), *[np.inf] * 16])
 
-    evidence = gather(store, truth, SIGMAS, rules_at(0, keypoint_thrs))
+    evidence = match_candidates(store, truth, SIGMAS, rules_at(0, keypoint_thrs))
 
     assert len(evidence.scores) == (first > np.median(first)).sum() == 3
 
@@ -77,7 +77,7 @@ def test_an_ignored_instance_counts_neither_way(perfect, rules_at):
         annotation['iscrowd'] = int(annotation['image_id'] == 1)
     truth.write_text(json.dumps(content))
 
-    evidence = gather(store, truth, SIGMAS, rules_at())
+    evidence = match_candidates(store, truth, SIGMAS, rules_at())
 
     assert evidence.num_true == 4
     assert (~evidence.counted).sum(axis=1).tolist() == [2] * 10
@@ -89,11 +89,11 @@ def test_a_set_without_a_readable_image_is_refused(
 ):
     broken = make_store(tmp_path / 'broken', make_rows((None, None)))
     with pytest.raises(UserError, match='none of the 2 audited images'):
-        gather(broken, perfect[1], SIGMAS, rules_at())
+        match_candidates(broken, perfect[1], SIGMAS, rules_at())
 
 
 def test_joined_evidence_is_that_of_all_images(perfect, rules_at):
-    part = gather(*perfect, SIGMAS, rules_at())
+    part = match_candidates(*perfect, SIGMAS, rules_at())
     both = join([part, part])
     assert len(both.scores) == 12
     assert both.correct.shape == both.counted.shape == (10, 12)
@@ -102,10 +102,10 @@ def test_joined_evidence_is_that_of_all_images(perfect, rules_at):
 
 def test_errors_are_compared_over_the_same_keypoints(perfect, rules_at):
     store, truth = perfect
-    exact = gather(store, truth, SIGMAS, rules_at())
+    exact = match_candidates(store, truth, SIGMAS, rules_at())
     # Half as many: a candidate of low keypoint scores is in one evidence alone.
     best = np.sort(store.read().candidates.keypoint_scores.max(axis=1))
-    off = gather(store, moved(truth, 0.5), SIGMAS, rules_at(0, best[2]))
+    off = match_candidates(store, moved(truth, 0.5), SIGMAS, rules_at(0, best[2]))
 
     errors = errors_in_common(dict(off=off, exact=exact), rules_at().selection)
 
@@ -113,8 +113,8 @@ def test_errors_are_compared_over_the_same_keypoints(perfect, rules_at):
 
 
 def test_errors_of_nothing_in_common_are_unknown(perfect, rules_at):
-    exact = gather(*perfect, SIGMAS, rules_at())
-    none = gather(*perfect, SIGMAS, rules_at(0, 2.0))
+    exact = match_candidates(*perfect, SIGMAS, rules_at())
+    none = match_candidates(*perfect, SIGMAS, rules_at(0, 2.0))
     errors = errors_in_common(dict(none=none, exact=exact), rules_at().selection)
     assert np.isnan(list(errors.values())).all()
 
@@ -133,7 +133,7 @@ def test_an_instance_of_another_category_is_not_found(perfect, rules_at):
     found = store.read().candidates.category_ids
     other = of_categories(truth, *[each % 3 + 1 for each in found.tolist()])
 
-    evidence = gather(store, other, SIGMAS, rules_at())
+    evidence = match_candidates(store, other, SIGMAS, rules_at())
 
     assert len(np.unique(found)) > 1
     assert not evidence.correct.any()
@@ -143,7 +143,7 @@ def test_an_instance_of_another_category_is_not_found(perfect, rules_at):
 def test_each_category_finds_its_own(perfect, rules_at):
     store, truth = perfect
     found = store.read().candidates.category_ids.tolist()
-    evidence = gather(store, of_categories(truth, *found), SIGMAS, rules_at())
+    evidence = match_candidates(store, of_categories(truth, *found), SIGMAS, rules_at())
     assert evidence.correct.all()
     assert (
         sorted(evidence.true_categories) == sorted(evidence.categories) == sorted(found)
@@ -153,7 +153,9 @@ def test_each_category_finds_its_own(perfect, rules_at):
 @pytest.mark.parametrize('one_category', [7, 1])
 def test_one_category_alone_is_every_candidate_s(perfect, rules_at, one_category):
     store, truth = perfect
-    evidence = gather(store, of_categories(truth, one_category), SIGMAS, rules_at())
+    evidence = match_candidates(
+        store, of_categories(truth, one_category), SIGMAS, rules_at()
+    )
     assert evidence.correct.all()
     assert not evidence.categories.any()
 
@@ -162,12 +164,14 @@ def test_together_categories_do_not_matter(perfect, rules_at):
     store, truth = perfect
     selection = rules_at().selection
     options = replace(selection.options, categories='together')
-    rules = Rules(replace(selection, options=options))
-    assert gather(store, of_categories(truth, 7, 8), SIGMAS, rules).correct.all()
+    rules = UnlabeledSelection(replace(selection, options=options))
+    assert match_candidates(
+        store, of_categories(truth, 7, 8), SIGMAS, rules
+    ).correct.all()
 
 
 def test_ap_is_the_mean_over_the_categories(perfect, rules_at):
-    evidence = gather(*perfect, SIGMAS, rules_at())
+    evidence = match_candidates(*perfect, SIGMAS, rules_at())
     # Three instances of category 1 are found, of category 2 one of three is.
     categories = np.array([1, 1, 1, 2, 2, 2])
     correct = np.tile([True, True, True, True, False, False], (10, 1))

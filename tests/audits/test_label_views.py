@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmdistill.audits.label_views import check_same_rules
+from mmdistill.audits.label_views import check_same_views
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
-from tests.conftest import NamedPile
+from tests.conftest import NamedImages
 
 MANIFEST = dict(
     about=dict(img_root='images'),
@@ -28,7 +28,7 @@ def stores(tmp_path):
 
     def make(**changes):
         for name, manifest in (('pile', MANIFEST), ('audit', {**MANIFEST, **changes})):
-            LabelStore(tmp_path / name).claim(manifest, NamedPile([f'{name}.png']))
+            LabelStore(tmp_path / name).claim(manifest, NamedImages([f'{name}.png']))
         distill = dict(teacher={}, unlabeled={}, labels=str(tmp_path / 'pile'))
         return Config(dict(distill=distill)), LabelStore(tmp_path / 'audit')
 
@@ -39,7 +39,7 @@ def stores(tmp_path):
     'changes', [dict(), dict(boxes='true'), dict(chunk_size=7), dict(max_pixels=9)]
 )
 def test_what_does_not_decide_labels_may_differ(stores, changes):
-    check_same_rules(*stores(**changes))
+    check_same_views(*stores(**changes))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_what_does_not_decide_labels_may_differ(stores, changes):
 )
 def test_another_rule_is_refused(stores, changes, line):
     with pytest.raises(UserError, match=line):
-        check_same_rules(*stores(**changes))
+        check_same_views(*stores(**changes))
 
 
 def test_teachers_of_folds_may_differ(stores):
     other = dict(weights='x', architecture='a')
-    check_same_rules(*stores(teacher=other), 'teacher')
+    check_same_views(*stores(teacher=other), 'teacher')

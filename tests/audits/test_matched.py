@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.audits.candidates import gather
+from mmdistill.audits.candidates import match_candidates
 from mmdistill.audits.metrics import audit_content, label_weights, matched_content
-from mmdistill.audits.unlabeled_selection import Rules, rules_of
+from mmdistill.audits.unlabeled_selection import (
+    UnlabeledSelection,
+    unlabeled_selection_of,
+)
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.counts import Part
 from mmdistill.selection.export import export_coco
@@ -22,14 +25,14 @@ LOW, HIGH = 0.3, 0.6
 
 
 @pytest.fixture
-def two_sources(make_selection) -> Rules:
+def two_sources(make_selection) -> UnlabeledSelection:
     """A pile of which source a keeps 30 labels of 10 images, and b 10 of 90."""
     parts = tuple(
         Part(source, 1, thr, images, 50, kept, 80, 39, 1.5)
         for source, thr, images, kept in (('a', LOW, 10, 30), ('b', HIGH, 90, 10))
     )
     selection = make_selection(0.5, -1.0)
-    return Rules(
+    return UnlabeledSelection(
         replace(
             selection,
             options=SelectionOptions(per='source'),
@@ -43,7 +46,7 @@ def two_sources(make_selection) -> Rules:
 @pytest.fixture
 def evidence(perfect, two_sources):
     """Six candidates of which every other one is wrong."""
-    found = gather(*perfect, SIGMAS, two_sources)
+    found = match_candidates(*perfect, SIGMAS, two_sources)
     correct = np.tile(np.arange(6) % 2 == 0, (10, 1))
     return replace(found, correct=correct, errors=found.errors + np.arange(6)[:, None])
 
@@ -91,9 +94,9 @@ def test_any_selection_of_a_pile_is_audited(
     truth = tmp_path / 'truth.json'
     export_coco(store, make_selection(-1, -1.0), truth, 'person')
     select(store, LABELED, SelectionOptions(by=by, per=per)).write(store)
-    rules = rules_of(store)
+    rules = unlabeled_selection_of(store)
 
-    evidence = gather(store, truth, SIGMAS, rules)
+    evidence = match_candidates(store, truth, SIGMAS, rules)
     content = audit_content(dict(fused=evidence), coco_names, rules, False)
 
     # The labels themselves are the truth.

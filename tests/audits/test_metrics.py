@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.audits.candidates import gather
-from mmdistill.audits.metrics import audit_content, verdict
+from mmdistill.audits.candidates import match_candidates
+from mmdistill.audits.metrics import audit_content, summary_sentence
 from tests.audits.conftest import SIGMAS
 
 
@@ -31,7 +31,7 @@ def audited(perfect, rules_at, coco_names):
 
     def audited(score_thr=0.0, keypoint_thr=-1.0, given_boxes=False):
         rules = rules_at(score_thr, keypoint_thr)
-        evidence = gather(*perfect, SIGMAS, rules)
+        evidence = match_candidates(*perfect, SIGMAS, rules)
         found = {'single view': evidence, 'flip': evidence, 'fused': evidence}
         return evidence, audit_content(found, coco_names, rules, given_boxes)
 
@@ -73,7 +73,7 @@ def test_the_matched_threshold_is_a_point_of_the_curve(audited, rank):
 @pytest.mark.usefixtures('half_wrong')
 def test_the_verdict_is_of_the_matched_figures(audited):
     _, content = audited(given_boxes=True)
-    assert content['verdict'] == verdict(content['matched'], True)
+    assert content['verdict'] == summary_sentence(content['matched'], True)
     assert 'about 50% of the pseudo-labelled instances' in content['verdict']
 
 

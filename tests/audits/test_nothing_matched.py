@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.audits.candidates import gather
+from mmdistill.audits.candidates import match_candidates
 from mmdistill.audits.metrics import audit_content
 from mmdistill.audits.result import NOTHING_MATCHED, read_audit
-from mmdistill.reports.audit_report import described_audit, draw_audit
+from mmdistill.reports.audit_report import draw_audit, format_audit
 from mmdistill.reports.report import write_report
 from mmdistill.utils.files import write_json
 from tests.audits.conftest import SIGMAS
@@ -35,7 +35,7 @@ def content_of(perfect, rules_at, coco_names):
         if case == 'nothing matches':
             move_truth(truth)
         rules = rules_at(99.0 if case == 'nothing is kept' else 0.0, -1.0)
-        evidence = gather(store, truth, SIGMAS, rules)
+        evidence = match_candidates(store, truth, SIGMAS, rules)
         found = {'single view': evidence, 'flip': evidence, 'fused': evidence}
         content = audit_content(found, coco_names, rules, False)
         audited = dict(ann_file='val.json', boxes='b', images=9, failed=1)
@@ -54,7 +54,7 @@ def test_it_is_shown(content_of, perfect, tmp_path, case):
     assert found is not None
     assert found.nothing_matched
     assert all(np.isnan(error) for _, error, _, _ in found.per_keypoint)
-    text = described_audit(content)
+    text = format_audit(content)
     assert NOTHING_MATCHED in text
     assert text.endswith(content['verdict'])
     draw_audit(content, tmp_path / 'audit.png')
@@ -67,6 +67,6 @@ def test_it_is_shown(content_of, perfect, tmp_path, case):
 
 def test_an_audit_that_found_something_does_not_say_so(content_of, perfect):
     content = content_of('all is right')
-    assert NOTHING_MATCHED not in described_audit(content)
+    assert NOTHING_MATCHED not in format_audit(content)
     write_json(perfect[0].root / 'audit.json', content)
     assert not read_audit(perfect[0].root).nothing_matched

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.audits.audited_set import AuditedSet
-from mmdistill.audits.run import audit_folder, pile_rules, sigmas_of
+from mmdistill.audits.run import audit_folder, read_unlabeled_selection, sigmas_of
 from mmdistill.errors import UserError
 
 
@@ -27,19 +27,19 @@ def test_thresholds_are_those_of_the_selection(
 ):
     store = make_store(tmp_path, make_rows((1, 2)))
     make_selection(0.25, 0.4).write(store)
-    rules = pile_rules(config_of(tmp_path))
+    rules = read_unlabeled_selection(config_of(tmp_path))
     assert rules.selection == make_selection(0.25, 0.4)
 
 
 def test_before_labelling_there_is_nothing_to_audit(tmp_path):
     with pytest.raises(UserError, match=r'no label store .*tools/label\.py'):
-        pile_rules(config_of(tmp_path))
+        read_unlabeled_selection(config_of(tmp_path))
 
 
 def test_before_selecting_there_is_nothing_to_audit(tmp_path, make_rows, make_store):
     make_store(tmp_path, make_rows((1, 2)))
     with pytest.raises(UserError, match=r'the selection .* can not be read'):
-        pile_rules(config_of(tmp_path))
+        read_unlabeled_selection(config_of(tmp_path))
 
 
 def test_stores_lie_beside_that_of_the_pile(tmp_path):

@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.audits.unlabeled_selection import Judged, rules_of
+from mmdistill.audits.unlabeled_selection import (
+    SelectionOutcome,
+    unlabeled_selection_of,
+)
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.matching import select
 from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
@@ -34,7 +37,7 @@ def rules_with(store):
 
     def rules_with(**options):
         select(store, LABELED, SelectionOptions(**options)).write(store)
-        return rules_of(store)
+        return unlabeled_selection_of(store)
 
     return rules_with
 
@@ -60,7 +63,7 @@ def test_a_candidate_is_judged_alike_in_whatever_company(store, rules_with, by):
     rules, candidates = rules_with(by=by), store.read().candidates
     whole = rules.judged(candidates)
     alone = [rules.judged(candidates[[i]]) for i in range(len(candidates))]
-    joined = Judged.joined(alone)
+    joined = SelectionOutcome.joined(alone)
     assert np.array_equal(joined.values, whole.values)
     assert np.array_equal(joined.kept, whole.kept)
 

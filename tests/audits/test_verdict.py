@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmdistill.audits.metrics import verdict
+from mmdistill.audits.metrics import summary_sentence
 
 MATCHED: dict[str, Any] = dict(
     by='instance score',
@@ -20,7 +20,7 @@ MATCHED: dict[str, Any] = dict(
 
 
 def test_it_tells_the_share_that_is_wrong_and_the_error():
-    assert verdict(MATCHED, given_boxes=False) == (
+    assert summary_sentence(MATCHED, given_boxes=False) == (
         'At the matched threshold 0.250 about 12% of the pseudo-labelled instances are '
         'wrong (OKS below 0.5; 12 were looked at) and a visible keypoint is off by '
         "0.125 of the instance's size on average (median 0.062)."
@@ -42,25 +42,27 @@ def test_it_tells_the_share_that_is_wrong_and_the_error():
     ],
 )
 def test_it_names_what_was_compared(changes, start):
-    assert verdict({**MATCHED, **changes}, given_boxes=False).startswith(start)
+    assert summary_sentence({**MATCHED, **changes}, given_boxes=False).startswith(start)
 
 
 def test_several_sources_are_told():
     parts = [dict(source=source) for source in ('a', 'a', '')]
-    sentence = verdict({**MATCHED, 'parts': parts}, given_boxes=False)
+    sentence = summary_sentence({**MATCHED, 'parts': parts}, given_boxes=False)
     assert 'are of none of the 2 sources, so each' in sentence
-    assert 'sources' not in verdict(MATCHED, given_boxes=False)
+    assert 'sources' not in summary_sentence(MATCHED, given_boxes=False)
 
 
 def test_true_boxes_are_told():
-    sentence = verdict(MATCHED, given_boxes=True)
+    sentence = summary_sentence(MATCHED, given_boxes=True)
     assert 'at least about 12% of the pseudo-labelled' in sentence
     assert 'in true boxes' in sentence
-    assert 'in true boxes' not in verdict(MATCHED, given_boxes=False)
+    assert 'in true boxes' not in summary_sentence(MATCHED, given_boxes=False)
 
 
 def test_where_nothing_is_known_it_says_so():
-    assert verdict({**MATCHED, 'precision': {'0.5': None}}, given_boxes=False) == (
+    assert summary_sentence(
+        {**MATCHED, 'precision': {'0.5': None}}, given_boxes=False
+    ) == (
         'At the matched threshold 0.250 no candidate on the audited images would be a '
         'pseudo-label.'
     )

@@ -14,8 +14,13 @@ import numpy as np
 import pytest
 
 from mmdistill.config.schema import check_boxes
-from mmdistill.datasets.box_tracker import build_following
-from mmdistill.datasets.boxes import Boxes, WholeImages, given_boxes, read_boxes
+from mmdistill.datasets.box_tracker import build_box_tracker
+from mmdistill.datasets.boxes import (
+    Boxes,
+    FullImageBoxes,
+    build_box_provider,
+    read_boxes,
+)
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
@@ -136,12 +141,12 @@ def test_boxes_are_given_or_followed(tmp_path, frames):
     name = str(tmp_path / 'boxes.json')
     (tmp_path / 'boxes.json').write_text(json.dumps([detection('v.mp4#000001')]))
     refusal(
-        lambda: given_boxes(frames, name, None, None, {}),
+        lambda: build_box_provider(frames, name, None, None, {}),
         f'given or followed, got follow and {name} too',
     )
 
-    assert given_boxes(frames, None, None, None, {}).following is not None
-    assert given_boxes(frames, name, None, None, None).count(np.arange(3)) == 1
+    assert build_box_provider(frames, None, None, None, {}).tracker is not None
+    assert build_box_provider(frames, name, None, None, None).count(np.arange(3)) == 1
 
 
 def test_without_follow_images_are_boxes(tmp_path, write_images):
@@ -149,26 +154,27 @@ def test_without_follow_images_are_boxes(tmp_path, write_images):
     configs = [dict(type='FolderSource', path='a')]
     images = SourceList(build_sources(configs, tmp_path))
     sentence = refusal(
-        lambda: given_boxes(images, None, None, None, {}), 'frame to frame of a video'
+        lambda: build_box_provider(images, None, None, None, {}),
+        'frame to frame of a video',
     )
     assert sentence.endswith('without follow each image is one box')
 
-    assert given_boxes(images, None, None, None, None) == WholeImages()
+    assert build_box_provider(images, None, None, None, None) == FullImageBoxes()
 
 
 def test_what_follow_takes_is_taken():
-    sentence = refusal(lambda: build_following(dict(margin=2)), 'follow takes')
+    sentence = refusal(lambda: build_box_tracker(dict(margin=2)), 'follow takes')
     keys = re.findall(r'takes (\w+) and (\w+),', sentence)[0]
-    held = build_following(dict.fromkeys(keys[:1], 2) | dict.fromkeys(keys[1:], 0.5))
+    held = build_box_tracker(dict.fromkeys(keys[:1], 2) | dict.fromkeys(keys[1:], 0.5))
     assert (held.padding, held.score_thr) == (2, 0.5)
 
-    sentence = refusal(lambda: build_following(dict(padding=0.5)), 'at least')
+    sentence = refusal(lambda: build_box_tracker(dict(padding=0.5)), 'at least')
     (least,) = re.findall(r'follow\.padding must be at least (\d+)', sentence)
-    assert build_following(dict(padding=int(least))).padding == 1
+    assert build_box_tracker(dict(padding=int(least))).padding == 1
 
-    sentence = refusal(lambda: build_following(dict(score_thr=1)), 'to below 1')
+    sentence = refusal(lambda: build_box_tracker(dict(score_thr=1)), 'to below 1')
     (least,) = re.findall(r'follow\.score_thr must be from (\d+) to', sentence)
-    assert build_following(dict(score_thr=int(least))).score_thr == 0
+    assert build_box_tracker(dict(score_thr=int(least))).score_thr == 0
 
 
 def test_a_class_is_one_that_the_detector_has():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmdistill.datasets import UnlabeledDataset
-from mmdistill.datasets.box_tracker import Following
+from mmdistill.datasets.box_tracker import BoxTracker
 from mmdistill.errors import UserError
 from tests.helpers.media import write_video  # noqa: F401  (a fixture)
 
@@ -70,7 +70,7 @@ def test_frames_follow_within_their_video_and_source(
 def test_what_the_leak_guard_leaves_out_is_a_gap(film, build, monkeypatch):
     film('a.mp4')
     monkeypatch.setattr(
-        'mmdistill.datasets.unlabeled_dataset.without_leaks',
+        'mmdistill.datasets.unlabeled_dataset.drop_leaked_images',
         lambda images, root, guard: [0, 1, 3, 4],
     )
     dataset = build(video('a.mp4'), leak_guard={})
@@ -116,4 +116,4 @@ def test_wrong_options_are_refused(film, build, options, sentence):
 
 
 def test_options_that_are_at_their_limits_are_taken():
-    assert Following(padding=1, score_thr=0).padding == 1
+    assert BoxTracker(padding=1, score_thr=0).padding == 1

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import torch
 
-from mmdistill.datasets.seeded_dataset import Draw, seeded
+from mmdistill.datasets.seeded_dataset import SeededIndex, seeded
 
 
 def drawn():
@@ -13,7 +13,7 @@ def drawn():
 
 
 def test_a_draw_is_an_index_that_keeps_its_seed_on_the_way_to_a_worker():
-    draw = pickle.loads(pickle.dumps(Draw(7, 2**32 - 1)))
+    draw = pickle.loads(pickle.dumps(SeededIndex(7, 2**32 - 1)))
     assert (draw, draw.seed) == (7, 2**32 - 1)
     assert list('abcdefgh')[draw] == 'h'
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.datasets.boxes import given_boxes
+from mmdistill.datasets.boxes import build_box_provider
 from mmdistill.datasets.sources import FolderSource
 from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import UserError
@@ -36,29 +36,29 @@ def bbox_file(tmp_path) -> str:
 
 
 def test_an_image_without_detections_file_is_its_own_box(images):
-    boxes = given_boxes(images, None, None, None, None)
+    boxes = build_box_provider(images, None, None, None, None)
     found, scores, categories = boxes.of_image(1, 64, 48)
     assert found.tolist() == [[0, 0, 64, 48]]
     assert (scores.tolist(), categories.tolist()) == ([1], [1])
     assert boxes.count(np.arange(2)) == 2
-    assert boxes.sha256(np.arange(2)) == boxes.told == 'the whole image'
+    assert boxes.sha256(np.arange(2)) == boxes.description == 'the whole image'
 
 
 def test_detections_belong_to_their_image(images, bbox_file):
-    boxes = given_boxes(images, bbox_file, None, None, None)
+    boxes = build_box_provider(images, bbox_file, None, None, None)
     assert [len(boxes.of_image(k, 64, 48)[0]) for k in (0, 1)] == [0, 2]
     assert (boxes.count(np.array([0])), boxes.count(np.array([1]))) == (0, 2)
-    assert boxes.told == 'detections'
+    assert boxes.description == 'detections'
 
 
 def test_categories_are_told(images, bbox_file):
-    boxes = given_boxes(images, bbox_file, None, (2,), None)
+    boxes = build_box_provider(images, bbox_file, None, (2,), None)
     assert boxes.count(np.arange(2)) == 1
-    assert boxes.told == 'detections of the categories [2]'
+    assert boxes.description == 'detections of the categories [2]'
 
 
 def test_the_hash_is_that_of_the_images_asked_for(images, bbox_file):
-    boxes = given_boxes(images, bbox_file, None, None, None)
+    boxes = build_box_provider(images, bbox_file, None, None, None)
     hashes = [boxes.sha256(np.array(some)) for some in ([0], [1], [0, 1], [1, 0])]
     assert len(set(hashes)) == 4
 
@@ -67,9 +67,9 @@ def test_the_hash_is_that_of_the_images_asked_for(images, bbox_file):
 def test_given_boxes_are_not_followed(images, given):
     places = dict(bbox_file=None, detections=None) | {given: 'here'}
     with pytest.raises(UserError, match='given or followed, got follow and here too'):
-        given_boxes(images, category_ids=None, follow={}, **places)
+        build_box_provider(images, category_ids=None, follow={}, **places)
 
 
 def test_without_a_video_nothing_is_followed(images):
     with pytest.raises(UserError, match='video'):
-        given_boxes(images, None, None, None, {})
+        build_box_provider(images, None, None, None, {})

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from mmdistill.datasets.image_hashes import (
-    file_prints,
-    picture_print,
+    file_hashes,
+    find_duplicates,
+    picture_hashes,
     read_known,
-    same_images,
 )
 from mmdistill.utils.files import write_json
 
@@ -33,20 +33,20 @@ def with_flipped_bits(one, count):
 def test_pictures_are_the_same_up_to_six_bits(bits, same):
     mine = with_flipped_bits(print_of(1, 0x55), bits)
 
-    assert same_images([mine], {A: print_of(2, 0x55)}) == same
+    assert find_duplicates([mine], {A: print_of(2, 0x55)}) == same
 
 
 def test_equal_bytes_go_before_a_like_picture():
     theirs = {A: print_of(2, 0x55), B: print_of(1, 0x55)}
 
-    assert same_images([print_of(1, 0x55)], theirs) == [(0, B)]
+    assert find_duplicates([print_of(1, 0x55)], theirs) == [(0, B)]
 
 
 def test_an_image_that_can_not_be_read_equals_nothing():
     """Not even a picture whose hash is of zeros, as that of a black frame."""
-    black = picture_print(Image.new('L', (64, 48)))
+    black = picture_hashes(Image.new('L', (64, 48)))
 
-    found = same_images([None, black], {A: black})
+    found = find_duplicates([None, black], {A: black})
 
     assert not black.any()
     assert found == [(1, A)]
@@ -54,7 +54,7 @@ def test_an_image_that_can_not_be_read_equals_nothing():
 
 @pytest.mark.parametrize('mine', [[], [None], [print_of(1, 1)]])
 def test_nothing_is_in_an_empty_set(mine):
-    assert same_images(mine, {}) == []
+    assert find_duplicates(mine, {}) == []
 
 
 def test_a_file_that_is_no_image_has_no_print(tmp_path):
@@ -62,7 +62,7 @@ def test_a_file_that_is_no_image_has_no_print(tmp_path):
     (tmp_path / 'b.png').write_text('no image')
     files = [tmp_path / name for name in ('a.png', 'b.png', 'gone.png')]
 
-    assert list(file_prints(files, {})) == files[:1]
+    assert list(file_hashes(files, {})) == files[:1]
 
 
 @pytest.mark.parametrize('content', ['[1]', 'no json', '[]'])
@@ -80,18 +80,18 @@ def test_other_images_of_16_bits_are_other_images(tmp_path, ending):
     files = [tmp_path / f'{number}.{ending}' for number in range(3)]
     for file, picture in zip(files, [*pictures, pictures[0] + 0.001], strict=True):
         Image.fromarray((picture * 3000 + 500).astype(np.uint16)).save(file)
-    prints = file_prints(files, {})
+    prints = file_hashes(files, {})
 
     first, second, near_first = (prints[file] for file in files)
-    assert same_images([first], {A: second}) == []
-    assert same_images([first], {A: near_first}) == [(0, A)]
+    assert find_duplicates([first], {A: second}) == []
+    assert find_duplicates([first], {A: near_first}) == [(0, A)]
 
 
 def test_a_print_of_a_name_that_is_not_utf8_is_kept(tmp_path):
     file = tmp_path / '\udcff.png'
     Image.new('L', (64, 48)).save(file)
     known = {}
-    file_prints([file], known)
+    file_hashes([file], known)
 
     write_json(tmp_path / 'cache.json', known)
     assert read_known(tmp_path / 'cache.json') == known
@@ -101,4 +101,4 @@ def test_what_is_no_file_has_no_print_and_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / 'a.png')
     (tmp_path / 'b.png').symlink_to('/dev/zero')
 
-    assert file_prints([tmp_path / 'a.png', tmp_path / 'b.png'], {}) == {}
+    assert file_hashes([tmp_path / 'a.png', tmp_path / 'b.png'], {}) == {}

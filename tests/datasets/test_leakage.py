@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmdistill.datasets import UnlabeledDataset, image_hashes
-from mmdistill.datasets.leakage import described_leaks, leaked_images, without_leaks
+from mmdistill.datasets.leakage import drop_leaked_images, format_leaks, leaked_images
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
 from tests.helpers.media import clouds_of, write_video  # noqa: F401
@@ -124,7 +124,7 @@ def test_a_pile_that_is_the_validation_set_is_refused(folders, build):
 
 
 def test_images_are_named():
-    sentence = described_leaks(
+    sentence = format_leaks(
         'val', [(f'{i}.png', 'v.png') for i in range(12)], 'are left out'
     )
     assert sentence.startswith('12 unlabelled images are in the val set and are left')
@@ -145,7 +145,7 @@ def test_images_that_mpii_s_annotations_name_are_found(folders):
     guard = dict(
         val=[dict(ann_file=str(folders / 'mpii.json'), img_root=str(folders / 'val'))]
     )
-    stay = without_leaks(pile(folders), folders, guard)
+    stay = drop_leaked_images(pile(folders), folders, guard)
     assert stay.tolist() == [0, 2, 3, 5]
 
 

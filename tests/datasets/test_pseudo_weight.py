@@ -9,7 +9,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.datasets.sample_tags import weighed
+from mmdistill.datasets.sample_tags import scale_keypoint_weights
 from mmdistill.datasets.seeded_dataset import seeded
 from mmdistill.errors import UserError
 from tests.helpers.students import COCO, CODEC, HEAD, pipeline, write_labels
@@ -109,8 +109,8 @@ def test_a_keypoint_that_is_masked_trains_nothing(labels, name):
 
 def test_what_is_not_packed_stays_as_it_is():
     results = dict(keypoints=[[1, 2]])
-    assert weighed(results, 0.5) is results
-    assert weighed(None, 0.5) is None
+    assert scale_keypoint_weights(results, 0.5) is results
+    assert scale_keypoint_weights(None, 0.5) is None
 
 
 @pytest.mark.parametrize('weight', [-0.1, float('nan'), float('inf'), '1'])

@@ -16,7 +16,7 @@ from mmdistill.datasets import (
     PseudoLabelDataset,
     SeededDataset,
 )
-from mmdistill.datasets.seeded_dataset import Draw, with_last_step
+from mmdistill.datasets.seeded_dataset import SeededIndex, with_last_step
 from mmdistill.errors import UserError
 from tests.config.test_metainfo import AS_TEXT, PARTNERS, chain
 from tests.datasets.test_mixed_sources import Sampler
@@ -111,7 +111,9 @@ def ids(dataset, indices):
 def test_a_draw_gives_the_same_pixels_each_time(sources):
     dataset = SeededDataset(ConcatDataset(sources(STEPS, STEPS), ignore_keys='CLASSES'))
     for index in (0, len(dataset) - 1):
-        one, again, other = (dataset[Draw(index, seed)]['inputs'] for seed in (4, 4, 5))
+        one, again, other = (
+            dataset[SeededIndex(index, seed)]['inputs'] for seed in (4, 4, 5)
+        )
         assert np.array_equal(one, again)
         assert not np.array_equal(one, other)
 
@@ -127,8 +129,8 @@ def test_what_is_given_up_is_replaced_within_its_source(sources, combined, kind)
         dataset = ConcatDataset(both, ignore_keys='CLASSES')
     seeded = SeededDataset(dataset)
     sizes = [len(source) for source in seeded.datasets]
-    first = [Draw(i, seed) for i in range(sizes[0]) for seed in range(2)]
-    second = [Draw(sizes[0] + i, seed) for i in range(11) for seed in range(2)]
+    first = [SeededIndex(i, seed) for i in range(sizes[0]) for seed in range(2)]
+    second = [SeededIndex(sizes[0] + i, seed) for i in range(11) for seed in range(2)]
 
     found, pseudo = ids(seeded, first), ids(seeded, second)
 
@@ -152,13 +154,13 @@ def test_a_source_that_gives_up_everything_is_named(combined):
     dataset = combined([GiveUp({*range(11)}), *STEPS])
     dataset.max_refetch = 3
     with pytest.raises(UserError, match='PseudoLabelDataset that was tried, 4 of them'):
-        SeededDataset(dataset)[Draw(len(dataset) - 1, 0)]
+        SeededDataset(dataset)[SeededIndex(len(dataset) - 1, 0)]
 
 
 def test_sources_may_have_different_pipelines(sources):
     dataset = SeededDataset(ConcatDataset(sources(PLAIN, STEPS), ignore_keys='CLASSES'))
     labelled, pseudo = (
-        [dataset[Draw(i, seed)]['inputs'] for seed in (1, 2)]
+        [dataset[SeededIndex(i, seed)]['inputs'] for seed in (1, 2)]
         for i in (0, len(dataset) - 1)
     )
     assert np.array_equal(*labelled)
@@ -174,7 +176,7 @@ def test_keypoints_are_converted_in_their_source(combined, sources):
     start = len(dataset.datasets[0])
 
     for index in range(len(unchanged)):
-        ours = dataset[Draw(start + index, 0)]['data_samples']
+        ours = dataset[SeededIndex(start + index, 0)]['data_samples']
         theirs = unchanged[index]['data_samples']
         weights, expected = (
             sample.gt_instance_labels.keypoint_weights for sample in (ours, theirs)
@@ -205,7 +207,7 @@ def test_pseudo_weight_reaches_a_combined_set(combined, weight):
     )
     for index in (0, len(plain) - 1):
         one, other = (
-            d[Draw(index, 3)]['data_samples'].gt_instance_labels.keypoint_weights
+            d[SeededIndex(index, 3)]['data_samples'].gt_instance_labels.keypoint_weights
             for d in (plain, weighed)
         )
         factor = weight if index else 1

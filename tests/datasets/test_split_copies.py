@@ -11,8 +11,8 @@ import pytest
 
 from mmdistill.datasets.split_rules import listed_images
 from mmdistill.datasets.splits import (
-    described_copies,
     find_copies,
+    format_copies,
     images_beside,
     write_split,
 )
@@ -69,7 +69,7 @@ def test_a_split_names_its_copies_and_keeps_them(root):
     manifest = split(root, 0, 1, 2)
 
     assert manifest['unlabeled']['images'] == 3
-    assert described_copies(manifest) == (
+    assert format_copies(manifest) == (
         '6 of 6 images compared by content: 2 unlabelled images are in the labelled '
         'set and stay: 4.png (0.png), 5.png (1.png)'
     )
@@ -78,7 +78,7 @@ def test_a_split_names_its_copies_and_keeps_them(root):
 
 
 def test_a_split_without_copies_says_so(root):
-    told = described_copies(split(root, 0, 4))
+    told = format_copies(split(root, 0, 4))
 
     assert told.endswith(': no unlabelled image equals a labelled one')
 
@@ -86,7 +86,7 @@ def test_a_split_without_copies_says_so(root):
 def test_a_split_whose_images_are_elsewhere_is_compared_by_name_alone(root):
     (root / 'images').rename(root / 'pictures')
 
-    assert described_copies(split(root, 0)).startswith('compared by name and id alone')
+    assert format_copies(split(root, 0)).startswith('compared by name and id alone')
     found = split(root, 0, img_root=root / 'pictures')['copies']
     assert found['pairs'] == [('4.png', '0.png')]
 

@@ -8,7 +8,7 @@ from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
 from mmdistill.engine import checkpoint
-from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
 
 
@@ -23,7 +23,7 @@ def logged(monkeypatch):
 def test_weights_are_in_the_model():
     model, other = nn.Linear(2, 2), nn.Linear(2, 2)
 
-    load_fitting(model, dict(state_dict=other.state_dict()))
+    load_checkpoint_strict(model, dict(state_dict=other.state_dict()))
 
     assert torch.equal(model.weight, other.weight)
 
@@ -35,7 +35,7 @@ def test_a_misfit_is_told_of_the_section_that_names_it(role):
     with pytest.raises(
         UserError, match=rf'the {role} checkpoint misses 1 .* distill\.{role}\.config'
     ):
-        load_fitting(nn.Linear(2, 2), weights, role)
+        load_checkpoint_strict(nn.Linear(2, 2), weights, role)
 
 
 class Estimator(nn.Module):
@@ -105,7 +105,7 @@ EXTRA = {
 def test_a_complete_checkpoint_with_more_in_it_loads(weights, name, logged):
     model = Estimator()
 
-    loaded = load_fitting(model, dict(state_dict=EXTRA[name](weights)))
+    loaded = load_checkpoint_strict(model, dict(state_dict=EXTRA[name](weights)))
 
     for key, value in weights.items():
         assert torch.equal(model.state_dict()[key], value)
@@ -115,7 +115,7 @@ def test_a_complete_checkpoint_with_more_in_it_loads(weights, name, logged):
 
 
 def test_what_is_left_out_is_said_in_one_line(weights, logged):
-    load_fitting(Estimator(), dict(state_dict=averaged(counted(weights))))
+    load_checkpoint_strict(Estimator(), dict(state_dict=averaged(counted(weights))))
     (line,) = logged
     left = len(averaged(counted(weights))) - len(weights)
     assert f'; {left} others are left out: ' in line
@@ -123,14 +123,14 @@ def test_what_is_left_out_is_said_in_one_line(weights, logged):
 
 
 def test_nothing_is_said_of_a_checkpoint_that_fits(weights, logged):
-    load_fitting(Estimator(), dict(state_dict=weights))
+    load_checkpoint_strict(Estimator(), dict(state_dict=weights))
     assert logged == []
 
 
 @pytest.mark.parametrize('key', ['state_dict', 'model', 'model_state_dict'])
 def test_weights_are_found_below_other_names(weights, key):
     model = Estimator()
-    load_fitting(model, {'epoch': 3, key: weights})
+    load_checkpoint_strict(model, {'epoch': 3, key: weights})
     assert torch.equal(
         model.head.final_layer.weight, weights['head.final_layer.weight']
     )
@@ -140,7 +140,7 @@ def test_averages_alone_are_a_model():
     source = Estimator()
     average = ExponentialMovingAverage(source)
     model = Estimator()
-    load_fitting(model, dict(ema_state_dict=average.state_dict()))
+    load_checkpoint_strict(model, dict(ema_state_dict=average.state_dict()))
     assert torch.equal(model.head.final_layer.weight, source.head.final_layer.weight)
 
 
@@ -154,12 +154,12 @@ def test_averages_alone_are_a_model():
 def test_a_deeper_network_is_another_one(other, first):
     deeper = Estimator(**other).state_dict()
     with pytest.raises(UserError, match=f'the first is {first}, so it is of another'):
-        load_fitting(Estimator(), dict(state_dict=deeper))
+        load_checkpoint_strict(Estimator(), dict(state_dict=deeper))
 
 
 def test_a_bias_that_the_model_has_not_is_another_network(weights):
     with pytest.raises(UserError, match=r'the first is backbone\.0\.bias'):
-        load_fitting(Estimator(bias=False), dict(state_dict=weights))
+        load_checkpoint_strict(Estimator(bias=False), dict(state_dict=weights))
 
 
 def test_a_neck_that_the_model_has_not_is_another_network(weights):
@@ -167,7 +167,7 @@ def test_a_neck_that_the_model_has_not_is_another_network(weights):
     with pytest.raises(
         UserError, match=r'neck\.0\.weight, so it is of another network'
     ):
-        load_fitting(Estimator(), dict(state_dict=weights))
+        load_checkpoint_strict(Estimator(), dict(state_dict=weights))
 
 
 @pytest.mark.parametrize(
@@ -180,26 +180,26 @@ def test_a_neck_that_the_model_has_not_is_another_network(weights):
 def test_advice_fits_what_is_missing(weights, keep, advice):
     part = {key: value for key, value in weights.items() if key.startswith(keep)}
     with pytest.raises(UserError, match=advice):
-        load_fitting(Estimator(), dict(state_dict=part))
+        load_checkpoint_strict(Estimator(), dict(state_dict=part))
 
 
 def test_a_file_of_something_else_is_described():
     with pytest.raises(UserError, match='it holds epoch, optimizer: save its weights'):
-        load_fitting(Estimator(), dict(epoch=3, optimizer={}))
+        load_checkpoint_strict(Estimator(), dict(epoch=3, optimizer={}))
 
 
 def test_several_whole_models_are_named(weights):
     both = {**prefixed(weights, 'student.'), **prefixed(weights, 'teacher.')}
     with pytest.raises(UserError, match=r'2 whole models, below student\., teacher\.'):
-        load_fitting(Estimator(), dict(state_dict=both))
+        load_checkpoint_strict(Estimator(), dict(state_dict=both))
 
 
 def test_another_shape_comes_with_advice(weights):
     weights['head.final_layer.weight'] = torch.zeros(5, 4, 1, 1)
     with pytest.raises(UserError, match=r'5, 4, 1, 1.*distill\.teacher\.config'):
-        load_fitting(Estimator(), dict(state_dict=weights))
+        load_checkpoint_strict(Estimator(), dict(state_dict=weights))
 
 
 def test_versions_of_modules_are_kept(weights):
-    loaded = load_fitting(Estimator(), dict(state_dict=weights))
+    loaded = load_checkpoint_strict(Estimator(), dict(state_dict=weights))
     assert loaded._metadata == weights._metadata

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.functional.boxes import followed_box
+from mmdistill.functional.boxes import propagate_box
 
 SIZE = (64, 48)
 
@@ -36,7 +36,7 @@ def test_boxes_are_those_of_a_slow_loop():
         keypoints = rng.uniform(-10, 70, 2) + spread * rng.normal(size=(5, 2))
         scores, padding = rng.random(5), rng.uniform(1, 3)
         expected = slow_box(keypoints, scores, SIZE, padding, 0.4)
-        found = followed_box(keypoints, scores, SIZE, padding, 0.4)
+        found = propagate_box(keypoints, scores, SIZE, padding, 0.4)
         fates['lost' if expected is None else 'box'] += 1
         if expected is None:
             assert found is None
@@ -47,6 +47,6 @@ def test_boxes_are_those_of_a_slow_loop():
 
 def test_half_of_the_keypoints_are_enough():
     keypoints = np.array([[10, 20], [30, 20], [0, 0], [60, 40]], np.float32)
-    box = followed_box(keypoints, np.array([0.5, 0.4, 0.3, 0.0]), SIZE, 1.5, 0.3)
+    box = propagate_box(keypoints, np.array([0.5, 0.4, 0.3, 0.0]), SIZE, 1.5, 0.3)
     assert box.tolist() == [5, 15, 35, 25]
-    assert followed_box(keypoints, np.array([0.5, 0.3, 0.3, 0]), SIZE, 2, 0.3) is None
+    assert propagate_box(keypoints, np.array([0.5, 0.3, 0.3, 0]), SIZE, 2, 0.3) is None

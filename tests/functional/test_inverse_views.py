@@ -6,10 +6,10 @@ import torch
 
 from mmdistill.functional.inverse_views import (
     Axis,
-    Undoing,
+    InverseWarps,
+    inverse_matrix,
+    inverse_of,
     reference_positions,
-    undo_matrix,
-    undo_of,
     view_cells,
 )
 from mmdistill.functional.views import Frame, View, to_view
@@ -64,7 +64,7 @@ def centroid(heatmap):
 @pytest.mark.parametrize('view', VIEWS, ids=str)
 def test_undo_brings_an_analytic_gaussian_back_to_its_place(view, use_udp):
     frame = Frame(*INPUT, use_udp)
-    undo = undo_of(view, frame, axes(use_udp))
+    undo = inverse_of(view, frame, axes(use_udp))
     for place in np.random.default_rng(0).uniform(0.45, 0.55, (8, 2)):
         shown = to_view(view, frame, torch.from_numpy(place)).numpy()
         undone = undo(gaussian(cell_of(shown, use_udp)))
@@ -96,17 +96,17 @@ def test_reference_positions_invert_view_cells(view, use_udp):
 @pytest.mark.parametrize('use_udp', [False, True])
 @pytest.mark.parametrize('i', [0, 1])
 def test_undoing_the_reference_view_is_the_identity(i, use_udp):
-    matrix = undo_matrix(View(), Frame(*INPUT, use_udp), axes(use_udp), i)
+    matrix = inverse_matrix(View(), Frame(*INPUT, use_udp), axes(use_udp), i)
     np.testing.assert_array_equal(matrix, np.eye(CELLS[i]))
 
 
 def test_undoing_a_udp_flip_reverses_the_columns_exactly():
-    matrix = undo_matrix(View(flip=True), Frame(*INPUT, True), axes(True), 0)
+    matrix = inverse_matrix(View(flip=True), Frame(*INPUT, True), axes(True), 0)
     np.testing.assert_array_equal(matrix, np.eye(CELLS[0])[::-1])
 
 
 def test_undoing_a_plain_flip_shifts_by_three_quarters_of_a_cell():
-    matrix = undo_matrix(View(flip=True), Frame(*INPUT, False), axes(False), 0)
+    matrix = inverse_matrix(View(flip=True), Frame(*INPUT, False), axes(False), 0)
     reverse = np.eye(CELLS[0])[::-1]
     shifted = np.zeros_like(reverse)
     shifted[1:] = 0.25 * reverse[1:] + 0.75 * reverse[:-1]
@@ -115,7 +115,9 @@ def test_undoing_a_plain_flip_shifts_by_three_quarters_of_a_cell():
 
 def test_a_flip_leaves_rows_alone():
     frame, both = Frame(*INPUT, False), axes(False)
-    flipped, plain = (undo_matrix(View(1.2, f), frame, both, 1) for f in (True, False))
+    flipped, plain = (
+        inverse_matrix(View(1.2, f), frame, both, 1) for f in (True, False)
+    )
     assert torch.equal(flipped, plain)
 
 
@@ -125,7 +127,7 @@ def test_rows_of_the_undo_matrix_sum_to_one_where_the_view_sees(view, use_udp):
     frame, both = Frame(*INPUT, use_udp), axes(use_udp)
     cells = view_cells(view, frame, both)[0, :, 0]
     seen = (cells > -1e-9) & (cells < both[0].cells - 1 + 1e-9)
-    sums = undo_matrix(view, frame, both, 0).sum(1)
+    sums = inverse_matrix(view, frame, both, 0).sum(1)
     np.testing.assert_allclose(sums, seen.float(), atol=1e-6)
 
 
@@ -136,7 +138,7 @@ def test_undoing_reads_between_cells_and_nothing_outside(view, use_udp):
     frame, both = Frame(*INPUT, use_udp), axes(use_udp)
     generator = torch.Generator().manual_seed(0)
     heatmap = torch.rand(1, 1, CELLS[1], CELLS[0], generator=generator)
-    undo = undo_of(view, frame, both)
+    undo = inverse_of(view, frame, both)
     undone = undo(heatmap)[0, 0]
     cells = view_cells(view, frame, both)
     for y, x in ((5, 7), (0, 0), (32, 24), (63, 47), (40, 2), (11, 45)):
@@ -161,15 +163,15 @@ def bilinear(picture, x, y):
 @pytest.mark.parametrize('view', [View(0.8, True), View(rotation=10.0)], ids=str)
 def test_an_undo_moves_to_another_device(view):
     meta = torch.device('meta')
-    undo = undo_of(view, Frame(*INPUT, True), axes(True)).to(meta)
+    undo = inverse_of(view, Frame(*INPUT, True), axes(True)).to(meta)
     assert undo(torch.empty(2, 3, 64, 48, device=meta)).shape == (2, 3, 64, 48)
     assert undo.coverage.device == meta
 
 
 def test_a_view_s_undo_is_made_once_per_device():
-    undoing, view = Undoing(Frame(*INPUT, True), axes(True)), View(0.8, True)
+    undoing, view = InverseWarps(Frame(*INPUT, True), axes(True)), View(0.8, True)
     cpu, meta = torch.device('cpu'), torch.device('meta')
     assert undoing.of(view, cpu) is undoing.of(view, cpu)
     assert undoing.of(view, meta).coverage.device == meta
-    expected = undo_of(view, Frame(*INPUT, True), axes(True))
+    expected = inverse_of(view, Frame(*INPUT, True), axes(True))
     assert torch.equal(undoing.of(view, cpu).columns, expected.columns)

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 from mmdistill.datasets import DetectionDataset
-from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
 from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
 from mmdistill.models import BoxDetector
@@ -55,8 +55,8 @@ def detector(config, detector_file):
     def build(**options) -> BoxDetector:
         model = BoxDetector(config.model, **options)
         weights = CheckpointLoader.load_checkpoint(str(detector_file), 'cpu')
-        load_fitting(model.module, weights, 'detector')
-        model.look_for(('person',), dict(person=7))
+        load_checkpoint_strict(model.module, weights, 'detector')
+        model.set_classes(('person',), dict(person=7))
         return model.eval()
 
     return build
@@ -140,7 +140,7 @@ def test_views_are_merged_as_mmdetection_merges_them(config, folder, detector):
 
 def test_classes_that_do_not_count_are_left_out(config, folder, detector):
     model = detector()
-    model.look_for(('person',), {})
+    model.set_classes(('person',), {})
 
     found = model.test_step(samples(config, folder)[:1])
 

@@ -39,7 +39,7 @@ def cut(cutter, source, view, rows=EVERY):
     return torch.cat(cutter.cut(source, view, rows))
 
 
-def one_by_one(source, view, use_udp):
+def iter_frames(source, view, use_udp):
     frame = Frame(*INPUT, use_udp)
     single = []
     for i, owner in enumerate(source.owners):
@@ -55,7 +55,7 @@ def one_by_one(source, view, use_udp):
 )
 def test_each_crop_comes_from_the_image_that_owns_it(source, view):
     batch = cut(CropCutter(Frame(*INPUT, True)), source, view)
-    expected = one_by_one(source, view, use_udp=True)
+    expected = iter_frames(source, view, use_udp=True)
     torch.testing.assert_close(batch, expected, rtol=0, atol=1e-3)
 
 

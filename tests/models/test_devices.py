@@ -15,7 +15,7 @@ from mmdistill.functional.crops import (
     sampling_grids,
 )
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, heatmap_peaks
-from mmdistill.functional.inverse_views import Axis, undo_of
+from mmdistill.functional.inverse_views import Axis, inverse_of
 from mmdistill.functional.views import Frame, View
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.store import LabelStore
@@ -53,7 +53,7 @@ def test_views_are_fused_on_the_device_of_the_heatmaps():
     axes = Axis(12, 4.0, 0.0, 48), Axis(16, 4.0, 0.0, 64)
 
     for view in (View(), View(rotation=20.0)):
-        undo = undo_of(view, Frame(48, 64, True), axes).to(META)
+        undo = inverse_of(view, Frame(48, 64, True), axes).to(META)
         fused.add(undo(heatmaps), undo.coverage)
         spread.add(*heatmap_peaks(heatmaps))
 

@@ -13,7 +13,7 @@ from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.keypoints import (
     flip_indices_of,
     sigmas_of,
-    swapped,
+    swap_left_right,
 )
 
 
@@ -29,12 +29,12 @@ def test_the_metainfo_of_the_model_overrides_the_data_sets():
 
 def test_values_are_swapped_with_their_partners():
     values = torch.arange(6).reshape(1, 3, 2)
-    assert swapped(values, [0, 2, 1]).tolist() == [[[0, 1], [4, 5], [2, 3]]]
+    assert swap_left_right(values, [0, 2, 1]).tolist() == [[[0, 1], [4, 5], [2, 3]]]
 
 
 def test_partners_of_other_keypoints_are_refused():
     with pytest.raises(UserError, match=r'each of the 3 keypoints .* got 2'):
-        swapped(torch.zeros(1, 3), [1, 0])
+        swap_left_right(torch.zeros(1, 3), [1, 0])
 
 
 def test_sigmas_of_all_keypoints_are_taken():

@@ -67,7 +67,7 @@ def inputs():
 
 
 def run(network: Network, inputs: torch.Tensor) -> torch.Tensor:
-    network.look_at_weights()
+    network.refresh_if_changed()
     with torch.no_grad():
         return network(inputs)
 

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from mmdistill.reports import captions
 from mmdistill.reports.statistics import collect
-from mmdistill.selection.counts import LabeledSide
+from mmdistill.selection.counts import LabeledStatistics
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def data(make_rows, make_store, selection, tmp_path):
 
 
 def side(per_image, visible):
-    return LabeledSide(np.array(per_image), np.array(visible, dtype=bool))
+    return LabeledStatistics(np.array(per_image), np.array(visible, dtype=bool))
 
 
 def test_what_hangs_on_the_threshold_is_told(data, selection):

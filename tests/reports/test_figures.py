@@ -7,7 +7,7 @@ from mmdistill.audits.result import Audit, Calibration
 from mmdistill.reports import figures
 from mmdistill.reports.results_table import Results
 from mmdistill.reports.statistics import collect
-from mmdistill.selection.counts import LabeledSide
+from mmdistill.selection.counts import LabeledStatistics
 
 NOTHING = Audit('', '', [], [], [], np.zeros(0), {}, {}, [], [], {}, {})
 
@@ -40,7 +40,7 @@ def test_a_selection_without_a_curve_has_no_plot_of_it(data, selection):
 
 
 def test_the_labelled_set_stands_beside_the_labels(data, coco_names, parse):
-    side = LabeledSide(np.array([1, 2]), np.ones((3, 17), dtype=bool))
+    side = LabeledStatistics(np.array([1, 2]), np.ones((3, 17), dtype=bool))
     for plot in figures.count_plots(data, side, coco_names):
         words = [element.text for element in parse(plot.svg).all('text')]
         assert {'labelled set', 'labelled images'} & set(words)

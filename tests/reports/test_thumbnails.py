@@ -8,7 +8,7 @@ from PIL import Image
 from mmdistill.reports.crops import StoreImages, no_packed_images
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.reports.statistics import collect, visible_by
-from mmdistill.reports.thumbnails import DPI, INCHES, Painter, galleries
+from mmdistill.reports.thumbnails import DPI, INCHES, ThumbnailRenderer, galleries
 
 BARE = Skeleton(np.zeros((0, 2), dtype=int), np.zeros((0, 3)), np.ones((17, 3)))
 COUNTS = [2, 0, None, 5, 1]
@@ -31,7 +31,7 @@ def painter(store, tmp_path):
 
 def painter_of(store, img_root):
     images = StoreImages(store.root, img_root, no_packed_images(img_root))
-    return Painter(store, images, BARE, visible_by(None))
+    return ThumbnailRenderer(store, images, BARE, visible_by(None))
 
 
 def pixels(portrait):
@@ -43,7 +43,7 @@ def pixels(portrait):
 def test_a_portrait_is_of_the_candidate_with_this_number(data, painter, store):
     labels = store.read()
     for number in range(len(data.scores)):
-        portrait = painter.portrait(data, number)
+        portrait = painter.render(data, number)
         image = int(labels.image_index[number])
         assert portrait.path == labels.paths[image].as_py()
         assert portrait.score == labels.candidates.instance_scores[number]
@@ -55,7 +55,7 @@ def test_a_portrait_shows_its_image(data, painter, tmp_path):
     (tmp_path / 'images').mkdir()
     path = tmp_path / 'images' / '000.png'
     Image.new('RGB', (64, 48), (0, 0, 255)).save(path)
-    portrait = painter.portrait(data, 0)
+    portrait = painter.render(data, 0)
     shown = pixels(portrait)
     assert portrait.found
     assert shown.shape == (round(INCHES * DPI), round(INCHES * DPI), 3)
@@ -64,7 +64,7 @@ def test_a_portrait_shows_its_image(data, painter, tmp_path):
 
 
 def test_a_lost_image_leaves_a_grey_ground(data, painter):
-    portrait = painter.portrait(data, 0)
+    portrait = painter.render(data, 0)
     assert not portrait.found
     assert np.median(pixels(portrait)) == pytest.approx(0xE4, abs=2)
 
@@ -72,7 +72,7 @@ def test_a_lost_image_leaves_a_grey_ground(data, painter):
 def test_another_root_is_looked_at(data, store, write_images, tmp_path):
     write_images(tmp_path / 'moved', '000.png')
     painter = painter_of(store, tmp_path / 'moved')
-    assert painter.portrait(data, 0).found
+    assert painter.render(data, 0).found
 
 
 def test_the_galleries_hold_each_side(data, painter):

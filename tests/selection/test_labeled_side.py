@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmdistill.selection.counts import look_at_labeled
+from mmdistill.selection.counts import labeled_statistics
 
 
 class Instances:
@@ -22,15 +22,15 @@ DATASET = Instances((7, [1, 0, 1]), (3, [0, 0, 1]), (7, [1, 1, 1]))
 
 
 def test_instances_are_counted_by_image_and_bare_images_have_none():
-    side = look_at_labeled(DATASET, num_images=4)
+    side = labeled_statistics(DATASET, num_images=4)
     assert sorted(side.per_image.tolist()) == [0, 0, 1, 2]
 
 
 def test_keypoints_are_those_that_are_annotated():
-    side = look_at_labeled(DATASET, num_images=2)
+    side = labeled_statistics(DATASET, num_images=2)
     assert side.visible.tolist() == [[1, 0, 1], [0, 0, 1], [1, 1, 1]]
     assert side.visible.dtype == bool
 
 
 def test_a_set_that_lists_no_images_has_those_of_its_instances():
-    assert look_at_labeled(DATASET, num_images=0).per_image.sum() == 3
+    assert labeled_statistics(DATASET, num_images=0).per_image.sum() == 3

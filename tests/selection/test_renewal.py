@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmdistill.selection.selection import why_again
+from mmdistill.selection.selection import stale_reasons
 
 
 def test_a_selection_of_the_same_things_holds(make_selection):
     selection = make_selection(0.5)
 
-    assert why_again(selection, selection.options, selection.labeled, True) == []
+    assert stale_reasons(selection, selection.options, selection.labeled, True) == []
 
 
 def test_every_change_is_named(make_selection):
@@ -16,7 +16,7 @@ def test_every_change_is_named(make_selection):
     options = replace(selection.options, over='annotated', score_thr=None)
     labeled = replace(selection.labeled, fingerprint='def', instances=7)
 
-    assert why_again(selection, options, labeled, current=False) == [
+    assert stale_reasons(selection, options, labeled, current=False) == [
         'the store has other images than when it was made',
         'it was matched to another labelled set (6 instances, now 7)',
         "over was 'all' and is 'annotated'",

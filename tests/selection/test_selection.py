@@ -10,8 +10,8 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.selection.selection import (
+    load_selection,
     read_selection,
-    standing_selection,
 )
 from mmdistill.selection.thresholds import Threshold
 from mmdistill.store import LabelStore
@@ -32,13 +32,15 @@ def test_round_trip(store, make_selection):
 
 
 def test_a_selection_is_stale_once_images_joined_the_store(
-    store, make_pile, make_selection
+    store, make_unlabeled, make_selection
 ):
     make_selection(0.5).write(store)
-    store.claim(store.manifest, make_pile(['000.png', '001.png', '002.png', 'x.png']))
+    store.claim(
+        store.manifest, make_unlabeled(['000.png', '001.png', '002.png', 'x.png'])
+    )
     with pytest.raises(UserError, match='made before the store became what it is'):
         read_selection(store)
-    assert standing_selection(store) == (make_selection(0.5), False)
+    assert load_selection(store) == (make_selection(0.5), False)
 
 
 def test_any_changed_digit_is_noticed(store, make_selection):

@@ -9,23 +9,23 @@ import pytest
 
 from mmdistill.selection.counts import Part
 from mmdistill.selection.summary import (
-    described,
-    figures,
+    scalars,
+    selection_table,
     store_names,
-    table,
+    summarize,
     warnings,
 )
 from mmdistill.selection.thresholds import Threshold
 
 
 def test_the_log_names_both_denominators(make_selection):
-    text = described(make_selection(0.5))
+    text = summarize(make_selection(0.5))
     assert '6 instances on 3 of 4 images' in text
     assert '1.500 over all, 2.000 over annotated' in text
 
 
 def test_the_log_names_what_is_kept_and_dropped(make_selection):
-    text = described(make_selection(0.5))
+    text = summarize(make_selection(0.5))
     assert 'threshold 0.5000 (set by hand): 7 of 9 candidates kept, 2 dropped' in text
     assert '1.400 instances per unlabelled image (5 read, 1 failed)' in text
     assert '1 images lost all their candidates' in text
@@ -54,7 +54,7 @@ def test_nothing_is_warned_of_where_all_is_matched(make_selection):
 
 def test_figures_name_every_threshold(make_selection):
     thresholds = (Threshold('a', 1, 0.5, 0.5), Threshold('b', 1, None))
-    found = figures(replace(make_selection(0.5), thresholds=thresholds))
+    found = scalars(replace(make_selection(0.5), thresholds=thresholds))
     assert found['count_matching/threshold/a/category 1'] == 0.5
     assert [name for name in found if 'threshold' in name] == [
         'count_matching/threshold/a/category 1'
@@ -80,7 +80,7 @@ def test_several_stores_have_names_as_short_as_may_be(roots, names):
 
 
 def test_figures_of_several_stores_do_not_replace_each_other(make_selection):
-    one, other = (figures(make_selection(thr), str(thr)) for thr in (0.5, 0.6))
+    one, other = (scalars(make_selection(thr), str(thr)) for thr in (0.5, 0.6))
     assert not set(one) & set(other)
     assert other['count_matching/0.6/threshold'] == 0.6
 
@@ -90,7 +90,7 @@ def test_the_table_has_a_line_for_each_part_and_one_for_all(make_selection):
         Part('a', 1, 0.5, 3, 5, 4, 50, 18, 1.5),
         Part('b', 1, None, 2, 4, 0, 0, 0, 1.5),
     )
-    lines = table(replace(make_selection(0.5), parts=parts)).split('\n')
+    lines = selection_table(replace(make_selection(0.5), parts=parts)).split('\n')
     assert [' '.join(line.split()) for line in lines[2:]] == [
         'a 1 0.5000 3 5 4 1 1.333 1.500 50 18 12.50',
         'b 1 infinity 2 4 0 4 0.000 1.500 0 0 0.00',

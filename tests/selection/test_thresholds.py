@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.selection.thresholds import Threshold, described_range, threshold_index
+from mmdistill.selection.thresholds import Threshold, format_range, threshold_index
 from mmdistill.store.sources import Sources
 
 CATEGORIES = np.array([1, 7, 1, 3, 7, 1], dtype=np.int32)
@@ -54,4 +54,4 @@ def test_no_candidates_fall_under_none():
     ],
 )
 def test_thresholds_are_described_by_the_lowest_and_the_highest(thresholds, text):
-    assert described_range(thresholds, 2) == text
+    assert format_range(thresholds, 2) == text

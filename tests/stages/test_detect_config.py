@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config, ConfigDict
 
 from mmdistill.errors import UserError
-from mmdistill.stages.detect_config import detect_config, lowered_floor
+from mmdistill.stages.detect_config import detect_config, lower_score_threshold
 
 STUDENT = Path(__file__).parents[2] / 'configs/distill/toy/student.py'
 
@@ -132,9 +132,9 @@ def test_what_both_configs_import_is_imported(config, tmp_path):
 def test_a_detector_s_own_threshold_is_taken_down_to_the_floor(test_cfg):
     model = ConfigDict(test_cfg=test_cfg)
 
-    lowered = lowered_floor(model, 0.05).test_cfg
+    lowered = lower_score_threshold(model, 0.05).test_cfg
     assert lowered.get('rcnn', lowered).score_thr == 0.05
-    kept = lowered_floor(model, 0.4).test_cfg
+    kept = lower_score_threshold(model, 0.4).test_cfg
     assert kept.get('rcnn', kept).score_thr == 0.3
     assert model == dict(test_cfg=test_cfg)
 

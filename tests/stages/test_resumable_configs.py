@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdistill.datasets.seeded_dataset import with_last_step
 from mmdistill.errors import UserError
-from mmdistill.stages.train_config import resumable_config, tell_start
+from mmdistill.stages.train_config import log_initial_weights, resumable_config
 
 MIXED = dict(type='mmdistill.MixedRatioBatchSampler')
 
@@ -138,6 +138,6 @@ def test_the_start_of_the_student_is_told(settings, sentence, monkeypatch):
     monkeypatch.setattr(
         'mmdistill.stages.train_config.print_log', lambda text, **kw: told.append(text)
     )
-    tell_start(config(**settings))
+    log_initial_weights(config(**settings))
     assert len(told) == 1
     assert sentence in told[0]

@@ -7,11 +7,11 @@ import pytest
 
 from mmdistill.store.generations import (
     Generation,
+    chunk_spans,
     disagreements,
     generation_of,
     generations_in,
     images_entry,
-    places,
     store_order,
 )
 
@@ -19,7 +19,7 @@ from mmdistill.store.generations import (
 @pytest.mark.parametrize('counts', [(7,), (6,), (7, 2, 9), (1, 1, 1)])
 def test_places_cover_every_image_once_and_never_two_generations(counts):
     generations = [Generation(count, '', '') for count in counts]
-    found = places(generations, 3)
+    found = chunk_spans(generations, 3)
     images = [i for place in found for i in range(place.start, place.stop)]
     assert images == list(range(sum(counts)))
     owner = np.repeat(np.arange(len(counts)), counts)
@@ -29,8 +29,8 @@ def test_places_cover_every_image_once_and_never_two_generations(counts):
 
 
 def test_chunks_stay_where_they_are_when_images_join():
-    first = places([Generation(7, '', '')], 3)
-    assert places([Generation(7, '', ''), Generation(4, '', '')], 3)[:3] == first
+    first = chunk_spans([Generation(7, '', '')], 3)
+    assert chunk_spans([Generation(7, '', ''), Generation(4, '', '')], 3)[:3] == first
 
 
 def test_a_manifest_gives_back_its_generations():
@@ -40,29 +40,31 @@ def test_a_manifest_gives_back_its_generations():
     assert generations_in({'images': entry}) == generations
 
 
-def test_new_images_stand_behind_the_others_in_their_order(make_pile):
-    pile = make_pile(['a', 'b', 'c', 'd', 'e'])
+def test_new_images_stand_behind_the_others_in_their_order(make_unlabeled):
+    pile = make_unlabeled(['a', 'b', 'c', 'd', 'e'])
     old, new = store_order(['d', 'b'], pile)
     assert [pile.paths[i] for i in old] == ['d', 'b']
     assert [pile.paths[i] for i in new] == ['a', 'c', 'e']
 
 
-def test_the_same_images_with_the_same_boxes_agree(make_pile):
-    pile = make_pile(['a', 'b', 'c'])
+def test_the_same_images_with_the_same_boxes_agree(make_unlabeled):
+    pile = make_unlabeled(['a', 'b', 'c'])
     known = [generation_of(pile, np.array([2, 0]))]
     assert disagreements(known, ['c', 'a'], pile) == []
 
 
-def test_images_that_are_gone_are_named(make_pile):
-    known = [generation_of(make_pile(['a', 'b']), np.arange(2))]
-    assert disagreements(known, ['a', 'b'], make_pile(['b', 'c'])) == [
+def test_images_that_are_gone_are_named(make_unlabeled):
+    known = [generation_of(make_unlabeled(['a', 'b']), np.arange(2))]
+    assert disagreements(known, ['a', 'b'], make_unlabeled(['b', 'c'])) == [
         'images: 1 of the store are not in this run: a'
     ]
 
 
-def test_other_boxes_are_told_by_generation(make_pile):
-    pile = make_pile(['a', 'b', 'c'])
+def test_other_boxes_are_told_by_generation(make_unlabeled):
+    pile = make_unlabeled(['a', 'b', 'c'])
     known = [generation_of(pile, np.arange(1)), generation_of(pile, np.arange(1, 3))]
-    (first, second) = disagreements(known, ['a', 'b', 'c'], make_pile('abc', 'other'))
+    (first, second) = disagreements(
+        known, ['a', 'b', 'c'], make_unlabeled('abc', 'other')
+    )
     assert first.startswith('boxes of images 1 to 1: the store has whole, this run o')
     assert second.startswith('boxes of images 2 to 3:')

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.store.generations import Generation, places
+from mmdistill.store.generations import Generation, chunk_spans
 from mmdistill.store.manifest import (
     chunk_origin,
     differences,
@@ -90,7 +90,7 @@ def test_every_place_of_every_store_has_its_own_name():
     names = {
         chunk_origin(manifest, place, index)
         for manifest in manifests
-        for index, place in enumerate(places(generations, 3))
+        for index, place in enumerate(chunk_spans(generations, 3))
     }
     lists = {origin(m, generation) for m in manifests for generation in generations}
     assert len(names | lists) == 2 * 4 + 2 * 2

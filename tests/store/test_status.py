@@ -11,8 +11,8 @@ from mmdistill.store import LabelStore
 from mmdistill.store.lock import RunLock
 from mmdistill.store.status import (
     count_failures,
-    described_failures,
-    described_status,
+    format_failures,
+    format_progress,
     store_status,
 )
 
@@ -65,7 +65,7 @@ def test_failures_of_some_chunks(store):
 
 
 def test_failures_are_told_by_reason_most_frequent_first():
-    assert described_failures(Counter(rare=1, often=3), 8) == [
+    assert format_failures(Counter(rare=1, often=3), 8) == [
         '4 of 8 images failed (50.00%)',
         '  3: often',
         '  1: rare',
@@ -73,7 +73,7 @@ def test_failures_are_told_by_reason_most_frequent_first():
 
 
 def test_the_status_in_words(store):
-    lines = described_status(store_status(store))
+    lines = format_progress(store_status(store))
     assert lines[0] == 'done: 8 of 8 images, in 3 of 3 chunks, with 10 candidates'
     assert lines[1] == 'missing: 0 images, 0 chunks'
     assert lines[-1] == 'run: none'

@@ -14,9 +14,9 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.store import Candidates, LabelStore
-from tests.conftest import NamedPile
+from tests.conftest import NamedImages
 
-PILE = NamedPile([f'{i}.png' for i in range(7)])
+PILE = NamedImages([f'{i}.png' for i in range(7)])
 COUNTS = (2, 0, None, 3, 1, 0, 4)
 MANIFEST = {
     'about': {'img_root': 'here'},
@@ -61,12 +61,12 @@ def test_equal_rows_give_equal_bytes(tmp_path, make_rows, make_store):
 
 
 def test_order_of_writing_chunks_does_not_matter(
-    tmp_path, make_rows, make_store, make_pile
+    tmp_path, make_rows, make_store, make_unlabeled
 ):
     rows = make_rows(COUNTS)
     first = make_store(tmp_path / 'a', rows)
     second = LabelStore(tmp_path / 'b')
-    second.claim(first.manifest, make_pile([row.path for row in rows]))
+    second.claim(first.manifest, make_unlabeled([row.path for row in rows]))
     for index in (2, 0, 1):
         second.write_chunk(index, rows[index * 3 : index * 3 + 3])
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
@@ -237,7 +237,7 @@ def test_chunks_that_were_swapped_are_refused(tmp_path, make_rows, make_store):
 def test_a_chunk_of_another_store_is_refused(tmp_path, make_rows, make_store):
     store = make_store(tmp_path / 'a', make_rows(COUNTS))
     other = LabelStore(tmp_path / 'b')
-    other.claim({**store.manifest, 'teacher': 'another'}, NamedPile(store.paths()))
+    other.claim({**store.manifest, 'teacher': 'another'}, NamedImages(store.paths()))
     other.write_chunk(0, make_rows(COUNTS)[:3])
     chunk = other.root / 'chunks/000000.parquet'
     (store.root / 'chunks/000000.parquet').write_bytes(chunk.read_bytes())

@@ -7,7 +7,7 @@ import pytest
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
-from mmdistill.store.status import told_status
+from mmdistill.store.status import format_status
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def test_an_incomplete_store_is_continued_with_its_own_tool(detections):
         detections.read()
 
 
-def test_another_store_is_refused_with_its_own_setting(detections, make_pile):
+def test_another_store_is_refused_with_its_own_setting(detections, make_unlabeled):
     manifest = dict(detections.manifest, chunk_size=3)
 
     with pytest.raises(UserError, match=r'another folder in distill\.detector\.boxes'):
-        detections.claim(manifest, make_pile(detections.paths()))
+        detections.claim(manifest, make_unlabeled(detections.paths()))
 
 
 def test_a_damaged_file_is_mended_with_its_own_tool(detections):
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_mended_with_its_own_tool(detections):
 
 
 def test_the_status_counts_boxes(detections):
-    first, second, *_ = told_status(detections)
+    first, second, *_ = format_status(detections)
 
     assert first == f'detection store {detections.root}'
     assert second == 'done: 5 of 5 images, in 3 of 3 chunks, with 4 boxes'

@@ -45,39 +45,41 @@ def test_its_head_names_the_chunks_alone(store):
     assert 'data_files: chunks/*.parquet' in head
 
 
-def test_a_readme_of_the_user_stays(store, make_pile):
+def test_a_readme_of_the_user_stays(store, make_unlabeled):
     (store.root / 'README.md').write_text('mine')
-    pile = make_pile([*store.paths(), 'new.png'])
+    pile = make_unlabeled([*store.paths(), 'new.png'])
     store.claim(store.manifest, pile)
     assert (store.root / 'README.md').read_text() == 'mine'
 
 
-def test_a_store_that_began_under_the_older_name_is_read_and_grows(store, make_pile):
+def test_a_store_that_began_under_the_older_name_is_read_and_grows(
+    store, make_unlabeled
+):
     list_ = store.root / 'images/000000.paths'
     list_.rename(list_.with_suffix('.parquet'))
     (store.root / 'README.md').unlink()
     right = store.read().paths.to_pylist()
     assert store.paths() == right
-    store.claim(store.manifest, make_pile([*right, 'new.png']))
+    store.claim(store.manifest, make_unlabeled([*right, 'new.png']))
     assert store.paths() == [*right, 'new.png']
     names = sorted(file.name for file in (store.root / 'images').iterdir())
     assert names == ['000000.parquet', '000001.paths']
     assert (store.root / 'README.md').is_file()
 
 
-def test_a_list_of_images_that_is_gone_is_written_again(store, make_pile):
+def test_a_list_of_images_that_is_gone_is_written_again(store, make_unlabeled):
     paths = store.paths()
     before = (store.root / 'images/000000.paths').read_bytes()
     (store.root / 'images/000000.paths').unlink()
     with pytest.raises(UserError, match=r'tools/label\.py writes it again'):
         store.paths()
-    store.claim(store.manifest, make_pile([*paths, 'new.png']))
+    store.claim(store.manifest, make_unlabeled([*paths, 'new.png']))
     assert (store.root / 'images/000000.paths').read_bytes() == before
     assert store.paths() == [*paths, 'new.png']
 
 
-def test_it_is_not_made_up(store, make_pile):
+def test_it_is_not_made_up(store, make_unlabeled):
     (store.root / 'images/000000.paths').unlink()
-    pile = make_pile([f'{number}.png' for number in range(len(COUNTS))])
+    pile = make_unlabeled([f'{number}.png' for number in range(len(COUNTS))])
     with pytest.raises(UserError, match=r'distill\.labels or remove this one'):
         LabelStore(store.root).claim(store.manifest, pile)

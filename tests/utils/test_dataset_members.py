@@ -14,8 +14,8 @@ from mmdistill.selection.counts import (
     build_labeled,
     count_labeled,
     count_members,
+    labeled_statistics,
     log_members,
-    look_at_labeled,
 )
 from mmdistill.utils.dataset_members import instances_of, is_countable, members_of
 from tests.helpers.host_sets import write_set
@@ -237,7 +237,7 @@ def test_the_report_shows_each_member_as_often_as_it_counts(parts, factors):
     dataset = build_labeled(combined(*parts.values(), **settings))
     counts = count_labeled(dataset)
 
-    side = look_at_labeled(dataset, counts.images)
+    side = labeled_statistics(dataset, counts.images)
 
     assert len(side.per_image) == counts.images
     assert len(side.visible) == counts.instances

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 
 
 def refuse():
@@ -13,6 +13,6 @@ def refuse():
 
 
 def test_alone_the_answer_is_the_answer():
-    assert tell_all(lambda: 7) == 7
+    assert run_on_rank_zero(lambda: 7) == 7
     with pytest.raises(UserError, match='a sentence'):
-        tell_all(refuse)
+        run_on_rank_zero(refuse)

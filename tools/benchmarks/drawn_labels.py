@@ -94,7 +94,7 @@ def write_store(root: Path, candidates: int) -> None:
     store.claim(
         dict(about=dict(img_root='images'), chunk_size=256, keypoints=NAMES), names
     )
-    for chunk, place in enumerate(store.places()):
+    for chunk, place in enumerate(store.chunk_spans()):
         rows = [
             ImageRow(names.paths[i], WIDTH, HEIGHT, 'ok', '', draw(rng, counts[i]))
             for i in range(place.start, place.stop)

@@ -61,7 +61,7 @@ def shares(way: Ours) -> Counter[str]:
     watch, model = Stopwatch(), way.model
     before = model.network, model.adapter.start
     network = watch.timed('network', model.network)
-    network.look_at_weights = model.network.look_at_weights  # type: ignore[attr-defined]
+    network.refresh_if_changed = model.network.refresh_if_changed  # type: ignore[attr-defined]
     model.network = network
     model.cutter.cut = watch.timed('cutting crops', model.cutter.cut)
     model.normalizer.inputs = watch.timed('normalising', model.normalizer.inputs)

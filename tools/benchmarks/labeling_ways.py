@@ -92,7 +92,7 @@ class Stock:
     def __init__(self, data: Data, model: Any, options: argparse.Namespace) -> None:
         from mmengine.dataset import Compose
 
-        from mmdistill.functional.inverse_views import undo_of
+        from mmdistill.functional.inverse_views import inverse_of
         from mmdistill.functional.views import View
         from mmdistill.models.adapters.build import build_adapter
 
@@ -105,7 +105,7 @@ class Stock:
         self.flip_indices = self.dataset.metainfo['flip_indices']
         adapter = build_adapter(model)
         self.undo = [
-            undo_of(View(scale), adapter.frame, adapter.axes)
+            inverse_of(View(scale), adapter.frame, adapter.axes)
             for scale in options.scales
         ]
 
@@ -176,7 +176,7 @@ class Ours:
             self.seen.append(tuple(inputs.shape))
             return network(inputs)
 
-        noting.look_at_weights = network.look_at_weights  # type: ignore[attr-defined]
+        noting.refresh_if_changed = network.refresh_if_changed  # type: ignore[attr-defined]
         self.model.network = noting
         self()
         self.model.network = network

@@ -72,7 +72,7 @@ def write_labels(folder: Path, pile: int) -> None:
     store = LabelStore(folder / 'store')
     about = dict(img_root=str(folder / 'toy/images/unlabeled'))
     store.claim(dict(about=about, chunk_size=256, keypoints=NAMES), names)
-    for chunk, place in enumerate(store.places()):
+    for chunk, place in enumerate(store.chunk_spans()):
         store.write_chunk(chunk, rows[place.start : place.stop])
 
 

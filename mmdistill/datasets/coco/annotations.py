@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdistill.datasets.coco.coordinates import check_places
+from mmdistill.datasets.coco.coordinates import check_coordinates
 from mmdistill.datasets.coco.ids import numbered, without_numbers
 from mmdistill.datasets.coco.keypoint_names import compare_names
 from mmdistill.errors import UserError, shortened
@@ -301,7 +301,7 @@ def _bring_annotations_into_form(
             'x, y and visibility of each'
         )
     found.content['annotations'] = kept
-    found.doubts.update(dict.fromkeys(check_places(found.path, trained, sizes)))
+    found.doubts.update(dict.fromkeys(check_coordinates(found.path, trained, sizes)))
 
 
 CROWD = 'are crowds'

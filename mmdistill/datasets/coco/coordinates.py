@@ -37,7 +37,7 @@ Form = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Places:
+class AnnotatedPoints:
     """Where annotations of one file have their points and boxes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Places:
     @classmethod
     def of(
         cls, annotations: Sequence[Mapping[str, Any]], sizes: Mapping[int, Size]
-    ) -> Places:
+    ) -> AnnotatedPoints:
         """Collect what annotations say that are in form and train."""
         keypoints = np.array([a['keypoints'] for a in annotations], dtype=np.float64)
         keypoints = keypoints.reshape(len(annotations), -1, 3)
@@ -81,7 +81,7 @@ class Places:
         return inside.sum(axis=1) / self.visible.sum(axis=1)
 
 
-def check_places(
+def check_coordinates(
     path: Path, annotations: Sequence[Mapping[str, Any]], sizes: Mapping[int, Size]
 ) -> list[str]:
     """Make sure that boxes hold their points, as x, y, width and height in pixels.
@@ -99,7 +99,7 @@ def check_places(
     """
     if not annotations:
         return []
-    places = Places.of(annotations, sizes)
+    places = AnnotatedPoints.of(annotations, sizes)
     _refuse_shares(path, places)
     held = places.held(_xywh(places.boxes))
     other = _are_corners(places) or _are_centered(places, held)
@@ -129,7 +129,7 @@ def _repeated(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _refuse_shares(path: Path, places: Places) -> None:
+def _refuse_shares(path: Path, places: AnnotatedPoints) -> None:
     """Refuse keypoints that are shares of the image's width and height."""
     largest = np.where(places.visible[..., None], places.points, -np.inf).max((1, 2))
     shares = (largest <= 1) & (places.sizes.min(axis=1) > 4)
@@ -151,7 +151,7 @@ def _centered(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _are_corners(places: Places) -> bool:
+def _are_corners(places: AnnotatedPoints) -> bool:
     """Whether boxes are corners: these hold all points, though far from (0, 0)."""
     low, high = places.boxes[:, :2], places.boxes[:, 2:]
     hold = (places.held(places.boxes) == 1) & (high > low).all(axis=1)
@@ -160,13 +160,13 @@ def _are_corners(places: Places) -> bool:
     return bool(enough and away.mean() >= 0.5)
 
 
-def _are_centered(places: Places, held: np.ndarray) -> bool:
+def _are_centered(places: AnnotatedPoints, held: np.ndarray) -> bool:
     """Whether boxes hold all points around their center, and miss some otherwise."""
     better = places.held(_centered(places.boxes)).mean() >= OTHER_FORM
     return bool(len(held) >= FEWEST and better and held.mean() < MOST_HELD)
 
 
-def _sentence(path: Path, places: Places, held: np.ndarray) -> str:
+def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray) -> str:
     sides = np.tile(places.sizes, 2)
     forms: dict[str, Form] = {
         'they look like corners [x1, y1, x2, y2]': lambda boxes: boxes,
@@ -198,7 +198,7 @@ def _sentence(path: Path, places: Places, held: np.ndarray) -> str:
     )
 
 
-def _empty_boxes(places: Places, held: np.ndarray) -> list[str]:
+def _empty_boxes(places: AnnotatedPoints, held: np.ndarray) -> list[str]:
     few = np.flatnonzero(held < HELD)
     if not len(few):
         return []
@@ -208,7 +208,7 @@ def _empty_boxes(places: Places, held: np.ndarray) -> list[str]:
     ]
 
 
-def _points_off(places: Places) -> list[str]:
+def _points_off(places: AnnotatedPoints) -> list[str]:
     """Visible points where tools put those that are missing: the corner, or outside."""
     none = np.zeros_like(places.sizes)
     off = places.visible & ~places.inside(none, places.sizes)
@@ -222,7 +222,7 @@ def _points_off(places: Places) -> list[str]:
     ]
 
 
-def _named(places: Places, rows: np.ndarray) -> str:
+def _named(places: AnnotatedPoints, rows: np.ndarray) -> str:
     return _some([places.ids[row] for row in rows])
 
 

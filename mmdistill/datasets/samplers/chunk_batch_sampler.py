@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from mmdistill.store.generations import Place
+from mmdistill.store.generations import ChunkSpan
 
 
 class ChunkBatchSampler:
@@ -32,7 +32,7 @@ class ChunkBatchSampler:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[ChunkSpan],
         order: np.ndarray,
         batch_size: int,
         lanes: int = 1,
@@ -54,7 +54,7 @@ class ChunkBatchSampler:
         return (self._order[span].tolist() for span in self._spans)
 
 
-def _parts(number: int, place: Place, batch_size: int) -> list[tuple[int, slice]]:
+def _parts(number: int, place: ChunkSpan, batch_size: int) -> list[tuple[int, slice]]:
     """The batches of a chunk, each with the chunk's number."""
     return [
         (number, slice(start, min(start + batch_size, place.stop)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from mmdistill.datasets.seeded_dataset import Draw, SeededDataset
+from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import (
     draw_seeds,
@@ -109,7 +109,7 @@ class MixedRatioBatchSampler:
         return self.num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        self._tell_what_is_missing()
+        self._log_missing()
         numbers = iter(self._numbers())
         # Some batches at once cost hardly more than one.
         while taken := [*itertools.islice(numbers, BLOCK)]:
@@ -121,7 +121,7 @@ class MixedRatioBatchSampler:
             )
             indices = reordered(indices, self.sizes, self._order)
             for batch in zip(indices.tolist(), seeds.tolist(), strict=True):
-                yield [*map(Draw, *batch)]
+                yield [*map(SeededIndex, *batch)]
 
     def start_at(
         self, batches: int, seed: int | None = None, endless: bool = False
@@ -155,7 +155,7 @@ class MixedRatioBatchSampler:
         first = self.sampler.epoch * self.num_batches
         return range(first + self._skipped, first + self.num_batches)
 
-    def _tell_what_is_missing(self) -> None:
+    def _log_missing(self) -> None:
         """Say once that a resumed training would differ, and why."""
         reasons = []
         if not self._placed:

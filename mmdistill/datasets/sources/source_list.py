@@ -18,7 +18,7 @@ from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage
 from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import container_of
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import file_name, spelled_name
 
 
@@ -61,7 +61,7 @@ class SourceList:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
-        listings: list[Listing] = tell_all(lambda: _listed(sources))
+        listings: list[Listing] = run_on_rank_zero(lambda: _listed(sources))
         widths = [0 if one.places is None else one.places.shape[1] for one in listings]
         sizes = [len(listing.keys) for listing in listings]
         self.owners = np.repeat(np.arange(len(sources), dtype=np.int32), sizes)

@@ -32,7 +32,7 @@ from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import VIDEO_SUFFIXES, container_of, frame_key
 from mmdistill.utils.files import spelled_name
-from mmdistill.utils.logging import told
+from mmdistill.utils.logging import log_progress
 
 JPEG_QUALITY = 95
 """Quality of frames that are written out."""
@@ -304,7 +304,7 @@ def without_near_duplicates(
     before: np.ndarray | None = None
     with VideoDecoder(path, index.counted) as decoder:
         what = f'frames of {spelled_name(str(path))} are compared'
-        for place, number in enumerate(told(numbers, len(numbers), what)):
+        for place, number in enumerate(log_progress(numbers, len(numbers), what)):
             frame = decoder.frame(int(index.stamps[number]), place)
             if frame is not None:
                 now = picture_hash(frame_pixels(frame, 'gray'))

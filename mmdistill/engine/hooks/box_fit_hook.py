@@ -23,7 +23,7 @@ from mmdistill.functional.box_fit import BoxFit, PoseFill
 from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import build_labeled
 from mmdistill.store import LabelStore
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 
 MORE_CHUNKS = 16
 """Chunks that are compared in the end where the first has too few poses."""
@@ -80,7 +80,7 @@ class BoxFitHook(Hook):
             return fill, settle_fit(self.option, fill, store)
 
         # A data set of MMPose's is the same on all ranks, and so is a store.
-        self._fill, fit = tell_all(measure)
+        self._fill, fit = run_on_rank_zero(measure)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.box_fit = fit
         self._fitted = fit is not None

@@ -21,11 +21,11 @@ from torch import nn
 from mmdistill.config.metainfo import in_number_order
 from mmdistill.config.schema import is_type
 from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
-from mmdistill.engine.checkpoint import load_fitting
+from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
 from mmdistill.models.box_detector import category_ids
 from mmdistill.registry import HOOKS
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import read_json
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def check_teacher(stage: Config) -> None:
     if isinstance(checkpoint, dict):
         check_keypoint_names(checkpoint, names)
     model = MODELS.build(copy.deepcopy(stage.model))
-    load_fitting(model.module, checkpoint)
+    load_checkpoint_strict(model.module, checkpoint)
     check_keypoint_count(model, len(names))
 
 
@@ -135,7 +135,7 @@ class TeacherGuardHook(Hook):
         if isinstance(checkpoint, dict):
             check_keypoint_names(checkpoint, self.keypoint_names)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        weights = load_fitting(model.module, checkpoint, self.role)
+        weights = load_checkpoint_strict(model.module, checkpoint, self.role)
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
             checkpoint['state_dict'] = weights
@@ -198,7 +198,7 @@ class DetectorGuardHook(Hook):
             UserError: If a weight is missing or of another shape, or the checkpoint
                 is of another network.
         """
-        weights = load_fitting(_model(runner).module, checkpoint, 'detector')
+        weights = load_checkpoint_strict(_model(runner).module, checkpoint, 'detector')
         self.classes = _recorded_classes(checkpoint) or self.classes
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
@@ -227,8 +227,8 @@ class DetectorGuardHook(Hook):
                 f'the detector has {outputs} classes, and its checkpoint or else the '
                 f'metainfo of the test data set of its config {len(classes)} names'
             )
-        ids = tell_all(lambda: category_ids(classes, wanted, self._labeled()))
-        model.look_for(classes, ids)
+        ids = run_on_rank_zero(lambda: category_ids(classes, wanted, self._labeled()))
+        model.set_classes(classes, ids)
 
     def _labeled(self) -> dict[str, int]:
         if isinstance(self.categories, Mapping):

@@ -14,25 +14,25 @@ from mmengine.runner import Runner
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.engine.hooks.label_mix import (
-    SeenSamples,
+    SampleCounter,
     check_labeled,
     check_pseudo,
     check_slots,
-    kinds_are_told,
-    mix_figures,
-    tell_changed_mix,
-    tell_mix,
+    has_sample_tags,
+    log_label_mix,
+    mix_scalars,
+    warn_if_mix_changed,
 )
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import build_labeled, log_members
 from mmdistill.selection.matching import select
-from mmdistill.selection.selection import SELECTION_FILE, standing_selection, why_again
-from mmdistill.selection.summary import described, figures, store_names, tell
+from mmdistill.selection.selection import SELECTION_FILE, load_selection, stale_reasons
+from mmdistill.selection.summary import log_selection, scalars, store_names, summarize
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.store import LabelStore
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 
 
 @HOOKS.register_module()
@@ -65,7 +65,7 @@ class CountMatchingHook(Hook):
     def __init__(self, labeled: dict | None = None, **options: Any) -> None:
         self.labeled = labeled
         self.options = SelectionOptions(**options)
-        self._seen: SeenSamples | None = None
+        self._seen: SampleCounter | None = None
 
     def before_test(self, runner: Runner) -> None:
         """Count the labelled set before anything expensive is done.
@@ -101,20 +101,20 @@ class CountMatchingHook(Hook):
         store = getattr(runner.test_loop, 'store', None)
         if store is not None:
             # What stops the first process stops the others, with the same sentence.
-            tell_all(lambda: self._select(runner, store))
+            run_on_rank_zero(lambda: self._select(runner, store))
 
     def _select(self, runner: Runner, store: LabelStore) -> None:
         selection = self._selection(store)
-        runner.visualizer.add_scalars(figures(selection))
+        runner.visualizer.add_scalars(scalars(selection))
         write_kept_images(store, selection, lambda: runner.test_loop.dataset)
 
     def _selection(self, store: LabelStore) -> Selection:
         """The one that stands, or another where it does not hold any more."""
         if not (store.root / SELECTION_FILE).is_file():
             return self._make_selection(store, {})
-        standing, current = standing_selection(store)
+        standing, current = load_selection(store)
         options = replace(self.options, **standing.changes)
-        reasons = why_again(standing, options, self._counts, current)
+        reasons = stale_reasons(standing, options, self._counts, current)
         if standing.changes:
             given = ', '.join(f'{k}={v!r}' for k, v in standing.changes.items())
             print_log(
@@ -123,7 +123,7 @@ class CountMatchingHook(Hook):
                 logger='current',
             )
         if not reasons:
-            print_log(f'the selection stays: {described(standing)}', logger='current')
+            print_log(f'the selection stays: {summarize(standing)}', logger='current')
             return standing
         print_log(f'labels are selected again: {"; ".join(reasons)}', logger='current')
         return self._make_selection(store, standing.changes)
@@ -134,7 +134,7 @@ class CountMatchingHook(Hook):
         options = replace(self.options, **changes)
         selection = replace(select(store, self._counts, options), changes=changes)
         selection.write(store)
-        tell(selection, 'count matching: ')
+        log_selection(selection, 'count matching: ')
         return selection
 
     def before_train(self, runner: Runner) -> None:
@@ -159,13 +159,13 @@ class CountMatchingHook(Hook):
         for source in pseudo:
             check_pseudo(source)
         check_labeled(labeled, pseudo)
-        tell_mix(labeled, pseudo, batches, runner.max_iters)
-        tell_changed_mix(runner.message_hub, labeled, pseudo)
+        log_label_mix(labeled, pseudo, batches, runner.max_iters)
+        warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():
-            found = mix_figures(labeled, pseudo, batches)
+            found = mix_scalars(labeled, pseudo, batches)
             names = store_names([source.store.root for source in pseudo])
             for source, name in zip(pseudo, names, strict=True):
-                found.update(figures(source.selection, name))
+                found.update(scalars(source.selection, name))
             runner.visualizer.add_scalars(found)
         self._count_from_here(dataset)
 
@@ -205,7 +205,7 @@ class CountMatchingHook(Hook):
         runner.visualizer.add_scalars(seen.figures(), step=runner.iter)
 
     def _count_from_here(self, dataset: Any) -> None:
-        self._seen = SeenSamples() if kinds_are_told(dataset) else None
+        self._seen = SampleCounter() if has_sample_tags(dataset) else None
         if self._seen is None:
             print_log(
                 'the labelled share of the batches will not be counted: samples of a '

@@ -18,10 +18,10 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.logging import MessageHub, print_log
 
-from mmdistill.datasets.sample_tags import count_pseudo
+from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
-from mmdistill.selection.summary import described
+from mmdistill.selection.summary import summarize
 from mmdistill.utils.dataset_members import is_countable
 
 FAR_OFF = 3
@@ -153,7 +153,7 @@ def _warn(text: str) -> None:
     print_log(text, logger='current', level=logging.WARNING)
 
 
-def tell_mix(
+def log_label_mix(
     labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
 ) -> None:
     """Log what the student sees and how often, and what it was chosen by.
@@ -164,13 +164,13 @@ def tell_mix(
         batches: The batch sampler.
         iterations: Length of the training.
     """
-    found = mix_figures(labeled, pseudo, batches)
+    found = mix_scalars(labeled, pseudo, batches)
     share = f'{found["mix/labeled_share"]:.3f} of the samples are labelled, by chance'
     if hasattr(batches, 'num_labeled'):
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled '
             f'({found["mix/labeled_share"]:.3f}); '
-            f'{_told_passes(labeled, pseudo, batches, iterations)}'
+            f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
         f'the student sees {found["mix/labeled_instances"]} labelled instances and '
@@ -180,12 +180,12 @@ def tell_mix(
     )
     for source in pseudo:
         print_log(
-            f'pseudo-labels of {source.store.root}: {described(source.selection)}',
+            f'pseudo-labels of {source.store.root}: {summarize(source.selection)}',
             logger='current',
         )
 
 
-def _told_passes(
+def _format_passes(
     labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
 ) -> str:
     """How often each sample comes: a small labelled set is soon learnt by heart."""
@@ -201,7 +201,7 @@ def _told_passes(
     )
 
 
-def mix_figures(
+def mix_scalars(
     labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any
 ) -> dict[str, float]:
     """The figures of what the student sees by name, for MMEngine's visualizer.
@@ -229,7 +229,7 @@ MIX = 'mmdistill/mix'
 """Key of what the student sees, in the message hub and so in every checkpoint."""
 
 
-def tell_changed_mix(
+def warn_if_mix_changed(
     message_hub: MessageHub, labeled: Sequence[Any], pseudo: Sequence[Any]
 ) -> None:
     """Warn where a training is resumed on other samples, and note those of now.
@@ -244,7 +244,7 @@ def tell_changed_mix(
     """
     mix = [f'{len(source)} labelled instances' for source in labeled]
     # The folder's name alone: a store that was moved is still the same.
-    mix += [f'{each.store.root.name}: {described(each.selection)}' for each in pseudo]
+    mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
     before = message_hub.get_info(MIX, mix)
     if before != mix:
         print_log(
@@ -262,7 +262,7 @@ def _other_than(these: Sequence[str], those: Sequence[str]) -> str:
 
 
 @dataclass
-class SeenSamples:
+class SampleCounter:
     """Samples of the batches that were trained on.
 
     Attributes:
@@ -284,15 +284,15 @@ class SeenSamples:
         Args:
             samples: Its data samples.
         """
-        pseudo = count_pseudo(samples)
+        pseudo = count_pseudo_labels(samples)
         self.pseudo += pseudo
         self.labeled += len(samples) - pseudo
 
-    def of_all_ranks(self) -> SeenSamples:
+    def of_all_ranks(self) -> SampleCounter:
         """Those of all processes together; every one of them must ask."""
         counts = torch.tensor([self.labeled, self.pseudo])
         all_reduce(counts)
-        return SeenSamples(*counts.tolist())
+        return SampleCounter(*counts.tolist())
 
     def figures(self) -> dict[str, float]:
         """The figures by name, for MMEngine's visualizer."""
@@ -303,7 +303,7 @@ class SeenSamples:
         }
 
 
-def kinds_are_told(dataset: Any) -> bool:
+def has_sample_tags(dataset: Any) -> bool:
     """Whether samples of a data set say which are pseudo-labelled.
 
     Those of a `PseudoLabelDataset` do where it packs them itself. A `CombinedDataset`

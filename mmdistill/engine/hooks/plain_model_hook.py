@@ -22,7 +22,7 @@ from torch import Tensor
 from mmdistill.config.metainfo import true_flip_indices
 from mmdistill.engine.checkpoint import load_local
 from mmdistill.registry import HOOKS
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import write_whole
 
 MODEL_FILE = 'plain_model.pth'
@@ -93,7 +93,7 @@ class PlainModelHook(Hook):
         if saved != self._seen:
             path = Path(runner.work_dir, MODEL_FILE)
             self._seen = saved
-            self._written = tell_all(lambda: _write_plain(saved, path))
+            self._written = run_on_rank_zero(lambda: _write_plain(saved, path))
 
 
 def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

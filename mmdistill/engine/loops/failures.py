@@ -14,10 +14,10 @@ from mmdistill.store.schema import NONE_FINITE
 from mmdistill.store.status import (
     count_failures,
     count_notes,
-    described_failures,
+    format_failures,
     has_candidates,
 )
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 
 NAMED = 3
 """Files that the error names."""
@@ -40,11 +40,15 @@ def check_failures(
             images failed since nothing is finite and no other has a candidate: then
             there is nothing to select from.
     """
-    failures, notes = tell_all(lambda: (count_failures(store), count_notes(store)))
-    nothing = failures[NONE_FINITE] and tell_all(lambda: not has_candidates(store))
-    images = sum(len(place) for place in store.places())
+    failures, notes = run_on_rank_zero(
+        lambda: (count_failures(store), count_notes(store))
+    )
+    nothing = failures[NONE_FINITE] and run_on_rank_zero(
+        lambda: not has_candidates(store)
+    )
+    images = sum(len(place) for place in store.chunk_spans())
     if is_main_process():
-        lines = described_failures(failures, images) if failures else []
+        lines = format_failures(failures, images) if failures else []
         lines += [f'{count} images: {note}' for note, count in sorted(notes.items())]
         for line in lines:
             print_log(line, logger='current')

@@ -84,8 +84,8 @@ class LabelLoop(StoreLoop):
             batch: `inputs` and `data_samples`.
             rows: The rows of the chunk so far.
         """
-        following = self.dataset.following
-        return following.one_by_one(batch, rows) if following else [batch]
+        following = self.dataset.tracker
+        return following.iter_frames(batch, rows) if following else [batch]
 
     def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
         """What the teacher found on a batch of images as rows of the store.

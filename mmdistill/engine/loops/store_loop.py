@@ -26,10 +26,10 @@ from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.failures import check_failures
 from mmdistill.errors import UserError
 from mmdistill.store import ImageRow, LabelStore
-from mmdistill.store.generations import Pile, Place
+from mmdistill.store.generations import ChunkSpan, UnlabeledImages
 from mmdistill.store.lock import RunLock
 from mmdistill.store.manifest import unrecorded
-from mmdistill.utils.dist import tell_all
+from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.worker_failures import FAILURES, failure_cause
 
 LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
@@ -151,10 +151,12 @@ class StoreLoop(BaseLoop):
 
     def _run(self, lock: RunLock) -> None:
         self.runner.call_hook('before_test')
-        order, missing = claim_together(self.store, lock, self._manifest, self.dataset)
-        places = self.store.places()
+        order, missing = claim_on_all_ranks(
+            self.store, lock, self._manifest, self.dataset
+        )
+        places = self.store.chunk_spans()
         to_do = sum(len(places[chunk]) for chunk in missing)
-        self._tell_start(to_do)
+        self._log_start(to_do)
         mine = missing[get_rank() :: get_world_size()]
         own = sum(len(places[chunk]) for chunk in mine)
         self.dataloader = self._loader([places[chunk] for chunk in mine], order)
@@ -173,7 +175,7 @@ class StoreLoop(BaseLoop):
             raise too_many
 
     def _run_batches(
-        self, chunks: Sequence[int], places: list[Place], progress: ProgressLines
+        self, chunks: Sequence[int], places: list[ChunkSpan], progress: ProgressLines
     ) -> None:
         begun: dict[int, list[ImageRow]] = {}
         for number, batch in enumerate(self.dataloader):
@@ -211,7 +213,7 @@ class StoreLoop(BaseLoop):
                 print_log(str(error), logger='current', level=logging.ERROR)
             raise
 
-    def _loader(self, places: list[Place], order: np.ndarray) -> DataLoader:
+    def _loader(self, places: list[ChunkSpan], order: np.ndarray) -> DataLoader:
         config = self._loader_config
         workers = config.get('num_workers', 0)
         lanes = max(workers, 1) if self.dataset.in_order else 1
@@ -223,7 +225,7 @@ class StoreLoop(BaseLoop):
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
         )
 
-    def _tell_start(self, to_do: int) -> None:
+    def _log_start(self, to_do: int) -> None:
         print_log(
             f'{self.store.kind.doing} {to_do} of {len(self.dataset)} images into '
             f'{self.store.root}, {len(self.dataset) - to_do} are done',
@@ -231,11 +233,11 @@ class StoreLoop(BaseLoop):
         )
 
 
-def claim_together(
+def claim_on_all_ranks(
     store: LabelStore,
     lock: RunLock,
     make_manifest: Callable[[], Mapping[str, Any]],
-    pile: Pile,
+    pile: UnlabeledImages,
 ) -> tuple[np.ndarray, list[int]]:
     """Lock a store for this run, then begin, continue or extend it.
 
@@ -260,7 +262,7 @@ def claim_together(
         _log_unrecorded(store, manifest)
         return store.claim(manifest, pile), store.missing_chunks()
 
-    claimed = tell_all(claim)
+    claimed = run_on_rank_zero(claim)
     if get_rank():
         lock.acquire(get_rank())
     return claimed

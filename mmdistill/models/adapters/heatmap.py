@@ -15,11 +15,16 @@ from torch import Tensor
 
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
-from mmdistill.functional.inverse_views import Axis, Undo, Undoing, reference_positions
+from mmdistill.functional.inverse_views import (
+    Axis,
+    InverseWarps,
+    Undo,
+    reference_positions,
+)
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import DecodedPoses
 from mmdistill.models.adapters.flat_heatmaps import HeatmapDecoder
-from mmdistill.models.keypoints import swapped
+from mmdistill.models.keypoints import swap_left_right
 
 
 class HeatmapAdapter:
@@ -46,7 +51,7 @@ class HeatmapAdapter:
             width, height, needs_udp(decoder) if use_udp is None else use_udp
         )
         self.axes = peak_axes(decoder, self.frame)
-        self._undoing = Undoing(self.frame, self.axes)
+        self._undoing = InverseWarps(self.frame, self.axes)
         self._decoder = HeatmapDecoder(head, heatmap_axes(decoder))
 
     def check(self, views: Sequence[View], fusion: str) -> None:
@@ -92,7 +97,7 @@ class HeatmapFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         (heatmaps,) = evidence
         if view.flip:
-            heatmaps = swapped(heatmaps, self._flip_indices)
+            heatmaps = swap_left_right(heatmaps, self._flip_indices)
         adapter = self._adapter
         cells, weights = heatmap_peaks(heatmaps)
         peaks = reference_positions(view, adapter.frame, adapter.axes, cells)

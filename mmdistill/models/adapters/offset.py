@@ -21,14 +21,14 @@ from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.inverse_views import (
-    Undoing,
+    InverseWarps,
     reference_jacobian,
     reference_positions,
 )
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import DecodedPoses, decode_with
 from mmdistill.models.adapters.heatmap import last_stage, needs_udp, peak_axes, planar
-from mmdistill.models.keypoints import swapped
+from mmdistill.models.keypoints import swap_left_right
 
 MAPS = 3
 """Maps of a keypoint: likelihood, x offset, y offset."""
@@ -58,7 +58,7 @@ class OffsetAdapter:
         )
         self.axes = peak_axes(decoder, self.frame)
         self.radius = float(decoder.radius_factor * max(decoder.heatmap_size))
-        self._undoing = Undoing(self.frame, self.axes)
+        self._undoing = InverseWarps(self.frame, self.axes)
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that offsets are to be averaged; see `Adapter.check`."""
@@ -135,7 +135,7 @@ class OffsetFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         (maps,) = evidence
         if view.flip:
-            maps = swapped(maps, self._flip_indices)
+            maps = swap_left_right(maps, self._flip_indices)
         peaks, weights = self._adapter.peaks(view, maps)
         self._spread.add(crops.to_image(peaks), weights, rows)
         undone, coverage = self._adapter.undo(view, maps)

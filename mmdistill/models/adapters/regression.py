@@ -26,7 +26,7 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows
 from mmdistill.functional.views import Frame, View, to_reference
 from mmdistill.models.adapters.base import DecodedPoses, decode_with
-from mmdistill.models.keypoints import swapped
+from mmdistill.models.keypoints import swap_left_right
 
 LEAST_WEIGHT = 1e-6
 """Weight of a view without any score: views none of which has one count alike."""
@@ -118,7 +118,9 @@ class CoordinateFusion:
     ) -> None:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         if view.flip:
-            evidence = tuple(swapped(each, self._flip_indices) for each in evidence)
+            evidence = tuple(
+                swap_left_right(each, self._flip_indices) for each in evidence
+            )
         coordinates, deviations = evidence
         positions = self._adapter.undo(view, coordinates)
         weights = view_weights(deviations)

@@ -24,10 +24,10 @@ from torch import Tensor
 from mmdistill.errors import UserError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovered
-from mmdistill.functional.inverse_views import Axis, reference_positions, undo_matrix
+from mmdistill.functional.inverse_views import Axis, inverse_matrix, reference_positions
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import DecodedPoses, decode_with
-from mmdistill.models.keypoints import swapped
+from mmdistill.models.keypoints import swap_left_right
 
 
 class SimCCAdapter:
@@ -81,7 +81,8 @@ class SimCCAdapter:
         key = (view, device)
         if key not in self._undoing:
             x, y = (
-                undo_matrix(view, self.frame, self.axes, i).to(device) for i in range(2)
+                inverse_matrix(view, self.frame, self.axes, i).to(device)
+                for i in range(2)
             )
             self._undoing[key] = x, y
         return self._undoing[key]
@@ -112,7 +113,9 @@ class SimCCFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         adapter = self._adapter
         if view.flip:
-            evidence = tuple(swapped(each, self._flip_indices) for each in evidence)
+            evidence = tuple(
+                swap_left_right(each, self._flip_indices) for each in evidence
+            )
         values, bins = zip(*(vectors.max(dim=2) for vectors in evidence), strict=True)
         cells = torch.stack(bins, dim=-1).to(evidence[0].dtype)
         peaks = reference_positions(view, adapter.frame, adapter.axes, cells)

@@ -15,7 +15,7 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, Rows
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import Adapter, DecodedPoses, Fusion
-from mmdistill.models.keypoints import swapped
+from mmdistill.models.keypoints import swap_left_right
 
 
 class VisibilityAdapter:
@@ -87,7 +87,7 @@ class VisibilityFusion:
         *poses, visibility = evidence
         self._poses.add(view, tuple(poses), crops, rows)
         if view.flip:
-            visibility = swapped(visibility, self._flip_indices)
+            visibility = swap_left_right(visibility, self._flip_indices)
         self._visibility.add(visibility, visibility.new_ones(()), rows)
 
     def decode(self) -> DecodedPoses:

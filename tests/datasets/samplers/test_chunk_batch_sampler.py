@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
-from mmdistill.store.generations import Generation, places
+from mmdistill.store.generations import Generation, chunk_spans
 
 ORDER = np.arange(23)
-PLACES = places([Generation(14, '', ''), Generation(9, '', '')], 5)
+PLACES = chunk_spans([Generation(14, '', ''), Generation(9, '', '')], 5)
 
 
 @pytest.mark.parametrize(
     ('chunk_size', 'num_images', 'batch_size'), [(5, 23, 2), (4, 8, 4), (3, 7, 10)]
 )
 def test_every_image_comes_once_in_order(chunk_size, num_images, batch_size):
-    chunks = places([Generation(num_images, '', '')], chunk_size)
+    chunks = chunk_spans([Generation(num_images, '', '')], chunk_size)
     batches = ChunkBatchSampler(chunks, np.arange(num_images), batch_size)
     assert [i for batch in batches for i in batch] == list(range(num_images))
 
@@ -46,7 +46,7 @@ def test_length_is_the_number_of_batches():
 
 
 def test_with_lanes_each_worker_reads_whole_chunks():
-    chunks = places([Generation(40, '', '')], 10)
+    chunks = chunk_spans([Generation(40, '', '')], 10)
     batches = ChunkBatchSampler(chunks, np.arange(40), 3, lanes=2)
     for worker in range(2):
         images = [i for batch in list(batches)[worker::2] for i in batch]

@@ -187,14 +187,14 @@ def test_a_share_of_pseudo_labels_is_refused(sources):
 
 
 @pytest.fixture
-def extended(store, make_pile, make_rows):
+def extended(store, make_unlabeled, make_rows):
     """Let three more images with four candidates each join the store."""
 
     def extend():
         paths = [*store.paths(), 'x.png', 'y.png', 'z.png']
-        store.claim(store.manifest, make_pile(paths))
+        store.claim(store.manifest, make_unlabeled(paths))
         for chunk in store.missing_chunks():
-            store.write_chunk(chunk, make_rows([4] * len(store.places()[chunk])))
+            store.write_chunk(chunk, make_rows([4] * len(store.chunk_spans()[chunk])))
 
     return extend
 

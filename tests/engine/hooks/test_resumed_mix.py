@@ -5,7 +5,7 @@ import logging
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 
-from mmdistill.engine.hooks.label_mix import tell_changed_mix
+from mmdistill.engine.hooks.label_mix import warn_if_mix_changed
 from tests.helpers.pseudo import Pseudo
 
 
@@ -32,9 +32,9 @@ def resumed(hub: MessageHub) -> MessageHub:
 def test_the_same_samples_are_resumed_in_silence(make_selection, warnings):
     hub = MessageHub('same')
     sources = [range(9)], [pseudo('a', make_selection(0.5))]
-    tell_changed_mix(hub, *sources)
+    warn_if_mix_changed(hub, *sources)
 
-    tell_changed_mix(resumed(hub), *sources)
+    warn_if_mix_changed(resumed(hub), *sources)
 
     assert warnings() == []
 
@@ -42,12 +42,12 @@ def test_the_same_samples_are_resumed_in_silence(make_selection, warnings):
 def test_labels_that_were_selected_anew_are_told(make_selection, warnings):
     hub = MessageHub('anew')
     same = pseudo('a', make_selection(0.5))
-    tell_changed_mix(hub, [range(9)], [same, pseudo('b', make_selection(0.5))])
+    warn_if_mix_changed(hub, [range(9)], [same, pseudo('b', make_selection(0.5))])
     hub = resumed(hub)
 
     now = [range(9)], [same, pseudo('b', make_selection(0.6))]
-    tell_changed_mix(hub, *now)
-    tell_changed_mix(resumed(hub), *now)
+    warn_if_mix_changed(hub, *now)
+    warn_if_mix_changed(resumed(hub), *now)
 
     (warning,) = warnings()
     before, after = warning.split(' before, ')
@@ -58,9 +58,9 @@ def test_labels_that_were_selected_anew_are_told(make_selection, warnings):
 
 def test_a_source_that_joined_is_told(make_selection, warnings):
     hub = MessageHub('joined')
-    tell_changed_mix(hub, [range(9)], [pseudo('a', make_selection(0.5))])
+    warn_if_mix_changed(hub, [range(9)], [pseudo('a', make_selection(0.5))])
 
-    tell_changed_mix(
+    warn_if_mix_changed(
         resumed(hub), [range(9), range(4)], [pseudo('a', make_selection(0.5))]
     )
 

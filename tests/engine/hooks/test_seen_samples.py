@@ -13,7 +13,7 @@ from mmpose.registry import TRANSFORMS
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.config.text import TextConfig
-from mmdistill.engine.hooks.label_mix import SeenSamples, kinds_are_told
+from mmdistill.engine.hooks.label_mix import SampleCounter, has_sample_tags
 from mmdistill.engine.runner import stage_runner
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.matching import select
@@ -159,9 +159,9 @@ def test_tensorboard_gets_the_same_figures(run):
 
 
 def test_before_the_first_batch_the_share_is_0():
-    assert SeenSamples().share == 0
-    assert SeenSamples(3, 2).of_all_ranks() == SeenSamples(3, 2)
+    assert SampleCounter().share == 0
+    assert SampleCounter(3, 2).of_all_ranks() == SampleCounter(3, 2)
 
 
 def test_a_training_without_a_wrapper_that_packs_tells_its_kinds():
-    assert kinds_are_told([])
+    assert has_sample_tags([])

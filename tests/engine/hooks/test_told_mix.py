@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmdistill.engine.hooks.label_mix import mix_figures, tell_mix
+from mmdistill.engine.hooks.label_mix import log_label_mix, mix_scalars
 from tests.helpers.pseudo import Pseudo
 
 CHANCE = SimpleNamespace()
@@ -30,7 +30,9 @@ def told(monkeypatch):
     [(FIXED, '3 of 5 in a batch are labelled (0.600)'), (CHANCE, 'by chance')],
 )
 def test_the_mix_is_told(make_selection, told, batches, words):
-    tell_mix([LABELED], [Pseudo(7, 80, make_selection(0.5))], batches, iterations=9)
+    log_label_mix(
+        [LABELED], [Pseudo(7, 80, make_selection(0.5))], batches, iterations=9
+    )
     first, second = told
     assert 'sees 9 labelled instances and 7 pseudo-labels' in first
     assert words in first
@@ -40,7 +42,7 @@ def test_the_mix_is_told(make_selection, told, batches, words):
 def test_how_often_each_sample_comes_is_told(make_selection, told):
     """10 steps on 2 ranks: 60 labelled slots and 40 others."""
     pseudo = [Pseudo(count, 80, make_selection(0.5)) for count in (7, 1)]
-    tell_mix([LABELED, range(6)], pseudo, FIXED, iterations=10)
+    log_label_mix([LABELED, range(6)], pseudo, FIXED, iterations=10)
     assert 'in 10 iterations each labelled instance comes 4.0 times' in told[0]
     assert 'each pseudo-label 5.0 times' in told[0]
 
@@ -48,7 +50,7 @@ def test_how_often_each_sample_comes_is_told(make_selection, told):
 @pytest.mark.parametrize(('batches', 'share'), [(FIXED, 3 / 5), (CHANCE, 9 / 16)])
 def test_figures_are_those_of_all_sources(make_selection, batches, share):
     pseudo = [Pseudo(count, 10 * count, make_selection(0.5)) for count in (5, 2)]
-    assert mix_figures([LABELED], pseudo, batches) == {
+    assert mix_scalars([LABELED], pseudo, batches) == {
         'mix/labeled_instances': 9,
         'mix/pseudo_labels': 7,
         'mix/visible_keypoints': 70,

@@ -82,7 +82,7 @@ def done_images(store: LabelStore) -> set[str]:
     missing, paths = set(store.missing_chunks()), store.paths()
     return {
         path
-        for chunk, place in enumerate(store.places())
+        for chunk, place in enumerate(store.chunk_spans())
         if chunk not in missing
         for path in paths[place.start : place.stop]
     }

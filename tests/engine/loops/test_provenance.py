@@ -41,9 +41,9 @@ def manifest(tmp_path, write_images, coco_metainfo):
 
 
 @pytest.fixture
-def pile(make_pile):
+def pile(make_unlabeled):
     """Two images."""
-    return make_pile(['a.png', 'b.png'])
+    return make_unlabeled(['a.png', 'b.png'])
 
 
 def test_equal_weights_have_equal_hashes():

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch.distributed
 
-from mmdistill.engine.loops.store_loop import claim_together
+from mmdistill.engine.loops.store_loop import claim_on_all_ranks
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.lock import RunLock
-from mmdistill.utils.dist import tell_all
-from tests.conftest import NamedPile
+from mmdistill.utils.dist import run_on_rank_zero
+from tests.conftest import NamedImages
 
 FORK = multiprocessing.get_context('fork')
 MANIFEST = {'about': {'img_root': ''}, 'chunk_size': 2, 'keypoints': ['nose']}
@@ -28,7 +28,7 @@ def claim_as(rank: int, root: Path) -> None:
         'gloo', init_method=f'file://{root}/meeting', rank=rank, world_size=2
     )
     with pytest.raises(UserError, match=r'^a sentence$'):
-        tell_all(refuse)
+        run_on_rank_zero(refuse)
     store = LabelStore(root / 'store')
     lock = RunLock(store.root)
     made = []
@@ -37,7 +37,7 @@ def claim_as(rank: int, root: Path) -> None:
         made.append(rank)
         return MANIFEST
 
-    order, missing = claim_together(store, lock, manifest, NamedPile('abc'))
+    order, missing = claim_on_all_ranks(store, lock, manifest, NamedImages('abc'))
     assert (order.tolist(), missing) == ([0, 1, 2], [0, 1])
     assert made == [0] * (rank == 0)
     torch.distributed.barrier()
