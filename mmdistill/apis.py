@@ -46,7 +46,7 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
         cut as the test pipeline of the model's config cuts them.
 
     Raises:
-        UserError: If the model or a view can not be fused.
+        UserError: If the model or a view cannot be fused.
     """
     pipeline = crop_pipeline(model.cfg)
     sigmas = model.dataset_meta['sigmas']

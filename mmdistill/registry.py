@@ -55,4 +55,4 @@ LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENG
 SOURCES = Registry(
     'source', scope='mmdistill', locations=['mmdistill.datasets.sources']
 )
-"""Sources of unlabelled images; nothing of the kind exists in the host."""
+"""Sources of unlabeled images; nothing of the kind exists in the host."""

@@ -203,7 +203,7 @@ def make_selection() -> Callable[..., Selection]:
 
 @pytest.fixture(scope='session')
 def toy_root(tmp_path_factory) -> Path:
-    """The toy data set: 6 labelled images, 6 unlabelled ones, 1 of val."""
+    """The toy data set: 6 labeled images, 6 unlabeled ones, 1 of val."""
     root = tmp_path_factory.mktemp('data') / 'toy'
     write_toy_data(root, labeled=6, unlabeled=6, val=1)
     return root

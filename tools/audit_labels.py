@@ -1,4 +1,4 @@
-"""Tell what the teacher's labels are worth, on labelled images it did not see."""
+"""Tell what the teacher's labels are worth, on labeled images it did not see."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         content = audit(config, audited_set(config, *paths))
     elif any(paths):
         raise UserError(
-            '--folds audits the labelled set of the config in its true boxes, without '
+            '--folds audits the labeled set of the config in its true boxes, without '
             f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
         )
     else:
@@ -54,7 +54,7 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         '--folds',
         type=int,
         metavar='K',
-        help='audit the labelled set instead: train K teachers, each without a K-th '
+        help='audit the labeled set instead: train K teachers, each without a K-th '
         'of it. This takes K trainings',
     )
     parser.add_argument(

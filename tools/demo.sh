@@ -146,7 +146,7 @@ evaluate_supervised() {
 
 evaluate_distilled() {
   evaluate student student
-  # The student's config has the views of the labelling; the model is the teacher's.
+  # The student's config has the views of the labeling; the model is the teacher's.
   step test_teacher_tta python tools/test.py $CONFIGS/student.py \
     "$(checkpoint teacher)" --tta --work-dir "$WORK_DIR/test" \
     --out "$METRICS/teacher_tta.json"

@@ -1,4 +1,4 @@
-"""Find the boxes of a config's unlabelled images with its detector."""
+"""Find the boxes of a config's unlabeled images with its detector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label the unlabelled images of a config and match counts."""
+"""Label the unlabeled images of a config and match counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split a COCO json into a labelled part and unlabelled images.
+"""Split a COCO json into a labeled part and unlabeled images.
 
 python tools/make_splits.py ANN_FILE OUT co-35 --listed instances_val2014.json
 python tools/make_splits.py ANN_FILE OUT first-1000 --first-instances 1000
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     labeled, unlabeled = manifest['labeled'], manifest['unlabeled']
     sys.stdout.write(
         f'{manifest["rule"]}: {labeled["annotations"]} annotations on '
-        f'{labeled["images"]} labelled images, {unlabeled["images"]} unlabelled ones, '
+        f'{labeled["images"]} labeled images, {unlabeled["images"]} unlabeled ones, '
         f'in {arguments.out / arguments.name}*.json\n{format_copies(manifest)}\n'
     )
 
@@ -53,16 +53,16 @@ def _parser() -> argparse.ArgumentParser:
         '--first-instances',
         type=int,
         metavar='N',
-        help='the first N instances that MMPose trains on are labelled',
+        help='the first N instances that MMPose trains on are labeled',
     )
     rules.add_argument(
         '--listed',
         type=Path,
         metavar='FILE',
-        help='the images that this COCO json has too are labelled',
+        help='the images that this COCO json has too are labeled',
     )
     rules.add_argument(
-        '--random', type=int, metavar='N', help='N images, or subjects, are labelled'
+        '--random', type=int, metavar='N', help='N images, or subjects, are labeled'
     )
     parser.add_argument(
         '--by',
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
-    """What the arguments say is labelled."""
+    """What the arguments say is labeled."""
     from mmdistill.datasets import split_rules
     from mmdistill.datasets.sources.image_list import images_of_coco
 

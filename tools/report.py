@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', help='the page; by default STORE/report.html')
     parser.add_argument(
         '--config',
-        help='the config of the store: with it the labelled set stands beside the '
+        help='the config of the store: with it the labeled set stands beside the '
         'labels, and skeletons are drawn as its test set says',
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Unlabelled: co-80, the part of COCO's train2017 that was train2014."""
+"""Unlabeled: co-80, the part of COCO's train2017 that was train2014."""
 
 _base_ = 'distill.py'
 

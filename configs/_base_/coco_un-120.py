@@ -1,4 +1,4 @@
-"""Unlabelled: un-120, COCO's 123,403 images of unlabeled2017."""
+"""Unlabeled: un-120, COCO's 123,403 images of unlabeled2017."""
 
 _base_ = 'distill.py'
 

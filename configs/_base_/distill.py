@@ -12,20 +12,20 @@ if 'mmdistill' not in sys.modules:
     )
 
 distill = dict(
-    # Views of each unlabelled image: the paper's nine scales (short side 400 to
+    # Views of each unlabeled image: the paper's nine scales (short side 400 to
     # 1200 pixels around 800), each also flipped.
     views=dict(
         scales=(0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
         flip=True,
         fusion='mean',
     ),
-    # How the labelling runs; images in a batch, and in a chunk of the store. Whether
+    # How the labeling runs; images in a batch, and in a chunk of the store. Whether
     # each box is looked at twice, the second time fitted around the pose found, with
     # the labeled set's margins; None: where each image is one box.
     labeling=dict(batch_size=16, num_workers=2, chunk_size=256, refit_boxes=None),
     # Which candidates become pseudo-labels, and which of their keypoints count.
     counting=dict(over='all', keypoint_thr=0.2),
-    # Labelled samples in every batch, at least (or source_ratio, and num_batches of an
+    # Labeled samples in every batch, at least (or source_ratio, and num_batches of an
     # epoch), and what PseudoLabelDataset takes: pseudo_weight, score_thr and
     # keypoint_thr (instead of the selection's). A
     # train_dataloader that states its own mix of sources keeps it.

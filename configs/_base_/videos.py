@@ -1,4 +1,4 @@
-"""Unlabelled: frames of videos, as the paper takes 180,000 of Sports-1M.
+"""Unlabeled: frames of videos, as the paper takes 180,000 of Sports-1M.
 
 `videos` is what a recipe puts in the place of its `distill.unlabeled`, `detector` finds
 the people.
@@ -11,7 +11,7 @@ videos = dict(
             type='VideoSource',
             name='sports-1m',
             path='videos',
-            # Neighbouring frames teach the same; so do those of a still camera.
+            # Neighboring frames teach the same; so do those of a still camera.
             seconds=2.0,
             duplicate_distance=6,
         )

@@ -1,4 +1,4 @@
-"""Which labelled images are audited, and with which boxes."""
+"""Which labeled images are audited, and with which boxes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONGEST_STEM = 200
 
 @dataclass(frozen=True)
 class AuditedSet:
-    """Labelled images that the teacher was not trained on.
+    """Labeled images that the teacher was not trained on.
 
     Attributes:
         ann_file: COCO json with their annotations.
@@ -98,7 +98,7 @@ def audited_set(
 
 
 def labeled_set(config: Config) -> AuditedSet:
-    """The labelled set of a config, on which its teacher was trained.
+    """The labeled set of a config, on which its teacher was trained.
 
     Args:
         config: A config with a `distill` section.
@@ -109,7 +109,7 @@ def labeled_set(config: Config) -> AuditedSet:
     members = labeled_members(config)
     if len(members) > 1:
         raise UserError(
-            f'folds are parts of one labelled set, that of {config.filename} is made '
+            f'folds are parts of one labeled set, that of {config.filename} is made '
             f'of {len(members)} ({_listed(members)}); audit on a set that the teacher '
             'was not trained on, with --ann-file and --img'
         )
@@ -144,7 +144,7 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
         audited: The audited set.
 
     Raises:
-        UserError: If the audited set is the labelled set itself.
+        UserError: If the audited set is the labeled set itself.
     """
     images, trained_on = audited.images, set()
     same_file = False
@@ -168,14 +168,14 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
 def boxes_of(
     unlabeled: Mapping[str, Any], audited: AuditedSet, folder: Path
 ) -> tuple[dict[str, Any], str]:
-    """The boxes in which the audited images are labelled.
+    """The boxes in which the audited images are labeled.
 
-    As on the unlabelled side: detections where that has detections. Without any of
+    As on the unlabeled side: detections where that has detections. Without any of
     the audited images, the true boxes are written down and stand in for them, and for
     boxes that are followed from frame to frame.
 
     Args:
-        unlabeled: Arguments of the unlabelled side's `UnlabeledDataset`.
+        unlabeled: Arguments of the unlabeled side's `UnlabeledDataset`.
         audited: The audited set.
         folder: Where the true boxes are written.
 
@@ -218,7 +218,7 @@ def _listed(members: Sequence[Mapping[str, Any]]) -> str:
 
 def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:
     if not dataset.get('ann_file'):
-        raise UserError(f'the labelled images to audit need an ann_file: {dataset!r}')
+        raise UserError(f'the labeled images to audit need an ann_file: {dataset!r}')
     root = Path(dataset.get('data_root') or '')
     images = (dataset.get('data_prefix') or {}).get('img', '')
     # MMPose takes the path of a bbox_file as it stands.

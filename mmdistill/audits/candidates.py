@@ -104,7 +104,7 @@ def match_candidates(
     categories apart or both sides have several (`SelectionOptions.categories`).
 
     Args:
-        store: A complete store of labelled images.
+        store: A complete store of labeled images.
         ann_file: COCO json with the true annotations of its images.
         sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
         rules: The selection of the pile.
@@ -164,7 +164,7 @@ def errors_in_common(
     """Mean keypoint error of each evidence over what all of them compare.
 
     Args:
-        found: Evidences of the same boxes, labelled in different ways.
+        found: Evidences of the same boxes, labeled in different ways.
         selection: What says which keypoints are visible, in the last of them.
 
     Returns:

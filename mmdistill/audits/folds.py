@@ -1,6 +1,6 @@
 """The audit without a val set: teachers that did not see what they label.
 
-The labelled set is cut into folds. For each a teacher is trained on the others and
+The labeled set is cut into folds. For each a teacher is trained on the others and
 audited on it; the folds together are the audit. These teachers have less to learn
 from than the one whose labels are audited, so its labels should be a little better.
 """
@@ -53,8 +53,8 @@ def audit_folds(
     training from its last checkpoint.
 
     Args:
-        config: A config with a `distill` section whose images are labelled.
-        num_folds: Parts of the labelled set, and teachers.
+        config: A config with a `distill` section whose images are labeled.
+        num_folds: Parts of the labeled set, and teachers.
         teacher_config: What the teachers are trained with; by default
             `distill.teacher.config`.
 
@@ -172,7 +172,7 @@ def _training_config(teacher: Config, ann_file: Path, work_dir: Path) -> Config:
     dataset = config.train_dataloader.dataset
     if 'ann_file' not in dataset:
         raise UserError(
-            f'folds need a teacher config that trains on one labelled set, '
+            f'folds need a teacher config that trains on one labeled set, '
             f'{teacher.filename} trains on a {dataset["type"]}'
         )
     dataset.ann_file = str(ann_file.resolve())

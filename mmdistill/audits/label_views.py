@@ -1,4 +1,4 @@
-"""Labelling the audited images with the code that labels the pile."""
+"""Labeling the audited images with the code that labels the pile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONE_VIEW = dict(
 )
 """Settings of `distill.views` that say which views there are, and their defaults."""
 NOT_RULES = ('boxes', 'chunk_size', 'max_pixels')
-"""Parts of a store's manifest that do not decide what a box is labelled with."""
+"""Parts of a store's manifest that do not decide what a box is labeled with."""
 
 
 def label_views(
@@ -42,16 +42,16 @@ def label_views(
 
     Args:
         config: A config with a `distill` section.
-        audited: The labelled set.
+        audited: The labeled set.
         folder: Where the stores lie.
         but: Parts of the pile's manifest that may differ.
 
     Returns:
-        The stores by name, the one labelled as the pile last, and the source of the
+        The stores by name, the one labeled as the pile last, and the source of the
         boxes.
 
     Raises:
-        UserError: If the pile was labelled otherwise, or the set is not usable.
+        UserError: If the pile was labeled otherwise, or the set is not usable.
     """
     section = distill_section(config)
     if audited.bbox_file is None and boxes_folder(section) is not None:
@@ -76,7 +76,7 @@ def label_views(
 
 
 def check_same_views(config: Config, store: LabelStore, *but: str) -> None:
-    """Make sure that a store was labelled as the config's own store was.
+    """Make sure that a store was labeled as the config's own store was.
 
     Args:
         config: A config with a `distill` section.
@@ -156,7 +156,7 @@ def _stage(
     store: LabelStore,
     views: Mapping[str, Any],
 ) -> Config:
-    """The config of a labelling stage over the audited images, without matching."""
+    """The config of a labeling stage over the audited images, without matching."""
     # Boxes are fitted around poses as those of the pile, whatever boxes they are.
     refit, pile = refit_arguments(config.distill), str(config.distill.labels)
     config = _audited_config(config, audited, boxes)

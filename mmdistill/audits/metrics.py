@@ -312,7 +312,7 @@ def summary_sentence(matched: Mapping[str, Any], given_boxes: bool) -> str:
         return f'{start} no candidate on the audited images would be a pseudo-label.'
     about = 'at least about' if given_boxes else 'about'
     sentence = (
-        f'{start} {about} {1 - precision:.0%} of the pseudo-labelled instances are '
+        f'{start} {about} {1 - precision:.0%} of the pseudo-labeled instances are '
         f'wrong (OKS below {SHOWN_OKS[0]}; {matched["kept"]} were looked at)'
     )
     error = matched['error']

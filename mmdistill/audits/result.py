@@ -1,4 +1,4 @@
-"""What an audit found: the same labelling on images whose labels are known."""
+"""What an audit found: the same labeling on images whose labels are known."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def audited_lines(audited: Mapping[str, Any]) -> list[str]:
     ]
     if audited.get('folds'):
         lines.append(
-            f'{audited["folds"]} folds, each labelled by a teacher that was trained '
+            f'{audited["folds"]} folds, each labeled by a teacher that was trained '
             f'on the others with {audited["teacher_config"]}'
         )
     if audited.get('images_trained_on'):

@@ -34,16 +34,16 @@ from mmdistill.utils.files import file_sha256, write_json
 
 
 def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
-    """Audit the labels of a config on a labelled set.
+    """Audit the labels of a config on a labeled set.
 
-    Labels it as the unlabelled images were labelled, and in a single view and in
+    Labels it as the unlabeled images were labeled, and in a single view and in
     two mirrored ones, into label stores beside that of the config (`...-audit`).
-    What is labelled stays: an audit that was stopped goes on. `audit.json` in the
+    What is labeled stays: an audit that was stopped goes on. `audit.json` in the
     config's store is what was found.
 
     Args:
-        config: A config with a `distill` section whose images are labelled.
-        audited: The labelled set.
+        config: A config with a `distill` section whose images are labeled.
+        audited: The labeled set.
 
     Returns:
         The content of `audit.json` on the first process, None on others.
@@ -80,7 +80,7 @@ def read_unlabeled_selection(config: Config) -> UnlabeledSelection:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If nothing was labelled or selected yet.
+        UserError: If nothing was labeled or selected yet.
     """
     return unlabeled_selection_of(LabelStore(distill_section(config)['labels']))
 
@@ -90,7 +90,7 @@ def audit_folder(config: Config, audited: AuditedSet) -> Path:
 
     Args:
         config: A config with a `distill` section.
-        audited: The labelled set.
+        audited: The labeled set.
     """
     labels = Path(distill_section(config)['labels'])
     return labels.with_name(f'{labels.name}-audit') / audited.name

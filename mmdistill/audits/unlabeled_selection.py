@@ -1,6 +1,6 @@
 """The rules of a pile's selection, for candidates of images that are not in it.
 
-Shapes: `M` candidates, `S` sources. Images of a labelled set are of no source of the
+Shapes: `M` candidates, `S` sources. Images of a labeled set are of no source of the
 pile. Where sources have thresholds of their own, every image is tried as one of each
 of them in turn, and what is told of all counts a source as often as the pile has
 labels of it. Where a place among all candidates decides, it is the one among those of
@@ -151,7 +151,7 @@ def unlabeled_selection_of(store: LabelStore) -> UnlabeledSelection:
         store: The store.
 
     Raises:
-        UserError: If nothing was labelled or selected yet.
+        UserError: If nothing was labeled or selected yet.
     """
     store.manifest  # noqa: B018  (a sentence when there is no store)
     selection = read_selection(store)

@@ -62,7 +62,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
         arguments: Parsed arguments of `add_config_arguments`.
 
     Raises:
-        UserError: If there is no such file, it can not be read, or the launcher did
+        UserError: If there is no such file, it cannot be read, or the launcher did
             not start us.
     """
     _check_launched(arguments.launcher)
@@ -92,7 +92,7 @@ def _override(config: Config, options: Mapping[str, Any]) -> None:
             # MMEngine's errors speak of its own functions; the first sentence says why.
             reason = str(error).partition('. ')[0]
             raise UserError(
-                f'--cfg-options {key}={value} can not be put into the config: {reason}'
+                f'--cfg-options {key}={value} cannot be put into the config: {reason}'
             ) from error
 
 
@@ -168,7 +168,7 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
 
 
 CHOICES = {
-    'over': (OVER, 'labelled images that count'),
+    'over': (OVER, 'labeled images that count'),
     'per': (PER, 'whether each source has a threshold of its own'),
     'categories': (CATEGORIES, 'whether each category has one'),
     'by': (BY, "what is compared: the score, the views' agreement, or both ranks"),
@@ -195,7 +195,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         type=threshold,
         metavar=f'NUMBER|{"|".join(KEYPOINT_RULES)}',
         help='keypoint score above which a keypoint is visible to the student, or how '
-        'to match it to the visible keypoints of labelled instances',
+        'to match it to the visible keypoints of labeled instances',
     )
 
 

@@ -5,7 +5,7 @@ with annotations of its own, a member. Wrappers and mixes nest to any depth.
 
 Pipelines whose keypoint converters meet what MMPose's data sets give.
 
-From a config to the sets that unlabelled images must not be in.
+From a config to the sets that unlabeled images must not be in.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def labeled_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     rest = [i for i, source in enumerate(sources) if not has_pseudo(source)]
     if not rest:
         raise UserError(
-            'train_dataloader.dataset trains on no labelled data set, only on '
-            'pseudo-labels; name the labelled one in distill.labeled'
+            'train_dataloader.dataset trains on no labeled data set, only on '
+            'pseudo-labels; name the labeled one in distill.labeled'
         )
     if len(rest) == 1 and not is_type(dataset, 'CombinedDataset'):
         return sources[rest[0]]
@@ -280,7 +280,7 @@ def leak_guard_config(
     Args:
         config: A config with a `distill` section; its validation set counts, with
             all its members.
-        labeled: Config of the labelled data set; all its members count.
+        labeled: Config of the labeled data set; all its members count.
     """
     if not config.distill.get('leak_guard', True):
         return None

@@ -44,7 +44,7 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
         what: What it is, for the sentence.
 
     Raises:
-        UserError: If there is no such file, or it or one of its bases can not be read.
+        UserError: If there is no such file, or it or one of its bases cannot be read.
     """
     file = recipe_file(path, what)
     try:
@@ -52,17 +52,17 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f'{what} {path} can not be read: {_reason(error)}') from error
+        raise UserError(f'{what} {path} cannot be read: {_reason(error)}') from error
 
 
 def _reason(error: Exception) -> str:
-    """Why a config can not be read, without MMEngine's advice about its functions."""
+    """Why a config cannot be read, without MMEngine's advice about its functions."""
     text = ' '.join(str(error).split()) or 'no reason given'
     lazy = re.search(r'module in (\S+\.py)\.', text)
     if lazy and 'inheritance chain' in text:
         return (
             f'its base {lazy[1]} has the new form of configs (`with read_base()`), '
-            'which a text config can not inherit'
+            'which a text config cannot inherit'
         )
     text = text.partition('! ')[0].partition('. Please ')[0]
     return f'{type(error).__name__}: {text}'

@@ -30,10 +30,10 @@ def check_training(config: Config) -> None:
 
     Raises:
         UserError: If it lacks a part of the training or states no length, or if its
-            validation set can not be evaluated.
+            validation set cannot be evaluated.
     """
     if not config.get('model'):
-        raise UserError(f'{config.filename} can not train: it has no model')
+        raise UserError(f'{config.filename} cannot train: it has no model')
     _check_whole(config, 'training')
     schedule = config.train_cfg
     known = 'type' not in schedule or any(is_type(schedule, k) for k in HOST_LOOPS)
@@ -57,7 +57,7 @@ def check_test(config: Config) -> None:
     """
     _check_whole(config, 'test')
     if not config.get('model'):
-        raise UserError(f'{config.filename} can not be tested: it has no model')
+        raise UserError(f'{config.filename} cannot be tested: it has no model')
 
 
 def training_loops(config: Config) -> Config:

@@ -25,13 +25,13 @@ def distill_section(config: Config) -> Any:
 
     Raises:
         UserError: If there is none, it lacks what has no default, or states what
-            can not be.
+            cannot be.
     """
     section = stated_section(config)
     if section is None:
         raise UserError(
             f'{config.filename} has no distill section, which names the teacher, the '
-            'unlabelled images and the label store'
+            'unlabeled images and the label store'
         )
     for key in REQUIRED:
         if key not in section:
@@ -47,7 +47,7 @@ def stated_section(config: Config) -> Any:
         config: Any config.
 
     Raises:
-        UserError: If the section states what can not be.
+        UserError: If the section states what cannot be.
     """
     section = config.get('distill')
     if section is None:

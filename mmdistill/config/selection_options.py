@@ -30,12 +30,12 @@ class SelectionOptions:
     """How pseudo-labels are chosen: what `distill.counting` states.
 
     Attributes:
-        over: Labelled images that count: 'all', or 'annotated', those with an
+        over: Labeled images that count: 'all', or 'annotated', those with an
             instance.
         per: 'source': each folder, video or domain has a threshold of its own, and
-            keeps as many instances per image as the labelled set has, whose mean is
+            keeps as many instances per image as the labeled set has, whose mean is
             the same for every source. 'all': one threshold for all.
-        categories: 'each': a threshold for each category, matched to the labelled
+        categories: 'each': a threshold for each category, matched to the labeled
             instances of that category per image; 'together': one for all; 'auto':
             'each' where both sets have several categories.
         by: What is compared: the instance 'score', the views' 'agreement' (the mean
@@ -46,7 +46,7 @@ class SelectionOptions:
         cap: The highest one: where the matched one is higher, this holds.
         keypoint_thr: Keypoint score above which a keypoint is visible. 'count': the
             one above which a kept instance has as many visible keypoints as a
-            labelled one; 'count_per_type': one for each keypoint, above which as
+            labeled one; 'count_per_type': one for each keypoint, above which as
             many have it.
         score_thr: Threshold set by hand, instead of the matched ones, for all sources
             and categories; floor and cap do not bear on it.
@@ -96,7 +96,7 @@ class SelectionOptions:
 
         Args:
             stored: Categories of the candidates.
-            annotated: Those of the labelled instances.
+            annotated: Those of the labeled instances.
         """
         several = min(len(set(stored)), len(set(annotated))) > 1
         return self.categories == 'each' or (self.categories == 'auto' and several)

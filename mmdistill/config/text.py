@@ -155,8 +155,8 @@ def write_config(config: Config, path: str | Path) -> None:
             hold it.
 
     Raises:
-        UserError: If the file has another suffix, its form can not hold the config,
-            or it can not be written.
+        UserError: If the file has another suffix, its form cannot hold the config,
+            or it cannot be written.
     """
     path = Path(path)
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
@@ -173,7 +173,7 @@ def write_config(config: Config, path: str | Path) -> None:
         numbered = _numbered_part(settings)
         if path.suffix == TEXT_KEYS and numbered is not None:
             raise UserError(
-                f'{path} can not hold {numbered}, whose keys are numbers: JSON has '
+                f'{path} cannot hold {numbered}, whose keys are numbers: JSON has '
                 'text for keys; write the config as .py'
             )
         text = dump(settings, file_format=path.suffix[1:])

@@ -209,7 +209,7 @@ def _read(
         check_sizes(found, lambda name: size_of_image(img_root / name))
     if role == 'labeled' and not found.trained:
         raise UserError(
-            f'the labelled set {path} has no instance that would be trained on, so '
+            f'the labeled set {path} has no instance that would be trained on, so '
             f'there is no count to match: {found.summary()}'
         )
     content, found.content = found.content, {}  # not to be kept in memory

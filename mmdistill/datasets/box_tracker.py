@@ -49,7 +49,7 @@ class BoxTracker:
     def iter_frames(
         self, batch: Mapping[str, Any], rows: Sequence[ImageRow]
     ) -> Iterator[dict[str, Any]]:
-        """The images of a batch, each with its box once the one before is labelled.
+        """The images of a batch, each with its box once the one before is labeled.
 
         Args:
             batch: `inputs` and `data_samples` of an `UnlabeledDataset`, images of one

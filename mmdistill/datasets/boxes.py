@@ -1,6 +1,6 @@
-"""Boxes of unlabelled images, from detections: a store, or a file in MMPose's form.
+"""Boxes of unlabeled images, from detections: a store, or a file in MMPose's form.
 
-The boxes that unlabelled images have: detections, or each image its own box.
+The boxes that unlabeled images have: detections, or each image its own box.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_boxes(
 ) -> Boxes:
     """Read detections: a list of {image_id, category_id, bbox (xywh), score}.
 
-    What can not be labeled is left out, and counted in the log: boxes of images that
+    What cannot be labeled is left out, and counted in the log: boxes of images that
     are not listed, without extent, repeated, or beyond the best of a crowded image.
 
     Args:
@@ -253,7 +253,7 @@ def _check_file_name(path: Path, detection: Detection, image: str) -> None:
         raise UserError(
             f'a box of the detection file {path} has image_id {detection.image_id!r}, '
             f'which is {image}, and the file_name {detection.file_name}: they '
-            'contradict each other, so whose it is can not be known'
+            'contradict each other, so whose it is cannot be known'
         )
 
 

@@ -1,4 +1,4 @@
-"""Unlabelled images as a detector takes them."""
+"""Unlabeled images as a detector takes them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mmdistill.store.schema import FAILED
 
 @DATASETS.register_module()
 class DetectionDataset:
-    """Unlabelled images, seen through the test pipeline of a detector.
+    """Unlabeled images, seen through the test pipeline of a detector.
 
     A sample has `image`, a data sample that says what the image is, and what the
     pipeline makes of its pixels: `inputs` and `data_samples`, or a list of both where
-    the pipeline augments. An image that can not be read, or that the pipeline can not
+    the pipeline augments. An image that cannot be read, or that the pipeline cannot
     take, has neither, and says why.
 
     Args:
@@ -45,7 +45,7 @@ class DetectionDataset:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Keypoints of the unlabelled images, in MMPose's parsed form."""
+        """Keypoints of the unlabeled images, in MMPose's parsed form."""
         return self._images.metainfo
 
     @property
@@ -83,7 +83,7 @@ class DetectionDataset:
         try:
             seen = self._compose(dict(img=read.pixels, img_id=number))
         except cv2.error:
-            reason = "an image that the detector's pipeline can not resize"
+            reason = "an image that the detector's pipeline cannot resize"
             image.set_metainfo(dict(status=FAILED, reason=reason))
             return dict(image=image)
         return dict(seen, image=image)

@@ -57,7 +57,7 @@ def find_duplicates(
     """Numbers of my images and the first file of theirs that each one equals.
 
     Args:
-        mine: Prints; None of an image that can not be read, which equals nothing.
+        mine: Prints; None of an image that cannot be read, which equals nothing.
         theirs: Prints by file.
     """
     seen = {number: each for number, each in enumerate(mine) if each is not None}

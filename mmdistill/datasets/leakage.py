@@ -1,4 +1,4 @@
-"""Unlabelled images that are also in the validation set must not train the student."""
+"""Unlabeled images that are also in the validation set must not train the student."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mmdistill.utils.logging import log_progress
 
 NAMED = 10
 """Images that a warning names."""
-ACTIONS = {'val': 'are left out', 'labeled': 'are labelled too'}
+ACTIONS = {'val': 'are left out', 'labeled': 'are labeled too'}
 
 
 def leaked_images(
@@ -37,19 +37,19 @@ def leaked_images(
     cache: Path | None = None,
     keep_hashes: bool = True,
 ) -> dict[str, list[tuple[int, Path]]]:
-    """Unlabelled images that are in other sets: same bytes, or the same picture.
+    """Unlabeled images that are in other sets: same bytes, or the same picture.
 
-    Images that can not be read are in no set, and are counted in the log.
+    Images that cannot be read are in no set, and are counted in the log.
 
     Args:
-        images: The unlabelled images.
+        images: The unlabeled images.
         root: Folder that their keys are relative to.
         others: Files of the other sets, by the sets' names.
         cache: A json that keeps the hashes of files that stay as they are.
         keep_hashes: Whether new ones are written there.
 
     Returns:
-        For each set the numbers of unlabelled images and the file each one equals.
+        For each set the numbers of unlabeled images and the file each one equals.
 
     Raises:
         UserError: If the set of validation has images of which none can be read: the
@@ -60,7 +60,7 @@ def leaked_images(
     keys = images.keys.to_pylist()
     files = [None if is_packed(key) else root / file_name(key) for key in keys]
     prints = file_hashes([file for file in files if file is not None], known)
-    what = 'unlabelled images are compared with labelled ones'
+    what = 'unlabeled images are compared with labeled ones'
     mine = [
         prints.get(file) if file else _packed_print(images, number, reader)
         for number, file in enumerate(log_progress(files, len(files), what))
@@ -84,11 +84,11 @@ def _check_readable(
     if name == 'val' and len(unread) == len(files):
         raise UserError(
             f'none of the {len(files)} images of the {name} set can be read, so no '
-            f'unlabelled image can be compared with them; the first is {unread[0]}: '
+            f'unlabeled image can be compared with them; the first is {unread[0]}: '
             'look at data_root and data_prefix, or set distill.leak_guard=False'
         )
     print_log(
-        f'{len(unread)} of {len(files)} images of the {name} set can not be read and '
+        f'{len(unread)} of {len(files)} images of the {name} set cannot be read and '
         f'are compared with none, the first is {unread[0]}',
         logger='current',
         level=logging.WARNING,
@@ -100,12 +100,12 @@ def format_leaks(name: str, leaks: Sequence[tuple[str, Any]], fate: str) -> str:
 
     Args:
         name: Name of the other set.
-        leaks: Keys of unlabelled images and the file each one equals.
+        leaks: Keys of unlabeled images and the file each one equals.
         fate: What becomes of them.
     """
     shown = ', '.join(f'{key} ({file})' for key, file in leaks[:NAMED])
     more = f' and {len(leaks) - NAMED} others' if len(leaks) > NAMED else ''
-    return f'{len(leaks)} unlabelled images are in the {name} set and {fate}: ' + (
+    return f'{len(leaks)} unlabeled images are in the {name} set and {fate}: ' + (
         spelled_name(shown) + more
     )
 
@@ -116,7 +116,7 @@ def drop_leaked_images(
     """Report overlap with other sets; leave out what is in the validation set.
 
     Args:
-        images: The unlabelled images.
+        images: The unlabeled images.
         root: Folder that their keys are relative to.
         guard: `val` and `labeled`, the COCO jsons of the two sets, a dict with
             `ann_file` and `img_root` each; `cache`, a json for hashes, which stays
@@ -144,14 +144,14 @@ def drop_leaked_images(
     stay = np.setdiff1d(np.arange(len(images)), left_out)
     if len(stay) == 0:
         raise UserError(
-            f'all {len(images)} unlabelled images are in the validation set; label '
+            f'all {len(images)} unlabeled images are in the validation set; label '
             'other ones, or set distill.leak_guard=False'
         )
     return stay
 
 
 def _files_of(ann_file: str, img_root: str) -> list[Path]:
-    """The images of a set; one that can not be read is told and guards nothing."""
+    """The images of a set; one that cannot be read is told and guards nothing."""
     try:
         paths = annotated_images(Path(ann_file))
     except UserError as error:

@@ -23,7 +23,7 @@ def picture_hash(picture: np.ndarray | Image.Image) -> np.ndarray:
     """The perceptual hash of a picture, (32,), uint8.
 
     Args:
-        picture: A grey image, (height, width), uint8, or any image of Pillow.
+        picture: A gray image, (height, width), uint8, or any image of Pillow.
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)

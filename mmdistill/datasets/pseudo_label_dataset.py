@@ -43,7 +43,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         keypoint_thr: Keypoint score above which a keypoint is visible, instead
             of the selection's.
         max_refetch: Tries to replace a sample that the pipeline gives up.
-        pseudo_weight: What a keypoint weighs in the loss, beside 1 of a labelled
+        pseudo_weight: What a keypoint weighs in the loss, beside 1 of a labeled
             one. The paper treats both alike (section 3.3); 0 trains nothing.
 
     Raises:

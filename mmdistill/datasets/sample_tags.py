@@ -1,4 +1,4 @@
-"""Which samples of a batch are pseudo-labelled: a mark that travels with them.
+"""Which samples of a batch are pseudo-labeled: a mark that travels with them.
 
 What pseudo-labels weigh in the loss, in a sample that is ready for the model.
 """
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 MARK = 'pseudo'
-"""Meta field of the data samples that are pseudo-labelled; labelled ones have none."""
+"""Meta field of the data samples that are pseudo-labeled; labeled ones have none."""
 
 
 def tag_pseudo(sample: Any) -> Any:
-    """A packed sample that says it is pseudo-labelled.
+    """A packed sample that says it is pseudo-labeled.
 
     Args:
         sample: What a pipeline gave; one that is not packed, or None, stays as it is.

@@ -1,4 +1,4 @@
-"""Which images of a COCO json are labelled in a split."""
+"""Which images of a COCO json are labeled in a split."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mmdistill.errors import UserError
 
 @dataclass(frozen=True)
 class Part:
-    """What of a COCO json is labelled.
+    """What of a COCO json is labeled.
 
     Attributes:
-        images: Ids of the labelled images.
+        images: Ids of the labeled images.
         annotations: Ids of the annotations that are kept on them; all when None.
         rule: The rule in words, for the manifest.
     """
@@ -154,7 +154,7 @@ def check_both_sides(
     """Make sure that a split leaves images on both sides.
 
     Args:
-        images: Ids of the labelled images.
+        images: Ids of the labeled images.
         content: The COCO json.
         rule: What took them, for the sentence.
 

@@ -1,4 +1,4 @@
-"""A labelled part of a COCO json, and the rest of it as unlabelled images.
+"""A labeled part of a COCO json, and the rest of it as unlabeled images.
 
 Images that both sides of a split show, whatever they are called.
 """
@@ -30,18 +30,18 @@ def write_split(
 ) -> dict[str, Any]:
     """Write both sides of a split, and what they are.
 
-    ``NAME_labeled.json`` has the labelled images with their annotations,
+    ``NAME_labeled.json`` has the labeled images with their annotations,
     ``NAME_unlabeled.json`` the others without any, ``NAME_oracle.json`` the others
     with theirs, for upper bounds alone, and ``NAME.json`` tells the rule, the counts
     and the hashes of all files. The same json gives the same bytes.
 
     Where the images are on disk, both sides are compared by content: an image of the
-    unlabelled side that a labelled one equals, by its bytes or by what it shows, is
+    unlabeled side that a labeled one equals, by its bytes or by what it shows, is
     named under ``copies``. It stays: a split of the literature is what it is.
 
     Args:
         ann_file: A COCO json.
-        choose: Makes the labelled part of its content.
+        choose: Makes the labeled part of its content.
         out: Folder of the files.
         name: Begin of their names.
         img_root: Folder of the images; without it, they are looked for beside the
@@ -88,8 +88,8 @@ def format_copies(manifest: Mapping[str, Any]) -> str:
     images = manifest['labeled']['images'] + manifest['unlabeled']['images']
     told = f'{copies["compared"]} of {images} images compared by content: '
     if not pairs:
-        return told + 'no unlabelled image equals a labelled one'
-    return told + format_leaks('labelled', pairs, 'stay')
+        return told + 'no unlabeled image equals a labeled one'
+    return told + format_leaks('labeled', pairs, 'stay')
 
 
 def _copies(
@@ -150,7 +150,7 @@ class Copies:
 
     Attributes:
         compared: Images of both sides that could be read.
-        pairs: An unlabelled image and a labelled one that it equals, by file name.
+        pairs: An unlabeled image and a labeled one that it equals, by file name.
     """
 
     compared: int
@@ -164,7 +164,7 @@ def find_copies(
 
     Args:
         images: All images of a COCO json.
-        labeled: Ids of the labelled ones.
+        labeled: Ids of the labeled ones.
         img_root: Folder of the images.
     """
     sides: tuple[list[Path], list[Path]] = ([], [])

@@ -1,4 +1,4 @@
-"""Unlabelled images with boxes, one sample per image."""
+"""Unlabeled images with boxes, one sample per image."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
 
 @DATASETS.register_module()
 class UnlabeledDataset:
-    """Images to be labelled by a teacher, each decoded once.
+    """Images to be labeled by a teacher, each decoded once.
 
     The images come from one folder or COCO json (`data_prefix`, `ann_file`), or from
     any number of `sources`: folders, patterns, lists, videos and tars. Boxes come
     from a detection file, or each image is one box, or the box of a frame of a video
     is followed from the frame before. A sample holds the whole image
     and its boxes, as `HeatmapFusionTTA` takes them, and the name of its source. An
-    image that can not be read is a sample without boxes that says why.
+    image that cannot be read is a sample without boxes that says why.
 
     Args:
         metainfo: Keypoints of the teacher, in MMPose's form: a dict with
@@ -63,7 +63,7 @@ class UnlabeledDataset:
         max_boxes: Detections of an image that are labeled, the best ones.
         max_pixels: Width times height above which an image is not decoded.
         leak_guard: Images that are also in the validation set are left out, and those
-            of the labelled set reported: `val` and `labeled`, each a list of dicts
+            of the labeled set reported: `val` and `labeled`, each a list of dicts
             with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
             keeps the hashes of the images.
         hidden: Whether hidden files of the folder are images too, as `FolderSource`
@@ -155,7 +155,7 @@ class UnlabeledDataset:
         return self._images.read(number, self._reader)
 
     def encoded(self, number: int) -> bytes | None:
-        """The bytes of an image file; None where the image can not be read.
+        """The bytes of an image file; None where the image cannot be read.
 
         Args:
             number: An image that is not a file by itself, as a frame of a video.

@@ -49,7 +49,7 @@ def settle_fit(
 
     Args:
         option: Whether they are.
-        labeled: The fill of the labeled set; None where it can not be measured.
+        labeled: The fill of the labeled set; None where it cannot be measured.
         store: The store that is begun or continued.
 
     Returns:

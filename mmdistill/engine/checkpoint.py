@@ -146,7 +146,7 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
             refused = REFUSED.search(str(error))
             if refused is None:
                 raise UserError(
-                    f'{name} can not be read as a checkpoint: {_reason(error)}'
+                    f'{name} cannot be read as a checkpoint: {_reason(error)}'
                 ) from error
             raise UserError(
                 f'the checkpoint {name} holds {refused[1]}, which is neither weights '

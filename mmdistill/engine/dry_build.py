@@ -37,7 +37,7 @@ def check_training_parts(config: Config) -> None:
         config: A training config.
 
     Raises:
-        UserError: If one can not be built, naming it, and the package that it lacks
+        UserError: If one cannot be built, naming it, and the package that it lacks
             with the command that installs it.
     """
     init_default_scope(config.get('default_scope') or 'mmpose')
@@ -79,7 +79,7 @@ def _check_transform(place: str, transform: Any) -> None:
     except Exception as error:
         name = str(transform.get('type')).rpartition('.')[2]
         raise UserError(
-            f'the transform {name} of {place} can not be built: {_reason(name, error)}'
+            f'the transform {name} of {place} cannot be built: {_reason(name, error)}'
         ) from error
 
 
@@ -108,7 +108,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
             MODELS.build(copy.deepcopy(dict(model)))
     except (KeyError, ImportError) as error:
         raise UserError(
-            f'the model {model.get("type")} can not be built: {_reason("", error)}'
+            f'the model {model.get("type")} cannot be built: {_reason("", error)}'
         ) from error
     except Exception as error:
         # Tensors of this device have no values, which some models look at: what is
@@ -117,7 +117,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
 
 
 def _reason(transform: str, error: Exception) -> str:
-    """Why something can not be built, with the command that mends it if one does."""
+    """Why something cannot be built, with the command that mends it if one does."""
     text = ' '.join(str(error.args[0] if error.args else error).split())
     missing = NOT_INSTALLED.search(text)
     package = PACKAGE_OF_TRANSFORM.get(transform)

@@ -52,7 +52,7 @@ def initial_weights(config: Config) -> list[InitialWeights]:
 
 
 def missing_weights(config: Config) -> list[str]:
-    """What can not be fetched of the weights that a training config starts from.
+    """What cannot be fetched of the weights that a training config starts from.
 
     Files are looked for, and addresses are asked without a download: what is in
     torch's cache already is not.
@@ -77,7 +77,7 @@ def check_initial_weights(config: Config) -> None:
         config: A training config.
 
     Raises:
-        UserError: If weights that it starts from can not be fetched.
+        UserError: If weights that it starts from cannot be fetched.
     """
     for sentence in missing_weights(config):
         raise UserError(sentence)
@@ -124,7 +124,7 @@ def _problem(weights: InitialWeights) -> str | None:
 
 
 def fetch_problem(checkpoint: str) -> str | None:
-    """Why a checkpoint can not be downloaded, and where to put it instead.
+    """Why a checkpoint cannot be downloaded, and where to put it instead.
 
     Nothing is downloaded: the address is asked, unless torch has the file already.
 
@@ -148,7 +148,7 @@ def fetch_problem(checkpoint: str) -> str | None:
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, 'reason', error)
         where = '' if address == checkpoint else f'{address} '
-        return f'{where}can not be fetched ({reason}); put the file at {cached}'
+        return f'{where}cannot be fetched ({reason}); put the file at {cached}'
 
 
 def check_fetchable(role: str, checkpoint: str) -> None:
@@ -159,7 +159,7 @@ def check_fetchable(role: str, checkpoint: str) -> None:
         checkpoint: A file, an address or a name.
 
     Raises:
-        UserError: If it can not.
+        UserError: If it cannot.
     """
     problem = fetch_problem(checkpoint)
     if problem:

@@ -37,7 +37,7 @@ def stage_runner(config: Config) -> Runner:
         config: Config of the stage.
 
     Raises:
-        UserError: If a loader of the config can not be built.
+        UserError: If a loader of the config cannot be built.
     """
     # Here, because choosing labels anew needs no runner, which takes long to import.
     from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)

@@ -1,4 +1,4 @@
-"""Count matching: as many instances on an unlabelled image as on a labelled one.
+"""Count matching: as many instances on an unlabeled image as on a labeled one.
 
 Data Distillation, section 4.2: the score threshold is the one that makes "the
 average number of annotated instances per unlabeled image roughly equal to the
@@ -7,7 +7,7 @@ average number of instances per labeled image".
 Count matching of keypoints: as many visible ones on a pseudo-label as on a label.
 
 The idea of `count_matching`, one level below: of the instances that are kept, so many
-keypoints stay visible as a labelled instance has. A keypoint is visible when its score
+keypoints stay visible as a labeled instance has. A keypoint is visible when its score
 is above the threshold (`visible_keypoints`).
 """
 

@@ -5,7 +5,7 @@ Shapes: `N` instances, `K` keypoints, `W, H` network input. Coordinates are
 
 Crops are those of MMPose's `TopdownAffine`, because a network is trained on them:
 OpenCV's `warpAffine` reads an image of bytes at places rounded to 1/32 of a pixel,
-and rounds what it reads to whole grey values.
+and rounds what it reads to whole gray values.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def cut_crops(image: Tensor, grids: Tensor) -> Tensor:
         grids: `sampling_grids` of the crops, (N, H, W, 2).
 
     Returns:
-        Crops of whole grey values, (N, C, H, W).
+        Crops of whole gray values, (N, C, H, W).
     """
     # The image is not copied: all crops read the same memory.
     images = image.expand(len(grids), *image.shape)

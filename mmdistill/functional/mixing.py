@@ -21,13 +21,13 @@ _LOW_HALF = np.uint64((1 << 32) - 1)
 
 
 def labeled_slots(batch_size: int, labeled_share: float) -> int:
-    """Number of labelled samples in each batch: ``ceil(share * batch_size)``.
+    """Number of labeled samples in each batch: ``ceil(share * batch_size)``.
 
     Data Distillation, section 5.2, has a share of 0.6.
 
     Args:
         batch_size: Samples in a batch of one rank.
-        labeled_share: Least share of labelled samples, in (0, 1).
+        labeled_share: Least share of labeled samples, in (0, 1).
 
     Raises:
         ValueError: If the share is outside (0, 1), or leaves either kind of
@@ -54,14 +54,14 @@ def source_slots(
 ) -> list[int]:
     """Slots of each source in every batch, as near to a ratio as whole slots are.
 
-    The labelled sources together have ``ceil(their share * batch_size)`` slots.
-    Within a kind, labelled or not, what is left after rounding down goes to the
+    The labeled sources together have ``ceil(their share * batch_size)`` slots.
+    Within a kind, labeled or not, what is left after rounding down goes to the
     largest remainders, and every source has one slot at least.
 
     Args:
         batch_size: Samples in a batch of one rank.
         ratio: Parts of the sources, above 0; they need not sum to 1.
-        labeled: Positions of the labelled sources.
+        labeled: Positions of the labeled sources.
 
     Returns:
         Slots of each source; their sum is `batch_size`.

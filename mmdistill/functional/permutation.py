@@ -77,7 +77,7 @@ def _feistel(
     sides = (np.uint64(rows), np.uint64(columns))
     left, right = np.divmod(values, sides[1])
     for turn, key in enumerate(keys):
-        # One bit is dropped so that the sum can not wrap, which is no bijection.
+        # One bit is dropped so that the sum cannot wrap, which is no bijection.
         moved = left + (_mix(right ^ key) >> np.uint64(1))
         left, right = right, moved % sides[turn % 2]
     return left * sides[1] + right

@@ -1,4 +1,4 @@
-"""A detector of MMDetection that finds boxes on unlabelled images.
+"""A detector of MMDetection that finds boxes on unlabeled images.
 
 Under which category ids a detector's boxes are stored.
 """
@@ -195,18 +195,18 @@ def category_ids(
 ) -> dict[str, int]:
     """The id of each wanted class, as count matching compares it.
 
-    A class that the labelled set has by name has its id there. A single class beside
-    a labelled set of a single category is that category, whatever they are called.
+    A class that the labeled set has by name has its id there. A single class beside
+    a labeled set of a single category is that category, whatever they are called.
     Any other one has its number in the detector's list, from 1, as COCO has it.
 
     Args:
         classes: Names of the detector's classes, in the order of its outputs.
         wanted: Those that count, or a mapping that states their ids; all by default.
-        labeled: Ids of the labelled set's categories by name.
+        labeled: Ids of the labeled set's categories by name.
 
     Raises:
         UserError: If the detector has no such class, or a number stands for another
-            category of the labelled set.
+            category of the labeled set.
     """
     names = list(classes if wanted is None else wanted)
     if isinstance(wanted, str) or not names:
@@ -233,7 +233,7 @@ def _id_of(name: str, classes: Sequence[str], labeled: Mapping[str, int]) -> int
     taken = [other for other, its_id in labeled.items() if its_id == number]
     if taken:
         raise UserError(
-            f"the labelled set has no category {name!r}, and the detector's number of "
+            f"the labeled set has no category {name!r}, and the detector's number of "
             f'it, {number}, is its {taken[0]!r}; state the id of each category that '
             f'counts, as distill.detector.categories={{{name!r}: ID}}'
         )

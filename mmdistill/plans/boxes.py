@@ -25,7 +25,7 @@ class PlannedBoxes:
     """How boxes will be fitted, and what the labeled ones are like.
 
     Attributes:
-        labeled: The fill of the labeled set; None where it can not be measured.
+        labeled: The fill of the labeled set; None where it cannot be measured.
         fit: How boxes are fitted; None where they stay as they are.
     """
 

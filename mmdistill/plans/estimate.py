@@ -35,10 +35,10 @@ BATCHES = 3
 
 @dataclass(frozen=True)
 class LabelingTrial:
-    """What labelling took on a few images.
+    """What labeling took on a few images.
 
     Attributes:
-        images: Images that were labelled.
+        images: Images that were labeled.
         views: Views of each box, those of a first look included.
         seconds: For all of them, reading included.
         num_bytes: Of their rows in the store.
@@ -66,7 +66,7 @@ def try_labeling(
         box_fit: How boxes are fitted around poses, if they are.
 
     Raises:
-        UserError: If the teacher's checkpoint can not be read or does not fit, or the
+        UserError: If the teacher's checkpoint cannot be read or does not fit, or the
             teacher has other keypoints than the labels.
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
@@ -101,7 +101,7 @@ def try_labeling(
 
 
 def time_training_step(config: Config) -> float:
-    """Seconds of a training step on labelled samples, reading included.
+    """Seconds of a training step on labeled samples, reading included.
 
     Args:
         config: A training config; its model runs with random weights.

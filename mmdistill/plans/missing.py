@@ -28,8 +28,8 @@ def missing_files(config: Config) -> list[str]:
     return [
         *_missing_model(config, 'teacher', section['teacher']),
         *_missing_detector(config),
-        *_missing_members('labelled', labeled_members(config)),
-        *_missing_data('unlabelled', section['unlabeled']),
+        *_missing_members('labeled', labeled_members(config)),
+        *_missing_data('unlabeled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_members('validation', members_of(validation) if validation else []),
         *_missing_truth(config.get('val_evaluator') or ()),
@@ -38,7 +38,7 @@ def missing_files(config: Config) -> list[str]:
 
 
 def boxes_to_find(config: Config) -> Path | None:
-    """Folder of the boxes that labelling finds first; None where it need not.
+    """Folder of the boxes that labeling finds first; None where it need not.
 
     Args:
         config: A config with a `distill` section.

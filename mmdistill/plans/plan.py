@@ -32,7 +32,7 @@ from mmdistill.stages.train_config import student_config
 from mmdistill.utils.dataset_members import members_of
 
 TRIAL_BATCH = 4
-ANNOTATED = ('the labelled', 'the validation')
+ANNOTATED = ('the labeled', 'the validation')
 """Sets whose annotations are read once nothing of them is missing."""
 HIDES_NOTHING = ('the teacher', 'the initial weights')
 """What may be missing without hiding the rest: a trial runs with random weights."""
@@ -54,7 +54,7 @@ class Plan:
 def make_plan(config: Config) -> Plan:
     """Read config and data, and try a few batches of each stage.
 
-    Nothing is written: hashes of images are taken from the work folder where labelling
+    Nothing is written: hashes of images are taken from the work folder where labeling
     left them there, and computed anew where it did not. Where files are missing, or
     boxes are still to be found, only what can be told without them is.
 
@@ -114,11 +114,11 @@ def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
     over = config.distill.get('counting', {}).get('over', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
     return [
-        ('labelled', _described(counts, len(members_of(labeled)))),
-        ('unlabelled', f'{pile.num_boxes} boxes on {len(pile)} images'),
+        ('labeled', _described(counts, len(members_of(labeled)))),
+        ('unlabeled', f'{pile.num_boxes} boxes on {len(pile)} images'),
         *boxes.rows(trial.candidates),
         *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
-        ('pseudo-labels', f'about {expected}, matched over {over} labelled images'),
+        ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student),
         *_training_rows(config, student, counts, expected),
     ]
@@ -130,7 +130,7 @@ def _described(counts: LabeledCounts, members: int) -> str:
 
 
 def _pile(stage: Config) -> Any:
-    """The unlabelled images, found without leaving a trace."""
+    """The unlabeled images, found without leaving a trace."""
     dataset = stage.test_dataloader.dataset
     if dataset.get('leak_guard'):
         dataset.leak_guard.keep_hashes = False
@@ -139,14 +139,14 @@ def _pile(stage: Config) -> Any:
         categories = dataset.get('category_ids')
         kept = f' of the categories {list(categories)}' if categories else ''
         raise UserError(
-            f'the {len(pile)} unlabelled images have no box{kept}, so there would be '
+            f'the {len(pile)} unlabeled images have no box{kept}, so there would be '
             f'no label; the boxes are those of {dataset.get("bbox_file")}'
         )
     return pile
 
 
 def _check_validation(config: Config) -> None:
-    """A validation set that can not be read would stop the student, not the labels."""
+    """A validation set that cannot be read would stop the student, not the labels."""
     dataset = (config.get('val_dataloader') or {}).get('dataset')
     for member in members_of(build_labeled(uncut(dataset))) if dataset else ():
         if len(member.dataset) == 0:
@@ -163,7 +163,7 @@ def _labeling_rows(
     return [
         ('forward passes', f'{trial.views} views of each box: {trial.views * boxes}'),
         (
-            'labelling',
+            'labeling',
             f'about {_duration(seconds)} on this machine with one process '
             f'({trial.seconds / trial.images:.3g} s an image, {trial.images} tried)',
         ),
@@ -175,7 +175,7 @@ def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
     """What is still to be found, and how to know more of the rest."""
     command = f'python tools/detect.py {config.filename}'
     return [
-        ('boxes', f'labelling finds them first, into {folder}/'),
+        ('boxes', f'labeling finds them first, into {folder}/'),
         ('', f'with them there is more to tell: {command}'),
     ]
 
@@ -186,7 +186,7 @@ def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
     loader = student.train_dataloader
     batches = loader.get('batch_sampler') or {}
     if not is_type(batches, 'MixedRatioBatchSampler'):
-        return [('batch', f'{loader.batch_size} samples, without a labelled share')]
+        return [('batch', f'{loader.batch_size} samples, without a labeled share')]
     if 'source_ratio' in batches:
         ratio = list(batches['source_ratio'])
         return [('batch', f'{loader.batch_size} samples, of the sources as {ratio}')]
@@ -195,7 +195,7 @@ def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
     return [
         (
             'batch',
-            f'{slots} labelled and {loader.batch_size - slots} pseudo-labelled samples '
+            f'{slots} labeled and {loader.batch_size - slots} pseudo-labeled samples '
             'a process',
         )
     ]

@@ -1,4 +1,4 @@
-"""Pictures and tables of what labelling and training did."""
+"""Pictures and tables of what labeling and training did."""
 
 from mmdistill.reports.gallery import draw_labels
 from mmdistill.reports.results_table import compare

@@ -83,7 +83,7 @@ def _check_comparable(first: LabelStore, other: LabelStore) -> None:
     lines = differences(*rules)
     if lines:
         raise UserError(
-            f'the label stores {first.root} and {other.root} were not labelled alike, '
-            'so their agreement can not be compared (the first is called the store)'
+            f'the label stores {first.root} and {other.root} were not labeled alike, '
+            'so their agreement cannot be compared (the first is called the store)'
             + ''.join(f'\n- {line}' for line in lines)
         )

@@ -33,13 +33,13 @@ def curve_caption(selection: Selection) -> str:
     """How near the two means are."""
     ours, theirs = selection.unlabeled.mean, selection.labeled.mean(selection.over)
     words = (
-        f'At the threshold an unlabelled image carries {ours:.2f} instances and a '
-        f'labelled one {theirs:.2f} (over {selection.over} images). '
+        f'At the threshold an unlabeled image carries {ours:.2f} instances and a '
+        f'labeled one {theirs:.2f} (over {selection.over} images). '
     )
     if abs(ours - theirs) <= 0.05 * theirs:
         return words + 'The student will see instances as often on both.'
     rarity = 'more rarely' if ours < theirs else 'more often'
-    words += f'The student will see instances {rarity} on unlabelled images.'
+    words += f'The student will see instances {rarity} on unlabeled images.'
     if ours < theirs and ours >= max(selection.curve_means, default=np.inf):
         words += ' Every candidate with a visible keypoint is kept already.'
     return words
@@ -50,12 +50,12 @@ def per_image_caption(data: ReportData, labeled: LabeledStatistics | None) -> st
     bare = int((data.labels_per_image == 0).sum())
     share = bare / max(len(data.labels_per_image), 1)
     words = (
-        f'{share:.1%} of the unlabelled images carry no label ({bare:,}; '
+        f'{share:.1%} of the unlabeled images carry no label ({bare:,}; '
         f'{data.emptied:,} of them had candidates and lost them all)'
     )
     if labeled is None:
-        return f'{words}. Give --config to see the labelled images beside them.'
-    return f'{words}, {np.mean(labeled.per_image == 0):.1%} of the labelled ones.'
+        return f'{words}. Give --config to see the labeled images beside them.'
+    return f'{words}, {np.mean(labeled.per_image == 0):.1%} of the labeled ones.'
 
 
 def per_label_caption(data: ReportData, labeled: LabeledStatistics | None) -> str:
@@ -66,7 +66,7 @@ def per_label_caption(data: ReportData, labeled: LabeledStatistics | None) -> st
     if labeled is None:
         return f'{words}. The others train nothing.'
     return (
-        f'{words}, a labelled instance {labeled.visible.sum(axis=1).mean():.1f}. '
+        f'{words}, a labeled instance {labeled.visible.sum(axis=1).mean():.1f}. '
         'Where labels carry more, the teacher says more than annotators did; where '
         'they carry fewer, the threshold of keypoints is severe.'
     )
@@ -87,9 +87,9 @@ def per_type_caption(
     lack = labeled.visible.mean(axis=0) - shares
     worst = int(lack.argmax())
     if lack[worst] <= 0:
-        return f'{words} No type is rarer on labels than on labelled instances.'
+        return f'{words} No type is rarer on labels than on labeled instances.'
     return (
-        f'{words} Against labelled instances, {names[worst]} is lacking most, by '
+        f'{words} Against labeled instances, {names[worst]} is lacking most, by '
         f'{100 * lack[worst]:.0f} percentage points.'
     )
 

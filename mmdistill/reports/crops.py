@@ -28,7 +28,7 @@ OUTSIDE = '#e4e4e4'
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as labelling read it.
+    """Read an image as labeling read it.
 
     Args:
         path: The file.
@@ -44,7 +44,7 @@ def read_image(path: Path) -> np.ndarray:
     except (OSError, cv2.error):
         image = None
     if image is None:
-        raise UserError(f'the image {path} of the label store can not be read')
+        raise UserError(f'the image {path} of the label store cannot be read')
     return image
 
 
@@ -89,10 +89,10 @@ def draw_crop(
 
     Args:
         axes: Where to draw; its data coordinates become pixels of the image, whole
-            numbers at their centres.
+            numbers at their centers.
         image: RGB, (H, W, 3).
         candidate: One candidate, without a leading dimension.
-        skeleton: Links and colours.
+        skeleton: Links and colors.
         visible: Which of its keypoints are visible, (K,), bool.
     """
     window = window_on(candidate, np.array(image.shape[1::-1]))
@@ -103,7 +103,7 @@ def draw_crop(
     )
     joined = visible[skeleton.links].all(axis=1)
     segments = candidate.keypoints[skeleton.links[joined]]
-    # A dark rim keeps a colour readable on a background of the same colour.
+    # A dark rim keeps a color readable on a background of the same color.
     axes.add_collection(LineCollection(segments, colors='black', lw=3.4, alpha=0.6))
     axes.add_collection(
         LineCollection(segments, colors=skeleton.link_colors[joined], lw=2.2)
@@ -176,7 +176,7 @@ class StoreImages:
             return read_image(file)
         if pixels is None:
             raise UserError(
-                f'the image {key} of the label store {self.store} can not be read '
+                f'the image {key} of the label store {self.store} cannot be read '
                 f'below {self.img_root}'
             )
         return pixels

@@ -26,7 +26,7 @@ from mmdistill.reports.svg import SIZE, plot
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledStatistics
 
-LABELS, LABELED_SIDE = 'pseudo-labels', 'labelled set'
+LABELS, LABELED_SIDE = 'pseudo-labels', 'labeled set'
 FUSED = 'fused'
 
 
@@ -80,7 +80,7 @@ def count_plots(
 
     Args:
         data: The numbers of the store.
-        labeled: The labelled set, if it is known.
+        labeled: The labeled set, if it is known.
         names: The keypoints, (K,).
     """
     shares = label_shares(data)
@@ -105,9 +105,9 @@ def label_shares(data: ReportData) -> np.ndarray:
 
 
 def _per_image(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
-    counts = {'unlabelled images': data.labels_per_image}
+    counts = {'unlabeled images': data.labels_per_image}
     if labeled is not None:
-        counts['labelled images'] = labeled.per_image
+        counts['labeled images'] = labeled.per_image
 
     def draw(axes: Axes) -> None:
         plots.draw_shares(axes, counts, (KEPT, LABELED), plots.MOST_INSTANCES)
@@ -202,7 +202,7 @@ def _calibration_plot(name: str, part: Calibration) -> PagePlot:
 
 def gains_plot(audit: Audit) -> PagePlot:
     """AP of a single view, of flipping, and of all views fused."""
-    # The best coloured bar is the last one.
+    # The best colored bar is the last one.
     bars = dict(sorted(audit.gains.items(), key=lambda item: item[0] == FUSED))
     words = [
         f'{bars[FUSED] - value:+.3f} against {name}'

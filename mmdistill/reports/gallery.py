@@ -54,7 +54,7 @@ def draw_gallery(
         candidates: All candidates of a store.
         image_of: Gives the image, RGB (H, W, 3), of a candidate's number.
         selection: What was kept of them.
-        skeleton: Links and colours of the keypoints.
+        skeleton: Links and colors of the keypoints.
         num: Crops in each block.
         sources: Where the candidates' images came from, (M,).
     """
@@ -110,8 +110,8 @@ def headline(selection: Selection) -> str:
         f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept, '
         f'{selection.options.compared} threshold '
         f'{format_range(selection.score_thrs, 3)} ({how}): '
-        f'{unlabeled.mean:.2f} per unlabelled image, '
-        f'{labeled.mean(selection.over):.2f} per labelled image'
+        f'{unlabeled.mean:.2f} per unlabeled image, '
+        f'{labeled.mean(selection.over):.2f} per labeled image'
     )
 
 
@@ -149,7 +149,7 @@ def draw_labels(
     """Draw labels that were kept and labels that were rejected.
 
     Args:
-        config: A config with a `distill` section; the keypoints' colours are those
+        config: A config with a `distill` section; the keypoints' colors are those
             of its test set, or another of its sets.
         path: The picture to write; its ending decides the format, e.g. `.png`.
         num: Crops in each of the two blocks.

@@ -24,7 +24,7 @@ MOST_POINTS = 1000
 """Candidates up to which each is a point; more are counted in cells."""
 
 CELLS = 48
-# One colour from thin to full can be read on a light page and on a dark one.
+# One color from thin to full can be read on a light page and on a dark one.
 DENSITY = LinearSegmentedColormap.from_list(
     'density', [(*to_rgb('#2a9187'), 0.12), (*to_rgb('#2a9187'), 1.0)]
 )
@@ -49,7 +49,7 @@ def draw_shares(
     Args:
         axes: Where to draw.
         counts: Counts by what they are of, an array (N,) each.
-        colors: A colour for each.
+        colors: A color for each.
         most: Counts from this on share a bar.
     """
     highest = max((int(c.max(initial=0)) for c in counts.values()), default=0)
@@ -192,7 +192,7 @@ def draw_bars(axes: Axes, bars: Mapping[str, tuple[float, float]], what: str) ->
 
     Args:
         axes: Where to draw.
-        bars: Mean and standard deviation by name; the last one is the best coloured.
+        bars: Mean and standard deviation by name; the last one is the best colored.
         what: Name of the values' axis.
     """
     names = list(bars)
@@ -222,7 +222,7 @@ LEGEND_ROOM = 1.25
 
 
 def draw_counting_curve(axes: Axes, selection: Selection) -> None:
-    """Instances per unlabelled image over the threshold, and where it was set.
+    """Instances per unlabeled image over the threshold, and where it was set.
 
     Args:
         axes: Where to draw.
@@ -230,7 +230,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     """
     mean = selection.labeled.mean(selection.over)
     axes.plot(selection.curve_thresholds, selection.curve_means, color='black')
-    axes.axhline(mean, color=LABELED, ls='--', label=f'labelled mean {mean:.2f}')
+    axes.axhline(mean, color=LABELED, ls='--', label=f'labeled mean {mean:.2f}')
     label = f'threshold {format_range(selection.score_thrs, 3)}'
     for threshold in selection.score_thrs:
         axes.axvline(threshold, color=KEPT, ls='--', label=label)
@@ -241,7 +241,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
     axes.set(
         title='Count matching',
         xlabel=f'{selection.options.compared} threshold',
-        ylabel='instances per unlabelled image',
+        ylabel='instances per unlabeled image',
     )
     # A falling curve leaves room there, the line of the mean may not; to look for the
     # best place may take seconds.

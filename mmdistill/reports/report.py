@@ -70,8 +70,8 @@ class ReportOptions:
         num: Labels in each gallery.
         img_root: Folder of the images; what the store says when None.
         results: Metrics of trained models, each as `name=a.json,b.json`.
-        labeled: The labelled set, if it is known.
-        skeleton: Links and colours of the keypoints; found by their names when None.
+        labeled: The labeled set, if it is known.
+        skeleton: Links and colors of the keypoints; found by their names when None.
         packed_images: Reads frames and members that were not written out.
     """
 
@@ -256,11 +256,11 @@ def report(
         labels: Folder of a complete store.
         path: The page to write.
         options: What it shows beside the store.
-        config: The store's config; with it the labelled set stands beside the labels,
+        config: The store's config; with it the labeled set stands beside the labels,
             and skeletons are drawn as its test set says, or another of its sets.
 
     Raises:
-        UserError: If the store is not complete, or was matched to another labelled
+        UserError: If the store is not complete, or was matched to another labeled
             set than the config's.
     """
     store = LabelStore(labels)
@@ -286,7 +286,7 @@ def _check_matched(
 ) -> None:
     if selection.labeled.fingerprint != counts.fingerprint:
         raise UserError(
-            f'the selection of {store.root} was matched to another labelled set '
+            f'the selection of {store.root} was matched to another labeled set '
             f'({selection.labeled.instances} instances) than that of the config '
             f'({counts.instances}); give the config it was made with'
         )

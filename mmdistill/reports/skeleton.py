@@ -1,4 +1,4 @@
-"""How keypoints are joined and coloured: MMPose's metainfo, ready to draw."""
+"""How keypoints are joined and colored: MMPose's metainfo, ready to draw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmdistill.errors import UserError
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Links and colours of `K` keypoints with `L` links.
+    """Links and colors of `K` keypoints with `L` links.
 
     Attributes:
         links: Pairs of keypoints, (L, 2).
@@ -71,7 +71,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
         names: Names of the keypoints, in their order, (K,).
 
     Returns:
-        Its links and colours; no links and colours by turns where none has them.
+        Its links and colors; no links and colors by turns where none has them.
     """
     known = DATASETS.module_dict
     # The most frequent one first: every further one is a file to read.

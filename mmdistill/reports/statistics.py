@@ -260,7 +260,7 @@ ONE_SOURCE = 'all images'
 
 @dataclass
 class SourceCounts:
-    """What labelling gave for one source.
+    """What labeling gave for one source.
 
     Attributes:
         images: Images that could be read.

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that stands in a page and takes on its colours."""
+"""A matplotlib figure as SVG that stands in a page and takes on its colors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLORS = {
     '#ffffff': 'var(--paper)',
     KEPT: 'var(--kept)',
     REJECTED: 'var(--rejected)',
-    LABELED: 'var(--labelled)',
+    LABELED: 'var(--labeled)',
 }
 SIZE = (4.4, 2.8)
 """Inches; about the width of a phone, so that the text is as large as the page's."""
@@ -50,7 +50,7 @@ def plot(
 
     Args:
         name: Sets its identifiers apart from those of the page's other plots.
-        description: What a reader is told who can not see it.
+        description: What a reader is told who cannot see it.
         draw: Draws on the axes it is given.
         size: Width and height, inches.
     """

@@ -35,7 +35,7 @@ class Thumbnail:
     Attributes:
         image: The picture as a data address.
         path: Its image, relative to the image root.
-        found: Whether the image could be read; else the ground is grey.
+        found: Whether the image could be read; else the ground is gray.
         kept: Whether it is a label.
         score: Its instance score.
         agreement: Mean agreement of its visible keypoints.
@@ -58,7 +58,7 @@ class ThumbnailRenderer:
     Args:
         store: The store.
         images: Its images.
-        skeleton: Links and colours.
+        skeleton: Links and colors.
         visible_of: Tells by the scores of keypoints which are visible.
     """
 

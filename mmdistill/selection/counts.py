@@ -1,8 +1,8 @@
 """Counts of both sets: what count matching compares.
 
-Counting a labelled set the way training sees it.
+Counting a labeled set the way training sees it.
 
-The labelled set as training sees it, to stand beside the labels.
+The labeled set as training sees it, to stand beside the labels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mmdistill.utils.dataset_members import (
 
 @dataclass(frozen=True)
 class LabeledCounts:
-    """How many instances the labelled set has, as training sees it.
+    """How many instances the labeled set has, as training sees it.
 
     Attributes:
         images: All images of the set.
@@ -122,7 +122,7 @@ class Part:
         kept: Candidates that are kept.
         kept_keypoints: Visible keypoints of those.
         dropped_keypoints: Their other keypoints.
-        labeled_mean: Instances per labelled image that they were compared with.
+        labeled_mean: Instances per labeled image that they were compared with.
     """
 
     source: str
@@ -148,9 +148,9 @@ BUILD_ERRORS = (
 
 
 def build_labeled(config: Mapping[str, Any]) -> Any:
-    """Build a labelled data set to be counted.
+    """Build a labeled data set to be counted.
 
-    MMEngine can not serialise a set without samples and stops with an error of
+    MMEngine cannot serialise a set without samples and stops with an error of
     numpy's. Left as a list it is built, and can be refused with a sentence.
 
     Args:
@@ -175,12 +175,12 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
         files = [f'{part["type"]} {part.get("ann_file")}' for part in listed(config)]
         reason = f'{type(error).__name__}: {error}'
         raise UserError(
-            f'the data set of {" and ".join(files)} can not be built: {reason}'
+            f'the data set of {" and ".join(files)} cannot be built: {reason}'
         ) from error
 
 
 def count_labeled(dataset: Any) -> LabeledCounts:
-    """Count instances and images of a labelled top-down data set.
+    """Count instances and images of a labeled top-down data set.
 
     Instances are the samples of the data set itself, so whatever its own filter
     drops (crowds, instances without keypoints) does not count here either. Of a set
@@ -201,7 +201,7 @@ def count_labeled(dataset: Any) -> LabeledCounts:
 
 
 def count_members(dataset: Any) -> list[LabeledCounts]:
-    """The counts of each member of a labelled set, see `count_labeled`.
+    """The counts of each member of a labeled set, see `count_labeled`.
 
     Args:
         dataset: The data set.
@@ -212,7 +212,7 @@ def count_members(dataset: Any) -> list[LabeledCounts]:
     members = members_of(dataset)
     if not members:
         raise UserError(
-            'the labelled set has no member that training sees: every '
+            'the labeled set has no member that training sees: every '
             'sample_ratio_factor is 0'
         )
     whole = None if members[0].dataset is dataset else dataset
@@ -220,7 +220,7 @@ def count_members(dataset: Any) -> list[LabeledCounts]:
 
 
 def log_members(dataset: Any) -> LabeledCounts:
-    """Count a labelled set, and say in the log what each of several members counts.
+    """Count a labeled set, and say in the log what each of several members counts.
 
     Args:
         dataset: The data set.
@@ -236,7 +236,7 @@ def log_members(dataset: Any) -> LabeledCounts:
             for member, each in pairs
         ]
         print_log(
-            f'the labelled set is made of {len(counts)} data sets, each counted as '
+            f'the labeled set is made of {len(counts)} data sets, each counted as '
             f'often as training sees it: {"; ".join(listed)}',
             logger='current',
         )
@@ -269,7 +269,7 @@ def _count(member: Member, whole: Any) -> LabeledCounts:
     dataset = member.dataset
     if len(dataset) == 0:
         raise UserError(
-            f'the labelled set {dataset.ann_file} has no instance that would be '
+            f'the labeled set {dataset.ann_file} has no instance that would be '
             'trained on, so there is no count to match'
         )
     found = instances_of(member)
@@ -343,7 +343,7 @@ def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
     Of a set made of several each member counts as often as training sees it.
 
     Args:
-        dataset: A labelled data set of MMPose, of one sample an instance, or several
+        dataset: A labeled data set of MMPose, of one sample an instance, or several
             in one.
         num_images: Its images, those without an instance included.
     """

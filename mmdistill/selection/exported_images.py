@@ -54,7 +54,7 @@ class ExportedImages:
     def __call__(self, labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
         """Write images, and give the file of each by its key.
 
-        An image that is there already stays. Those that can not be read any more, or
+        An image that is there already stays. Those that cannot be read any more, or
         are not what was labeled, are left out and counted in the log.
 
         Args:
@@ -88,7 +88,7 @@ class ExportedImages:
     def _log_written(self, files: dict[str, str], count: int) -> None:
         if lost := count - len(files):
             print_log(
-                f'{lost} of {count} images can not be read any more as they were '
+                f'{lost} of {count} images cannot be read any more as they were '
                 'labeled, and are left out of the export with their labels',
                 logger='current',
                 level=logging.WARNING,

@@ -1,4 +1,4 @@
-"""From a finished store and a labelled set to a selection.
+"""From a finished store and a labeled set to a selection.
 
 What a selection does to a store, counted.
 """
@@ -49,11 +49,11 @@ def select(
 
     Args:
         store: A complete store.
-        labeled: Counts of the labelled set.
+        labeled: Counts of the labeled set.
         options: How to choose.
 
     Raises:
-        UserError: If no image could be read, nothing is kept, or the labelled set's
+        UserError: If no image could be read, nothing is kept, or the labeled set's
             keypoints are others than the store's.
     """
     found, draft, visible = _drafted(store, labeled, options)
@@ -165,7 +165,7 @@ def _check_keypoints(
     if options.matches_keypoints and len(labeled.keypoints) != store.num_keypoints:
         raise UserError(
             f'keypoint_thr={options.keypoint_thr!r} compares keypoints of both sets, '
-            f'which must be the same: the labelled set has {len(labeled.keypoints)}, '
+            f'which must be the same: the labeled set has {len(labeled.keypoints)}, '
             f'the label store {store.root} {store.num_keypoints}; set a number, as '
             '--keypoint-thr 0.2'
         )

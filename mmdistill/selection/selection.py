@@ -41,11 +41,11 @@ class Selection:
         keypoint_thrs: For each keypoint the score above which it is visible, (K,);
             None where none is. The others of a kept candidate have visibility 0
             and train nothing.
-        labeled: Counts of the labelled set.
+        labeled: Counts of the labeled set.
         unlabeled: Counts of the store.
         parts: What becomes of each source and category.
         curve_thresholds: Thresholds of the counting curve, ascending.
-        curve_means: Instances per unlabelled image at each of them.
+        curve_means: Instances per unlabeled image at each of them.
         changes: Those of its options that `tools/select_labels.py` was given, which
             stay when the config's change.
     """
@@ -62,12 +62,12 @@ class Selection:
 
     @property
     def rule(self) -> str:
-        """'count' when matched to the labelled set, 'score' when set by hand."""
+        """'count' when matched to the labeled set, 'score' when set by hand."""
         return 'count' if self.options.score_thr is None else 'score'
 
     @property
     def over(self) -> str:
-        """Labelled images that count: 'all' or 'annotated'."""
+        """Labeled images that count: 'all' or 'annotated'."""
         return self.options.over
 
     @property
@@ -318,7 +318,7 @@ def _check(content: Mapping[str, Any]) -> None:
     for name in ('curve_thresholds', 'curve_means'):
         _check_values(content[name], 'float')
     if not isinstance(content['changes'], dict):
-        raise TypeError(f'changes can not be {content["changes"]!r}')
+        raise TypeError(f'changes cannot be {content["changes"]!r}')
 
 
 def _check_fields(kind: type, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -349,7 +349,7 @@ def stale_reasons(
     Args:
         selection: The selection that stands.
         options: How pseudo-labels are to be chosen now.
-        labeled: Counts of the labelled set as it is now.
+        labeled: Counts of the labeled set as it is now.
         current: Whether it was made of the store as it is now.
 
     Returns:
@@ -358,7 +358,7 @@ def stale_reasons(
     reasons = [] if current else ['the store has other images than when it was made']
     if selection.labeled.fingerprint != labeled.fingerprint:
         reasons.append(
-            f'it was matched to another labelled set ({selection.labeled.instances} '
+            f'it was matched to another labeled set ({selection.labeled.instances} '
             f'instances, now {labeled.instances})'
         )
     before = asdict(selection.options)

@@ -15,7 +15,7 @@ from mmdistill.utils.logging import format_table
 
 HEAD = (
     *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
-    *('per image', 'labelled', 'keypoints', 'dropped', 'per instance'),
+    *('per image', 'labeled', 'keypoints', 'dropped', 'per instance'),
 )
 
 
@@ -33,9 +33,9 @@ def summarize(selection: Selection) -> str:
         f'{selection.options.compared} threshold '
         f'{format_range(selection.score_thrs)} ({how}): '
         f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
-        f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabelled '
+        f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabeled '
         f'image ({unlabeled.images} read, {unlabeled.failed} failed) against '
-        f'{labeled.mean(selection.over):.3f} per labelled image, counted over '
+        f'{labeled.mean(selection.over):.3f} per labeled image, counted over '
         f'{selection.over} images ({labeled.instances} instances on '
         f'{labeled.annotated_images} of {labeled.images} images: '
         f'{labeled.mean("all"):.3f} over all, '
@@ -100,7 +100,7 @@ def warnings(selection: Selection) -> list[str]:
     ]
     if bare:
         lines.append(
-            'nothing is kept of categories that the labelled set does not have: '
+            'nothing is kept of categories that the labeled set does not have: '
             f"{', '.join(sorted(set(bare)))}; categories='together' counts all alike"
         )
     return lines
@@ -170,7 +170,7 @@ def _described_keypoints(selection: Selection) -> str:
         f'Keypoint score threshold {format_range(selection.keypoint_thrs)} ({how}): '
         f'{unlabeled.kept_keypoints} keypoints kept, {unlabeled.dropped_keypoints} of '
         f'kept instances dropped; {unlabeled.mean_keypoints:.3f} visible keypoints per '
-        f'pseudo-label against {selection.labeled.mean_keypoints:.3f} per labelled '
+        f'pseudo-label against {selection.labeled.mean_keypoints:.3f} per labeled '
         'instance'
     )
 

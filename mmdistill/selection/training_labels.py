@@ -180,7 +180,7 @@ def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def write_kept_images(
     store: LabelStore, selection: Selection, dataset: Callable[[], Any]
 ) -> int:
-    """Write the kept images that stock loaders can not read below ``frames/``.
+    """Write the kept images that stock loaders cannot read below ``frames/``.
 
     These are frames, members of tars, and images whose pixels were scaled. Those that
     are there stay; an interrupted run goes on. Frames of a video are decoded in their
@@ -189,7 +189,7 @@ def write_kept_images(
     Args:
         store: A complete store.
         selection: Which candidates are kept.
-        dataset: Gives the data set that was labelled; called if anything is missing.
+        dataset: Gives the data set that was labeled; called if anything is missing.
 
     Returns:
         How many were written.
@@ -218,7 +218,7 @@ def write_kept_images(
             write_bytes(store.root / written_name(key), data)
     if lost:
         print_log(
-            f'{lost} of {len(missing)} kept images of {store.root} can not be read any '
+            f'{lost} of {len(missing)} kept images of {store.root} cannot be read any '
             'more and are not written',
             logger='current',
             level=logging.WARNING,

@@ -58,7 +58,7 @@ NMS_THR = 0.5
 def detect_config(config: Config) -> Config:
     """The config of the detecting stage: a plain test config, also for other tools.
 
-    All unlabelled images are looked at, those too that the leak guard leaves out of
+    All unlabeled images are looked at, those too that the leak guard leaves out of
     the labels.
 
     Args:
@@ -78,7 +78,7 @@ def detect_config(config: Config) -> Config:
     part, labeling = section['detector'], section.get('labeling', {})
     source = detector_config(part)
     check_checkpoint('detector', part)
-    # The detector runs as the labelling does where it does not say how.
+    # The detector runs as the labeling does where it does not say how.
     running = {**labeling, **part}
     chunks = {k: running[k] for k in ('chunk_size', 'max_failures') if k in running}
     stage = runtime_settings(config)
@@ -103,7 +103,7 @@ def detect_config(config: Config) -> Config:
 
 
 def images_without_boxes(config: Config) -> dict[str, Any]:
-    """Config of the unlabelled images alone, as before their boxes are found.
+    """Config of the unlabeled images alone, as before their boxes are found.
 
     Args:
         config: A config with a `distill` section.
@@ -141,7 +141,7 @@ def detector_config(part: Mapping[str, Any]) -> Config:
         config = get_config(name)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(
-            f'the detector config {name} can not be read: {error}'
+            f'the detector config {name} cannot be read: {error}'
         ) from error
     return _checked(name, config)
 

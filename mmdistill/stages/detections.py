@@ -1,4 +1,4 @@
-"""Boxes of the unlabelled images, found by a detector before they are labelled."""
+"""Boxes of the unlabeled images, found by a detector before they are labeled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmdistill.store.status import format_status
 
 
 def detect(config: Config) -> None:
-    """Find the boxes of the unlabelled images.
+    """Find the boxes of the unlabeled images.
 
     A store that is complete is only compared with the config.
 

@@ -139,7 +139,7 @@ def runtime_settings(config: Config) -> dict[str, Any]:
 
 
 def images_config(config: Config) -> dict[str, Any]:
-    """Config of the unlabelled images.
+    """Config of the unlabeled images.
 
     Args:
         config: A config with a `distill` section.
@@ -205,7 +205,7 @@ def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
 
 
 def labeled_config(config: Config) -> dict[str, Any]:
-    """Config of the labelled data set, to be counted: only keypoints are converted.
+    """Config of the labeled data set, to be counted: only keypoints are converted.
 
     It may be made of several, see `labeled_members`.
 
@@ -213,7 +213,7 @@ def labeled_config(config: Config) -> dict[str, Any]:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If the config trains on no labelled set and names none, or on one
+        UserError: If the config trains on no labeled set and names none, or on one
             of a class that is not there.
     """
     labeled = _labeled(config)
@@ -223,7 +223,7 @@ def labeled_config(config: Config) -> dict[str, Any]:
 
 
 def labeled_members(config: Config) -> list[dict[str, Any]]:
-    """Configs of the data sets that the labelled set is made of.
+    """Configs of the data sets that the labeled set is made of.
 
     Each has an annotation file of its own; a set that is not made of several is its
     only member. Pipelines stay.
@@ -232,19 +232,19 @@ def labeled_members(config: Config) -> list[dict[str, Any]]:
         config: A config with a `distill` section.
 
     Raises:
-        UserError: If the config trains on no labelled set and names none.
+        UserError: If the config trains on no labeled set and names none.
     """
     return [copy.deepcopy(dict(each)) for each in members_of(_labeled(config))]
 
 
 def _labeled(config: Config) -> Mapping[str, Any]:
-    """The labelled side of the training set, or what `distill.labeled` names."""
+    """The labeled side of the training set, or what `distill.labeled` names."""
     dataset = config.distill.get('labeled')
     if dataset is None:
         dataset = (config.get('train_dataloader') or {}).get('dataset')
     if not dataset:
         raise UserError(
-            f'{config.filename} has no labelled set to count: it has no '
+            f'{config.filename} has no labeled set to count: it has no '
             'train_dataloader.dataset; name one in distill.labeled'
         )
     return labeled_part(dataset)

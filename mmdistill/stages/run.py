@@ -1,6 +1,6 @@
 """From a config to the runs of its stages.
 
-Stage 1 labels: one test run of the teacher over the unlabelled images, after one of
+Stage 1 labels: one test run of the teacher over the unlabeled images, after one of
 a detector where the config has one. Stage 2 trains: the config as it stands. They
 meet in the label store.
 """
@@ -58,7 +58,7 @@ from mmdistill.store.status import format_status
 
 
 def label(config: Config) -> None:
-    """Stage 1: label the unlabelled images, then match counts.
+    """Stage 1: label the unlabeled images, then match counts.
 
     Boxes come first where a detector finds them. A store that is complete is only
     compared with the config.
@@ -113,7 +113,7 @@ def train(config: Config) -> None:
     """
     config = _read(config)
     if 'distill' in config:
-        # What can not be trained is refused before hours of labelling.
+        # What cannot be trained is refused before hours of labeling.
         check_initial_weights(student_config(config))
         _label(config)
         log_initial_weights(config)

@@ -26,15 +26,15 @@ def grown_schedule(
     max_factor: float,
     milestones: Sequence[float] = (0.7, 0.9),
 ) -> Config:
-    """The config with a schedule for the labelled and the selected samples.
+    """The config with a schedule for the labeled and the selected samples.
 
     The length of the training grows with the samples, up to a cap. Steps of the
     learning rate are put at shares of the new length, other schedules that last
     as long as the training are stretched with it, and warm-ups stay.
 
     Args:
-        config: A training config whose schedule is meant for the labelled set.
-        num_labeled: Labelled samples.
+        config: A training config whose schedule is meant for the labeled set.
+        num_labeled: Labeled samples.
         num_selected: Selected pseudo-labels.
         max_factor: The schedule grows at most by this factor, at least 1.
         milestones: Shares of the schedule at which a `MultiStepLR` steps.
@@ -66,7 +66,7 @@ def grown_schedule(
             hook['switch_epoch'] = round(hook['switch_epoch'] * new / old)
     print_log(
         f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
-        f'for {num_selected} pseudo-labels beside {num_labeled} labelled samples '
+        f'for {num_selected} pseudo-labels beside {num_labeled} labeled samples '
         f'(iterations × {factor:.3g}, at most × {max_factor:g}); steps of the learning '
         f'rate at {steps}',
         logger='current',
@@ -124,7 +124,7 @@ def _grown(
 
 
 def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
-    """Epochs can not be told from iterations by the number alone."""
+    """Epochs cannot be told from iterations by the number alone."""
     # MMEngine's schedulers count epochs unless they are told otherwise.
     counts_epochs = scheduler.get('by_epoch', True)
     if counts_epochs != by_epoch:
@@ -153,8 +153,8 @@ def growth(num_labeled: int, num_selected: int, max_factor: float) -> float:
     """Factor by which the data grow, and with them the iterations.
 
     Args:
-        num_labeled: Labelled samples, at least 1.
-        num_selected: Pseudo-labelled samples.
+        num_labeled: Labeled samples, at least 1.
+        num_selected: Pseudo-labeled samples.
         max_factor: The factor is not above this; at least 1.
 
     Raises:
@@ -177,7 +177,7 @@ def grown_epochs(epochs: int, factor: float, data_factor: float) -> int:
     cap the number of epochs stays.
 
     Args:
-        epochs: Epochs over the labelled set alone.
+        epochs: Epochs over the labeled set alone.
         factor: Factor by which the iterations shall grow.
         data_factor: Factor by which an epoch grows.
     """

@@ -1,4 +1,4 @@
-"""The config of stage 2: training on the labelled set beside the pseudo-labels.
+"""The config of stage 2: training on the labeled set beside the pseudo-labels.
 
 A student's training that can be stopped and resumed, and what its log tells.
 """
@@ -44,8 +44,8 @@ SWITCH_HOOK = 'SourcePipelineSwitchHook'
 def student_config(config: Config) -> Config:
     """The config of stage 2: a plain training config, also for MMPose's own tools.
 
-    A config that trains on a labelled set alone gets the pseudo-labels beside it: the
-    labelled set's own pipeline and keypoints, every batch with its labelled share,
+    A config that trains on a labeled set alone gets the pseudo-labels beside it: the
+    labeled set's own pipeline and keypoints, every batch with its labeled share,
     and the hook that checks the selection. One that states a `PseudoLabelDataset`
     itself stays as it is.
 
@@ -54,7 +54,7 @@ def student_config(config: Config) -> Config:
 
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
-            something else than one labelled set, states its mix twice, or has batches
+            something else than one labeled set, states its mix twice, or has batches
             without room for both kinds.
     """
     section = distill_section(config)
@@ -87,7 +87,7 @@ def student_config(config: Config) -> Config:
 
 
 def states_mix(config: Config) -> bool:
-    """Whether a training config puts pseudo-labels beside its labelled set itself."""
+    """Whether a training config puts pseudo-labels beside its labeled set itself."""
     return has_pseudo(config.train_dataloader.dataset)
 
 
@@ -104,7 +104,7 @@ def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
 
 
 def _check_trained_labels(config: Config, labels: str) -> None:
-    """Make sure that training reads the store that labelling writes."""
+    """Make sure that training reads the store that labeling writes."""
     sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
     trained = [str(source.get('labels')) for source in sources]
     if labels not in trained:
@@ -137,12 +137,12 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
 
 
 def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The labelled set, whole, and the pseudo-labels, seen as its samples are."""
+    """The labeled set, whole, and the pseudo-labels, seen as its samples are."""
     labeled = labeled_part(dataset)
     pipelines = list(end_pipelines(labeled))
     if any(pipeline != pipelines[0] for pipeline in pipelines):
         print_log(
-            f'the labelled set of {len(pipelines)} data sets has several pipelines; '
+            f'the labeled set of {len(pipelines)} data sets has several pipelines; '
             'pseudo-labels are seen through that of the first',
             logger='current',
         )
@@ -186,7 +186,7 @@ def resumable_config(config: Config) -> Config:
         config: A training config.
 
     Raises:
-        UserError: If the model can not train with the `pseudo_weight` given.
+        UserError: If the model cannot train with the `pseudo_weight` given.
     """
     loader = config.get('train_dataloader') or {}
     batches = loader.get('batch_sampler') or {}

@@ -3,7 +3,7 @@
 A row names its image by a key. Most keys are paths below the image root. An image
 inside of another file has a key with ``#``: ``videos/m3v1.mp4#000123`` is frame 123
 of a video, counted from 0 in the order of display, ``shards/a-000.tar#dir/7.jpg`` is
-a member of a tar. Labelling reads these where they are; those that train are written
+a member of a tar. Labeling reads these where they are; those that train are written
 below ``frames/`` of the store. Names that are not UTF-8 are spelled in keys (see
 `mmdistill.utils.files`).
 """

@@ -41,7 +41,7 @@ LABELS = StoreKind(
     option='distill.labels',
     section='distill.labeling',
     tool='tools/label.py',
-    doing='labelling',
+    doing='labeling',
     row='candidates',
 )
 DETECTIONS = StoreKind(
@@ -55,7 +55,7 @@ DETECTIONS = StoreKind(
 
 
 FORMAT = 2
-"""Version of the store's columns; a store of another one can not be read."""
+"""Version of the store's columns; a store of another one cannot be read."""
 LATER = ('flip_indices', 'views.flip_indices')
 """Leaves that manifests of this format did not have from the start."""
 MOST = 2**40
@@ -88,7 +88,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
         counts = [generation.count for generation in generations_in(manifest)]
         for count in (manifest['chunk_size'], *counts):
             if type(count) is not int or not 0 < count < MOST:
-                raise ValueError(f'a number of images can not be {count!r}')
+                raise ValueError(f'a number of images cannot be {count!r}')
         keypoints, about = manifest['keypoints'], manifest['about']
         texts = [*keypoints, about['img_root']]
         if not isinstance(keypoints, list) or not all(
@@ -96,7 +96,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
         ):
             raise ValueError(f'keypoints and img_root must be texts, got {texts!r}')
         if not isinstance(about.get('detector', {}), dict):
-            raise ValueError(f'the detector can not be {about["detector"]!r}')
+            raise ValueError(f'the detector cannot be {about["detector"]!r}')
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
@@ -129,7 +129,7 @@ def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def origin(manifest: Mapping[str, Any], generation: Generation, *place: int) -> str:
-    """Names the one place of a file: who labelled which images, and its place there.
+    """Names the one place of a file: who labeled which images, and its place there.
 
     Args:
         manifest: The manifest of the store.

@@ -45,7 +45,7 @@ def encode(table: pa.Table, origin: str) -> bytes:
         compression='zstd',
         compression_level=COMPRESSION_LEVEL,
         use_dictionary=False,
-        # The bytes of equal weight of neighbouring numbers resemble each other.
+        # The bytes of equal weight of neighboring numbers resemble each other.
         column_encoding=dict.fromkeys(floats, 'BYTE_STREAM_SPLIT') or None,
         write_statistics=False,
     ) as writer:
@@ -82,7 +82,7 @@ def read(
         again = f'; {kind.tool} writes it again'
         missing = isinstance(error, FileNotFoundError)
         raise UserError(
-            f'{path} can not be read: {error.strerror}{again if missing else ""}'
+            f'{path} cannot be read: {error.strerror}{again if missing else ""}'
         ) from error
     if not _unchanged(data):
         raise UserError(

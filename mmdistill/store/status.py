@@ -27,7 +27,7 @@ class StoreStatus:
         missing: Chunks that are not written yet.
         candidates: Candidates in the chunks that are written.
         failures: Failed images by reason.
-        damaged: A sentence for each chunk that can not be used.
+        damaged: A sentence for each chunk that cannot be used.
         num_bytes: Size of the folder on disk.
         run: The process that labels into it now; empty if none does.
     """

@@ -174,7 +174,7 @@ class LabelStore:
         return self.exists and not self.missing_chunks()
 
     def paths(self) -> list[str]:
-        """Paths of all images, in the store's order, labelled yet or not.
+        """Paths of all images, in the store's order, labeled yet or not.
 
         Raises:
             UserError: If the list is damaged.

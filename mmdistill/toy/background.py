@@ -39,17 +39,17 @@ def draw_object(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """
     canvas = Canvas(image)
     height, width = image.shape[:2]
-    centre = rng.uniform(0, [width, height])
-    colour = rng.uniform(0, 255, 3)
+    center = rng.uniform(0, [width, height])
+    color = rng.uniform(0, 255, 3)
     kind = rng.choice(['bar', 'ball', 'box'], p=[0.5, 0.2, 0.3])
     if kind == 'bar':
         reach = rng.normal(0, 0.12 * height, 2)
         thick = rng.uniform(1.5, 6)
-        canvas.capsule(centre - reach, centre + reach, (thick, thick), colour)
+        canvas.capsule(center - reach, center + reach, (thick, thick), color)
     elif kind == 'ball':
-        canvas.disc(centre, rng.uniform(4, 14), colour)
+        canvas.disc(center, rng.uniform(4, 14), color)
     else:
-        canvas.polygon(centre + _box(rng), colour)
+        canvas.polygon(center + _box(rng), color)
     return canvas.silhouette
 
 
@@ -62,11 +62,11 @@ def _box(rng: np.random.Generator) -> np.ndarray:
 
 
 def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Sum coloured noise of falling grain: (height, width, 3) float64."""
+    """Sum colored noise of falling grain: (height, width, 3) float64."""
     image = np.full((size[1], size[0], 3), rng.uniform(30, 220, 3))
     for cells in (2, 5, 12, 40):
-        grey = rng.normal(0, rng.uniform(2, 14), (cells, cells, 1))
-        noise = grey + rng.normal(0, rng.uniform(1, 8), (cells, cells, 3))
+        gray = rng.normal(0, rng.uniform(2, 14), (cells, cells, 1))
+        noise = gray + rng.normal(0, rng.uniform(1, 8), (cells, cells, 3))
         image += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
     return image
 

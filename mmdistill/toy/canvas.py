@@ -1,6 +1,6 @@
 """Anti-aliased shapes on an image, with the silhouette they leave.
 
-Convention: (x, y) pixels with pixel centres at integers; colours are BGR.
+Convention: (x, y) pixels with pixel centers at integers; colors are BGR.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-Colour = Sequence[float] | np.ndarray
+Color = Sequence[float] | np.ndarray
 
 # OpenCV takes fixed-point coordinates: 4 bits are steps of 1/16 pixel.
 _SHIFT = 4
@@ -28,35 +28,35 @@ class Canvas:
         self.image = image
         self.silhouette = np.zeros(image.shape[:2], np.uint8)
 
-    def polygon(self, points: np.ndarray, colour: Colour) -> None:
+    def polygon(self, points: np.ndarray, color: Color) -> None:
         """Fill a convex polygon.
 
         Args:
             points: (N, 2) corners in pixels.
-            colour: BGR in [0, 255].
+            color: BGR in [0, 255].
         """
         fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillConvexPoly(self.image, fixed, tuple(colour), cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(self.image, fixed, tuple(color), cv2.LINE_AA, _SHIFT)
         cv2.fillConvexPoly(self.silhouette, fixed, 255, cv2.LINE_8, _SHIFT)
 
-    def disc(self, centre: np.ndarray, radius: float, colour: Colour) -> None:
+    def disc(self, center: np.ndarray, radius: float, color: Color) -> None:
         """Fill a circle.
 
         Args:
-            centre: (2,) in pixels.
+            center: (2,) in pixels.
             radius: In pixels.
-            colour: BGR in [0, 255].
+            color: BGR in [0, 255].
         """
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        self.polygon(centre + radius * ring, colour)
+        self.polygon(center + radius * ring, color)
 
     def capsule(
         self,
         start: np.ndarray,
         end: np.ndarray,
         radii: tuple[float, float],
-        colour: Colour,
+        color: Color,
     ) -> None:
         """Fill a tapered bar with round ends.
 
@@ -64,13 +64,13 @@ class Canvas:
             start: (2,) in pixels.
             end: (2,) in pixels.
             radii: Half the width at the start and at the end, pixels.
-            colour: BGR in [0, 255].
+            color: BGR in [0, 255].
         """
         along = end - start
         length = max(float(np.hypot(*along)), 1e-6)
         normal = np.array([-along[1], along[0]]) / length
         first, second = normal * radii[0], normal * radii[1]
         quad = np.stack([start + first, end + second, end - second, start - first])
-        self.polygon(quad, colour)
-        self.disc(start, radii[0], colour)
-        self.disc(end, radii[1], colour)
+        self.polygon(quad, color)
+        self.disc(start, radii[0], color)
+        self.disc(end, radii[1], color)

@@ -26,7 +26,7 @@ _HEAD_RADIUS = 0.085
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a figure looks like; colours are BGR, widths in figure units."""
+    """What a figure looks like; colors are BGR, widths in figure units."""
 
     skin: np.ndarray
     hair: np.ndarray

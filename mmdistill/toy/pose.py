@@ -46,7 +46,7 @@ class Pose:
         keypoints: (17, 2) positions in the frame of the owner: figure units
             here, image pixels after `placed`.
         hidden: (17,) bool, joints that the figure's own body covers.
-        head: (2,) centre of the head.
+        head: (2,) center of the head.
         unit: Length of one figure unit in the frame of the owner.
     """
 
@@ -55,11 +55,11 @@ class Pose:
     head: np.ndarray
     unit: float = 1.0
 
-    def placed(self, centre: np.ndarray, height: float, roll: float) -> Pose:
+    def placed(self, center: np.ndarray, height: float, roll: float) -> Pose:
         """Give the pose in image pixels.
 
         Args:
-            centre: (2,) pixel position of the pelvis.
+            center: (2,) pixel position of the pelvis.
             height: Height of the upright figure in pixels.
             roll: Rotation in the image plane, radians.
 
@@ -70,9 +70,9 @@ class Pose:
             [[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]]
         )
         return Pose(
-            self.keypoints @ turn + centre,
+            self.keypoints @ turn + center,
             self.hidden,
-            self.head @ turn + centre,
+            self.head @ turn + center,
             height * self.unit,
         )
 
@@ -106,7 +106,7 @@ def sample_pose(rng: np.random.Generator) -> Pose:
 
 
 def _face(rng: np.random.Generator, yaw: float) -> np.ndarray:
-    """Place nose, eyes and ears on a turned sphere, relative to its centre."""
+    """Place nose, eyes and ears on a turned sphere, relative to its center."""
     radius = 0.08
     azimuth = yaw + np.deg2rad([0, 32, -32, 90, -90])
     across = radius * np.sin(azimuth)

@@ -1,6 +1,6 @@
 """One image of the toy data set: figures, occluders and the camera.
 
-Convention: (x, y) pixels of the image with pixel centres at integers.
+Convention: (x, y) pixels of the image with pixel centers at integers.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def _sample_poses(rng: np.random.Generator, width: int) -> list[Pose]:
         if len(poses) == count:
             break
         height = rng.uniform(90, 160) / (1 + 0.12 * (count - 1))
-        centre = rng.uniform([0.08, 0.38], [0.92, 0.68]) * [width, _HEIGHT]
+        center = rng.uniform([0.08, 0.38], [0.92, 0.68]) * [width, _HEIGHT]
         roll = np.deg2rad(rng.normal(0, 13))
-        pose = sample_pose(rng).placed(centre, height, roll)
+        pose = sample_pose(rng).placed(center, height, roll)
         if all(_box_iou(pose, other) <= _MAX_BOX_IOU for other in poses):
             poses.append(pose)
     return poses

@@ -100,7 +100,7 @@ def instances_of(member: Member) -> Instances:
         member: A member with at least one instance.
 
     Raises:
-        UserError: If its keypoints can not be converted, or are another number than
+        UserError: If its keypoints cannot be converted, or are another number than
             those of the whole.
     """
     dataset = member.dataset

@@ -117,7 +117,7 @@ def read_json(path: Path, what: str, remedy: str = '') -> Any:
             f'. {remedy}' if remedy and isinstance(error, FileNotFoundError) else ''
         )
         raise UserError(
-            f'{what} {path} can not be read: {error.strerror}{advice}'
+            f'{what} {path} cannot be read: {error.strerror}{advice}'
         ) from error
     except (ValueError, RecursionError) as error:
         advice = f'. {remedy}' if remedy else ''

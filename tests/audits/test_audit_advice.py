@@ -62,7 +62,7 @@ def recipe(
     make_selection,
     coco_names,
 ):
-    """A recipe whose images are labelled; it trains on a and b, and validates on c."""
+    """A recipe whose images are labeled; it trains on a and b, and validates on c."""
     monkeypatch.chdir(tmp_path)
     sets = dict(train='ab', copy='ab', val='c', more='d', other='cd')
     write_images(Path('images'), *(f'{name}.png' for name in 'abcd'))
@@ -168,17 +168,17 @@ SITUATIONS = {
         *(stated('distill.audit', TRAINING_SET), {}, TRAINED_ON, 2),
     ),
     'a set without its json': (nameless_audit, {}, 'need an ann_file', 1),
-    'folds of several': (several_train, FOLDS | TEACHER, 'parts of one labelled', 1),
+    'folds of several': (several_train, FOLDS | TEACHER, 'parts of one labeled', 1),
     'no teacher config': (nothing, FOLDS, 'how a teacher is trained', 2),
     'folds of another set': (
         *(nothing, FOLDS | TEACHER | {'--ann-file': 'other.json'}),
-        *('--folds audits the labelled set', 1),
+        *('--folds audits the labeled set', 1),
     ),
     'one fold': (nothing, {'--folds': '1'} | TEACHER, 'number of folds', 1),
     'too many folds': (nothing, {'--folds': '3'} | TEACHER, 'number of folds', 1),
     'a teacher of several': (
         *(nothing, FOLDS | {'--teacher-config': 'other_teacher.py'}),
-        *('a teacher config that trains on one labelled set', 1),
+        *('a teacher config that trains on one labeled set', 1),
     ),
 }
 """What is stated, what stops it, and how many ways on its sentence names."""

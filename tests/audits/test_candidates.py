@@ -26,7 +26,7 @@ def moved(path, offset):
     return path
 
 
-def test_a_perfect_labelling_is_correct_and_has_no_error(perfect, rules_at):
+def test_a_perfect_labeling_is_correct_and_has_no_error(perfect, rules_at):
     evidence = match_candidates(*perfect, SIGMAS, rules_at())
     assert evidence.correct.all()
     assert evidence.counted.all()

@@ -1,4 +1,4 @@
-"""Folds of a labelled set."""
+"""Folds of a labeled set."""
 
 from __future__ import annotations
 

@@ -38,14 +38,14 @@ def audited(perfect, rules_at, coco_names):
     return audited
 
 
-def test_a_perfect_labelling_has_precision_1_and_error_0(audited):
+def test_a_perfect_labeling_has_precision_1_and_error_0(audited):
     _, content = audited()
     assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
     assert content['matched']['recall'] == {'0.5': 1, '0.75': 1}
     assert content['matched']['error'] == dict(mean=0, median=0)
     assert {entry['error'] for entry in content['per_keypoint']} == {0}
     assert content['gains'] == {'single view': 1, 'flip': 1, 'fused': 1}
-    assert 'about 0% of the pseudo-labelled instances are wrong' in content['verdict']
+    assert 'about 0% of the pseudo-labeled instances are wrong' in content['verdict']
 
 
 @pytest.mark.usefixtures('half_wrong')
@@ -74,7 +74,7 @@ def test_the_matched_threshold_is_a_point_of_the_curve(audited, rank):
 def test_the_verdict_is_of_the_matched_figures(audited):
     _, content = audited(given_boxes=True)
     assert content['verdict'] == summary_sentence(content['matched'], True)
-    assert 'about 50% of the pseudo-labelled instances' in content['verdict']
+    assert 'about 50% of the pseudo-labeled instances' in content['verdict']
 
 
 def test_calibration_is_over_the_kept_labels(audited):

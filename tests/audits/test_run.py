@@ -31,14 +31,14 @@ def test_thresholds_are_those_of_the_selection(
     assert rules.selection == make_selection(0.25, 0.4)
 
 
-def test_before_labelling_there_is_nothing_to_audit(tmp_path):
+def test_before_labeling_there_is_nothing_to_audit(tmp_path):
     with pytest.raises(UserError, match=r'no label store .*tools/label\.py'):
         read_unlabeled_selection(config_of(tmp_path))
 
 
 def test_before_selecting_there_is_nothing_to_audit(tmp_path, make_rows, make_store):
     make_store(tmp_path, make_rows((1, 2)))
-    with pytest.raises(UserError, match=r'the selection .* can not be read'):
+    with pytest.raises(UserError, match=r'the selection .* cannot be read'):
         read_unlabeled_selection(config_of(tmp_path))
 
 
@@ -49,6 +49,6 @@ def test_stores_lie_beside_that_of_the_pile(tmp_path):
     assert folder == tmp_path / 'labels-audit' / audited.name
 
 
-def test_sigmas_are_those_of_the_labelled_set(tmp_path):
+def test_sigmas_are_those_of_the_labeled_set(tmp_path):
     sigmas = sigmas_of(config_of(tmp_path))
     assert sigmas[:5] == pytest.approx([0.026, 0.025, 0.025, 0.035, 0.035])

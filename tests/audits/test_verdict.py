@@ -21,7 +21,7 @@ MATCHED: dict[str, Any] = dict(
 
 def test_it_tells_the_share_that_is_wrong_and_the_error():
     assert summary_sentence(MATCHED, given_boxes=False) == (
-        'At the matched threshold 0.250 about 12% of the pseudo-labelled instances are '
+        'At the matched threshold 0.250 about 12% of the pseudo-labeled instances are '
         'wrong (OKS below 0.5; 12 were looked at) and a visible keypoint is off by '
         "0.125 of the instance's size on average (median 0.062)."
     )
@@ -54,7 +54,7 @@ def test_several_sources_are_told():
 
 def test_true_boxes_are_told():
     sentence = summary_sentence(MATCHED, given_boxes=True)
-    assert 'at least about 12% of the pseudo-labelled' in sentence
+    assert 'at least about 12% of the pseudo-labeled' in sentence
     assert 'in true boxes' in sentence
     assert 'in true boxes' not in summary_sentence(MATCHED, given_boxes=False)
 

@@ -77,7 +77,7 @@ def test_what_stands_beside_pseudo_labels_is_labeled():
 
 def test_pseudo_labels_alone_are_refused():
     for dataset in (PSEUDO, dict(type='ConcatDataset', datasets=[PSEUDO, PSEUDO])):
-        with pytest.raises(UserError, match='trains on no labelled data set'):
+        with pytest.raises(UserError, match='trains on no labeled data set'):
             labeled_part(dataset)
 
 

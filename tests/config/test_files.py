@@ -60,14 +60,14 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path):
         ("custom_imports = dict(imports=['gone_module'])", 'gone_module'),
     ],
 )
-def test_a_config_that_can_not_be_read_is_one_sentence(tmp_path, text, reason):
+def test_a_config_that_cannot_be_read_is_one_sentence(tmp_path, text, reason):
     path = tmp_path / 'recipe.py'
     path.write_text(text)
 
     with pytest.raises(UserError, match=reason) as error:
         read_config(path, 'the teacher config')
 
-    assert str(error.value).startswith(f'the teacher config {path} can not be read: ')
+    assert str(error.value).startswith(f'the teacher config {path} cannot be read: ')
     assert '\n' not in str(error.value)
 
 

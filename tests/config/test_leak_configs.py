@@ -1,4 +1,4 @@
-"""Sets that unlabelled images are compared with."""
+"""Sets that unlabeled images are compared with."""
 
 from __future__ import annotations
 

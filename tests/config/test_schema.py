@@ -45,7 +45,7 @@ def test_a_config_without_section_is_refused():
         (dict(mixing=dict(labeled_share=1)), r'distill\.mixing\.labeled_share must be'),
     ],
 )
-def test_what_can_not_be_is_refused(config, part, sentence):
+def test_what_cannot_be_is_refused(config, part, sentence):
     config.distill.update(part)
 
     with pytest.raises(UserError, match=sentence):

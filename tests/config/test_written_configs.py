@@ -32,7 +32,7 @@ def test_keypoints_read_back_in_order(tmp_path, suffix):
 
 
 def test_json_that_would_make_text_of_numbers_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r'can not hold keypoint_info, whose keys are'):
+    with pytest.raises(UserError, match=r'cannot hold keypoint_info, whose keys are'):
         write_config(Config(INLINE), tmp_path / 'stage.json')
     assert not (tmp_path / 'stage.json').exists()
 
@@ -43,7 +43,7 @@ def test_another_suffix_is_refused(tmp_path, name):
         write_config(Config(PLAIN), tmp_path / name)
 
 
-def test_a_file_that_can_not_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match=r'stage\.py could not be written'):
         write_config(Config(PLAIN), tmp_path / 'file' / 'stage.py')

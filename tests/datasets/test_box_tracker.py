@@ -1,4 +1,4 @@
-"""Which frames follow each other, and what can not be followed."""
+"""Which frames follow each other, and what cannot be followed."""
 
 from __future__ import annotations
 

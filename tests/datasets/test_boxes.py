@@ -309,7 +309,7 @@ def test_boxes_off_an_image_of_unknown_size_are_left_to_the_decoder(read):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r'the detection file .*no\.json can not be'):
+    with pytest.raises(UserError, match=r'the detection file .*no\.json cannot be'):
         read_boxes(tmp_path / 'no.json', KNOWN)
 
 

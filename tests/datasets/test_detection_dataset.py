@@ -46,11 +46,11 @@ def test_an_image_says_what_it_is(dataset):
 @pytest.mark.parametrize(
     ('number', 'reason'),
     [
-        (1, "an image that the detector's pipeline can not resize"),
+        (1, "an image that the detector's pipeline cannot resize"),
         (2, 'not an image: no header that Pillow reads'),
     ],
 )
-def test_an_image_that_can_not_be_seen_says_why(dataset, number, reason):
+def test_an_image_that_cannot_be_seen_says_why(dataset, number, reason):
     sample = dataset[number]
 
     assert set(sample) == {'image'}

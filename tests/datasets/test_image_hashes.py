@@ -42,7 +42,7 @@ def test_equal_bytes_go_before_a_like_picture():
     assert find_duplicates([print_of(1, 0x55)], theirs) == [(0, B)]
 
 
-def test_an_image_that_can_not_be_read_equals_nothing():
+def test_an_image_that_cannot_be_read_equals_nothing():
     """Not even a picture whose hash is of zeros, as that of a black frame."""
     black = picture_hashes(Image.new('L', (64, 48)))
 

@@ -1,4 +1,4 @@
-"""Unlabelled images that are in other sets."""
+"""Unlabeled images that are in other sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.media import clouds_of, write_video  # noqa: F401
 
 @pytest.fixture
 def folders(tmp_path):
-    """Six unlabelled pictures; the validation set has three of them and another."""
+    """Six unlabeled pictures; the validation set has three of them and another."""
     for folder in ('pile', 'val'):
         (tmp_path / folder).mkdir()
     for number in range(6):
@@ -119,7 +119,7 @@ def test_leaks_are_no_images_of_the_data_set_and_boxes_stay_right(folders, build
 def test_a_pile_that_is_the_validation_set_is_refused(folders, build):
     for number in range(6):
         shutil.copy(folders / f'pile/{number}.png', folders / f'val/{number}.png')
-    with pytest.raises(UserError, match='all 6 unlabelled images are in the val'):
+    with pytest.raises(UserError, match='all 6 unlabeled images are in the val'):
         build([f'{number}.png' for number in range(6)])
 
 
@@ -127,7 +127,7 @@ def test_images_are_named():
     sentence = format_leaks(
         'val', [(f'{i}.png', 'v.png') for i in range(12)], 'are left out'
     )
-    assert sentence.startswith('12 unlabelled images are in the val set and are left')
+    assert sentence.startswith('12 unlabeled images are in the val set and are left')
     assert '0.png (v.png), 1.png' in sentence
     assert sentence.endswith(' and 2 others')
 
@@ -156,7 +156,7 @@ def test_a_validation_set_of_which_no_image_can_be_read_is_refused(folders):
         leaked_images(pile(folders), folders, {'val': files})
 
 
-def test_images_of_it_that_can_not_be_read_are_counted(folders, monkeypatch):
+def test_images_of_it_that_cannot_be_read_are_counted(folders, monkeypatch):
     lines = []
     monkeypatch.setattr(
         'mmdistill.datasets.leakage.print_log', lambda text, **_: lines.append(text)
@@ -166,5 +166,5 @@ def test_images_of_it_that_can_not_be_read_are_counted(folders, monkeypatch):
     leaked_images(pile(folders), folders, {'val': files})
 
     (line,) = lines
-    assert line.startswith(f'1 of {len(files)} images of the val set can not be read')
+    assert line.startswith(f'1 of {len(files)} images of the val set cannot be read')
     assert line.endswith('broken.jpg')

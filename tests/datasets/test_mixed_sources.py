@@ -14,7 +14,7 @@ from mmdistill.datasets import MixedRatioBatchSampler
 
 
 class Source(list):
-    """A labelled data set that nothing is read from."""
+    """A labeled data set that nothing is read from."""
 
 
 class PseudoLabels(list):
@@ -78,8 +78,8 @@ def test_every_batch_of_every_rank_has_its_share(sizes, batch_size, world, data)
         )
         for batch in islice(made, 3):
             assert len(batch) == batch_size
-            labelled = [number < first for number in sources_of(batch, sizes)]
-            assert labelled == [True] * slots + [False] * (batch_size - slots)
+            labeled = [number < first for number in sources_of(batch, sizes)]
+            assert labeled == [True] * slots + [False] * (batch_size - slots)
 
 
 @settings(max_examples=25)
@@ -108,15 +108,15 @@ def test_a_ratio_gives_each_source_its_slots(world, size, number):
         batch = next(iter(made))
         counts = Counter(sources_of(batch, sizes))
         assert [counts[i] for i in range(4)] == [6, 4, 8, 2]
-        labelled = [source in (0, 2) for source in sources_of(batch, sizes)]
-        assert labelled == [True] * made.num_labeled + [False] * 6
+        labeled = [source in (0, 2) for source in sources_of(batch, sizes)]
+        assert labeled == [True] * made.num_labeled + [False] * 6
 
 
-def test_stores_are_told_from_labelled_sets_by_themselves():
+def test_stores_are_told_from_labeled_sets_by_themselves():
     assert batches((5, 5, 5, 5), pseudo=(0, 2)).labeled_source == [1, 3]
 
 
-def test_the_first_source_is_labelled_where_none_is_a_store():
+def test_the_first_source_is_labeled_where_none_is_a_store():
     assert batches((5, 5, 5)).labeled_source == [0]
 
 

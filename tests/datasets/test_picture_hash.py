@@ -32,8 +32,8 @@ def test_a_hash_has_256_bits(pictures):
 
 
 def test_an_array_is_hashed_as_its_image(pictures):
-    grey = pictures[0].convert('L')
-    assert distance(grey, np.asarray(grey)) == 0
+    gray = pictures[0].convert('L')
+    assert distance(gray, np.asarray(gray)) == 0
 
 
 @pytest.mark.parametrize('quality', [50, 95])

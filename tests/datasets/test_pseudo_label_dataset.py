@@ -202,7 +202,7 @@ def test_an_incomplete_store_is_refused(build, stored):
 
 def test_a_store_without_selection_is_refused(build, stored):
     (stored.root / 'selection.json').unlink()
-    with pytest.raises(UserError, match=r'selection\.json can not be read'):
+    with pytest.raises(UserError, match=r'selection\.json cannot be read'):
         build()
 
 
@@ -216,20 +216,20 @@ def test_other_keypoints_are_refused(build):
         build(metainfo=dict(from_file='configs/_base_/datasets/crowdpose.py'))
 
 
-def test_concatenated_with_the_labelled_set(build, build_peer):
-    labelled, pseudo = build_peer(), build()
-    together = ConcatDataset([labelled, pseudo], ignore_keys='CLASSES')
-    last = together[len(labelled) + 2]
+def test_concatenated_with_the_labeled_set(build, build_peer):
+    labeled, pseudo = build_peer(), build()
+    together = ConcatDataset([labeled, pseudo], ignore_keys='CLASSES')
+    last = together[len(labeled) + 2]
     assert last['img_path'] == pseudo.get_data_info(2)['img_path']
 
 
-def test_combined_with_the_labelled_set(stored, build_peer, coco_metainfo):
-    labelled = build_peer()
+def test_combined_with_the_labeled_set(stored, build_peer, coco_metainfo):
+    labeled = build_peer()
     datasets = [
         dict(
             type='mmpose.CocoDataset',
-            ann_file=labelled.ann_file,
-            data_prefix=labelled.data_prefix,
+            ann_file=labeled.ann_file,
+            data_prefix=labeled.data_prefix,
             metainfo=coco_metainfo,
         ),
         dict(
@@ -243,5 +243,5 @@ def test_combined_with_the_labelled_set(stored, build_peer, coco_metainfo):
         datasets=datasets,
         pipeline=pipeline(dict(type='UDPHeatmap')),
     )
-    assert len(together) == 2 * len(labelled)
+    assert len(together) == 2 * len(labeled)
     assert together[len(together) - 1]['inputs'].shape == (3, 64, 48)

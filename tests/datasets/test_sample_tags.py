@@ -1,4 +1,4 @@
-"""The mark of pseudo-labelled samples."""
+"""The mark of pseudo-labeled samples."""
 
 from __future__ import annotations
 

@@ -45,10 +45,10 @@ def labels(tmp_path, request):
 
 @pytest.fixture
 def sources(toy_root, labels, coco_metainfo):
-    """Make the labelled set and the pseudo-labels, with a pipeline each."""
+    """Make the labeled set and the pseudo-labels, with a pipeline each."""
 
     def sources(*pipelines):
-        labelled = CocoDataset(
+        labeled = CocoDataset(
             ann_file=str(toy_root / 'annotations/labeled.json'),
             data_prefix=dict(img=f'{toy_root}/images/labeled/'),
             metainfo=coco_metainfo,
@@ -57,7 +57,7 @@ def sources(toy_root, labels, coco_metainfo):
         pseudo = PseudoLabelDataset(
             str(labels.root), metainfo=coco_metainfo, pipeline=pipelines[1]
         )
-        return [labelled, pseudo]
+        return [labeled, pseudo]
 
     return sources
 
@@ -120,7 +120,7 @@ def test_a_draw_gives_the_same_pixels_each_time(sources):
 
 @pytest.mark.parametrize('kind', ['concatenated', 'combined'])
 def test_what_is_given_up_is_replaced_within_its_source(sources, combined, kind):
-    # Ids of pseudo-labels are below 11, those of the labelled set from 1 on.
+    # Ids of pseudo-labels are below 11, those of the labeled set from 1 on.
     dropped = GiveUp({*range(1, 11)})
     if kind == 'combined':
         dataset = combined([dropped, *STEPS])
@@ -159,11 +159,11 @@ def test_a_source_that_gives_up_everything_is_named(combined):
 
 def test_sources_may_have_different_pipelines(sources):
     dataset = SeededDataset(ConcatDataset(sources(PLAIN, STEPS), ignore_keys='CLASSES'))
-    labelled, pseudo = (
+    labeled, pseudo = (
         [dataset[SeededIndex(i, seed)]['inputs'] for seed in (1, 2)]
         for i in (0, len(dataset) - 1)
     )
-    assert np.array_equal(*labelled)
+    assert np.array_equal(*labeled)
     assert not np.array_equal(*pseudo)
 
 

@@ -70,7 +70,7 @@ def test_a_split_names_its_copies_and_keeps_them(root):
 
     assert manifest['unlabeled']['images'] == 3
     assert format_copies(manifest) == (
-        '6 of 6 images compared by content: 2 unlabelled images are in the labelled '
+        '6 of 6 images compared by content: 2 unlabeled images are in the labeled '
         'set and stay: 4.png (0.png), 5.png (1.png)'
     )
     written = json.loads((root / 'out/part.json').read_text())
@@ -80,7 +80,7 @@ def test_a_split_names_its_copies_and_keeps_them(root):
 def test_a_split_without_copies_says_so(root):
     told = format_copies(split(root, 0, 4))
 
-    assert told.endswith(': no unlabelled image equals a labelled one')
+    assert told.endswith(': no unlabeled image equals a labeled one')
 
 
 def test_a_split_whose_images_are_elsewhere_is_compared_by_name_alone(root):

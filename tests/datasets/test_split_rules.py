@@ -23,7 +23,7 @@ def content():
 
 
 class TestListedImages:
-    def test_images_of_the_list_are_labelled(self, content):
+    def test_images_of_the_list_are_labeled(self, content):
         assert listed_images(content, [3, 1, 99]).images == {1, 3}
 
     @pytest.mark.parametrize('listed', [[], [99], range(8)])

@@ -84,7 +84,7 @@ class TestFirstInstances:
         assert [few[i]['id'] for i in range(len(few))] == every[:count]
 
     @pytest.mark.parametrize('count', [0, -1, 17])
-    def test_a_count_that_can_not_be_is_refused(self, content, count):
+    def test_a_count_that_cannot_be_is_refused(self, content, count):
         with pytest.raises(UserError, match=f'of {count} instances .* has 16 that'):
             first_instances(content, count)
 
@@ -103,13 +103,13 @@ class TestWriteSplit:
         assert (len(labeled), len(unlabeled)) == (3, 5)
         assert labeled | unlabeled == set(range(8))
 
-    def test_unlabelled_images_have_no_annotation(self, ann_file, choose, tmp_path):
+    def test_unlabeled_images_have_no_annotation(self, ann_file, choose, tmp_path):
         write_split(ann_file, choose, tmp_path, 'three')
         assert 'annotations' not in json.loads(
             (tmp_path / 'three_unlabeled.json').read_text()
         )
 
-    def test_the_oracle_has_those_of_the_unlabelled_side(
+    def test_the_oracle_has_those_of_the_unlabeled_side(
         self, ann_file, choose, tmp_path
     ):
         write_split(ann_file, choose, tmp_path, 'three')

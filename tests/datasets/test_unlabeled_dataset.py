@@ -1,4 +1,4 @@
-"""Unlabelled images with boxes."""
+"""Unlabeled images with boxes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_image_turned_by_exif_is_turned_as_mmcv_turns_it(tmp_path, build):
     assert sample['data_samples'].metainfo['ori_shape'] == (30, 20)
 
 
-def test_a_grey_image_has_three_channels(tmp_path, build):
+def test_a_gray_image_has_three_channels(tmp_path, build):
     (tmp_path / 'images').mkdir()
     cv2.imwrite(str(tmp_path / 'images/a.png'), np.eye(9, dtype=np.uint8) * 255)
     assert build()[0]['inputs'].shape == (3, 9, 9)
@@ -153,7 +153,7 @@ def test_a_folder_named_as_an_image_is_a_failed_sample(tmp_path, write_images, b
     assert failure(dataset[0]) == 'Is a directory'
 
 
-def test_the_neighbours_of_a_failed_sample_are_fine(tmp_path, write_images, build):
+def test_the_neighbors_of_a_failed_sample_are_fine(tmp_path, write_images, build):
     write_images(tmp_path / 'images', 'a.png', 'c.png')
     (tmp_path / 'images/b.png').write_text('not an image')
     states = [sample['data_samples'].metainfo['status'] for sample in build()]

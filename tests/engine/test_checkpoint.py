@@ -192,7 +192,7 @@ def test_getattr_reaches_a_history_buffer_only(tmp_path, owner):
         load(path)
 
 
-def test_getattr_can_not_climb_out_of_a_history_buffer(tmp_path):
+def test_getattr_cannot_climb_out_of_a_history_buffer(tmp_path):
     method = Call(getattr, HistoryBuffer, 'mean')
     path = save(tmp_path / 'a.pth', evil=Call(getattr, method, '__globals__'))
     with pytest.raises(UserError, match=r'a\.pth holds '):
@@ -214,7 +214,7 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04 half a zip'])
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
     (tmp_path / 'a.pth').write_bytes(content)
-    with pytest.raises(UserError, match=r'a\.pth can not be read as a checkpoint'):
+    with pytest.raises(UserError, match=r'a\.pth cannot be read as a checkpoint'):
         load(tmp_path / 'a.pth')
 
 

@@ -113,7 +113,7 @@ def test_a_selection_of_another_mix_is_refused(recipe):
 
     runner = Runner.from_cfg(made)
 
-    with pytest.raises(UserError, match='was matched to a labelled set of 12 inst'):
+    with pytest.raises(UserError, match='was matched to a labeled set of 12 inst'):
         runner.train()
 
 

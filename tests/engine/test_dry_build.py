@@ -1,4 +1,4 @@
-"""Parts of a training that can not be built are named before the labeling."""
+"""Parts of a training that cannot be built are named before the labeling."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_albumentations_that_is_missing_is_named_with_its_command(monkeypatch):
         check_training_parts(training(ALBUMENTATION))
 
     assert str(error.value) == (
-        'the transform Albumentation of train_dataloader can not be built: '
+        'the transform Albumentation of train_dataloader cannot be built: '
         f'albumentations is not installed; run `{COMMAND}`'
     )
 
@@ -104,7 +104,7 @@ def test_any_missing_package_of_any_transform_is_named():
     [
         (dict(type='Unheard'), 'Unheard is not in the .* registry.*custom_imports'),
         (dict(type='nopackage.Thing'), 'the package nopackage is not installed'),
-        (dict(type='LoadImage', colour=1), "unexpected keyword argument 'colour'"),
+        (dict(type='LoadImage', color=1), "unexpected keyword argument 'color'"),
         (dict(type='Albumentation', transforms=[dict(type='Blurr')]), 'Blurr'),
     ],
 )

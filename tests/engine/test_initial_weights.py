@@ -127,7 +127,7 @@ def test_an_address_that_answers_is_not_missing_and_not_downloaded(server, cache
 def test_an_address_that_has_no_such_file_is_named(server):
     (sentence,) = missing_weights(model(f'{server}/gone.pth'))
 
-    assert f'{server}/gone.pth of model.backbone.init_cfg: can not' in sentence
+    assert f'{server}/gone.pth of model.backbone.init_cfg: cannot' in sentence
     assert 'not found' in sentence
 
 
@@ -151,7 +151,7 @@ def test_a_name_stands_for_its_address(cache, monkeypatch):
     (sentence,) = missing_weights(model('torchvision://net'))
 
     assert 'torchvision://net of' in sentence
-    assert 'http://127.0.0.1:9/net-1.pth can not be fetched' in sentence
+    assert 'http://127.0.0.1:9/net-1.pth cannot be fetched' in sentence
 
 
 def test_a_name_that_no_list_has_is_a_sentence():
@@ -159,6 +159,6 @@ def test_a_name_that_no_list_has_is_a_sentence():
         missing_weights(model('torchvision://nothing'))
 
 
-def test_a_training_that_can_not_start_is_refused():
+def test_a_training_that_cannot_start_is_refused():
     with pytest.raises(UserError, match=r'nowhere\.pth'):
         check_initial_weights(model('nowhere.pth'))

@@ -71,7 +71,7 @@ SITUATIONS = {
     'a chunk is damaged': (changed(CHUNK), 'is damaged'),
     'a chunk is no Parquet': (no_parquet, r'is damaged \('),
     'a chunk is another one': (exchanged, 'of another place'),
-    'the list of images is missing': (removed(PATHS), 'can not be read'),
+    'the list of images is missing': (removed(PATHS), 'cannot be read'),
     'the list of images is damaged': (changed(PATHS), 'is damaged'),
     'the manifest is missing': (removed('manifest.json'), 'holds no'),
     'the manifest is no JSON': (written('manifest.json', b'{'), 'not valid JSON'),
@@ -203,7 +203,7 @@ def test_without_its_list_and_images_a_store_is_left_or_removed(label, tmp_path)
 
 
 SELECTIONS = {
-    'missing': (removed(SELECTION_FILE), 'can not be read'),
+    'missing': (removed(SELECTION_FILE), 'cannot be read'),
     'no JSON': (written(SELECTION_FILE, b'['), 'not valid JSON'),
     'another file': (written(SELECTION_FILE, b'{}'), 'not one of ours'),
     'changed': (changed(SELECTION_FILE), 'not one of ours'),

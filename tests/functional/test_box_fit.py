@@ -178,7 +178,7 @@ class TestBoxFit:
         ],
         ids=['few are sure', 'no extent', 'another object', 'off the image', 'nan'],
     )
-    def test_a_box_that_can_not_be_fitted_stays(self, scores, keypoints, box):
+    def test_a_box_that_cannot_be_fitted_stays(self, scores, keypoints, box):
         fit = BoxFit((0.1, 0.1, 0.1, 0.1), least=3)
         given_box = np.array([box], dtype=np.float32)
 

@@ -172,7 +172,7 @@ def test_turned_crops_are_those_of_mmposes_topdown_affine(detailed):
     assert_cut_as_by_mmpose(cut(detailed, View(rotation=25.0), crops, False), theirs)
 
 
-def test_crops_hold_whole_grey_values(photograph):
+def test_crops_hold_whole_gray_values(photograph):
     crops = cut(photograph, View(0.8), one_crop(BOXES['beyond the left top']), True)
     assert torch.equal(crops, crops.round())
 

@@ -110,7 +110,7 @@ def test_among_themselves_values_have_their_own_ranks(drawn):
 
 
 @given(columns(1, 1), st.integers(-20, 40))
-def test_a_stranger_stands_between_its_neighbours(drawn, number):
+def test_a_stranger_stands_between_its_neighbors(drawn, number):
     (others,), value = drawn, np.float32(number / 8)
     (rank,) = ranks_among(np.array([value]), others)
     places = ranks(others)

@@ -27,10 +27,10 @@ def picture_of(number: int) -> np.ndarray:
 
 
 def clouds_of(number: int) -> np.ndarray:
-    """Grey clouds, other ones for each number: a picture with all frequencies."""
+    """Gray clouds, other ones for each number: a picture with all frequencies."""
     rng = np.random.default_rng(number)
-    grey = cv2.resize(rng.random((24, 32)), (WIDTH, HEIGHT), interpolation=2)
-    return np.repeat(np.clip(grey * 255, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    gray = cv2.resize(rng.random((24, 32)), (WIDTH, HEIGHT), interpolation=2)
+    return np.repeat(np.clip(gray * 255, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def number_in(pixels: np.ndarray) -> int:

@@ -62,7 +62,7 @@ def student_config(
         **settings: More of the config.
     """
     codec = head['decoder']
-    labelled = dict(
+    labeled = dict(
         type='CocoDataset',
         metainfo=COCO,
         ann_file=str(toy_root / 'annotations/labeled.json'),
@@ -93,7 +93,7 @@ def student_config(
             sampler=dict(type='DefaultSampler', shuffle=True),
             batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler', num_batches=4),
             dataset=dict(
-                type='ConcatDataset', ignore_keys='CLASSES', datasets=[labelled, pseudo]
+                type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo]
             ),
         ),
         train_cfg=dict(by_epoch=False, max_iters=6),

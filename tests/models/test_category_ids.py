@@ -13,7 +13,7 @@ COCO = ('person', 'bicycle', 'cat', 'dog')
 @pytest.mark.parametrize(
     ('wanted', 'labeled', 'expected'),
     [
-        # The labelled set's own ids, by name.
+        # The labeled set's own ids, by name.
         (('cat', 'dog'), dict(dog=7, cat=9), dict(cat=9, dog=7)),
         # One of each is the same thing under two names.
         (('person',), dict(toy_figure=3), dict(person=3)),

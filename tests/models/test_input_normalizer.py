@@ -11,7 +11,7 @@ MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
 class Gamma(BaseDataPreprocessor):
-    """Darkens, which is no scale and shift of uniform images' neighbours."""
+    """Darkens, which is no scale and shift of uniform images' neighbors."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
         return dict(data, inputs=(data['inputs'].cumsum(-1) / 255) ** 2)

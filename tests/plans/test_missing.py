@@ -42,13 +42,13 @@ def test_nothing_is_missing(config, checkpoint):
     assert missing_files(config) == []
 
 
-def test_a_teacher_that_can_not_be_downloaded(config):
+def test_a_teacher_that_cannot_be_downloaded(config):
     config.distill.teacher.checkpoint = 'http://127.0.0.1:9/other.pth'
 
     (sentence,) = missing_files(config)
 
     assert sentence.startswith(
-        'the teacher checkpoint http://127.0.0.1:9/other.pth: can not be fetched'
+        'the teacher checkpoint http://127.0.0.1:9/other.pth: cannot be fetched'
     )
     assert sentence.endswith('put the file at hub/checkpoints/other.pth')
 
@@ -69,13 +69,13 @@ def test_boxes_are_missing_with_what_makes_them(config):
 def test_a_list_is_missing(config, ann_file, remedy):
     config.train_dataloader.dataset.ann_file = ann_file
 
-    assert f'the labelled list data/toy/{ann_file}: {remedy}' in missing_files(config)
+    assert f'the labeled list data/toy/{ann_file}: {remedy}' in missing_files(config)
 
 
 def test_a_folder_is_missing(config):
     config.distill.unlabeled.data_prefix = dict(img='images/none/')
 
-    expected = 'the unlabelled images data/toy/images/none/: put them there'
+    expected = 'the unlabeled images data/toy/images/none/: put them there'
     assert expected in missing_files(config)
 
 

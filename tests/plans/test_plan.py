@@ -24,15 +24,15 @@ def test_counts_are_those_of_the_data(rows):
     instances = len(annotations['annotations'])
     boxes = len(json.loads(Path(config.distill.unlabeled.bbox_file).read_text()))
 
-    assert found['labelled'] == f'{instances} instances on 6 images'
-    assert found['unlabelled'] == f'{boxes} boxes on 6 images'
+    assert found['labeled'] == f'{instances} instances on 6 images'
+    assert found['unlabeled'] == f'{boxes} boxes on 6 images'
     assert found['forward passes'] == f'6 views of each box: {6 * boxes}'
-    # As many on an unlabelled image as on a labelled one, of six each.
+    # As many on an unlabeled image as on a labeled one, of six each.
     assert found['pseudo-labels'].startswith(f'about {min(instances, boxes)},')
 
 
 def test_the_batch_is_the_samplers(rows):
-    assert rows[0]['batch'] == '3 labelled and 2 pseudo-labelled samples a process'
+    assert rows[0]['batch'] == '3 labeled and 2 pseudo-labeled samples a process'
 
 
 def test_the_sampler_s_own_share_is_told_where_none_is_stated(config):
@@ -42,7 +42,7 @@ def test_the_sampler_s_own_share_is_told_where_none_is_stated(config):
 
     rows = dict(make_plan(config).rows)
 
-    assert rows['batch'] == '3 labelled and 2 pseudo-labelled samples a process'
+    assert rows['batch'] == '3 labeled and 2 pseudo-labeled samples a process'
 
 
 def test_the_schedule_is_the_students(rows):
@@ -127,7 +127,7 @@ def test_a_validation_set_without_samples_is_refused(config, tmp_path):
         make_plan(trained(config))
 
 
-def test_boxes_that_labelling_finds_are_not_missing(config):
+def test_boxes_that_labeling_finds_are_not_missing(config):
     config.distill.unlabeled.pop('bbox_file')
     config.distill.detector = dict(checkpoint='https://example.org/detector.pth')
 
@@ -136,18 +136,18 @@ def test_boxes_that_labelling_finds_are_not_missing(config):
     assert plan.missing == []
     labels = config.distill.labels
     assert (
-        dict(plan.rows)['boxes'] == f'labelling finds them first, into {labels}_boxes/'
+        dict(plan.rows)['boxes'] == f'labeling finds them first, into {labels}_boxes/'
     )
 
 
-def test_initial_weights_that_can_not_be_fetched_are_told_beside_all_the_rest(config):
+def test_initial_weights_that_cannot_be_fetched_are_told_beside_all_the_rest(config):
     init = dict(type='Pretrained', checkpoint='gone.pth')
     config.model.backbone.init_cfg = init
 
     plan = make_plan(config)
 
     names = [name for name, _ in plan.rows]
-    assert {'labelled', 'labelling', 'training'} <= {*names}
+    assert {'labeled', 'labeling', 'training'} <= {*names}
     (weights,) = [each for each in plan.missing if 'weights' in each]
     assert 'gone.pth of model.backbone.init_cfg' in weights
 
@@ -167,4 +167,4 @@ def test_a_teacher_of_other_keypoints_is_told(config):
 
     plan = make_plan(config)
 
-    assert 'the teacher predicts 5 keypoints, the labelled set has 17' in plan.missing
+    assert 'the teacher predicts 5 keypoints, the labeled set has 17' in plan.missing

@@ -64,7 +64,7 @@ def test_the_verdict_is_last():
 @pytest.mark.parametrize(
     ('provenance', 'sentence'),
     [
-        (dict(folds=3, teacher_config='t.py'), '3 folds, each labelled by a teacher'),
+        (dict(folds=3, teacher_config='t.py'), '3 folds, each labeled by a teacher'),
         (dict(images_trained_on=2), '2 of the images are among those the teacher'),
     ],
 )

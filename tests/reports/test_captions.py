@@ -46,20 +46,20 @@ def test_where_nothing_is_left_to_keep_it_says_so(selection):
     changed = replace(selection, unlabeled=counts, curve_means=(1.0, 0.5))
     assert captions.curve_caption(changed).endswith('is kept already.')
     more = replace(changed, curve_means=(1.25, 0.5))
-    assert captions.curve_caption(more).endswith('on unlabelled images.')
+    assert captions.curve_caption(more).endswith('on unlabeled images.')
 
 
 def test_images_without_labels_are_told_of_both_sets(data):
     bare = int((data.labels_per_image == 0).sum())
     words = captions.per_image_caption(data, side([0, 1, 1, 2], [[1]]))
-    assert words.startswith(f'{bare / 6:.1%} of the unlabelled images')
-    assert words.endswith('25.0% of the labelled ones.')
+    assert words.startswith(f'{bare / 6:.1%} of the unlabeled images')
+    assert words.endswith('25.0% of the labeled ones.')
 
 
 def test_keypoints_per_instance_are_told_of_both_sets(data):
     words = captions.per_label_caption(data, side([1], [[1, 1, 0], [1, 0, 0]]))
     assert f'carries {data.visible[data.kept].mean():.1f} visible' in words
-    assert 'labelled instance 1.5' in words
+    assert 'labeled instance 1.5' in words
 
 
 def test_the_rarest_type_is_named_with_its_lack():

@@ -49,7 +49,7 @@ def test_a_box_without_size_has_a_window():
 @pytest.mark.parametrize(
     'bbox', [(3, 4, 9, 11), (-8, -6, 5, 5), (22, 12, 40, 30), (1.3, 2.7, 8.1, 9.9)]
 )
-def test_whole_numbers_are_pixel_centres(image, bbox):
+def test_whole_numbers_are_pixel_centers(image, bbox):
     shown = drawn(image, bbox).images[0]
     left, right, bottom, top = shown.get_extent()
     piece = shown.get_array()
@@ -107,7 +107,7 @@ def test_an_image_is_read_as_rgb(tmp_path):
 
 
 @pytest.mark.parametrize('content', [None, b'', b'not an image'])
-def test_an_image_that_can_not_be_read_is_named(tmp_path, content):
+def test_an_image_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / 'lost.png'
     if content is not None:
         path.write_bytes(content)

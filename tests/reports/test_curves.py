@@ -10,7 +10,7 @@ from mmdistill.reports.plots import (
 )
 
 
-def test_the_curve_marks_threshold_and_labelled_mean(make_selection):
+def test_the_curve_marks_threshold_and_labeled_mean(make_selection):
     axes = Figure().subplots()
     draw_counting_curve(axes, make_selection(0.375))
     curve, labeled, threshold, chosen = axes.lines
@@ -24,13 +24,13 @@ def over_annotated(selection):
     return replace(selection, options=replace(selection.options, over='annotated'))
 
 
-def test_the_labelled_mean_is_the_one_that_was_matched(make_selection):
+def test_the_labeled_mean_is_the_one_that_was_matched(make_selection):
     axes = Figure().subplots()
     draw_counting_curve(axes, over_annotated(make_selection(0.375)))
     assert set(axes.lines[1].get_ydata()) == {6 / 3}
 
 
-def test_the_legend_stands_above_the_labelled_mean(make_selection):
+def test_the_legend_stands_above_the_labeled_mean(make_selection):
     figure = Figure(layout='constrained')
     axes = figure.subplots()
     selection = make_selection(0.375)

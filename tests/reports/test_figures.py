@@ -39,11 +39,11 @@ def test_a_selection_without_a_curve_has_no_plot_of_it(data, selection):
     assert len(figures.threshold_plots(data, bare)) == 1
 
 
-def test_the_labelled_set_stands_beside_the_labels(data, coco_names, parse):
+def test_the_labeled_set_stands_beside_the_labels(data, coco_names, parse):
     side = LabeledStatistics(np.array([1, 2]), np.ones((3, 17), dtype=bool))
     for plot in figures.count_plots(data, side, coco_names):
         words = [element.text for element in parse(plot.svg).all('text')]
-        assert {'labelled set', 'labelled images'} & set(words)
+        assert {'labeled set', 'labeled images'} & set(words)
         assert '{' not in plot.caption
 
 

@@ -63,5 +63,5 @@ def test_the_headline_gives_threshold_counts_and_both_means(
     assert '7 of 9 candidates' in line
     assert '0.500' in line
     assert words in line
-    assert '1.40 per unlabelled' in line
-    assert '1.50 per labelled' in line
+    assert '1.40 per unlabeled' in line
+    assert '1.50 per labeled' in line

@@ -55,7 +55,7 @@ def test_a_config_without_a_store_is_refused(tmp_path):
 
 def test_a_store_without_a_selection_is_refused(config, tmp_path):
     (tmp_path / 'labels' / 'selection.json').unlink()
-    with pytest.raises(UserError, match=r'the selection .* can not be read'):
+    with pytest.raises(UserError, match=r'the selection .* cannot be read'):
         draw_labels(config, tmp_path / 'a.png')
 
 

@@ -83,7 +83,7 @@ def test_the_keypoint_table_is_that_of_a_slow_loop(written, coco_names):
 
 def test_the_verdict_names_images_labels_threshold_and_both_means(written):
     (verdict,) = written.root.all('p', id='verdict')
-    for words in ('8 images', '7 of 9', '0.500', '1.40 per unl', '1.50 per labelled'):
+    for words in ('8 images', '7 of 9', '0.500', '1.40 per unl', '1.50 per labeled'):
         assert words in verdict.text
 
 

@@ -176,7 +176,7 @@ def test_the_config_that_a_selection_was_made_with_is_taken(store, coco_names):
 
     sentence = sentence_of(stages.report, 'labels', page, options, second)
     assert 'give the config it was made with' in sentence
-    (instances,) = re.findall(r'another labelled set \((\d+) instances\)', sentence)
+    (instances,) = re.findall(r'another labeled set \((\d+) instances\)', sentence)
     assert int(instances) == counts.instances
 
     stages.report('labels', page, options, first)

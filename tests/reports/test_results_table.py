@@ -70,7 +70,7 @@ def test_a_row_without_name_or_file_is_refused(source):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r'none\.json can not be read'):
+    with pytest.raises(UserError, match=r'none\.json cannot be read'):
         compare([f'a={tmp_path / "none.json"}'])
 
 

@@ -25,7 +25,7 @@ def test_rejected_are_half_borderline_and_half_worst():
     assert choose_rejected(scores, scores >= 8, 4).tolist() == [7, 6, 1, 0]
 
 
-def test_an_odd_number_of_rejected_favours_the_borderline():
+def test_an_odd_number_of_rejected_favors_the_borderline():
     scores = np.arange(10, dtype=np.float32)
     assert choose_rejected(scores, scores >= 8, 3).tolist() == [7, 6, 0]
 

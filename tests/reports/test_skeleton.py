@@ -18,7 +18,7 @@ THREE_JOINTS = dict(
 )
 
 
-def test_links_and_colours_come_from_the_metainfo():
+def test_links_and_colors_come_from_the_metainfo():
     skeleton = skeleton_of(dict(type='CocoDataset', metainfo=THREE_JOINTS))
     assert skeleton.links.tolist() == [[0, 2]]
     np.testing.assert_allclose(skeleton.link_colors, [[0, 0.2, 1]])
@@ -60,7 +60,7 @@ def test_the_order_of_the_names_matters(coco_names):
     assert len(skeleton_of_names(coco_names[::-1]).links) == 0
 
 
-def test_unknown_keypoints_have_colours_and_no_links():
+def test_unknown_keypoints_have_colors_and_no_links():
     skeleton = skeleton_of_names([f'joint {k}' for k in range(12)])
     assert skeleton.links.shape == (0, 2)
     assert skeleton.keypoint_colors.shape == (12, 3)

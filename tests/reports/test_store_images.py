@@ -12,8 +12,8 @@ from mmdistill.reports.crops import StoreImages, no_packed_images
 KEY = 'videos/a.mp4#000003'
 
 
-def frame(grey):
-    return np.full((4, 6, 3), grey, np.uint8)
+def frame(gray):
+    return np.full((4, 6, 3), gray, np.uint8)
 
 
 @pytest.fixture
@@ -46,5 +46,5 @@ def test_what_is_nowhere_is_a_sentence(images, key, sentence):
 
 
 def test_without_a_reader_there_are_no_packed_images(tmp_path):
-    with pytest.raises(UserError, match='can not be read'):
+    with pytest.raises(UserError, match='cannot be read'):
         StoreImages(tmp_path, tmp_path, no_packed_images(tmp_path)).read(KEY)

@@ -39,7 +39,7 @@ def test_text_stays_text_and_is_escaped(svg, parse):
     assert 'images' in texts
 
 
-def test_colours_are_the_page_s(svg):
+def test_colors_are_the_page_s(svg):
     assert 'var(--kept)' in svg
     assert 'currentColor' in svg
     assert KEPT not in svg

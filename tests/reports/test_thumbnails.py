@@ -63,7 +63,7 @@ def test_a_portrait_shows_its_image(data, painter, tmp_path):
     assert blue.mean() > 0.3
 
 
-def test_a_lost_image_leaves_a_grey_ground(data, painter):
+def test_a_lost_image_leaves_a_gray_ground(data, painter):
     portrait = painter.render(data, 0)
     assert not portrait.found
     assert np.median(pixels(portrait)) == pytest.approx(0xE4, abs=2)

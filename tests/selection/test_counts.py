@@ -16,7 +16,7 @@ LABELED = LabeledCounts(
 )
 
 
-def test_means_of_the_labelled_set():
+def test_means_of_the_labeled_set():
     assert (LABELED.mean('all'), LABELED.mean('annotated')) == (86 / 80, 86 / 28)
 
 

@@ -235,7 +235,7 @@ def test_the_worst_images_come_first(export):
     assert of_images == set(expected)
 
 
-def test_corrected_labels_are_labelled_data(export, tmp_path, coco_metainfo):
+def test_corrected_labels_are_labeled_data(export, tmp_path, coco_metainfo):
     labels, _, path = export(most_disagreed=3)
     content = json.loads(path.read_text())
     corrected, deleted = content['annotations'][0], content['annotations'].pop()

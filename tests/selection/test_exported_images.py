@@ -132,7 +132,7 @@ def test_members_and_files_have_their_own_bytes(export, tmp_path):
     assert (out / 't.tar/j/a.jpg').read_bytes() == member
 
 
-def test_what_it_was_made_of_can_not_be_touched_through_it(export, tmp_path):
+def test_what_it_was_made_of_cannot_be_touched_through_it(export, tmp_path):
     before = (tmp_path / 'pile/i/a.png').read_bytes()
     export()
     (tmp_path / 'out/labels_images/i/a.png').write_bytes(b'edited')
@@ -194,7 +194,7 @@ def test_what_is_gone_or_changed_is_left_out(
     assert {a['image_id'] for a in content['annotations']} <= {
         image['id'] for image in content['images']
     }
-    assert lines[0].startswith('7 of 15 images can not be read any more')
+    assert lines[0].startswith('7 of 15 images cannot be read any more')
     assert lines[1].startswith(f'8 images are written below {tmp_path}')
 
 

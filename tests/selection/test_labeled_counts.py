@@ -1,4 +1,4 @@
-"""The labelled set is counted as training sees it."""
+"""The labeled set is counted as training sees it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_annotations_of_another_class_are_refused_by_name(tmp_path):
 
     with pytest.raises(
         UserError,
-        match=r"AFLWDataset annotations\.json can not be built: KeyError: .*'center'",
+        match=r"AFLWDataset annotations\.json cannot be built: KeyError: .*'center'",
     ):
         build_labeled(dict(dataset, type='AFLWDataset'))
 
@@ -170,5 +170,5 @@ def test_a_package_that_reading_annotations_needs_is_named(tmp_path):
 
     dataset = dict(write_set('CocoDataset', tmp_path), type=Elsewhere)
 
-    with pytest.raises(UserError, match='can not be built: ImportError: Please'):
+    with pytest.raises(UserError, match='cannot be built: ImportError: Please'):
         build_labeled(dataset)

@@ -4,7 +4,7 @@ from mmdistill.selection.counts import labeled_statistics
 
 
 class Instances:
-    """A labelled set of instances given by image and visibility."""
+    """A labeled set of instances given by image and visibility."""
 
     def __init__(self, *instances):
         self.instances = instances

@@ -117,7 +117,7 @@ def test_floor_and_cap_hold(store):
         assert np.array_equal(kept, expected)
 
 
-def test_kept_instances_have_as_many_visible_keypoints_as_labelled_ones(store):
+def test_kept_instances_have_as_many_visible_keypoints_as_labeled_ones(store):
     selection, labels, kept = choose(store, keypoint_thr='count')
     visible = selection.visible(labels.candidates.keypoint_scores[kept])
     mean = sum(LABELED.keypoints) / 8
@@ -127,7 +127,7 @@ def test_kept_instances_have_as_many_visible_keypoints_as_labelled_ones(store):
     assert selection.unlabeled.dropped_keypoints == visible.size - visible.sum()
 
 
-def test_each_keypoint_is_visible_as_often_as_on_labelled_instances(store):
+def test_each_keypoint_is_visible_as_often_as_on_labeled_instances(store):
     selection, labels, kept = choose(store, keypoint_thr='count_per_type')
     visible = selection.visible(labels.candidates.keypoint_scores[kept])
     shares = np.array(LABELED.keypoints) / 8
@@ -138,7 +138,7 @@ def test_each_keypoint_is_visible_as_often_as_on_labelled_instances(store):
 def test_keypoints_of_another_set_are_not_matched(store):
     other = replace(LABELED, keypoints=(8,) * 14)
     with pytest.raises(
-        UserError, match=r'the labelled set has 14, the label store .* 17'
+        UserError, match=r'the labeled set has 14, the label store .* 17'
     ):
         choose(store, other, keypoint_thr='count')
     assert choose(store, other, keypoint_thr=0.3)[2].any()

@@ -18,7 +18,7 @@ def test_every_change_is_named(make_selection):
 
     assert stale_reasons(selection, options, labeled, current=False) == [
         'the store has other images than when it was made',
-        'it was matched to another labelled set (6 instances, now 7)',
+        'it was matched to another labeled set (6 instances, now 7)',
         "over was 'all' and is 'annotated'",
         'score_thr was 0.5 and is None',
     ]

@@ -75,7 +75,7 @@ def test_a_score_equal_to_the_threshold_is_kept(make_candidates, make_selection)
 
 
 def test_a_missing_selection_is_named(tmp_path):
-    with pytest.raises(UserError, match=r'the selection .*selection\.json can not'):
+    with pytest.raises(UserError, match=r'the selection .*selection\.json cannot'):
         read_selection(LabelStore(tmp_path))
 
 
@@ -101,10 +101,10 @@ def test_a_selection_with_one_entry_too_many_is_refused(
     make_selection(0.5).write(store)
     content = json.loads((tmp_path / 'selection.json').read_text())
     del content['sha256']
-    content['colour'] = 1
+    content['color'] = 1
     content['sha256'] = json_sha256(content)
     (tmp_path / 'selection.json').write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r'not one of ours.*colour'):
+    with pytest.raises(UserError, match=r'not one of ours.*color'):
         read_selection(store)
 
 

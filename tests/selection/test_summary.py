@@ -27,7 +27,7 @@ def test_the_log_names_both_denominators(make_selection):
 def test_the_log_names_what_is_kept_and_dropped(make_selection):
     text = summarize(make_selection(0.5))
     assert 'threshold 0.5000 (set by hand): 7 of 9 candidates kept, 2 dropped' in text
-    assert '1.400 instances per unlabelled image (5 read, 1 failed)' in text
+    assert '1.400 instances per unlabeled image (5 read, 1 failed)' in text
     assert '1 images lost all their candidates' in text
     assert 'threshold 0.2000 (set by hand): 80 keypoints kept, 39 of kept' in text
     assert '11.429 visible keypoints per pseudo-label against 5.667' in text
@@ -45,7 +45,7 @@ def test_a_threshold_that_was_moved_is_warned_of(make_selection, score_thr, word
 def test_categories_without_labels_are_warned_of(make_selection):
     thresholds = (Threshold(None, 1, 0.5, 0.5), Threshold(None, 8, None))
     (line,) = warnings(replace(make_selection(0.5), thresholds=thresholds))
-    assert 'categories that the labelled set does not have: 8;' in line
+    assert 'categories that the labeled set does not have: 8;' in line
 
 
 def test_nothing_is_warned_of_where_all_is_matched(make_selection):

@@ -119,7 +119,7 @@ def test_a_training_on_pseudo_labels_alone_has_its_labeled_set_named(config):
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[pseudo])
     sentence = sentence_of(label_config, config)
 
-    state(config, in_sentence(r'labelled one in ([\w.]+)$', sentence), labeled)
+    state(config, in_sentence(r'labeled one in ([\w.]+)$', sentence), labeled)
 
     assert label_config(config).test_dataloader
 
@@ -528,7 +528,7 @@ def test_weights_are_put_where_the_sentence_says(start, tmp_path, monkeypatch):
     check_initial_weights(config)
 
 
-def test_weights_that_can_not_be_fetched_are_put_into_the_cache(tmp_path, monkeypatch):
+def test_weights_that_cannot_be_fetched_are_put_into_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
     config = Config(dict(load_from='http://127.0.0.1:9/a.pth'))
     sentence = sentence_of(check_initial_weights, config)

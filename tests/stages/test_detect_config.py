@@ -42,7 +42,7 @@ def test_the_images_are_those_of_the_labels_without_boxes_and_guard(config):
     assert set(images) - set(expected) == {'labeled', 'metainfo', 'type'}
 
 
-def test_it_runs_as_the_labelling_does_where_it_does_not_say_how(config):
+def test_it_runs_as_the_labeling_does_where_it_does_not_say_how(config):
     config.distill.labeling = dict(
         batch_size=3, num_workers=0, chunk_size=7, max_failures=0.5, nms_thr=0.9
     )
@@ -61,7 +61,7 @@ def test_it_runs_as_the_labelling_does_where_it_does_not_say_how(config):
     assert stage.model.nms_thr == 0.5
 
 
-def test_the_guard_knows_names_and_the_labelled_set(config):
+def test_the_guard_knows_names_and_the_labeled_set(config):
     (guard,) = detect_config(config).custom_hooks
 
     assert guard == dict(
@@ -148,7 +148,7 @@ WRONG = {
     ),
     'a config that MMDetection has not': (
         lambda part: part.update(config='mmdet::rtmdet/gone.py'),
-        r'the detector config mmdet::rtmdet/gone\.py can not be read',
+        r'the detector config mmdet::rtmdet/gone\.py cannot be read',
     ),
     'a config of a package that is not there': (
         lambda part: part.update(config='nowhere::a.py'),

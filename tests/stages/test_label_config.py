@@ -55,19 +55,19 @@ class TestLabelConfig:
 
         assert (model.padding, model.use_udp) == (1.5, True)
 
-    def test_sigmas_are_those_of_the_labelled_set(self, config):
+    def test_sigmas_are_those_of_the_labeled_set(self, config):
         model = label_config(config).model
 
         assert model.sigmas[0] == pytest.approx(0.026)
         assert len(model.sigmas) == 17
 
-    def test_the_labelled_set_is_found_beside_the_pseudo_labels(self, config):
+    def test_the_labeled_set_is_found_beside_the_pseudo_labels(self, config):
         hook = label_config(config).custom_hooks[1]
 
         assert hook.labeled.ann_file == 'train.json'
         assert hook.labeled.pipeline == []
 
-    def test_a_labelled_set_can_be_named(self, config):
+    def test_a_labeled_set_can_be_named(self, config):
         config.distill.labeled = dict(type='CocoDataset', ann_file='other.json')
 
         hook = label_config(config).custom_hooks[1]
@@ -128,10 +128,10 @@ class TestLabelConfig:
         assert hook.stated is (stated is not None)
         assert 'refit_boxes' not in stage.test_cfg
 
-    def test_only_pseudo_labels_are_no_labelled_set(self, config):
+    def test_only_pseudo_labels_are_no_labeled_set(self, config):
         del config.train_dataloader.dataset.datasets[1]
 
-        with pytest.raises(UserError, match='trains on no labelled data set'):
+        with pytest.raises(UserError, match='trains on no labeled data set'):
             label_config(config)
 
 

@@ -104,7 +104,7 @@ UNWEIGHTED = dict(type='HeatmapHead', loss=dict(type='KeypointMSELoss'))
         (UNWEIGHTED, 'KeypointMSELoss needs use_target_weight=True'),
     ],
 )
-def test_a_model_that_can_not_weigh_is_refused(head, sentence):
+def test_a_model_that_cannot_weigh_is_refused(head, sentence):
     resumable_config(config(head=head))
     with pytest.raises(UserError, match=sentence):
         resumable_config(config(head=head, weight=0.5))

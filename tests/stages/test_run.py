@@ -30,7 +30,7 @@ def test_a_config_without_section_just_trains(monkeypatch):
     assert stages_run == ['train']
 
 
-def test_a_config_with_section_is_labelled_first(monkeypatch):
+def test_a_config_with_section_is_labeled_first(monkeypatch):
     stages_run = []
 
     class Runner:
@@ -96,7 +96,7 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch
 
 @pytest.fixture
 def labeled(monkeypatch) -> list[str]:
-    """What was labelled, with a stand-in for the stage."""
+    """What was labeled, with a stand-in for the stage."""
     labeled = []
     monkeypatch.setattr(stages, 'detect', lambda config: labeled.append('boxes'))
     monkeypatch.setattr(
@@ -116,7 +116,7 @@ def recipe(tmp_path, monkeypatch) -> Config:
     return config
 
 
-def test_weights_that_can_not_be_fetched_are_told_before_the_labelling(recipe, labeled):
+def test_weights_that_cannot_be_fetched_are_told_before_the_labeling(recipe, labeled):
     init = dict(type='Pretrained', checkpoint='gone.pth')
     recipe.model.backbone.init_cfg = init
 
@@ -142,16 +142,16 @@ def test_a_missing_package_is_told_before_boxes_are_found(
 def test_a_model_of_another_kind_is_told_before_boxes_are_found(verb, recipe, labeled):
     recipe.model = dict(type='BottomupPoseEstimator', head=dict(type='RTMOHead'))
 
-    with pytest.raises(UserError, match='RTMOHead can not be fused: it finds'):
+    with pytest.raises(UserError, match='RTMOHead cannot be fused: it finds'):
         verb(recipe)
     assert labeled == []
 
 
-def test_a_teacher_that_can_not_be_downloaded_is_told_before_boxes_are_found(
+def test_a_teacher_that_cannot_be_downloaded_is_told_before_boxes_are_found(
     recipe, labeled
 ):
     recipe.distill.teacher.checkpoint = 'http://127.0.0.1:9/teacher.pth'
 
-    with pytest.raises(UserError, match=r'teacher\.pth: can not be fetched'):
+    with pytest.raises(UserError, match=r'teacher\.pth: cannot be fetched'):
         stages.label(recipe)
     assert labeled == []

@@ -99,7 +99,7 @@ def test_what_was_chosen_is_told(capsys):
     grown_schedule(iterations(WARM_UP), 600, 4400, max_factor=2)
     said = capsys.readouterr().out
     assert '2000 iterations instead of 1000' in said
-    assert '4400 pseudo-labels beside 600 labelled samples' in said
+    assert '4400 pseudo-labels beside 600 labeled samples' in said
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def labeled(**settings):
 
 @pytest.fixture
 def plain():
-    """A config that trains on a labelled set alone."""
+    """A config that trains on a labeled set alone."""
     return config_of(labeled(metainfo=COCO))
 
 

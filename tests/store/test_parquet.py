@@ -64,7 +64,7 @@ def test_other_columns_are_refused(table, read):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r'x\.parquet can not be read: No such file'):
+    with pytest.raises(UserError, match=r'x\.parquet cannot be read: No such file'):
         parquet.read(tmp_path / 'x.parquet', 'here', SCHEMA)
 
 

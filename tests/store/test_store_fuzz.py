@@ -76,7 +76,7 @@ def test_a_cut_file_is_a_sentence(store, name):
 
 
 @pytest.mark.parametrize('size', ['0', '-1', '"3"', '2.5'])
-def test_a_size_of_chunks_that_can_not_be_is_a_sentence(store, size):
+def test_a_size_of_chunks_that_cannot_be_is_a_sentence(store, size):
     path = store.root / 'manifest.json'
     text = path.read_text()
     path.write_text(text.replace('"chunk_size": 3', f'"chunk_size": {size}'))

@@ -72,7 +72,7 @@ def write_boxes(oracle: Path, path: Path) -> None:
 
 @pytest.fixture(scope='session')
 def finished(tmp_path_factory) -> Path:
-    """A workshop whose teacher is trained and whose pile is labelled."""
+    """A workshop whose teacher is trained and whose pile is labeled."""
     root = tmp_path_factory.mktemp('workshop')
     write_toy_data(root / 'data/toy', labeled=6, unlabeled=7, val=2)
     oracle = root / 'data/toy/annotations/unlabeled_oracle.json'

@@ -127,7 +127,7 @@ def test_the_pile_itself_gets_the_labels_that_it_has(audited):
     assert Path('pile.png').is_file()
 
 
-def test_where_fusion_is_the_flip_alone_it_is_labelled_once(audited):
+def test_where_fusion_is_the_flip_alone_it_is_labeled_once(audited):
     options = ('distill.views.scales=[1.0]', 'distill.labels=work_dirs/one_scale')
     assert call_tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
 
@@ -166,7 +166,7 @@ def test_folds_of_another_set_are_refused(audited, capsys):
     assert '--img and --bbox-file; got other.json' in capsys.readouterr().err
 
 
-def test_folds_audit_every_labelled_image_and_go_on(audited, monkeypatch):
+def test_folds_audit_every_labeled_image_and_go_on(audited, monkeypatch):
     Path('fold_teacher.py').write_text(FOLD_TEACHER)
     arguments = ('--folds', '2', '--teacher-config', 'fold_teacher.py')
     assert run_audit(*arguments) == 0

@@ -51,7 +51,7 @@ CASES = {
     'a checkpoint that is text': (
         lambda: Path(TEACHER_FILE).write_text('not a checkpoint'),
         [],
-        'can not be read as a checkpoint',
+        'cannot be read as a checkpoint',
     ),
     'no teacher checkpoint': (
         lambda: Path(TEACHER_FILE).unlink(),
@@ -93,7 +93,7 @@ CASES = {
         ['distill.unlabeled.category_ids=[7]'],
         'of the categories [7]; it has those of [1]',
     ),
-    'a labelled set without instances': (
+    'a labeled set without instances': (
         without_instances,
         [],
         'has no instance that would be trained on',
@@ -108,7 +108,7 @@ CASES = {
         ['distill.views.scales=[-1.0]'],
         'each of distill.views.scales must be a number above 0, got -1.0',
     ),
-    'no unlabelled images': (
+    'no unlabeled images': (
         lambda: None,
         ['distill.unlabeled=None'],
         'unlabeled',
@@ -117,7 +117,7 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_labelling_refuses(workshop, tool, capfd, case):
+def test_labeling_refuses(workshop, tool, capfd, case):
     spoil, options, sentence = CASES[case]
     spoil()
     shutil.rmtree(LABELS)

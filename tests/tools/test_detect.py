@@ -1,4 +1,4 @@
-"""Boxes found by a real detector, alone and before the labelling."""
+"""Boxes found by a real detector, alone and before the labeling."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOUND = (
 
 @pytest.fixture(scope='session')
 def found(finished, detector_file, tmp_path_factory) -> Path:
-    """The workshop, labelled in the boxes of a detector."""
+    """The workshop, labeled in the boxes of a detector."""
     root = tmp_path_factory.mktemp('found') / 'workshop'
     shutil.copytree(finished, root)
     shutil.copy(detector_file, root / 'detector.pth')
@@ -58,10 +58,10 @@ def test_labels_stand_in_the_boxes_that_were_found(place):
     boxes = LabelStore(BOXES, DETECTIONS).read().candidates.bboxes
     store = LabelStore(LABELS)
 
-    labelled = store.read().candidates.bboxes
+    labeled = store.read().candidates.bboxes
 
     assert len(boxes) > 7
-    assert set(map(tuple, labelled.tolist())) == set(map(tuple, boxes.tolist()))
+    assert set(map(tuple, labeled.tolist())) == set(map(tuple, boxes.tolist()))
     assert store.manifest['about']['detector']['categories'] == dict(person=1)
 
 

@@ -27,7 +27,7 @@ def test_a_row_for_every_image(workshop):
     assert labels.paths.to_pylist() == expected
 
 
-def test_no_other_threshold_matches_the_labelled_mean_better(workshop):
+def test_no_other_threshold_matches_the_labeled_mean_better(workshop):
     selection = read_selection(LabelStore(LABELS))
     scores = LabelStore(LABELS).read().candidates.instance_scores
 
@@ -138,7 +138,7 @@ def test_the_status_is_told_and_nothing_done(workshop, tool, capsys):
     assert contents(Path(LABELS)) == before
 
 
-def test_a_folder_without_boxes_is_labelled_whole_image_by_image(workshop, tool):
+def test_a_folder_without_boxes_is_labeled_whole_image_by_image(workshop, tool):
     options = ['distill.unlabeled.ann_file=', 'distill.unlabeled.bbox_file=']
     options += ['distill.labels=work_dirs/whole']
 

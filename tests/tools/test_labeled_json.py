@@ -74,7 +74,7 @@ def test_images_that_are_missing_are_said_before_anything_is_labeled(
     names = {image['id']: image['file_name'] for image in content['images']}
     Path(f'data/toy/images/{which}', names[number]).unlink()
     shutil.rmtree(LABELS)
-    # Unlabeled images that can not be searched show what comes first.
+    # Unlabeled images that cannot be searched show what comes first.
     shutil.rmtree('data/toy/images/unlabeled')
 
     assert tool(command, STUDENT, '--cfg-options', *DISTILL, *QUICK) > 0

@@ -24,12 +24,12 @@ def test_a_split_is_written(labeled, tmp_path, tool, capsys, rule, images):
 
     part = json.loads((tmp_path / 'part_labeled.json').read_text())
     assert len(part['images']) == images
-    assert f'on {images} labelled images, {6 - images} unlabelled' in (
+    assert f'on {images} labeled images, {6 - images} unlabeled' in (
         capsys.readouterr().out
     )
 
 
-def test_images_of_another_json_are_labelled(labeled, tmp_path, tool):
+def test_images_of_another_json_are_labeled(labeled, tmp_path, tool):
     train = json.loads(labeled.read_text())
     listed = tmp_path / 'listed.json'
     listed.write_text(json.dumps(dict(images=train['images'][2:4])))

@@ -15,7 +15,7 @@ def test_a_complete_recipe_ends_well(workshop, tool, capsys):
     assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 0
 
     printed = capsys.readouterr().out
-    assert 'labelling      about' in printed
+    assert 'labeling      about' in printed
     assert 'missing' not in printed
 
 
@@ -24,4 +24,4 @@ def test_what_is_missing_is_told_with_exit_code_1(workshop, tool, capsys):
 
     assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 1
 
-    assert 'the labelled images data/toy/images' in capsys.readouterr().out
+    assert 'the labeled images data/toy/images' in capsys.readouterr().out

@@ -22,7 +22,7 @@ def test_the_page_is_written_into_the_store(workshop, tool):
     assert 'image not found' not in page
 
 
-def test_with_its_config_the_labelled_set_stands_beside(workshop, tool):
+def test_with_its_config_the_labeled_set_stands_beside(workshop, tool):
     arguments = ('--config', STUDENT, '--num', '0', '--out', 'new/page.html')
     assert tool('report', str(LABELS), *arguments) == 0
     content = json.loads(ANNOTATIONS.read_text())
@@ -32,7 +32,7 @@ def test_with_its_config_the_labelled_set_stands_beside(workshop, tool):
     page = Path('new/page.html').read_text()
     row = page.partition('<tr><th scope="row">nose</th>')[2].partition('</tr>')[0]
     assert row.split('<td>')[2] == f'{noses:.1%}</td>'
-    assert f'{bare / len(content["images"]):.1%} of the labelled ones' in page
+    assert f'{bare / len(content["images"]):.1%} of the labeled ones' in page
 
 
 def test_results_are_in_the_page(workshop, tool):
@@ -43,13 +43,13 @@ def test_results_are_in_the_page(workshop, tool):
     assert '0.500 against 0.250 (+0.250)' in (LABELS / 'report.html').read_text()
 
 
-def test_the_config_of_another_labelled_set_is_refused(workshop, tool, capsys):
+def test_the_config_of_another_labeled_set_is_refused(workshop, tool, capsys):
     store = LabelStore(LABELS)
     selection = read_selection(store)
     labeled = replace(selection.labeled, fingerprint='another', instances=999)
     replace(selection, labeled=labeled).write(store)
     assert tool('report', str(LABELS), '--config', STUDENT) == 2
-    assert 'another labelled set (999 instances)' in capsys.readouterr().err
+    assert 'another labeled set (999 instances)' in capsys.readouterr().err
     assert not (LABELS / 'report.html').exists()
 
 
@@ -57,14 +57,12 @@ def test_the_config_of_another_labelled_set_is_refused(workshop, tool, capsys):
     ('arguments', 'words'),
     [
         (('nowhere',), 'nowhere holds no label store'),
-        ((str(LABELS), '--results', 'student=none.json'), 'none.json can not be read'),
+        ((str(LABELS), '--results', 'student=none.json'), 'none.json cannot be read'),
         ((str(LABELS), '--config', 'none.py'), 'config none.py does not exist'),
         ((str(LABELS), '--num', '-2'), 'at least 0 labels, got -2'),
     ],
 )
-def test_what_can_not_be_shown_is_one_sentence(
-    workshop, tool, capsys, arguments, words
-):
+def test_what_cannot_be_shown_is_one_sentence(workshop, tool, capsys, arguments, words):
     assert tool('report', *arguments) == 2
     error = capsys.readouterr().err
     assert words in error

@@ -87,9 +87,9 @@ def test_a_set_of_several_goes_through_every_tool(recipe, tool, tmp_path, capsys
 
     assert tool('train', recipe) == 0
     said = ' '.join(capsys.readouterr())
-    assert 'the labelled set is made of 3 data sets' in said
-    assert '1 unlabelled images are in the labeled set' in said
-    assert 'the student sees 11 labelled instances' in said
+    assert 'the labeled set is made of 3 data sets' in said
+    assert '1 unlabeled images are in the labeled set' in said
+    assert 'the student sees 11 labeled instances' in said
     assert 'coco/PCK' in said
     assert 'aic/EPE' in said
     selection = json.loads(Path('labels/selection.json').read_text())

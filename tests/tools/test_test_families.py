@@ -83,7 +83,7 @@ def test_one_view_measures_what_mmpose_does(tool):
     fused, ours = evaluate(tool, '--tta', *ONE_VIEW)
 
     assert fused.keys() == stock.keys()
-    # OpenCV rounds crops to whole grey values and 1/32 pixel, and the highest of
+    # OpenCV rounds crops to whole gray values and 1/32 pixel, and the highest of
     # random values is soon another one: most keypoints are where they were.
     distances = np.linalg.norm(keypoints_of(ours) - keypoints_of(own), axis=-1)
     assert np.median(distances) < 1

@@ -100,7 +100,7 @@ def test_a_run_that_is_resumed_on_other_labels_says_so(workshop, tool, capfd):
     assert 'not that of a run that was never stopped' in capfd.readouterr().out
 
 
-def test_a_selection_of_another_labelled_set_is_made_again(workshop, tool, capfd):
+def test_a_selection_of_another_labeled_set_is_made_again(workshop, tool, capfd):
     store = LabelStore(LABELS)
     selection = read_selection(store)
     other = replace(selection.labeled, fingerprint='another')
@@ -108,7 +108,7 @@ def test_a_selection_of_another_labelled_set_is_made_again(workshop, tool, capfd
 
     assert tool('train', STUDENT, '--work-dir', 'student', *student_options()) == 0
 
-    told = 'labels are selected again: it was matched to another labelled set'
+    told = 'labels are selected again: it was matched to another labeled set'
     assert told in capfd.readouterr().out
     assert read_selection(store) == selection
 
@@ -142,7 +142,7 @@ def test_a_stated_mix_trains_from_mmpose_own_tool(workshop):
 
 
 def test_a_recipe_without_its_mix_is_written_for_mmpose_own_tool(workshop, tool):
-    """MMPose alone would train it on the labelled set, and say nothing."""
+    """MMPose alone would train it on the labeled set, and say nothing."""
     path = Path('short.py')
     path.write_text(
         f"_base_ = '{TEACHER}'\n"

@@ -26,12 +26,12 @@ def test_capsule_covers_a_bar_and_two_half_circles(canvas):
     assert canvas.silhouette.astype(bool).sum() == pytest.approx(expected, rel=0.08)
 
 
-def test_polygon_takes_the_colour_inside(canvas):
+def test_polygon_takes_the_color_inside(canvas):
     canvas.polygon(np.array([[10, 10], [30, 10], [30, 30], [10, 30]]), (7, 80, 200))
     assert canvas.image[20, 20].tolist() == [7, 80, 200]
 
 
-def test_convention_pixel_centres_are_integers(canvas):
+def test_convention_pixel_centers_are_integers(canvas):
     canvas.disc(np.array([40.0, 20.0]), 9, (255, 255, 255))
     ys, xs = np.nonzero(canvas.silhouette)
     assert (xs.mean(), ys.mean()) == pytest.approx((40, 20), abs=0.1)
@@ -40,11 +40,11 @@ def test_convention_pixel_centres_are_integers(canvas):
 def test_sub_pixel_positions_shift_the_drawing(canvas):
     canvas.disc(np.array([40.5, 40.0]), 9, (255, 255, 255))
     weight = canvas.image[..., 0].astype(float)
-    centre = (weight * np.arange(80)).sum() / weight.sum()
-    assert centre == pytest.approx(40.5, abs=0.1)
+    center = (weight * np.arange(80)).sum() / weight.sum()
+    assert center == pytest.approx(40.5, abs=0.1)
 
 
-def test_colour_stays_within_a_pixel_of_the_silhouette(canvas):
+def test_color_stays_within_a_pixel_of_the_silhouette(canvas):
     canvas.capsule(np.array([15.3, 20.1]), np.array([60.7, 55.2]), (6, 3), (255,) * 3)
     near = cv2.dilate(canvas.silhouette, np.ones((3, 3), np.uint8)) > 0
     assert not canvas.image[~near].any()

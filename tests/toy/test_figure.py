@@ -5,13 +5,13 @@ import pytest
 from mmdistill.toy.figure import draw_figure, sample_outfit
 from mmdistill.toy.pose import sample_pose
 
-GREY = np.full((160, 160, 3), 128, np.uint8)
+GRAY = np.full((160, 160, 3), 128, np.uint8)
 
 
 def drawn(seed):
     rng = np.random.default_rng(seed)
     pose = sample_pose(rng).placed(np.array([80.0, 85.0]), 110.0, 0.2)
-    image = GREY.copy()
+    image = GRAY.copy()
     return image, pose, draw_figure(image, pose, sample_outfit(rng))
 
 

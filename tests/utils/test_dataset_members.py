@@ -226,7 +226,7 @@ def test_instances_of_a_member_are_its_own(parts):
     assert found.visible.shape == (5, 17)
 
 
-def test_what_has_no_annotations_can_not_be_counted(parts):
+def test_what_has_no_annotations_cannot_be_counted(parts):
     assert is_countable(build_labeled(combined(*parts.values())))
     assert not is_countable([1, 2, 3])
 
@@ -258,5 +258,5 @@ def test_what_each_member_counts_is_said(parts, monkeypatch):
     assert log_members(build_labeled(parts['coco'])).instances == 3
 
     (line,) = lines
-    assert line.startswith('the labelled set is made of 3 data sets')
+    assert line.startswith('the labeled set is made of 3 data sets')
     assert 'mpii/annotations.json with 5 instances on 2 images' in line

@@ -69,7 +69,7 @@ def test_json_of_equal_content_has_equal_bytes(tmp_path):
 
 
 def test_json_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match=r'the list .*no\.json can not be read: No'):
+    with pytest.raises(UserError, match=r'the list .*no\.json cannot be read: No'):
         read_json(tmp_path / 'no.json', 'the list')
 
 

@@ -26,7 +26,7 @@ BATCH = 4
 
 
 class Crowded(Dataset):
-    """Images that a worker process can not read, nor anybody in large batches."""
+    """Images that a worker process cannot read, nor anybody in large batches."""
 
     def __init__(self, full: str) -> None:
         self.full = full

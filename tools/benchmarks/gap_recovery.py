@@ -169,7 +169,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--upper-bound', help='config on true labels; upper_bound.py beside CONFIG')
     add('--work-dir', help='folder of the runs')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='0 1 2 by default')
-    add('--labeled', type=int, metavar='N', help='use N of the labelled images only')
+    add('--labeled', type=int, metavar='N', help='use N of the labeled images only')
     add('--iterations', type=int, help="of the student; the config's by default")
     add(
         '--student-options',

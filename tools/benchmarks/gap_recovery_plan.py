@@ -38,13 +38,13 @@ class Recipe:
 
     Attributes:
         student: Path of the student's config.
-        baseline: Path of the config that trains on the labelled set alone.
+        baseline: Path of the config that trains on the labeled set alone.
         upper_bound: Path of the config that trains on true labels.
         iterations: Iterations of the student.
         stated: Iterations that the configs state.
         schedulers: Settings of the learning rate that count iterations and end
             with the training, by their place in the config.
-        labeled: Places of the labelled set, by the path of the config.
+        labeled: Places of the labeled set, by the path of the config.
     """
 
     student: str
@@ -64,7 +64,7 @@ class Setting:
         work_dir: Folder of the runs.
         seeds: Seeds, at least one; the first one chooses the schedule.
         arms: Arms to compare, keys of `ARMS`.
-        ann_file: Annotations of the labelled images instead of the recipe's.
+        ann_file: Annotations of the labeled images instead of the recipe's.
         student_options: Settings of the students' trainings beside the recipe's, each
             ``key=value``.
     """
@@ -78,7 +78,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """A training with its test, or a labelling.
+    """A training with its test, or a labeling.
 
     Attributes:
         name: Seed and what is run; its folder below the work folder.
@@ -189,10 +189,10 @@ def _student(
         f'distill.labels={folder}/store',
         *VIEWS[views],
     ]
-    labelling = ['tools/label.py', recipe.student, '--work-dir', folder]
-    labelling += ['--cfg-options', *options]
-    labelling += _labeled_options(recipe, setting, recipe.student)
-    labels = Run(labels_name, recipe.student, [labelling], [teacher])
+    labeling = ['tools/label.py', recipe.student, '--work-dir', folder]
+    labeling += ['--cfg-options', *options]
+    labeling += _labeled_options(recipe, setting, recipe.student)
+    labels = Run(labels_name, recipe.student, [labeling], [teacher])
     # Every arm has the same budget, so the schedule does not grow with the data.
     options.append('distill.schedule=None')
     if arm == 'all_candidates':

@@ -1,4 +1,4 @@
-"""What the comparison reads of the three configs, and smaller labelled sets."""
+"""What the comparison reads of the three configs, and smaller labeled sets."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def read_recipe(
 
 
 def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
-    """Write the annotations of some of the labelled images, drawn once for all.
+    """Write the annotations of some of the labeled images, drawn once for all.
 
     Args:
-        baseline: Config that trains on the labelled set alone.
+        baseline: Config that trains on the labeled set alone.
         number: How many images.
         path: The COCO json to write.
 
@@ -74,7 +74,7 @@ def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
     """
     dataset = baseline['train_dataloader']['dataset']
     source = Path(dataset.get('data_root') or '', dataset['ann_file'])
-    write_json(path, subset(read_json(source, 'the labelled set'), number))
+    write_json(path, subset(read_json(source, 'the labeled set'), number))
 
 
 def subset(coco: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
     stated = [place for place, each in _sources(config).items() if is_pseudo(each)]
     if stated:
         raise UserError(
-            f'{path} must train on its labelled set alone, distill adds the '
+            f'{path} must train on its labeled set alone, distill adds the '
             f'pseudo-labels; it states some at {stated[0]}'
         )
 

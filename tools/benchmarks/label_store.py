@@ -2,10 +2,10 @@
 
 Both sides open the same labels, hand the first batch to training and then feed four
 loader workers; the store also selects, which the json has behind it. A peak of
-memory can not be taken back, so every figure comes from a child forked by this one
+memory cannot be taken back, so every figure comes from a child forked by this one
 process after everything is imported; memory is what the child adds to the imports
 that both need. Disk compares the json with all that the store holds; time and memory
-the smaller json without scores of keypoints. Labelling runs the real loop, data set
+the smaller json without scores of keypoints. Labeling runs the real loop, data set
 and store with a stub for the model, on links to one small image.
 
 The last line is JSON. Figures of a loaded machine mean little.
@@ -260,18 +260,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             compare(folder, count, count <= arguments.coco_up_to)
             for count in arguments.candidates
         ]
-        labelling = [label_images(folder, count) for count in arguments.images]
+        labeling = [label_images(folder, count) for count in arguments.images]
     lines = list(table(rows))
-    for count, figures in zip(arguments.images, labelling, strict=True):
+    for count, figures in zip(arguments.images, labeling, strict=True):
         speed = count / figures['seconds']
         lines.append(
-            f'labelling {count:>9,} images: peak {figures["peak"]:.1f} MiB, '
+            f'labeling {count:>9,} images: peak {figures["peak"]:.1f} MiB, '
             f'{speed:,.0f} images a second'
         )
     if arguments.plot:
         draw_plot(arguments.plot, rows)
     last = next((row for row in reversed(rows) if 'coco_s' in row), rows[-1])
-    peaks = [figures['peak'] for figures in labelling]
+    peaks = [figures['peak'] for figures in labeling]
     ratios = dict(
         candidates=int(last['candidates']),
         coco_over_store_time=last.get('coco_s', np.nan) / last['store_s'],

@@ -1,7 +1,7 @@
-"""Where our way of labelling spends its time, and what this CPU can do about it.
+"""Where our way of labeling spends its time, and what this CPU can do about it.
 
 The first table has the shares of the parts of one pass; the second has the bare
-forward pass in each form, which bounds every way of labelling from below.
+forward pass in each form, which bounds every way of labeling from below.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def shares(way: Ours) -> Counter[str]:
     network.refresh_if_changed = model.network.refresh_if_changed  # type: ignore[attr-defined]
     model.network = network
     model.cutter.cut = watch.timed('cutting crops', model.cutter.cut)
-    model.normalizer.inputs = watch.timed('normalising', model.normalizer.inputs)
+    model.normalizer.inputs = watch.timed('normalizing', model.normalizer.inputs)
 
     def start(*args: Any) -> Any:
         fusion = before[1](*args)

@@ -1,4 +1,4 @@
-"""Labelling throughput: the stock way, ours, and the bare forward passes.
+"""Labeling throughput: the stock way, ours, and the bare forward passes.
 
 Side by side in one process and turn by turn, on images with annotated persons:
 

@@ -1,4 +1,4 @@
-"""The two ways of labelling that `labeling_throughput.py` compares, and their data."""
+"""The two ways of labeling that `labeling_throughput.py` compares, and their data."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """MixedRatioBatchSampler against MMPose's MultiSourceSampler: time and memory.
 
-Both mix a tenth of labelled samples with the rest, 39 to 25 in batches of 64, as the
+Both mix a tenth of labeled samples with the rest, 39 to 25 in batches of 64, as the
 paper's share of 0.6 asks. Set-up goes from nothing to the first batch; MMPose's
 sampler makes all of an epoch's batches then, which its time of a batch is a part of.
 Every figure comes from a child forked by this one process, in turns, the best of

@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add('--steps', type=int, default=300, help='timed steps of each')
     add('--warm-up', type=int, default=20, help='steps before them')
     add('--batch-size', type=int, default=16)
-    add('--pile', type=int, default=400, help='pseudo-labelled images')
+    add('--pile', type=int, default=400, help='pseudo-labeled images')
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options)

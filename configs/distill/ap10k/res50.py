@@ -1,9 +1,9 @@
-"""Animals: ResNet-50 on AP-10K's first split, beside a folder of unlabelled animals.
+"""Animals: ResNet-50 on AP-10K's first split, beside a folder of unlabeled animals.
 
     python tools/train.py configs/distill/ap10k/res50.py
 
 The teacher comes from MMPose's model zoo. Needs AP-10K in data/ap10k, a folder of
-unlabelled animals in data/ap10k/unlabeled and their detections; 54 kinds of animals
+unlabeled animals in data/ap10k/unlabeled and their detections; 54 kinds of animals
 are one kind of instance here. Not trained here.
 """
 

@@ -1,4 +1,4 @@
-"""HRNet-W32, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""HRNet-W32, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/hrnet-w32_co-115_un-120.py
 

@@ -1,4 +1,4 @@
-"""HRNet-W32, labelled co-115 (train2017), unlabelled frames of videos.
+"""HRNet-W32, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/hrnet-w32_co-115_videos.py
 

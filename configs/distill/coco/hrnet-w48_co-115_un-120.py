@@ -1,4 +1,4 @@
-"""HRNet-W48, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""HRNet-W48, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/hrnet-w48_co-115_un-120.py
 

@@ -1,4 +1,4 @@
-"""HRNet-W48, labelled co-115 (train2017), unlabelled frames of videos.
+"""HRNet-W48, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/hrnet-w48_co-115_videos.py
 

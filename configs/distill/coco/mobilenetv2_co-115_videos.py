@@ -1,4 +1,4 @@
-"""MobileNetV2, labelled co-115 (train2017), unlabelled frames of videos.
+"""MobileNetV2, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/mobilenetv2_co-115_videos.py
 

@@ -1,4 +1,4 @@
-"""ResNet-101, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""ResNet-101, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/res101_co-115_un-120.py
 

@@ -1,4 +1,4 @@
-"""ResNet-101, labelled co-115 (train2017), unlabelled frames of videos.
+"""ResNet-101, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/res101_co-115_videos.py
 

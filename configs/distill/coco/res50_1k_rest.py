@@ -1,4 +1,4 @@
-"""ResNet-50, the first 1,000 labelled instances of COCO beside the rest of train2017.
+"""ResNet-50, the first 1,000 labeled instances of COCO beside the rest of train2017.
 
     python tools/train.py configs/distill/coco/res50_1k_rest.py
 

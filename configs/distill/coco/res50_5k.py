@@ -1,4 +1,4 @@
-"""ResNet-50 on the first 5,000 labelled instances of COCO: a teacher.
+"""ResNet-50 on the first 5,000 labeled instances of COCO: a teacher.
 
     python tools/train.py configs/distill/coco/res50_5k.py
 

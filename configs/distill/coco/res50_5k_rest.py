@@ -1,4 +1,4 @@
-"""ResNet-50, the first 5,000 labelled instances of COCO beside the rest of train2017.
+"""ResNet-50, the first 5,000 labeled instances of COCO beside the rest of train2017.
 
     python tools/train.py configs/distill/coco/res50_5k_rest.py
 

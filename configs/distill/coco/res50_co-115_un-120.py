@@ -1,4 +1,4 @@
-"""ResNet-50, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""ResNet-50, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/res50_co-115_un-120.py
 

@@ -1,4 +1,4 @@
-"""ResNet-50, labelled co-115 (train2017), unlabelled frames of videos.
+"""ResNet-50, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/res50_co-115_videos.py
 

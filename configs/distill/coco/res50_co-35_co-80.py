@@ -1,4 +1,4 @@
-"""The paper's small-scale setting: ResNet-50, labelled co-35, unlabelled co-80.
+"""The paper's small-scale setting: ResNet-50, labeled co-35, unlabeled co-80.
 
     python tools/train.py configs/distill/coco/res50_co-35_co-80.py
 

@@ -1,4 +1,4 @@
-"""RTMPose-m, labelled co-115 (train2017), unlabelled frames of videos.
+"""RTMPose-m, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/rtmpose-m_co-115_videos.py
 

@@ -1,4 +1,4 @@
-"""RTMPose-s, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""RTMPose-s, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/rtmpose-s_co-115_un-120.py
 

@@ -1,4 +1,4 @@
-"""RTMPose-s, labelled co-115 (train2017), unlabelled frames of videos.
+"""RTMPose-s, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/rtmpose-s_co-115_videos.py
 

@@ -1,4 +1,4 @@
-"""ViTPose-B, labelled co-115 (train2017), unlabelled un-120 (unlabeled2017).
+"""ViTPose-B, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
 
     python tools/train.py configs/distill/coco/vitpose-b_co-115_un-120.py
 

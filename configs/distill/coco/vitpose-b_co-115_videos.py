@@ -1,4 +1,4 @@
-"""ViTPose-B, labelled co-115 (train2017), unlabelled frames of videos.
+"""ViTPose-B, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/vitpose-b_co-115_videos.py
 

@@ -1,4 +1,4 @@
-"""ViTPose-S, labelled co-115 (train2017), unlabelled frames of videos.
+"""ViTPose-S, labeled co-115 (train2017), unlabeled frames of videos.
 
     python tools/train.py configs/distill/coco/vitpose-s_co-115_videos.py
 

@@ -1,9 +1,9 @@
-"""Faces: HRNetV2-W18 on 300W, 68 keypoints, beside a folder of unlabelled faces.
+"""Faces: HRNetV2-W18 on 300W, 68 keypoints, beside a folder of unlabeled faces.
 
     python tools/train.py configs/distill/face/hrnetv2-w18_300w.py
 
 The teacher comes from MMPose's model zoo. Needs 300W in data/300w, photographs in
-data/faces/images and face detections on them. Every labelled image has its face, so
+data/faces/images and face detections on them. Every labeled image has its face, so
 instances are counted over annotated images. Not trained here.
 """
 

@@ -1,4 +1,4 @@
-"""Hands: ResNet-50 on OneHand10K, beside a folder of unlabelled hands.
+"""Hands: ResNet-50 on OneHand10K, beside a folder of unlabeled hands.
 
     python tools/train.py configs/distill/hand/res50_onehand10k.py
 

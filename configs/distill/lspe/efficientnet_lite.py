@@ -87,7 +87,7 @@ class EfficientNetLite0(BaseModule):
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Compute the features of normalised RGB images.
+        """Compute the features of normalized RGB images.
 
         Args:
             x: images of shape (B, 3, H, W), H and W multiples of 32.

@@ -1,4 +1,4 @@
-"""The teacher: EfficientNet-Lite0 at 96x96 on the 600 labelled images.
+"""The teacher: EfficientNet-Lite0 at 96x96 on the 600 labeled images.
 
     python tools/train.py configs/distill/lspe/teacher.py
 

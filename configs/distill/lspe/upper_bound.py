@@ -2,7 +2,7 @@
 
     python tools/train.py configs/distill/lspe/upper_bound.py
 
-The only config that reads the labels of the 4,400 unlabelled images.
+The only config that reads the labels of the 4,400 unlabeled images.
 """
 
 _base_ = 'baseline.py'

@@ -3,7 +3,7 @@
     python tools/train.py configs/distill/openfield/student.py
 
 Labels the video first (the teacher must be trained), then trains. Nothing is
-extracted by hand: frames are labelled from the video, the box of each around the
+extracted by hand: frames are labeled from the video, the box of each around the
 keypoints of the one before; those that look like the one before are left out, and the
 kept ones are written into the store.
 """

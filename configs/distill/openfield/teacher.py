@@ -1,4 +1,4 @@
-"""The teacher: EfficientNet-Lite0 on 40 labelled frames of one mouse.
+"""The teacher: EfficientNet-Lite0 on 40 labeled frames of one mouse.
 
     python tools/train.py configs/distill/openfield/teacher.py
 

@@ -1,10 +1,10 @@
-"""Toy person detector: a thin RTMDet from scratch on the labelled images.
+"""Toy person detector: a thin RTMDet from scratch on the labeled images.
 
     python tools/train.py configs/distill/toy/detector.py
     python tools/detect.py configs/distill/toy/student.py
 
 An ordinary config of MMDetection. The second command finds the people of the student's
-unlabelled images; tools/label.py does so too. Time: about 90 s of CPU for the training.
+unlabeled images; tools/label.py does so too. Time: about 90 s of CPU for the training.
 """
 
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'

@@ -1,4 +1,4 @@
-"""Toy student: the labelled figures and pseudo-labels of the unlabelled ones.
+"""Toy student: the labeled figures and pseudo-labels of the unlabeled ones.
 
     python tools/train.py configs/distill/toy/student.py
 

@@ -1,4 +1,4 @@
-"""Toy teacher: a thin ResNet-18 from scratch on the labelled figures.
+"""Toy teacher: a thin ResNet-18 from scratch on the labeled figures.
 
     python tools/train.py configs/distill/toy/teacher.py
 

@@ -31,7 +31,7 @@ from mmdistill.functional.boxes import (
 from mmdistill.utils.files import read_json
 
 SizeOf = Callable[[str], Size | None]
-"""Width and height of an image by its `file_name`; None if it can not be read."""
+"""Width and height of an image by its `file_name`; None if it cannot be read."""
 
 NAMED = 3
 """Annotations that a sentence names for each reason."""
@@ -258,7 +258,7 @@ def _bring_sizes_into_form(
     if unknown:
         raise UserError(
             f'the annotations {found.path} state no width and height for '
-            f'{len(unknown)} images that can not be read either, the first is '
+            f'{len(unknown)} images that cannot be read either, the first is '
             f'{unknown[0]}'
         )
     return sizes

@@ -1,4 +1,4 @@
-"""Batches that hold exactly their share of labelled samples."""
+"""Batches that hold exactly their share of labeled samples."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ BLOCK = 32
 
 @DATA_SAMPLERS.register_module()
 class MixedRatioBatchSampler:
-    """A batch sampler over labelled and pseudo-labelled sources.
+    """A batch sampler over labeled and pseudo-labeled sources.
 
-    Every batch on every rank holds ``ceil(labeled_share * batch_size)`` labelled
+    Every batch on every rank holds ``ceil(labeled_share * batch_size)`` labeled
     samples. Several sources of a kind, as the stores of several piles, are read as
     one, so that each has as many samples as belong to its size; with `source_ratio`
     each source has the same number of slots in every batch instead. Everything is
@@ -50,19 +50,19 @@ class MixedRatioBatchSampler:
         sampler: The loader's own sampler, which knows data set, seed, rank and
             epoch; MMEngine's loader builds it, its order is not used.
         batch_size: Samples in a batch of one rank, from the loader.
-        labeled_share: Least share of labelled samples; 0.6 in the paper.
-        labeled_source: Position of the labelled set among the data set's sources,
+        labeled_share: Least share of labeled samples; 0.6 in the paper.
+        labeled_source: Position of the labeled set among the data set's sources,
             or positions of several. By default those that are no
             `PseudoLabelDataset`, and the first one where none is.
         num_batches: Batches in an epoch.
         source_ratio: Parts of the sources in a batch, as MMPose's
             `MultiSourceSampler` takes them, instead of `labeled_share`; the
-            labelled ones are rounded up together, within a kind the largest
+            labeled ones are rounded up together, within a kind the largest
             remainders are.
 
     Raises:
         UserError: If the data set has less than two sources, one of them is empty,
-            all or none is labelled, or a source is left without a slot.
+            all or none is labeled, or a source is left without a slot.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class MixedRatioBatchSampler:
         except ValueError as error:
             raise UserError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
-        """Labelled samples in each batch; they are its first ones."""
+        """Labeled samples in each batch; they are its first ones."""
         self.world_size = getattr(sampler, 'world_size', 1)
         self.rank = getattr(sampler, 'rank', 0)
         self.seed = getattr(sampler, 'seed', None) or 0
@@ -193,7 +193,7 @@ def _check_weights(dataset: Any) -> None:
 
 
 def _labeled_sources(given: int | Sequence[int] | None, dataset: Any) -> list[int]:
-    """Positions of the labelled sources, in ascending order."""
+    """Positions of the labeled sources, in ascending order."""
     sources = dataset.datasets
     if given is None:
         found = [i for i, each in enumerate(sources) if not hasattr(each, 'selection')]
@@ -217,7 +217,7 @@ def _source_sizes(dataset: Any) -> list[int]:
     if sources is None or len(sources) < 2:
         found = 'one' if sources is None else len(sources)
         raise UserError(
-            'MixedRatioBatchSampler mixes two sources or more, the labelled set and '
+            'MixedRatioBatchSampler mixes two sources or more, the labeled set and '
             'the pseudo-labels, in a ConcatDataset or CombinedDataset; got '
             f'{type(dataset).__name__} with {found}'
         )
@@ -225,7 +225,7 @@ def _source_sizes(dataset: Any) -> list[int]:
     for source, size in zip(sources, sizes, strict=True):
         if size == 0:
             raise UserError(
-                f'MixedRatioBatchSampler can not mix an empty source: '
+                f'MixedRatioBatchSampler cannot mix an empty source: '
                 f'{type(source).__name__} has 0 samples'
             )
     if sum(sizes) != len(dataset) or getattr(dataset, 'lens', sizes) != sizes:

@@ -1,4 +1,4 @@
-"""Where unlabelled images come from, a class for each kind of place.
+"""Where unlabeled images come from, a class for each kind of place.
 
 A user writes one dict a source, all in one list, and mixes them freely:
 

@@ -1,4 +1,4 @@
-"""What every source of unlabelled images promises."""
+"""What every source of unlabeled images promises."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Listing:
         places: Where the source finds each image, (I, n), int64, as it likes.
         ids: What a detection file calls the images, where the source says so.
         sizes: Width and height of each image, (I, 2), where the source says so.
-        problems: A sentence for each part of the source that can not be used.
+        problems: A sentence for each part of the source that cannot be used.
     """
 
     keys: list[str]
@@ -44,7 +44,7 @@ class Listing:
 
 
 class Source(ABC):
-    """Some of the unlabelled images, from one kind of place.
+    """Some of the unlabeled images, from one kind of place.
 
     Listing and reading are separate, so that one process lists for all of them.
 
@@ -76,7 +76,7 @@ class Source(ABC):
 
     @abstractmethod
     def list_images(self) -> Listing:
-        """Find the images; a part that can not be used is a problem in the listing.
+        """Find the images; a part that cannot be used is a problem in the listing.
 
         Raises:
             UserError: If there is no image at all, or an option is wrong.
@@ -101,7 +101,7 @@ class Source(ABC):
             reader: Decodes image files, within limits that hold for all.
 
         Returns:
-            The bytes; None where the image can not be read.
+            The bytes; None where the image cannot be read.
         """
         raise NotImplementedError(f'images of {type(self).__name__} are files')
 
@@ -113,7 +113,7 @@ class Source(ABC):
             data: Gives its bytes.
 
         Returns:
-            None where the image can not be read.
+            None where the image cannot be read.
         """
         if image.reason:
             return None

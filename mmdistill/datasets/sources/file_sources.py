@@ -224,7 +224,7 @@ def _lines(file: Path) -> list[str]:
         content = file.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or str(error)
-        raise UserError(f'the image list {file} can not be read: {reason}') from error
+        raise UserError(f'the image list {file} cannot be read: {reason}') from error
     # UTF-16 begins so.
     if content.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in content:
         raise UserError(f'the image list {file} is not UTF-8; save it as UTF-8')

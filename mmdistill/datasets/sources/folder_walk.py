@@ -60,7 +60,7 @@ def is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        # A name that is too long, a folder that can not be entered.
+        # A name that is too long, a folder that cannot be entered.
         return False
 
 
@@ -115,7 +115,7 @@ def passed_over(
         )
     if found.unreadable:
         sentences.append(
-            f'{len(found.unreadable)} folders of {folder} can not be read: '
+            f'{len(found.unreadable)} folders of {folder} cannot be read: '
             f'{named_paths(found.unreadable)}'
         )
     return [spelled_name(sentence) for sentence in sentences]

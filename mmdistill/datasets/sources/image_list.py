@@ -1,4 +1,4 @@
-"""The list of unlabelled images, from a folder or from COCO image infos."""
+"""The list of unlabeled images, from a folder or from COCO image infos."""
 
 from __future__ import annotations
 

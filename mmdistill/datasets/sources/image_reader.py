@@ -232,7 +232,7 @@ class _BadFileError(Exception):
 
 
 def failed_image(shape: tuple[int, int], reason: str) -> ReadImage:
-    """What became of an image that can not be used.
+    """What became of an image that cannot be used.
 
     Args:
         shape: Height and width, as far as they are known, else 0.

@@ -34,7 +34,7 @@ class PackedImages:
             key: A key, as the store has it.
 
         Returns:
-            None where the file is gone, or the image can not be read any more.
+            None where the file is gone, or the image cannot be read any more.
         """
         if not is_packed(key):
             return _rgb(self._reader.read(self._root / file_name(key)))

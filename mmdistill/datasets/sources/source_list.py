@@ -1,4 +1,4 @@
-"""Several sources of unlabelled images as one list."""
+"""Several sources of unlabeled images as one list."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SourceList:
     """The images of all sources, each once, in the order of the sources.
 
     One process looks for the images and tells the others. A source that has none is
-    told in the log, and so is a part of a source that can not be used; the others go
+    told in the log, and so is a part of a source that cannot be used; the others go
     on. An image that two sources have belongs to the first.
 
     Args:
@@ -135,7 +135,7 @@ class SourceList:
         return self.source_of(number).read(key, self._places[number], reader)
 
     def encoded(self, number: int, reader: ImageReader) -> bytes | None:
-        """The bytes of an image file; None where the image can not be read.
+        """The bytes of an image file; None where the image cannot be read.
 
         Args:
             number: An image that is not a file by itself.
@@ -166,7 +166,7 @@ def _built(config: Mapping[str, Any], root: Path) -> Source:
     try:
         return found(root, **config)
     except TypeError as error:
-        raise UserError(f'the source {kind} can not be built: {error}') from error
+        raise UserError(f'the source {kind} cannot be built: {error}') from error
 
 
 def _source_class(kind: object) -> type[Source] | None:

@@ -154,7 +154,7 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
         UserError: If it is no file, or compressed.
     """
     if not shard.is_file():
-        raise UserError(f'the tar {shard} can not be read to its end: no such file')
+        raise UserError(f'the tar {shard} cannot be read to its end: no such file')
     places: dict[str, tuple[int, int]] = {}
     left_out: dict[str, list[str]] = {}
     problems = []
@@ -170,7 +170,7 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
     # The parser lets nearly any error through when the bytes are hostile.
     except Exception as error:
         problems.append(
-            f'the tar {shard} can not be read to its end: {error or type(error)} '
+            f'the tar {shard} cannot be read to its end: {error or type(error)} '
             f'({len(places)} images found before)'
         )
     fields = [name for name in places if _is_field(name, places, suffixes)]

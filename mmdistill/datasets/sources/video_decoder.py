@@ -20,7 +20,7 @@ class VideoDecoder:
     """Decodes a video forward and hands out the frames that are asked for.
 
     A frame is asked for by its stamp: its presentation time in units of the stream,
-    or, where a video's own times can not be trusted (`counted`), its number in the
+    or, where a video's own times cannot be trusted (`counted`), its number in the
     order of decoding. Frames in between are decoded and not converted. A jump far
     ahead, or back, goes to the key frame before; where that lands too late, the video
     is decoded from its beginning.
@@ -30,7 +30,7 @@ class VideoDecoder:
         counted: Whether stamps are numbers and not times.
 
     Raises:
-        av.FFmpegError: If the video can not be opened.
+        av.FFmpegError: If the video cannot be opened.
         IndexError: If it has no stream of pictures.
     """
 
@@ -146,7 +146,7 @@ def open_video(path: Path) -> InputContainer:
         path: The video; its titles may be in any encoding.
 
     Raises:
-        av.FFmpegError: If it can not be opened.
+        av.FFmpegError: If it cannot be opened.
     """
     return av.open(str(path), metadata_errors='surrogateescape')
 

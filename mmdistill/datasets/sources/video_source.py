@@ -1,4 +1,4 @@
-"""Frames of videos, labelled without being extracted.
+"""Frames of videos, labeled without being extracted.
 
 Which frames a video has, and when they are shown.
 """
@@ -137,7 +137,7 @@ class VideoSource(Source):
             frame = self._decoder(container_of(key), bool(counted)).frame(stamp, rank)
         except (av.FFmpegError, IndexError) as error:
             reason = getattr(error, 'strerror', None) or 'no stream of pictures'
-            return failed_image((0, 0), f'the video can not be opened: {reason}')
+            return failed_image((0, 0), f'the video cannot be opened: {reason}')
         if frame is None:
             return failed_image((0, 0), 'the video does not decode at this frame')
         shape = (frame.height, frame.width)
@@ -260,7 +260,7 @@ def index_video(path: Path) -> VideoIndex:
         ) from error
     except (OSError, av.FFmpegError) as error:
         raise UserError(
-            f'the video {path} can not be opened: {error.strerror or error}'
+            f'the video {path} cannot be opened: {error.strerror or error}'
         ) from error
     return VideoIndex(stamps, (stamps - stamps[0]) * unit, counted, stated)
 

@@ -45,8 +45,7 @@ def check_keypoint_count(model: Any, labeled: int) -> None:
     predicted = model.num_keypoints
     if predicted != labeled:
         raise UserError(
-            f'the teacher predicts {predicted} keypoints, the labelled set has '
-            f'{labeled}'
+            f'the teacher predicts {predicted} keypoints, the labeled set has {labeled}'
         )
 
 
@@ -70,7 +69,7 @@ def check_keypoint_names(
     if recorded != list(wanted):
         raise UserError(
             f'the teacher checkpoint was trained on the keypoints {recorded}, '
-            f'the labelled set has {list(wanted)}'
+            f'the labeled set has {list(wanted)}'
         )
 
 
@@ -170,7 +169,7 @@ class DetectorGuardHook(Hook):
         classes: Names of the classes where the checkpoint records none.
         categories: The classes that count, or a mapping that states the ids of their
             boxes; all by default.
-        labeled_file: COCO json of the labelled set, which has the ids of categories;
+        labeled_file: COCO json of the labeled set, which has the ids of categories;
             several of a set made of several, of which the first to name one counts.
     """
 
@@ -237,7 +236,7 @@ class DetectorGuardHook(Hook):
         ids: dict[str, int] = {}
         for path in map(Path, [files] if isinstance(files, str) else files):
             if path.suffix == '.json':
-                content = read_json(path, 'the labelled set')
+                content = read_json(path, 'the labeled set')
                 listed = isinstance(content, dict) and content.get('categories')
                 ids = {each['name']: each['id'] for each in listed or ()} | ids
         return ids

@@ -1,4 +1,4 @@
-"""Count matching after labelling, and its check before training."""
+"""Count matching after labeling, and its check before training."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ from mmdistill.utils.dist import run_on_rank_zero
 class CountMatchingHook(Hook):
     """Pick the thresholds at which both sets carry as many instances per image.
 
-    After labelling it writes `selection.json` into the store. Before training it
-    makes sure that the selection was matched to the labelled set that is trained
+    After labeling it writes `selection.json` into the store. Before training it
+    makes sure that the selection was matched to the labeled set that is trained
     on, and says what the student will see. While it trains, the samples of its
-    batches are counted by kind: the labelled share so far is logged with the loss, as
+    batches are counted by kind: the labeled share so far is logged with the loss, as
     `labeled_share`, and the counts of all processes at the end. All goes to the log
     and to MMEngine's visualizer, as `count_matching/...` and `mix/...`; of several
     stores each has a name of its own there.
 
-    The labelled mean is counted over all images of the set by default: then
+    The labeled mean is counted over all images of the set by default: then
     empty images count on both sides alike, which is right when both sets were
-    taken the same way. Where the labelled images were chosen because there is
-    somebody on them and the unlabelled ones were too, 'annotated' is right
-    (Detectron, the paper's code, trains on such images only); with unlabelled
+    taken the same way. Where the labeled images were chosen because there is
+    somebody on them and the unlabeled ones were too, 'annotated' is right
+    (Detectron, the paper's code, trains on such images only); with unlabeled
     images that nobody looked through, it would force labels onto empty ones.
 
     Args:
-        labeled: Config of the labelled data set; needed for labelling only.
+        labeled: Config of the labeled data set; needed for labeling only.
         options: Those of `SelectionOptions`.
 
     Raises:
@@ -68,32 +68,32 @@ class CountMatchingHook(Hook):
         self._seen: SampleCounter | None = None
 
     def before_test(self, runner: Runner) -> None:
-        """Count the labelled set before anything expensive is done.
+        """Count the labeled set before anything expensive is done.
 
         Args:
-            runner: The runner of the labelling stage.
+            runner: The runner of the labeling stage.
 
         Raises:
-            UserError: If no labelled set is given, or it has no instance.
+            UserError: If no labeled set is given, or it has no instance.
         """
         if not hasattr(runner.test_loop, 'store'):
             return
         if self.labeled is None:
             raise UserError(
-                'CountMatchingHook needs the labelled data set to count, got none'
+                'CountMatchingHook needs the labeled data set to count, got none'
             )
         self._counts = log_members(build_labeled(self.labeled))
 
     def after_test(self, runner: Runner) -> None:
         """Match counts and write the selection.
 
-        A selection stays while the store, the labelled set and the options do, and
+        A selection stays while the store, the labeled set and the options do, and
         is made again when one of them changed. Options that were given to
         `tools/select_labels.py` hold then too. Kept frames of videos are written
         into the store.
 
         Args:
-            runner: The runner of the labelling stage.
+            runner: The runner of the labeling stage.
 
         Raises:
             UserError: If nothing would be kept.
@@ -138,13 +138,13 @@ class CountMatchingHook(Hook):
         return selection
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the selection belongs to the labelled set, and tell the mix.
+        """Check that the selection belongs to the labeled set, and tell the mix.
 
         Args:
             runner: The runner of the training stage.
 
         Raises:
-            UserError: If there is no labelled set beside the pseudo-labels, the
+            UserError: If there is no labeled set beside the pseudo-labels, the
                 selection was matched to none of them, or no pseudo-label has a
                 visible keypoint.
         """
@@ -198,8 +198,8 @@ class CountMatchingHook(Hook):
             return
         seen = self._seen.of_all_ranks()
         print_log(
-            f'the student saw {seen.labeled} labelled and {seen.pseudo} '
-            f'pseudo-labelled samples: {seen.share:.3f} of them labelled',
+            f'the student saw {seen.labeled} labeled and {seen.pseudo} '
+            f'pseudo-labeled samples: {seen.share:.3f} of them labeled',
             logger='current',
         )
         runner.visualizer.add_scalars(seen.figures(), step=runner.iter)
@@ -208,8 +208,8 @@ class CountMatchingHook(Hook):
         self._seen = SampleCounter() if has_sample_tags(dataset) else None
         if self._seen is None:
             print_log(
-                'the labelled share of the batches will not be counted: samples of a '
-                f'{type(dataset).__name__} do not say which are pseudo-labelled '
+                'the labeled share of the batches will not be counted: samples of a '
+                f'{type(dataset).__name__} do not say which are pseudo-labeled '
                 "without dict(type='mmdistill.SeededDataset', dataset=...) around it",
                 logger='current',
                 level=logging.WARNING,

@@ -4,7 +4,7 @@ What the student is about to see, in the words of the log and as figures.
 
 Whether a resumed training goes on with the samples that it began with.
 
-The labelled share that a training really had: its samples counted by kind.
+The labeled share that a training really had: its samples counted by kind.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FAR_OFF = 3
 
 
 def check_slots(batches: Any, sources: Sequence[Any]) -> None:
-    """Make sure that the labelled slots of a batch are the labelled set's.
+    """Make sure that the labeled slots of a batch are the labeled set's.
 
-    The sampler can not see which source is labelled.
+    The sampler cannot see which source is labeled.
 
     Args:
         batches: The batch sampler.
@@ -43,7 +43,7 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
     for number in getattr(batches, 'labeled_source', ()):
         if hasattr(sources[number], 'selection'):
             raise UserError(
-                f'labeled_source must be the position of the labelled set among the '
+                f'labeled_source must be the position of the labeled set among the '
                 f'sources, got {number}, which is the pseudo-labels'
             )
 
@@ -81,20 +81,20 @@ def check_pseudo(pseudo: Any) -> None:
 
 
 def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
-    """Make sure that every selection was matched to a labelled set that is trained on.
+    """Make sure that every selection was matched to a labeled set that is trained on.
 
-    A labelled set that it was not matched to, or that can not be counted, is told.
+    A labeled set that it was not matched to, or that cannot be counted, is told.
 
     Args:
-        labeled: The labelled data sets.
+        labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
 
     Raises:
-        UserError: If there is no labelled set, or a selection belongs to none.
+        UserError: If there is no labeled set, or a selection belongs to none.
     """
     if not labeled:
         raise UserError(
-            'CountMatchingHook needs a labelled set beside the pseudo-labels to '
+            'CountMatchingHook needs a labeled set beside the pseudo-labels to '
             'compare their counts with, got none; a training on pseudo-labels '
             'alone goes without this hook'
         )
@@ -111,13 +111,13 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
         elif others or len(counted) < len(labeled):
             _warn(
                 f'the selection of {source.store.root} was matched to one of '
-                f'{len(labeled)} labelled sets; it does not count the others: '
+                f'{len(labeled)} labeled sets; it does not count the others: '
                 f'{_listed(others, len(labeled) - len(counted))}'
             )
 
 
 def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) -> bool:
-    """Whether a selection was matched to all labelled sets together."""
+    """Whether a selection was matched to all labeled sets together."""
     together = join_counts([each for counts in members for each in counts])
     return together.fingerprint == matched.fingerprint
 
@@ -127,13 +127,13 @@ def _refuse_or_warn(
 ) -> None:
     matched = pseudo.selection.labeled
     what = (
-        f'the selection of {pseudo.store.root} was matched to a labelled set of '
+        f'the selection of {pseudo.store.root} was matched to a labeled set of '
         f'{matched.instances} instances on {matched.images} images, training uses '
     )
     if uncounted:
         _warn(
             f'{what}others ({_listed(counts, uncounted)}): whether it belongs to one '
-            'of those that can not be counted was not checked'
+            'of those that cannot be counted was not checked'
         )
         return
     raise UserError(
@@ -159,21 +159,21 @@ def log_label_mix(
     """Log what the student sees and how often, and what it was chosen by.
 
     Args:
-        labeled: The labelled data sets.
+        labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
         batches: The batch sampler.
         iterations: Length of the training.
     """
     found = mix_scalars(labeled, pseudo, batches)
-    share = f'{found["mix/labeled_share"]:.3f} of the samples are labelled, by chance'
+    share = f'{found["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if hasattr(batches, 'num_labeled'):
         share = (
-            f'{batches.num_labeled} of {batches.batch_size} in a batch are labelled '
+            f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
             f'({found["mix/labeled_share"]:.3f}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
-        f'the student sees {found["mix/labeled_instances"]} labelled instances and '
+        f'the student sees {found["mix/labeled_instances"]} labeled instances and '
         f'{found["mix/pseudo_labels"]} pseudo-labels with '
         f'{found["mix/visible_keypoints"]} visible keypoints; {share}',
         logger='current',
@@ -188,7 +188,7 @@ def log_label_mix(
 def _format_passes(
     labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
 ) -> str:
-    """How often each sample comes: a small labelled set is soon learnt by heart."""
+    """How often each sample comes: a small labeled set is soon learnt by heart."""
     slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
     steps = iterations * batches.world_size
     labeled_passes, pseudo_passes = (
@@ -196,7 +196,7 @@ def _format_passes(
         for slot, sources in zip(slots, (labeled, pseudo), strict=True)
     )
     return (
-        f'in {iterations} iterations each labelled instance comes {labeled_passes:.1f} '
+        f'in {iterations} iterations each labeled instance comes {labeled_passes:.1f} '
         f'times and each pseudo-label {pseudo_passes:.1f} times'
     )
 
@@ -207,7 +207,7 @@ def mix_scalars(
     """The figures of what the student sees by name, for MMEngine's visualizer.
 
     Args:
-        labeled: The labelled data sets.
+        labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
         batches: The batch sampler; without a fixed share the share is that of the
             samples.
@@ -239,10 +239,10 @@ def warn_if_mix_changed(
 
     Args:
         message_hub: The runner's; that of the checkpoint where a training is resumed.
-        labeled: The labelled data sets.
+        labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
     """
-    mix = [f'{len(source)} labelled instances' for source in labeled]
+    mix = [f'{len(source)} labeled instances' for source in labeled]
     # The folder's name alone: a store that was moved is still the same.
     mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
     before = message_hub.get_info(MIX, mix)
@@ -266,8 +266,8 @@ class SampleCounter:
     """Samples of the batches that were trained on.
 
     Attributes:
-        labeled: Labelled ones.
-        pseudo: Pseudo-labelled ones.
+        labeled: Labeled ones.
+        pseudo: Pseudo-labeled ones.
     """
 
     labeled: int = 0
@@ -275,7 +275,7 @@ class SampleCounter:
 
     @property
     def share(self) -> float:
-        """Labelled ones among all; 0 before the first batch."""
+        """Labeled ones among all; 0 before the first batch."""
         return self.labeled / max(self.labeled + self.pseudo, 1)
 
     def add(self, samples: Sequence[Any]) -> None:
@@ -304,7 +304,7 @@ class SampleCounter:
 
 
 def has_sample_tags(dataset: Any) -> bool:
-    """Whether samples of a data set say which are pseudo-labelled.
+    """Whether samples of a data set say which are pseudo-labeled.
 
     Those of a `PseudoLabelDataset` do where it packs them itself. A `CombinedDataset`
     packs the samples of its sources, and may replace one by one of another source;

@@ -77,7 +77,7 @@ class PlainModelHook(Hook):
         """Say where the file is.
 
         Raises:
-            UserError: If the checkpoint can not be read, or the file not be written.
+            UserError: If the checkpoint cannot be read, or the file not be written.
         """
         self._write(runner)
         if self._written:

@@ -1,4 +1,4 @@
-"""Loss and accuracy of labelled and of pseudo-labelled samples apart, in the log."""
+"""Loss and accuracy of labeled and of pseudo-labeled samples apart, in the log."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class StudentLogHook(Hook):
     Every `interval` iterations the head runs once more on the features that the
     training step has made, before the step changes anything: without gradient, on
     the whole batch, so that batch statistics are those of training. The loss is then
-    taken of the labelled and of the pseudo-labelled samples alone. Buffers and
+    taken of the labeled and of the pseudo-labeled samples alone. Buffers and
     random states are put back, so training goes on as without the hook. It costs a
     forward pass of the head every `interval` iterations; the default is the interval
     at which MMPose's configs log.
 
     Needs batches of a `MixedRatioBatchSampler`, which says which samples are
-    labelled; without them nothing is logged, and the log says so. Of several
+    labeled; without them nothing is logged, and the log says so. Of several
     processes the first one tells its own batches.
 
     Args:
@@ -134,13 +134,13 @@ def losses_apart(
     num_labeled: int,
     train_cfg: Mapping[str, Any],
 ) -> dict[str, Tensor]:
-    """What a head reports for the labelled and the other samples of a batch.
+    """What a head reports for the labeled and the other samples of a batch.
 
     Args:
         head: Head of an estimator; it stays as it is, buffers included.
         feats: Features of the batch, tensors (B, ...) or sequences of such.
-        samples: Data samples of the batch, B of them, the labelled ones first.
-        num_labeled: How many are labelled.
+        samples: Data samples of the batch, B of them, the labeled ones first.
+        num_labeled: How many are labeled.
         train_cfg: The estimator's.
 
     Returns:

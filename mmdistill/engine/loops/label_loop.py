@@ -1,4 +1,4 @@
-"""The labelling loop: teacher in, label store out, nothing kept in memory."""
+"""The labeling loop: teacher in, label store out, nothing kept in memory."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def make_manifest(
 
     Args:
         model: The fusing wrapper, its `module` the teacher with its weights.
-        dataset: The unlabelled images.
+        dataset: The unlabeled images.
         chunk_size: Images in a chunk.
         score_floor: Instance score below which nothing is stored.
         nms_thr: OKS above which of two candidates only the better is stored.

@@ -70,7 +70,7 @@ class Adapter(Protocol):
             fusion: 'mean' or 'max'.
 
         Raises:
-            UserError: If they can not.
+            UserError: If they cannot.
         """
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:

@@ -143,7 +143,7 @@ def _name_of(module: Any) -> str:
 
 
 def _refusal(name: str, reason: str) -> UserError:
-    return UserError(f'{name} can not be fused: {reason}; {INSTEAD}')
+    return UserError(f'{name} cannot be fused: {reason}; {INSTEAD}')
 
 
 @torch.no_grad()

@@ -25,8 +25,8 @@ PIPELINE = [
 
 
 @pytest.fixture
-def labelled(toy_root, coco_metainfo):
-    """The labelled part of the toy data."""
+def labeled(toy_root, coco_metainfo):
+    """The labeled part of the toy data."""
     return CocoDataset(
         ann_file=str(toy_root / 'annotations/labeled.json'),
         data_prefix=dict(img=f'{toy_root}/images/labeled/'),
@@ -50,9 +50,9 @@ def pseudo(
 
 
 @pytest.fixture
-def mixed(labelled, pseudo):
-    """Both, the labelled ones first."""
-    return ConcatDataset([labelled, pseudo], ignore_keys='CLASSES')
+def mixed(labeled, pseudo):
+    """Both, the labeled ones first."""
+    return ConcatDataset([labeled, pseudo], ignore_keys='CLASSES')
 
 
 @pytest.fixture
@@ -81,19 +81,19 @@ def loader(dataset, sampler='DefaultSampler', num_workers=0, batch_size=5, **opt
     )
 
 
-def share_of(batch, labelled):
-    return sum(index < len(labelled) for index in batch)
+def share_of(batch, labeled):
+    return sum(index < len(labeled) for index in batch)
 
 
 @pytest.mark.parametrize(
     ('batch_size', 'share', 'expected'),
     [(5, 0.6, 3), (10, 0.6, 6), (8, 0.6, 5), (3, 0.6, 2), (4, 0.5, 2), (2, 0.01, 1)],
 )
-def test_every_batch_holds_its_share(mixed, labelled, batch_size, share, expected):
+def test_every_batch_holds_its_share(mixed, labeled, batch_size, share, expected):
     batches = loader(mixed, batch_size=batch_size, labeled_share=share).batch_sampler
     for batch in batches:
         assert len(batch) == batch_size
-        assert share_of(batch, labelled) == expected
+        assert share_of(batch, labeled) == expected
 
 
 def test_every_loaded_batch_holds_its_share(mixed):
@@ -102,18 +102,18 @@ def test_every_loaded_batch_holds_its_share(mixed):
         assert sum('/images/labeled/' in path for path in paths) == 3
 
 
-def test_labelled_source_may_stand_second(labelled, pseudo):
-    mixed = ConcatDataset([pseudo, labelled], ignore_keys='CLASSES')
+def test_labeled_source_may_stand_second(labeled, pseudo):
+    mixed = ConcatDataset([pseudo, labeled], ignore_keys='CLASSES')
     for batch in loader(mixed, labeled_source=1).batch_sampler:
         assert sum(index >= len(pseudo) for index in batch) == 3
 
 
-def test_combined_dataset_is_mixed_too(labelled, pseudo, coco_metainfo):
+def test_combined_dataset_is_mixed_too(labeled, pseudo, coco_metainfo):
     configs = [
         dict(
             type='mmpose.CocoDataset',
-            ann_file=labelled.ann_file,
-            data_prefix=labelled.data_prefix,
+            ann_file=labeled.ann_file,
+            data_prefix=labeled.data_prefix,
             metainfo=coco_metainfo,
         ),
         dict(
@@ -128,11 +128,11 @@ def test_combined_dataset_is_mixed_too(labelled, pseudo, coco_metainfo):
         assert sum('/images/labeled/' in path for path in paths) == 3
 
 
-def test_a_source_is_read_evenly(mixed, labelled):
+def test_a_source_is_read_evenly(mixed, labeled):
     batches = islice(loader(mixed, 'InfiniteSampler').batch_sampler, 50)
-    seen = Counter(i for batch in batches for i in batch if i < len(labelled))
-    whole, rest = divmod(50 * 3, len(labelled))
-    assert len(seen) == len(labelled)
+    seen = Counter(i for batch in batches for i in batch if i < len(labeled))
+    whole, rest = divmod(50 * 3, len(labeled))
+    assert len(seen) == len(labeled)
     assert set(seen.values()) <= ({whole, whole + 1} if rest else {whole})
 
 
@@ -194,10 +194,10 @@ def test_ranks_share_one_stream(mixed, rank, world_size):
     assert turns == list(alone)
 
 
-def test_every_rank_holds_the_share(mixed, rank, labelled):
+def test_every_rank_holds_the_share(mixed, rank, labeled):
     for number in range(2):
         for batch in MixedRatioBatchSampler(rank(mixed, number, 2), 5):
-            assert share_of(batch, labelled) == 3
+            assert share_of(batch, labeled) == 3
 
 
 def test_ranks_have_as_many_batches_as_each_other(mixed, rank):
@@ -257,15 +257,15 @@ class Sources:
         ((5, 5), {'source_ratio': [6, 0]}, 'must be positive numbers'),
     ],
 )
-def test_what_can_not_be_mixed_is_refused(rank, sizes, options, sentence):
+def test_what_cannot_be_mixed_is_refused(rank, sizes, options, sentence):
     options = {'batch_size': 4, **options}
     with pytest.raises(UserError, match=sentence):
         MixedRatioBatchSampler(rank(Sources(*sizes)), **options)
 
 
-def test_a_data_set_of_one_source_is_refused(rank, labelled):
+def test_a_data_set_of_one_source_is_refused(rank, labeled):
     with pytest.raises(UserError, match='got CocoDataset with one'):
-        MixedRatioBatchSampler(rank(labelled), 5)
+        MixedRatioBatchSampler(rank(labeled), 5)
 
 
 def test_a_resampled_wrapper_is_refused(rank):

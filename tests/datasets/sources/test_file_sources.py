@@ -60,7 +60,7 @@ def test_a_list_keeps_its_order_and_takes_an_image_once(tmp_path, write_images):
 @pytest.mark.parametrize(
     ('content', 'sentence'),
     [
-        (None, 'l.txt can not be read: No such file'),
+        (None, 'l.txt cannot be read: No such file'),
         (b'\xff\xfe\xfa', 'l.txt is not UTF-8'),
         (b'# nothing\n', 'l.txt lists no image'),
         (b'a.png\nb.png', 'none of the 2 listed images is below .* would be a.png'),

@@ -74,7 +74,7 @@ def test_files_that_are_not_read_are_counted_by_their_ending(tmp_path, write_ima
     assert ': 1 .gif, 2 .heic, 1 .mp4;' in problem
 
 
-def test_folders_that_can_not_be_read_are_counted(tmp_path, write_images, monkeypatch):
+def test_folders_that_cannot_be_read_are_counted(tmp_path, write_images, monkeypatch):
     write_images(tmp_path, 'a.jpg', 'sub/b.jpg')
     scan = os.scandir
 
@@ -86,7 +86,7 @@ def test_folders_that_can_not_be_read_are_counted(tmp_path, write_images, monkey
     monkeypatch.setattr(os, 'scandir', refuse)
     images = images_of_folder(tmp_path)
     assert images.paths == ['a.jpg']
-    assert images.problems == (f'1 folders of {tmp_path} can not be read: sub',)
+    assert images.problems == (f'1 folders of {tmp_path} cannot be read: sub',)
 
 
 def test_what_is_named_like_an_image_and_is_none_does_not_hang(tmp_path, write_images):

@@ -1,4 +1,4 @@
-"""Lists of unlabelled images."""
+"""Lists of unlabeled images."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def png_header(width: int, height: int, rows: int) -> bytes:
-    """A grey PNG that claims a size and has some rows of nothing."""
+    """A gray PNG that claims a size and has some rows of nothing."""
 
     def part(name: bytes, body: bytes) -> bytes:
         check = struct.pack('>I', zlib.crc32(name + body))
@@ -65,9 +65,9 @@ def read(tmp_path):
 FORMATS = {
     'jpeg': encoded(drawn(), 'JPEG', quality=95),
     'progressive jpeg': encoded(drawn(), 'JPEG', quality=95, progressive=True),
-    'grey jpeg': encoded(drawn('L'), 'JPEG'),
+    'gray jpeg': encoded(drawn('L'), 'JPEG'),
     'png': encoded(drawn(), 'PNG'),
-    'grey png': encoded(drawn('L'), 'PNG'),
+    'gray png': encoded(drawn('L'), 'PNG'),
     'palette png': encoded(drawn('P'), 'PNG'),
     'one bit png': encoded(drawn('1'), 'PNG'),
     'alpha png': encoded(drawn('RGBA'), 'PNG'),
@@ -211,7 +211,7 @@ def test_a_vanished_file_fails(tmp_path):
 
 
 @pytest.mark.parametrize('max_pixels', [0, -1, 10**12])
-def test_a_limit_that_can_not_be_kept_is_refused(max_pixels):
+def test_a_limit_that_cannot_be_kept_is_refused(max_pixels):
     with pytest.raises(UserError, match=f'max_pixels must be .*got {max_pixels}'):
         ImageReader(max_pixels)
 
@@ -224,7 +224,7 @@ def deep(ending: str, bits: int = 12) -> bytes:
 FUZZED = {
     **FORMATS,
     **{f'deep {ending}': deep(ending) for ending in ('.png', '.tif', '.ppm')},
-    'grey fractions': encoded(Image.fromarray(np.eye(9, dtype=np.float32)), 'TIFF'),
+    'gray fractions': encoded(Image.fromarray(np.eye(9, dtype=np.float32)), 'TIFF'),
     'jpeg 2000': encoded(drawn(), 'JPEG2000'),
     'pages': encoded(drawn(), 'TIFF', save_all=True, append_images=[drawn('L')] * 3),
     'gif': encoded(drawn(), 'GIF'),
@@ -268,7 +268,7 @@ def test_files_that_mmpose_does_not_read_fail(read, kind):
         ('pages', 'the first of several pictures in the file'),
         ('deep .png', 'scaled to 8 bits from 12 bits'),
         ('deep .tif', 'scaled to 8 bits from 12 bits'),
-        ('grey fractions', 'scaled to 8 bits from fractions'),
+        ('gray fractions', 'scaled to 8 bits from fractions'),
         ('tiff', ''),
         ('palette png', ''),
     ],

@@ -87,12 +87,12 @@ def test_left_out_images_are_gone_from_all_columns(tmp_path, write_images, build
         (dict(path='a'), 'got None'),
         (
             dict(type='FolderSource', depth=3),
-            "FolderSource can not be built: .*'depth'",
+            "FolderSource cannot be built: .*'depth'",
         ),
         (folder('a', include='*.png'), 'include must be a list of patterns'),
     ],
 )
-def test_a_source_that_can_not_be_built_is_a_sentence(build, config, sentence):
+def test_a_source_that_cannot_be_built_is_a_sentence(build, config, sentence):
     with pytest.raises(UserError, match=sentence):
         build(config)
 

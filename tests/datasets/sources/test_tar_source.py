@@ -180,4 +180,4 @@ def test_a_size_below_zero_ends_the_tar(tmp_path, write_tar):
     path.write_bytes(content)
     listing = TarSource(tmp_path, 'a.tar').list_images()
     assert listing.keys == ['a.tar#0.png']
-    assert 'can not be read to its end' in listing.problems[0]
+    assert 'cannot be read to its end' in listing.problems[0]

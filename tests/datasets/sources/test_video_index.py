@@ -51,7 +51,7 @@ def test_a_frame_kept_before_is_what_counts(tmp_path, write_video):
 
 @pytest.mark.parametrize(
     ('content', 'sentence'),
-    [(None, 'can not be opened: No such file'), (b'x', 'can not be opened: Invalid')],
+    [(None, 'cannot be opened: No such file'), (b'x', 'cannot be opened: Invalid')],
 )
 def test_what_is_no_video_is_a_sentence(tmp_path, content, sentence):
     if content:

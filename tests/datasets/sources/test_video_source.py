@@ -145,7 +145,7 @@ def test_what_is_no_video_is_told_and_the_others_go_on(tmp_path, write_video):
     (tmp_path / 'bad.mp4').write_bytes(bytes(range(256)) * 8)
     listing = VideoSource(tmp_path, '*.mp4').list_images()
     assert listing.keys == ['good.mp4#000000']
-    assert 'bad.mp4 can not be opened' in listing.problems[0]
+    assert 'bad.mp4 cannot be opened' in listing.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -136,5 +136,5 @@ def test_a_checkpoint_without_named_weights_is_refused(runner, content):
 def test_a_teacher_of_another_number_of_keypoints_is_refused(runner, weights):
     runner.model.num_keypoints = 5
 
-    with pytest.raises(UserError, match='predicts 5 keypoints, the labelled set has 2'):
+    with pytest.raises(UserError, match='predicts 5 keypoints, the labeled set has 2'):
         check(runner, weights)

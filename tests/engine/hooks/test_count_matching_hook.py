@@ -21,7 +21,7 @@ from mmdistill.selection.selection import read_selection
 
 @pytest.fixture
 def labeled(toy_root, coco_metainfo) -> dict:
-    """Config of the toy data set's labelled part."""
+    """Config of the toy data set's labeled part."""
     return dict(
         type='mmpose.CocoDataset',
         metainfo=coco_metainfo,
@@ -44,15 +44,15 @@ class Figures(dict):
         self.update(scalars)
 
 
-def labelling(store) -> SimpleNamespace:
+def labeling(store) -> SimpleNamespace:
     loop = SimpleNamespace(store=store)
     return SimpleNamespace(test_loop=loop, visualizer=Figures())
 
 
 def matched(labeled, store, **settings):
     hook = CountMatchingHook(labeled, **settings)
-    hook.before_test(labelling(store))
-    hook.after_test(labelling(store))
+    hook.before_test(labeling(store))
+    hook.after_test(labeling(store))
     return read_selection(store)
 
 
@@ -90,7 +90,7 @@ def test_counts_are_matched_again_when_the_config_changed(labeled, store, change
     assert again == matched(labeled, store, **changed)
 
 
-def test_counts_are_matched_again_to_another_labelled_set(labeled, store):
+def test_counts_are_matched_again_to_another_labeled_set(labeled, store):
     matched(labeled, store)
     fewer = {**labeled, 'indices': 3}
 
@@ -125,8 +125,8 @@ def test_what_stops_the_first_process_stops_the_others_in_silence(
 ):
     monkeypatch.setattr('mmdistill.cli.main.SECONDS_TO_SPEAK', 0)
     hook = CountMatchingHook(labeled, score_thr=2)
-    hook.before_test(labelling(store))
-    arguments = (tmp_path, hook, labelling(store))
+    hook.before_test(labeling(store))
+    arguments = (tmp_path, hook, labeling(store))
     fork = multiprocessing.get_context('fork')
     ranks = [fork.Process(target=select_as, args=(i, *arguments)) for i in (0, 1)]
     for process in ranks:
@@ -146,7 +146,7 @@ def test_wrong_options_are_refused_at_once():
 
 
 def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, sources):
-    runner = labelling(store)
+    runner = labeling(store)
     hook = CountMatchingHook(labeled)
     hook.before_test(runner)
     hook.after_test(runner)
@@ -222,9 +222,9 @@ def test_a_score_set_by_hand_is_counted_again_when_the_store_grew(
     assert selection.unlabeled.kept == (scores >= np.float32(0.7)).sum()
 
 
-def test_labelling_needs_a_labelled_set(store):
-    with pytest.raises(UserError, match='needs the labelled data set'):
-        CountMatchingHook().before_test(labelling(store))
+def test_labeling_needs_a_labeled_set(store):
+    with pytest.raises(UserError, match='needs the labeled data set'):
+        CountMatchingHook().before_test(labeling(store))
 
 
 def test_an_ordinary_test_run_is_left_alone():
@@ -249,7 +249,7 @@ def training(*sources) -> SimpleNamespace:
 
 @pytest.fixture
 def sources(labeled, store, toy_root, coco_metainfo):
-    """The labelled set and the pseudo-labels matched to it."""
+    """The labeled set and the pseudo-labels matched to it."""
     from mmpose.registry import DATASETS
 
     matched(labeled, store)
@@ -261,17 +261,17 @@ def sources(labeled, store, toy_root, coco_metainfo):
     return DATASETS.build(labeled), DATASETS.build(pseudo)
 
 
-def test_training_on_another_labelled_set_is_refused(labeled, sources):
+def test_training_on_another_labeled_set_is_refused(labeled, sources):
     from mmpose.registry import DATASETS
 
     other = DATASETS.build({**labeled, 'indices': 1})
 
-    with pytest.raises(UserError, match='was matched to a labelled set of'):
+    with pytest.raises(UserError, match='was matched to a labeled set of'):
         CountMatchingHook().before_train(training(other, sources[1]))
 
 
-def test_pseudo_labels_without_a_labelled_set_are_refused(sources):
-    with pytest.raises(UserError, match='needs a labelled set beside'):
+def test_pseudo_labels_without_a_labeled_set_are_refused(sources):
+    with pytest.raises(UserError, match='needs a labeled set beside'):
         CountMatchingHook().before_train(training(sources[1]))
 
 

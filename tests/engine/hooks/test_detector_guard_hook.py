@@ -64,7 +64,7 @@ def test_classes_of_the_config_where_it_records_none(check):
     assert check(classes=('a', 'b')) == (['a', 'b'], dict(a=1, b=2))
 
 
-def test_ids_are_those_of_the_labelled_set(check, tmp_path):
+def test_ids_are_those_of_the_labeled_set(check, tmp_path):
     path = tmp_path / 'train.json'
     categories = [dict(id=5, name='b'), dict(id=6, name='c')]
     path.write_text(json.dumps(dict(categories=categories)))
@@ -92,7 +92,7 @@ def test_ids_of_a_set_made_of_several_are_those_of_the_first_that_names_one(
     assert check(classes=('a', 'b'), labeled_file=files)[1] == dict(a=3, b=5)
 
 
-def test_ids_that_are_stated_need_no_labelled_set(check):
+def test_ids_that_are_stated_need_no_labeled_set(check):
     options = dict(categories=dict(b=9), labeled_file='missing.json')
 
     assert check(classes=('a', 'b'), **options)[1] == dict(b=9)

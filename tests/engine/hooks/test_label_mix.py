@@ -29,7 +29,7 @@ def told(monkeypatch):
 
 @pytest.fixture(scope='module')
 def labeled(toy_root):
-    """Labelled sets of all, one and two instances of the toy images."""
+    """Labeled sets of all, one and two instances of the toy images."""
 
     def build(indices):
         meta = dict(from_file='configs/_base_/datasets/coco.py')
@@ -74,12 +74,12 @@ def test_numbers_far_off_the_aim_are_told(pseudo, told):
         assert bool(told) == (count < aim / 3 or count > aim * 3)
 
 
-def test_another_labelled_set_is_refused(pseudo, labeled):
+def test_another_labeled_set_is_refused(pseudo, labeled):
     with pytest.raises(UserError, match=r'another one of 1 on 6; select anew'):
         check_labeled(labeled[1:2], [pseudo()])
 
 
-def test_other_labelled_sets_are_refused(pseudo, labeled):
+def test_other_labeled_sets_are_refused(pseudo, labeled):
     with pytest.raises(UserError, match=r'another one of 1 on 6 and 2 on 6'):
         check_labeled(labeled[1:], [pseudo()])
 
@@ -89,21 +89,21 @@ def test_the_matched_set_alone_is_not_talked_about(pseudo, labeled, told):
     assert told == []
 
 
-def test_labelled_sets_that_were_not_counted_are_told(pseudo, labeled, told):
+def test_labeled_sets_that_were_not_counted_are_told(pseudo, labeled, told):
     check_labeled(labeled[:2], [pseudo()])
-    assert 'one of 2 labelled sets; it does not count the others: 1 on 6' in told[0]
+    assert 'one of 2 labeled sets; it does not count the others: 1 on 6' in told[0]
 
 
 def test_every_selection_is_checked(pseudo, labeled):
-    with pytest.raises(UserError, match='was matched to a labelled set of 2 instances'):
+    with pytest.raises(UserError, match='was matched to a labeled set of 2 instances'):
         check_labeled(labeled[:2], [pseudo(), pseudo(labeled_set=labeled[2])])
 
 
-def test_a_set_that_can_not_be_counted_is_told(pseudo, labeled, told):
+def test_a_set_that_cannot_be_counted_is_told(pseudo, labeled, told):
     check_labeled([labeled[1], CHANCE], [pseudo()])
-    assert 'of those that can not be counted was not checked' in told[0]
+    assert 'of those that cannot be counted was not checked' in told[0]
 
 
-def test_no_labelled_set_is_refused(pseudo):
-    with pytest.raises(UserError, match='needs a labelled set beside'):
+def test_no_labeled_set_is_refused(pseudo):
+    with pytest.raises(UserError, match='needs a labeled set beside'):
         check_labeled([], [pseudo()])

@@ -65,4 +65,4 @@ def test_a_source_that_joined_is_told(make_selection, warnings):
     )
 
     (warning,) = warnings()
-    assert 'nothing before, 4 labelled instances now' in warning
+    assert 'nothing before, 4 labeled instances now' in warning

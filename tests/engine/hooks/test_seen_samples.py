@@ -1,4 +1,4 @@
-"""The labelled share that is told is that of the batches a runner trained on."""
+"""The labeled share that is told is that of the batches a runner trained on."""
 
 from __future__ import annotations
 
@@ -116,11 +116,11 @@ def scalars(runner) -> dict[str, float]:
     ids=['mixed', 'given_up', 'combined', 'by_chance'],
 )
 def test_samples_are_counted_as_a_diary_counts_them(run, change, expected):
-    runner, (labelled, pseudo) = run(change)
-    assert expected in ((labelled, pseudo), None)
+    runner, (labeled, pseudo) = run(change)
+    assert expected in ((labeled, pseudo), None)
     found = scalars(runner)
-    assert (found['mix/seen_labeled'], found['mix/seen_pseudo']) == (labelled, pseudo)
-    share = pytest.approx(labelled / (labelled + pseudo))
+    assert (found['mix/seen_labeled'], found['mix/seen_pseudo']) == (labeled, pseudo)
+    share = pytest.approx(labeled / (labeled + pseudo))
     assert found['mix/seen_labeled_share'] == share
     # What the logger of the host wrote of the last iteration.
     assert found['labeled_share'] == share
@@ -132,11 +132,11 @@ def test_the_share_and_the_matching_are_in_the_log(run):
     runner, _ = run()
     (log,) = Path(runner.log_dir).glob('*.log')
     text = log.read_text()
-    assert '18 labelled and 12 pseudo-labelled samples: 0.600 of them labelled' in text
+    assert '18 labeled and 12 pseudo-labeled samples: 0.600 of them labeled' in text
     assert text.count('labeled_share: 0.6000') == 6
 
 
-def test_where_kinds_can_not_be_told_it_says_so_and_counts_nothing(run):
+def test_where_kinds_cannot_be_told_it_says_so_and_counts_nothing(run):
     runner, _ = run(combine)
     (log,) = Path(runner.log_dir).glob('*.log')
     assert 'samples of a CombinedDataset do not say which' in log.read_text()

@@ -74,10 +74,10 @@ def test_training_goes_on_as_without_the_hook(run, name):
 
     states = without.model.state_dict(), logged.model.state_dict()
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
-    # Of 5 samples 3 are labelled, and the losses are means over samples.
+    # Of 5 samples 3 are labeled, and the losses are means over samples.
     apart = [scalars(logged, f'loss_kpt/{kind}') for kind in ('labeled', 'pseudo')]
-    for step, labelled, pseudo in zip(steps, *apart, strict=True):
-        assert step['loss_kpt'] == pytest.approx((3 * labelled + 2 * pseudo) / 5, 1e-5)
+    for step, labeled, pseudo in zip(steps, *apart, strict=True):
+        assert step['loss_kpt'] == pytest.approx((3 * labeled + 2 * pseudo) / 5, 1e-5)
     assert len(scalars(logged, 'acc_pose/pseudo')) == 3
 
 

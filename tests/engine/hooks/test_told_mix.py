@@ -27,23 +27,23 @@ def told(monkeypatch):
 
 @pytest.mark.parametrize(
     ('batches', 'words'),
-    [(FIXED, '3 of 5 in a batch are labelled (0.600)'), (CHANCE, 'by chance')],
+    [(FIXED, '3 of 5 in a batch are labeled (0.600)'), (CHANCE, 'by chance')],
 )
 def test_the_mix_is_told(make_selection, told, batches, words):
     log_label_mix(
         [LABELED], [Pseudo(7, 80, make_selection(0.5))], batches, iterations=9
     )
     first, second = told
-    assert 'sees 9 labelled instances and 7 pseudo-labels' in first
+    assert 'sees 9 labeled instances and 7 pseudo-labels' in first
     assert words in first
     assert 'pseudo-labels of store: instance score threshold 0.5000' in second
 
 
 def test_how_often_each_sample_comes_is_told(make_selection, told):
-    """10 steps on 2 ranks: 60 labelled slots and 40 others."""
+    """10 steps on 2 ranks: 60 labeled slots and 40 others."""
     pseudo = [Pseudo(count, 80, make_selection(0.5)) for count in (7, 1)]
     log_label_mix([LABELED, range(6)], pseudo, FIXED, iterations=10)
-    assert 'in 10 iterations each labelled instance comes 4.0 times' in told[0]
+    assert 'in 10 iterations each labeled instance comes 4.0 times' in told[0]
     assert 'each pseudo-label 5.0 times' in told[0]
 
 

@@ -35,7 +35,7 @@ def test_forward_batches_never_span_chunks(label):
     assert teacher.batches == [2, 1, 2, 1, 1]
 
 
-def test_a_complete_store_is_not_labelled_again(label):
+def test_a_complete_store_is_not_labeled_again(label):
     label()
 
     teacher, _ = label()
@@ -44,7 +44,7 @@ def test_a_complete_store_is_not_labelled_again(label):
 
 
 @pytest.mark.parametrize('lost', [0, 1, 2])
-def test_only_a_lost_chunk_is_labelled_again(label, lost):
+def test_only_a_lost_chunk_is_labeled_again(label, lost):
     _, store = label()
     before = chunk_bytes(store)
     sorted(store.root.glob('chunks/*'))[lost].unlink()
@@ -108,7 +108,7 @@ def test_nothing_is_written_before_the_teacher_is_known(label, tmp_path):
     assert not Path(tmp_path, 'labels').exists()
 
 
-def test_only_new_images_are_labelled(label, tmp_path, write_images):
+def test_only_new_images_are_labeled(label, tmp_path, write_images):
     _, store = label()
     before = chunk_bytes(store)
     write_images(tmp_path / 'pile', '00.png', '3a.png')

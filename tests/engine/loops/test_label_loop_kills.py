@@ -88,7 +88,7 @@ def done_images(store: LabelStore) -> set[str]:
     }
 
 
-def labelled_since(root: Path, known: set[Path]) -> set[str]:
+def labeled_since(root: Path, known: set[Path]) -> set[str]:
     """Paths of the images that the diaries of new processes name."""
     diaries = set(root.glob('diary*')) - known
     known |= diaries
@@ -97,7 +97,7 @@ def labelled_since(root: Path, known: set[Path]) -> set[str]:
 
 @pytest.fixture
 def piled(tmp_path, write_images) -> Path:
-    """A folder with a pile of images, nothing labelled yet."""
+    """A folder with a pile of images, nothing labeled yet."""
     write_images(tmp_path / 'pile', *(f'{i:03d}.png' for i in range(NUM_IMAGES)))
     return tmp_path
 
@@ -116,7 +116,7 @@ def test_a_run_killed_at_random_ends_in_the_files_of_one_that_was_not(piled):
         time.sleep(dice.uniform(0.05, 0.6))
         kills += group.is_alive()
         kill(group)
-        assert labelled_since(piled, diaries).isdisjoint(before)
+        assert labeled_since(piled, diaries).isdisjoint(before)
     group = start(piled, 2)
     group.join()
     assert group.exitcode == 0

@@ -15,7 +15,7 @@ from tests.conftest import COCO
 from tests.engine.loops.test_label_loop_kills import (
     done_images,
     files,
-    labelled_since,
+    labeled_since,
     piled,  # noqa: F401  (a fixture)
 )
 from tests.helpers.labeling import Teacher, run_loop
@@ -56,7 +56,7 @@ def test_launches_killed_while_they_label_end_in_the_same_files(piled):  # noqa:
         pids = sorted(int(path.name.removeprefix('diary')) for path in mine)
         kill([process.pid, *pids] if every else [dice.choice(pids)])
         assert process.wait(60) != 0
-        assert labelled_since(piled, diaries).isdisjoint(before)
+        assert labeled_since(piled, diaries).isdisjoint(before)
         assert not store.complete
     process = launch(piled, 1)
     told, _ = process.communicate(timeout=120)

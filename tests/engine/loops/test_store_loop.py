@@ -1,6 +1,6 @@
 """What every loop shares that writes rows to a store.
 
-The rest is seen through the labelling loop and the detecting one.
+The rest is seen through the labeling loop and the detecting one.
 """
 
 from __future__ import annotations

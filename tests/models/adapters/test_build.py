@@ -138,7 +138,7 @@ def test_a_bottom_up_or_one_stage_head_is_refused_by_name_with_what_to_use_inste
     head_type,
 ):
     estimator = resnet_with(head_type, UNFUSABLE[head_type])
-    with pytest.raises(UserError, match=f'{head_type} can not be fused.*top-down'):
+    with pytest.raises(UserError, match=f'{head_type} cannot be fused.*top-down'):
         HeatmapFusionTTA(estimator)
 
 
@@ -164,10 +164,10 @@ def test_a_bottom_up_or_one_stage_head_is_refused_by_name_with_what_to_use_inste
 def test_a_published_model_of_another_kind_is_refused_by_name(name, head):
     model = get_config(f'mmpose::{name}.py').model
     if head != 'InternetHead':  # of a top-down estimator: known once it is built
-        with pytest.raises(UserError, match=f'{head} can not be fused.*top-down'):
+        with pytest.raises(UserError, match=f'{head} cannot be fused.*top-down'):
             check_estimator(model)
     model.backbone.pop('init_cfg', None)
-    with pytest.raises(UserError, match=f'{head} can not be fused.*top-down'):
+    with pytest.raises(UserError, match=f'{head} cannot be fused.*top-down'):
         HeatmapFusionTTA(model)
 
 
@@ -187,7 +187,7 @@ def test_a_head_whose_stages_do_not_fit_its_codec_is_refused_with_what_it_return
     codec = dict(type='MSRAHeatmap', sigma=2.0, **SIZES)
     estimator = resnet_with('CPMHead', dict(MULTI_STAGE, decoder=codec))
     with pytest.raises(
-        UserError, match=r'CPMHead can not be fused: it returns a list of a tensor'
+        UserError, match=r'CPMHead cannot be fused: it returns a list of a tensor'
     ):
         HeatmapFusionTTA(estimator)
 
@@ -251,7 +251,7 @@ def test_looking_at_a_head_leaves_its_mode_alone(make_estimator, training):
 
 
 def test_a_model_that_distills_by_itself_is_refused_unbuilt():
-    with pytest.raises(UserError, match='DWPoseDistiller can not be fused: it holds'):
+    with pytest.raises(UserError, match='DWPoseDistiller cannot be fused: it holds'):
         check_estimator(dict(type='DWPoseDistiller', teacher_cfg='a', student_cfg='b'))
 
 

@@ -1,4 +1,4 @@
-"""Heatmaps that MMPose's UDP codec can not refine, beside those that it can."""
+"""Heatmaps that MMPose's UDP codec cannot refine, beside those that it can."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def peaked(x, y):
 
 
 def singular():
-    """A heatmap whose curvature MMPose can not invert, found by trying ridges.
+    """A heatmap whose curvature MMPose cannot invert, found by trying ridges.
 
     The smallest float is added to both curvatures before they are inverted, so a
     ridge has to have exactly that much too little along its back.

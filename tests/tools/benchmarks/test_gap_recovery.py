@@ -59,7 +59,7 @@ def test_all_arms_are_compared_with_the_better_schedule(gap, called, tmp_path, c
     assert figures['gap_closed'] == pytest.approx(0.5)
     assert figures['seeds'] == [0, 1]
     # Eight trainings of the first seed, seven of the second, each with its test,
-    # and three labellings of each seed.
+    # and three labelings of each seed.
     assert len(called) == (8 + 7) * 2 + 2 * 3
     assert figures['core_hours'] == pytest.approx(len(called) * 36 / 3600)
 
@@ -68,9 +68,9 @@ def test_the_best_schedule_makes_the_teacher_and_is_written_down(gap, called, tm
     compare(gap, tmp_path, '--seeds', '0', '1')
     written = tmp_path / 'runs/labeled_all/schedule.json'
     assert json.loads(written.read_text())['best'] == 500
-    labellings = [command for command in called if command[0] == 'tools/label.py']
-    assert len(labellings) == 6
-    for command in labellings:
+    labelings = [command for command in called if command[0] == 'tools/label.py']
+    assert len(labelings) == 6
+    for command in labelings:
         (teacher,) = (word for word in command if 'teacher.checkpoint' in word)
         assert teacher.endswith('supervised_500/iter_500.pth')
 

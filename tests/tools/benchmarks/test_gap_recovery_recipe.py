@@ -35,7 +35,7 @@ def test_length_and_steps_are_those_of_the_config(read):
     assert read.schedulers == {'param_scheduler.1.milestones': steps}
 
 
-def test_every_config_has_the_labelled_set_at_its_place(read):
+def test_every_config_has_the_labeled_set_at_its_place(read):
     assert read.labeled == {
         read.student: ['train_dataloader.dataset'],
         read.baseline: ['train_dataloader.dataset'],
@@ -62,7 +62,7 @@ def test_a_recipe_without_an_upper_bound_is_told(recipes, tmp_path):
         ('train_cfg = dict(max_iters=5)', 'must have the same max_iters'),
     ],
 )
-def test_lengths_that_can_not_be_compared_are_refused(
+def test_lengths_that_cannot_be_compared_are_refused(
     recipes, tmp_path, others, sentence
 ):
     (tmp_path / 'student.py').write_text('train_cfg = dict(max_iters=4)')
