@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         content = audit_folds(config, arguments.folds, arguments.teacher_config)
     if content is not None:
-        out = Path(arguments.out or Path(config.distill.labels, 'audit.png'))
+        out = Path(arguments.out or Path(config.distill.store, 'audit.png'))
         draw_audit(content, out)
         print(f'{format_audit(content)}\n\npicture: {out}')
 

@@ -116,7 +116,7 @@ detect() {
   train detector
   step detect python tools/detect.py $CONFIGS/student.py --work-dir "$WORK_DIR/student" \
     --cfg-options "distill.detector.checkpoint=$(checkpoint detector)" \
-    "distill.labels=$WORK_DIR/labels"
+    "distill.store=$WORK_DIR/labels"
 }
 
 train_teacher() {
@@ -129,7 +129,7 @@ train_student() {
     elsewhere=(
       "distill.teacher.checkpoint=$(checkpoint teacher)"
       "distill.detector.checkpoint=$(checkpoint detector)"
-      "distill.labels=$WORK_DIR/labels"
+      "distill.store=$WORK_DIR/labels"
     )
   fi
   train student "${elsewhere[@]}"
@@ -159,7 +159,7 @@ both train_student train_baseline
 both evaluate_supervised evaluate_distilled
 
 run python tools/draw_labels.py $CONFIGS/student.py --out "$WORK_DIR/labels.png" \
-  --cfg-options "distill.labels=$WORK_DIR/labels"
+  --cfg-options "distill.store=$WORK_DIR/labels"
 run python tools/compare.py \
   "baseline=$METRICS/baseline.json" "teacher=$METRICS/teacher.json" \
   "teacher+TTA=$METRICS/teacher_tta.json" "student=$METRICS/student.json" \

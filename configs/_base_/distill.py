@@ -1,4 +1,4 @@
-"""Defaults of a distillation; a recipe states `teacher`, `unlabeled` and `labels`."""
+"""Defaults of a distillation; a recipe states `teacher`, `unlabeled` and `store`."""
 
 import sys  # (a module that is no file: MMEngine takes other imports for its new style)
 
@@ -24,7 +24,7 @@ distill = dict(
     # the labeled set's margins; None: where each image is one box.
     labeling=dict(batch_size=16, num_workers=2, chunk_size=256, refit_boxes=None),
     # Which candidates become pseudo-labels, and which of their keypoints count.
-    counting=dict(over='all', keypoint_thr=0.2),
+    selection=dict(labeled_images='all', keypoint_thr=0.2),
     # Labeled samples in every batch, at least (or source_ratio, and num_batches of an
     # epoch), and what PseudoLabelDataset takes: pseudo_weight, score_thr and
     # keypoint_thr (instead of the selection's). A

@@ -86,7 +86,7 @@ def check_same_views(config: Config, store: LabelStore, *but: str) -> None:
     Raises:
         UserError: If it was not, a line for each difference.
     """
-    pile = LabelStore(distill_section(config)['labels'])
+    pile = LabelStore(distill_section(config)['store'])
     rules = [
         {
             k: v
@@ -158,10 +158,10 @@ def _stage(
 ) -> Config:
     """The config of a labeling stage over the audited images, without matching."""
     # Boxes are fitted around poses as those of the pile, whatever boxes they are.
-    refit, pile = refit_arguments(config.distill), str(config.distill.labels)
+    refit, pile = refit_arguments(config.distill), str(config.distill.store)
     config = _audited_config(config, audited, boxes)
     config.distill.detector = None
-    config.distill.labels = str(store.root)
+    config.distill.store = str(store.root)
     config.distill.views = dict(views)
     config.work_dir = str(Path(config.work_dir, 'audit', store.root.name))
     stage = label_config(config)

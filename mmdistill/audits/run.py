@@ -82,7 +82,7 @@ def read_unlabeled_selection(config: Config) -> UnlabeledSelection:
     Raises:
         UserError: If nothing was labeled or selected yet.
     """
-    return unlabeled_selection_of(LabelStore(distill_section(config)['labels']))
+    return unlabeled_selection_of(LabelStore(distill_section(config)['store']))
 
 
 def audit_folder(config: Config, audited: AuditedSet) -> Path:
@@ -92,7 +92,7 @@ def audit_folder(config: Config, audited: AuditedSet) -> Path:
         config: A config with a `distill` section.
         audited: The labeled set.
     """
-    labels = Path(distill_section(config)['labels'])
+    labels = Path(distill_section(config)['store'])
     return labels.with_name(f'{labels.name}-audit') / audited.name
 
 
@@ -121,7 +121,7 @@ def write_audit(
     Returns:
         The content.
     """
-    store = LabelStore(distill_section(config)['labels'])
+    store = LabelStore(distill_section(config)['store'])
     fused = found[FUSED]
     content = audit_content(found, store.manifest['keypoints'], rules, given_boxes)
     content['audited'] = dict(

@@ -14,14 +14,15 @@ from mmengine.device import get_device
 from mmdistill.config.files import read_config, recipe_file
 from mmdistill.config.loops import LOADERS
 from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.renamed import FLAGS, check_arguments
 from mmdistill.config.selection_options import (
     CATEGORIES,
+    GROUP_BY,
     KEYPOINT_RULES,
-    OVER,
-    PER,
+    LABELED_IMAGES,
 )
 from mmdistill.errors import UserError
-from mmdistill.functional.ranking import BY
+from mmdistill.functional.ranking import CRITERIA
 
 LAUNCHERS = {
     'none': (),
@@ -72,6 +73,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
         sys.path.insert(0, folder)
     config = read_config(path)
     _override(config, arguments.cfg_options)
+    check_arguments(config)
     order_keypoints(config)
     config.launcher = arguments.launcher
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
@@ -168,15 +170,18 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
 
 
 CHOICES = {
-    'over': (OVER, 'labeled images that count'),
-    'per': (PER, 'whether each source has a threshold of its own'),
+    'labeled_images': (LABELED_IMAGES, 'labeled images that count'),
+    'group_by': (GROUP_BY, 'whether each source has a threshold of its own'),
     'categories': (CATEGORIES, 'whether each category has one'),
-    'by': (BY, "what is compared: the score, the views' agreement, or both ranks"),
+    'criterion': (
+        CRITERIA,
+        "what is compared: the score, the views' agreement, or both ranks",
+    ),
 }
 NUMBERS = {
     'score_thr': 'keep what reaches at least this, instead of matching counts',
-    'floor': 'the lowest threshold, whatever is matched',
-    'cap': 'the highest one',
+    'min_thr': 'the lowest threshold, whatever is matched',
+    'max_thr': 'the highest one',
 }
 
 
@@ -197,6 +202,24 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         help='keypoint score above which a keypoint is visible to the student, or how '
         'to match it to the visible keypoints of labeled instances',
     )
+    for flag in FLAGS:
+        parser.add_argument(
+            flag, action=_Renamed, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+
+
+class _Renamed(argparse.Action):
+    """A flag of former days."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        flag = self.option_strings[0]
+        raise UserError(f'{flag} is now {FLAGS[flag]}, got {flag} {values}')
 
 
 def changed_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.config.values import check_values, normalize
 from mmdistill.errors import UserError
 
-REQUIRED = ('teacher', 'unlabeled', 'labels')
+REQUIRED = ('teacher', 'unlabeled', 'store')
 
 
 def distill_section(config: Config) -> Any:
@@ -56,9 +56,9 @@ def stated_section(config: Config) -> Any:
         normalize(section)
     check_values(section)
     try:
-        SelectionOptions(**section.get('counting', {}))
+        SelectionOptions(**section.get('selection', {}))
     except UserError as error:
-        raise UserError(f'distill.counting: {error}') from error
+        raise UserError(f'distill.selection: {error}') from error
     return section
 
 
@@ -119,7 +119,7 @@ def boxes_folder(section: Mapping[str, Any]) -> Path | None:
     detector = section.get('detector')
     if not detector:
         return None
-    labels = Path(section['labels'])
+    labels = Path(section['store'])
     return Path(detector.get('boxes') or labels.with_name(f'{labels.name}_boxes'))
 
 

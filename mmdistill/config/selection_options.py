@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdistill.errors import UserError
-from mmdistill.functional.ranking import BY
+from mmdistill.functional.ranking import CRITERIA
 
-OVER = ('all', 'annotated')
-PER = ('all', 'source')
+LABELED_IMAGES = ('all', 'annotated')
+GROUP_BY = ('all', 'source')
 CATEGORIES = ('auto', 'each', 'together')
 COMPARED = {
     'score': 'instance score',
@@ -27,59 +27,60 @@ after the instances are chosen; MMPose's own threshold of instance scores."""
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """How pseudo-labels are chosen: what `distill.counting` states.
+    """How pseudo-labels are chosen: what `distill.selection` states.
 
     Attributes:
-        over: Labeled images that count: 'all', or 'annotated', those with an
+        labeled_images: Labeled images that count: 'all', or 'annotated', those with an
             instance.
-        per: 'source': each folder, video or domain has a threshold of its own, and
+        group_by: 'source': each folder, video or domain has a threshold of its own, and
             keeps as many instances per image as the labeled set has, whose mean is
             the same for every source. 'all': one threshold for all.
         categories: 'each': a threshold for each category, matched to the labeled
             instances of that category per image; 'together': one for all; 'auto':
             'each' where both sets have several categories.
-        by: What is compared: the instance 'score', the views' 'agreement' (the mean
-            over an instance's keypoints that count), or 'both': the product of the
-            ranks by score and by agreement among the candidates that share a
+        criterion: What is compared: the instance 'score', the views' 'agreement' (the
+            mean over an instance's keypoints that count), or 'both': the product of
+            the ranks by score and by agreement among the candidates that share a
             threshold, from 0 to 1.
-        floor: The lowest threshold: where the matched one is lower, this holds.
-        cap: The highest one: where the matched one is higher, this holds.
+        min_thr: The lowest threshold: where the matched one is lower, this holds.
+        max_thr: The highest one: where the matched one is higher, this holds.
         keypoint_thr: Keypoint score above which a keypoint is visible. 'count': the
             one above which a kept instance has as many visible keypoints as a
             labeled one; 'count_per_type': one for each keypoint, above which as
             many have it.
         score_thr: Threshold set by hand, instead of the matched ones, for all sources
-            and categories; floor and cap do not bear on it.
+            and categories; min_thr and max_thr do not bear on it.
 
     Raises:
         UserError: If one of them is none of these.
     """
 
-    over: str = 'all'
-    per: str = 'all'
+    labeled_images: str = 'all'
+    group_by: str = 'all'
     categories: str = 'auto'
-    by: str = 'score'
-    floor: float | None = None
-    cap: float | None = None
+    criterion: str = 'score'
+    min_thr: float | None = None
+    max_thr: float | None = None
     keypoint_thr: float | str = 0.2
     score_thr: float | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
-            *(('over', OVER), ('per', PER)),
-            *(('categories', CATEGORIES), ('by', BY)),
+            *(('labeled_images', LABELED_IMAGES), ('group_by', GROUP_BY)),
+            *(('categories', CATEGORIES), ('criterion', CRITERIA)),
         ):
             if getattr(self, name) not in known:
                 raise UserError(
                     f'{name} must be one of {list(known)}, got {getattr(self, name)!r}'
                 )
-        for name in ('floor', 'cap', 'score_thr'):
+        for name in ('min_thr', 'max_thr', 'score_thr'):
             value = getattr(self, name)
             if value is not None and not _is_number(value):
                 raise UserError(f'{name} must be a number or None, got {value!r}')
-        if self.floor is not None and self.cap is not None and self.floor > self.cap:
+        low, high = self.min_thr, self.max_thr
+        if low is not None and high is not None and low > high:
             raise UserError(
-                f'floor must be at most cap, got floor {self.floor} and cap {self.cap}'
+                f'min_thr must be at most max_thr, got min_thr {low} and max_thr {high}'
             )
         if self.keypoint_thr not in KEYPOINT_RULES and not _is_number(
             self.keypoint_thr
@@ -109,7 +110,7 @@ class SelectionOptions:
     @property
     def compared(self) -> str:
         """What is compared with the thresholds, in words."""
-        return COMPARED[self.by]
+        return COMPARED[self.criterion]
 
     @property
     def counted_thr(self) -> float:

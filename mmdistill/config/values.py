@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any, Protocol
 
+from mmdistill.config.renamed import renamed_key
 from mmdistill.errors import UserError
 
 LONGEST_NAME = 255
@@ -191,7 +192,7 @@ SECTION: dict[str, Kind] = {
             'hidden': Switch(),
         }
     ),
-    'labels': PATH,
+    'store': PATH,
     'views': Fields(
         {
             'scales': ListOf(POSITIVE, empty=False),
@@ -220,11 +221,12 @@ SECTION: dict[str, Kind] = {
             'refit_boxes': Switch(),
         }
     ),
-    'counting': Fields(
+    'selection': Fields(
         {
             key: Anything()
             for key in (
-                *('over', 'per', 'categories', 'by', 'floor', 'cap'),
+                *('labeled_images', 'group_by', 'categories', 'criterion'),
+                *('min_thr', 'max_thr'),
                 *('keypoint_thr', 'score_thr'),
             )
         }
@@ -319,6 +321,10 @@ def _check_fields(name: str, value: Mapping[str, Any], kind: Fields) -> None:
     if kinds is None:
         return
     unknown = sorted(map(str, set(value) - set(kinds)))
+    for key in unknown:
+        sentence = renamed_key(f'{name}.{key}', value.get(key))
+        if sentence:
+            raise UserError(sentence)
     if unknown:
         raise UserError(f'{name} has no {unknown[0]}, only {", ".join(kinds)}')
     for key, inner in value.items():

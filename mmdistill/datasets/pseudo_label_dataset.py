@@ -34,7 +34,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
     target that still has weight.
 
     Args:
-        labels: Folder of the label store.
+        store: Folder of the label store.
         metainfo: Keypoints, in MMPose's form; they must be the teacher's.
         pipeline: Training transforms.
         img_root: Folder of the images, if it is not where the teacher saw them.
@@ -53,7 +53,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def __init__(
         self,
-        labels: str,
+        store: str,
         metainfo: dict,
         pipeline: list | tuple = (),
         img_root: str | None = None,
@@ -67,7 +67,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
                 f'pseudo_weight must be a number of at least 0, got {pseudo_weight!r}'
             )
         self.pseudo_weight = pseudo_weight
-        self.store = LabelStore(labels)
+        self.store = LabelStore(store)
         self._img_root = img_root
         self._score_thr = score_thr
         self._keypoint_thr = keypoint_thr
@@ -189,8 +189,8 @@ def _nothing_kept(
     return (
         f'the selection of {store.root} keeps none of {labels.num_candidates} '
         f'candidates at a threshold of {format_range(selection.score_thrs)} by '
-        f'{selection.options.by} and keypoint_thr {keypoint_thr} (best score: {best}); '
-        f'{advice}'
+        f'{selection.options.criterion} and keypoint_thr {keypoint_thr} '
+        f'(best score: {best}); {advice}'
     )
 
 

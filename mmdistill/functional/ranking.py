@@ -6,7 +6,7 @@ import numpy as np
 
 from mmdistill.functional.count_matching import split_groups
 
-BY = ('score', 'agreement', 'both')
+CRITERIA = ('score', 'agreement', 'both')
 STEP = np.float32(2**-16)
 """Values whose difference is less are noise, and tie."""
 MOST_LEVELS = 2**20

@@ -46,7 +46,7 @@ class PlannedBoxes:
         fill = labeled_fill(labeled)
         arguments = refit_arguments(config.distill)
         option = RefitOption(arguments['refit'], arguments['stated'])
-        store = LabelStore(config.distill.labels)
+        store = LabelStore(config.distill.store)
         return PlannedBoxes(fill, settle_fit(option, fill, store))
 
     def rows(self, candidates: Sequence[Candidates]) -> list[tuple[str, str]]:

@@ -111,13 +111,13 @@ def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
     pile = _pile(stage)
     boxes = PlannedBoxes.of(config, labeled)
     trial = try_labeling(stage, pile, TRIAL_BATCH, boxes.fit)
-    over = config.distill.get('counting', {}).get('over', 'all')
+    over = config.distill.get('selection', {}).get('labeled_images', 'all')
     expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
     return [
         ('labeled', _described(counts, len(members_of(labeled)))),
         ('unlabeled', f'{pile.num_boxes} boxes on {len(pile)} images'),
         *boxes.rows(trial.candidates),
-        *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.labels)),
+        *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.store)),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student),
         *_training_rows(config, student, counts, expected),

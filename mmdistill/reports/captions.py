@@ -31,10 +31,13 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
 
 def curve_caption(selection: Selection) -> str:
     """How near the two means are."""
-    ours, theirs = selection.unlabeled.mean, selection.labeled.mean(selection.over)
+    ours, theirs = (
+        selection.unlabeled.mean,
+        selection.labeled.mean(selection.labeled_images),
+    )
     words = (
         f'At the threshold an unlabeled image carries {ours:.2f} instances and a '
-        f'labeled one {theirs:.2f} (over {selection.over} images). '
+        f'labeled one {theirs:.2f} (over {selection.labeled_images} images). '
     )
     if abs(ours - theirs) <= 0.05 * theirs:
         return words + 'The student will see instances as often on both.'

@@ -149,7 +149,7 @@ def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
 
 def _lines(selection: Selection | None) -> list[float]:
     """The thresholds, where they are scores."""
-    if selection is None or selection.options.by != 'score':
+    if selection is None or selection.options.criterion != 'score':
         return []
     return selection.score_thrs
 

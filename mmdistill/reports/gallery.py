@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from mmengine.config import Config
 
+from mmdistill.config.schema import stated_section
 from mmdistill.errors import UserError
 from mmdistill.reports.crops import (
     PackedImagesOf,
@@ -87,7 +88,7 @@ def draw_gallery(
             _draw_one(axes, number, candidates, image_of, selection, skeleton, color)
     curve, histogram = beside.subplots(2, 1)
     draw_counting_curve(curve, selection)
-    by_score = selection.options.by == 'score'
+    by_score = selection.options.criterion == 'score'
     lines = selection.score_thrs if by_score else []
     draw_score_histogram(histogram, scores, kept, lines)
     return figure
@@ -111,7 +112,7 @@ def headline(selection: Selection) -> str:
         f'{selection.options.compared} threshold '
         f'{format_range(selection.score_thrs, 3)} ({how}): '
         f'{unlabeled.mean:.2f} per unlabeled image, '
-        f'{labeled.mean(selection.over):.2f} per labeled image'
+        f'{labeled.mean(selection.labeled_images):.2f} per labeled image'
     )
 
 
@@ -161,9 +162,9 @@ def draw_labels(
     """
     if num < 1:
         raise UserError(f'a picture needs at least 1 label of each kind, got {num}')
-    if 'labels' not in (config.get('distill') or {}):
-        raise UserError(f'{config.filename} names no label store in distill.labels')
-    store = LabelStore(config.distill.labels)
+    if 'store' not in (stated_section(config) or {}):
+        raise UserError(f'{config.filename} names no label store in distill.store')
+    store = LabelStore(config.distill.store)
     labels = store.read()
     root = Path(store.manifest['about']['img_root'])
     images = StoreImages(store.root, root, packed_images(root))

@@ -228,7 +228,7 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
         axes: Where to draw.
         selection: The selection with its curve.
     """
-    mean = selection.labeled.mean(selection.over)
+    mean = selection.labeled.mean(selection.labeled_images)
     axes.plot(selection.curve_thresholds, selection.curve_means, color='black')
     axes.axhline(mean, color=LABELED, ls='--', label=f'labeled mean {mean:.2f}')
     label = f'threshold {format_range(selection.score_thrs, 3)}'

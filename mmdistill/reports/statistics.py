@@ -381,7 +381,7 @@ def categories_of(selection: Selection) -> list[dict[str, Any]]:
             candidates=sum(part.candidates for part in parts),
             kept=sum(part.kept for part in parts),
             mean=sum(part.kept for part in parts) / images,
-            labeled_mean=selection.labeled.mean(selection.over, number),
+            labeled_mean=selection.labeled.mean(selection.labeled_images, number),
             threshold=format_range([part.score_thr for part in parts], 3),
         )
         for number, parts in parts_of.items()

@@ -213,7 +213,7 @@ def _info(store: LabelStore, selection: Selection) -> dict[str, Any]:
         images=manifest['images']['count'],
         selection=dict(
             rule=selection.rule,
-            by=selection.options.by,
+            by=selection.options.criterion,
             thresholds=[asdict(threshold) for threshold in selection.thresholds],
             keypoint_thrs=list(selection.keypoint_thrs),
         ),

@@ -74,7 +74,7 @@ def _drafted(
 ) -> tuple[StoreScores, Selection, np.ndarray]:
     """Scores, the thresholds that are chosen by them, and what they leave visible."""
     _check_keypoints(store, labeled, options)
-    found = read_scores(store, options.counted_thr, options.by != 'score')
+    found = read_scores(store, options.counted_thr, options.criterion != 'score')
     _check_read(store, found)
     draft = Selection(
         options,
@@ -93,7 +93,7 @@ def _groups(
     """Who has a threshold, which is not matched yet."""
     if options.score_thr is not None:
         return (Threshold(None, None, options.score_thr),)
-    sources = found.sources.names if options.per == 'source' else (None,)
+    sources = found.sources.names if options.group_by == 'source' else (None,)
     categories: list[int | None] = [None]
     stored = set(np.unique(found.scores.category_ids).tolist())
     annotated = {category for category, _ in labeled.categories}
@@ -111,7 +111,7 @@ def _thresholds(found: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
     of_sources = np.bincount(found.sources.index[found.read], minlength=len(names))
     images = dict(zip(names, of_sources.tolist(), strict=True))
     targets = [
-        draft.labeled.mean(options.over, group.category_id)
+        draft.labeled.mean(options.labeled_images, group.category_id)
         * (found.images if group.source is None else images[group.source])
         for group in draft.thresholds
     ]
@@ -124,10 +124,10 @@ def _thresholds(found: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
 
 
 def _limited(group: Threshold, matched: float, options: SelectionOptions) -> Threshold:
-    """A group's threshold, within floor and cap."""
+    """A group's threshold, within min_thr and max_thr."""
     if matched == np.inf:
         return group
-    limited = limit_threshold(matched, options.floor, options.cap)
+    limited = limit_threshold(matched, options.min_thr, options.max_thr)
     return replace(group, score_thr=limited, matched=float(matched))
 
 
@@ -190,7 +190,7 @@ def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> st
             'stored when its score, that of its box times the mean of its keypoint '
             f'scores above {SCORED_THR}, reaches distill.labeling.score_floor '
             f'({floor}): look at the teacher and the boxes, or label with '
-            'distill.labeling.score_floor=0 into another folder in distill.labels'
+            'distill.labeling.score_floor=0 into another folder in distill.store'
         )
     start += (
         f'{len(found.scores)} candidates on {found.images} images, threshold '
@@ -225,7 +225,7 @@ def _changes(
     keypoint_thr = _just_at(best / 2 if best > 0 else 2 * best - 1)
     yield dict(keypoint_thr=keypoint_thr)
     options = replace(draft.options, keypoint_thr=keypoint_thr)
-    scores = read_scores(store, keypoint_thr, options.by != 'score').scores
+    scores = read_scores(store, keypoint_thr, options.criterion != 'score').scores
     other = replace(draft, options=options)
     values = other.compared(scores)[2]
     yield dict(keypoint_thr=keypoint_thr, score_thr=_just_at(values.max()))
@@ -310,7 +310,7 @@ def count_parts(
                 kept_keypoints=int(seen[cell]),
                 dropped_keypoints=int(kept_ones[cell] * num_keypoints - seen[cell]),
                 labeled_mean=selection.labeled.mean(
-                    selection.over, threshold.category_id
+                    selection.labeled_images, threshold.category_id
                 ),
             )
         )

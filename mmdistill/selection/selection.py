@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdistill.config.renamed import with_new_names
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.functional.count_matching import label_keypoints
@@ -66,9 +67,9 @@ class Selection:
         return 'count' if self.options.score_thr is None else 'score'
 
     @property
-    def over(self) -> str:
+    def labeled_images(self) -> str:
         """Labeled images that count: 'all' or 'annotated'."""
-        return self.options.over
+        return self.options.labeled_images
 
     @property
     def score_thrs(self) -> list[float]:
@@ -85,17 +86,17 @@ class Selection:
     @property
     def aim(self) -> float:
         """Instances that count matching aims at."""
-        return self.labeled.mean(self.options.over) * self.unlabeled.images
+        return self.labeled.mean(self.labeled_images) * self.unlabeled.images
 
     @property
     def needs_agreement(self) -> bool:
         """Whether the agreement of the views decides."""
-        return self.options.by != 'score'
+        return self.options.criterion != 'score'
 
     @property
     def needs_all_candidates(self) -> bool:
         """Whether a candidate's place among all others decides."""
-        return self.options.by == 'both'
+        return self.options.criterion == 'both'
 
     def visible(self, keypoint_scores: np.ndarray) -> np.ndarray:
         """Which keypoints of kept candidates are visible.
@@ -142,7 +143,7 @@ class Selection:
         rows = np.flatnonzero((scores.counted > 0) & (groups >= 0))
         groups = groups[rows]
         values = compared_values(
-            self.options.by,
+            self.options.criterion,
             scores.instances[rows],
             scores.agreement[rows],
             groups,
@@ -164,7 +165,7 @@ class Selection:
             Which, (M,), bool.
         """
         if sources is None:
-            assert self.options.per == 'all'
+            assert self.options.group_by == 'all'
             sources = Sources(('',), np.zeros(len(candidates.category_ids), np.int32))
         scores = scores_of(
             candidates, sources, self.options.counted_thr, self.needs_agreement
@@ -187,7 +188,9 @@ class Selection:
         """
         changed = self
         if score_thr is not None:
-            options = replace(self.options, by='score', per='all', score_thr=score_thr)
+            options = replace(
+                self.options, criterion='score', group_by='all', score_thr=score_thr
+            )
             by_hand = (Threshold(None, None, score_thr),)
             changed = replace(changed, options=options, thresholds=by_hand)
         if keypoint_thr is not None:
@@ -211,7 +214,9 @@ class Selection:
     def _means(self) -> dict[str, float]:
         """What follows from the counts, for readers."""
         return {
-            'instances_per_labeled_image': self.labeled.mean(self.options.over),
+            'instances_per_labeled_image': self.labeled.mean(
+                self.options.labeled_images
+            ),
             'instances_per_unlabeled_image': self.unlabeled.mean,
             'keypoints_per_labeled_instance': self.labeled.mean_keypoints,
             'keypoints_per_kept_instance': self.unlabeled.mean_keypoints,
@@ -294,10 +299,11 @@ def selection_fields(content: Mapping[str, Any]) -> dict[str, Any]:
         labeled[name] = tuple(labeled[name])
     labeled['categories'] = tuple(map(tuple, labeled['categories']))
     converted = dict(
-        options=SelectionOptions(**content['options']),
+        options=SelectionOptions(**with_new_names(content['options'])),
         thresholds=tuple(Threshold(**each) for each in content['thresholds']),
         labeled=LabeledCounts(**labeled),
         unlabeled=UnlabeledCounts(**content['unlabeled']),
+        changes=with_new_names(content['changes']),
         parts=tuple(Part(**each) for each in content['parts']),
     )
     lists = {key: tuple(content[key]) for key in LISTS}

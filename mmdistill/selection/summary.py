@@ -35,8 +35,8 @@ def summarize(selection: Selection) -> str:
         f'{unlabeled.kept} of {unlabeled.candidates} candidates kept, '
         f'{unlabeled.dropped} dropped; {unlabeled.mean:.3f} instances per unlabeled '
         f'image ({unlabeled.images} read, {unlabeled.failed} failed) against '
-        f'{labeled.mean(selection.over):.3f} per labeled image, counted over '
-        f'{selection.over} images ({labeled.instances} instances on '
+        f'{labeled.mean(selection.labeled_images):.3f} per labeled image, counted over '
+        f'{selection.labeled_images} images ({labeled.instances} instances on '
         f'{labeled.annotated_images} of {labeled.images} images: '
         f'{labeled.mean("all"):.3f} over all, '
         f'{labeled.mean("annotated"):.3f} over annotated); {unlabeled.emptied} images '
@@ -59,7 +59,7 @@ def selection_table(selection: Selection) -> str:
         *('all', None, None),
         *(unlabeled.images, unlabeled.candidates, unlabeled.kept),
         *(unlabeled.kept_keypoints, unlabeled.dropped_keypoints),
-        selection.labeled.mean(selection.over),
+        selection.labeled.mean(selection.labeled_images),
     )
     return format_table([HEAD, *rows, _row('all', 'all', total)])
 
@@ -96,7 +96,7 @@ def warnings(selection: Selection) -> list[str]:
         str(threshold.category_id)
         for threshold in selection.thresholds
         if threshold.category_id is not None
-        and not selection.labeled.mean(options.over, threshold.category_id)
+        and not selection.labeled.mean(options.labeled_images, threshold.category_id)
     ]
     if bare:
         lines.append(
@@ -115,7 +115,7 @@ def scalars(selection: Selection, store: str = '') -> dict[str, float]:
     """
     labeled, unlabeled = selection.labeled, selection.unlabeled
     found = {
-        'instances_per_labeled_image': labeled.mean(selection.over),
+        'instances_per_labeled_image': labeled.mean(selection.labeled_images),
         'instances_per_unlabeled_image': unlabeled.mean,
         'kept_instances': unlabeled.kept,
         'dropped_instances': unlabeled.dropped,

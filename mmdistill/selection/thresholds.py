@@ -19,7 +19,8 @@ class Threshold:
         category_id: The category that it is for; None for all.
         score_thr: What a candidate must at least have of what is compared; None when
             nothing is kept.
-        matched: The matched threshold before floor and cap; None when there is none.
+        matched: The matched threshold before min_thr and max_thr; None when there is
+            none.
     """
 
     source: str | None

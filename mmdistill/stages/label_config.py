@@ -82,7 +82,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
                 images_config(config), leak_guard=leak_guard_config(config, labeled)
             ),
         ),
-        test_cfg=dict(type='mmdistill.LabelLoop', labels=section['labels'], **labeling),
+        test_cfg=dict(type='mmdistill.LabelLoop', store=section['store'], **labeling),
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
@@ -90,7 +90,7 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
             dict(
                 type='mmdistill.CountMatchingHook',
                 labeled=labeled,
-                **section.get('counting', {}),
+                **section.get('selection', {}),
             ),
             dict(
                 type='mmdistill.BoxFitHook',

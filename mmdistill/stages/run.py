@@ -173,8 +173,8 @@ def select(
     """
     section = distill_section(config)
     changes = changes or {}
-    options = SelectionOptions(**{**section.get('counting', {}), **changes})
-    store = LabelStore(section['labels'])
+    options = SelectionOptions(**{**section.get('selection', {}), **changes})
+    store = LabelStore(section['store'])
     store.manifest  # noqa: B018  (a sentence when there is no store)
     config = _read(config, images=False)
     labeled = count_labeled(build_labeled(labeled_config(config)))
@@ -197,7 +197,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return format_status(LabelStore(distill_section(config)['labels']))
+    return format_status(LabelStore(distill_section(config)['store']))
 
 
 def export_coco(
@@ -218,7 +218,7 @@ def export_coco(
     Raises:
         UserError: If the store is not complete or has no selection.
     """
-    store = LabelStore(distill_section(config)['labels'])
+    store = LabelStore(distill_section(config)['store'])
     config = _read(config, images=False)
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
@@ -242,7 +242,7 @@ def _with_grown_schedule(config: Config) -> Config:
     rule = config.distill.get('schedule')
     if rule is None:
         return config
-    selection = read_selection(LabelStore(config.distill.labels))
+    selection = read_selection(LabelStore(config.distill.store))
     kept = selection.unlabeled.kept
     return grown_schedule(config, selection.labeled.instances, kept, **rule)
 

@@ -59,7 +59,7 @@ def student_config(config: Config) -> Config:
     """
     section = distill_section(config)
     check_models(config)
-    labels, mixing = str(section['labels']), dict(section.get('mixing', {}))
+    store, mixing = str(section['store']), dict(section.get('mixing', {}))
     config = copy.deepcopy(config)
     check_loaders(config)
     loader = config.get('train_dataloader') or {}
@@ -74,14 +74,14 @@ def student_config(config: Config) -> Config:
         _check_not_stated_twice(mixing | batches)
     else:
         loader = mixed_loader(loader, batches)
-        loader['dataset'] = _mixed(loader['dataset'], labels, mixing)
+        loader['dataset'] = _mixed(loader['dataset'], store, mixing)
         config.train_dataloader = loader
         loader = config.train_dataloader
         config.custom_hooks = _hooks(config)
         if any(_switches_pipeline(hook) for hook in config.custom_hooks):
             # Workers that live on would keep the pipeline they started with.
             loader.persistent_workers = False
-    _check_trained_labels(config, labels)
+    _check_trained_store(config, store)
     _check_slots(loader)
     return config
 
@@ -103,13 +103,13 @@ def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
         )
 
 
-def _check_trained_labels(config: Config, labels: str) -> None:
+def _check_trained_store(config: Config, store: str) -> None:
     """Make sure that training reads the store that labeling writes."""
     sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
-    trained = [str(source.get('labels')) for source in sources]
-    if labels not in trained:
+    trained = [str(source.get('store')) for source in sources]
+    if store not in trained:
         raise UserError(
-            f'training must read the label store {labels} of distill.labels, its '
+            f'training must read the label store {store} of distill.store, its '
             f'PseudoLabelDatasets read {trained}'
         )
 
@@ -136,7 +136,7 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
         raise UserError(f'train_dataloader: {error}') from error
 
 
-def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _mixed(dataset: Any, store: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The labeled set, whole, and the pseudo-labels, seen as its samples are."""
     labeled = labeled_part(dataset)
     pipelines = list(end_pipelines(labeled))
@@ -148,7 +148,7 @@ def _mixed(dataset: Any, labels: str, given: Mapping[str, Any]) -> dict[str, Any
         )
     pseudo = dict(
         type='mmdistill.PseudoLabelDataset',
-        labels=labels,
+        store=store,
         metainfo=unparsed_metainfo(labeled),
         pipeline=end_pipeline(labeled),
         **given,

@@ -38,7 +38,7 @@ class StoreKind:
 
 LABELS = StoreKind(
     name='label store',
-    option='distill.labels',
+    option='distill.store',
     section='distill.labeling',
     tool='tools/label.py',
     doing='labeling',

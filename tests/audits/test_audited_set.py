@@ -42,7 +42,7 @@ def config(tmp_path, monkeypatch) -> Config:
 
     return Config(
         dict(
-            distill=dict(teacher={}, unlabeled={}, labels='labels'),
+            distill=dict(teacher={}, unlabeled={}, store='labels'),
             train_dataloader=dict(dataset=dataset('train.json')),
             val_dataloader=dict(dataset=dataset('val.json', bbox_file='boxes.json')),
         ),

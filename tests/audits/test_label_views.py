@@ -29,7 +29,7 @@ def stores(tmp_path):
     def make(**changes):
         for name, manifest in (('pile', MANIFEST), ('audit', {**MANIFEST, **changes})):
             LabelStore(tmp_path / name).claim(manifest, NamedImages([f'{name}.png']))
-        distill = dict(teacher={}, unlabeled={}, labels=str(tmp_path / 'pile'))
+        distill = dict(teacher={}, unlabeled={}, store=str(tmp_path / 'pile'))
         return Config(dict(distill=distill)), LabelStore(tmp_path / 'audit')
 
     return make

@@ -35,7 +35,7 @@ def two_sources(make_selection) -> UnlabeledSelection:
     return UnlabeledSelection(
         replace(
             selection,
-            options=SelectionOptions(per='source'),
+            options=SelectionOptions(group_by='source'),
             thresholds=(Threshold('a', None, LOW), Threshold('b', None, HIGH)),
             parts=parts,
             unlabeled=replace(selection.unlabeled, images=100),
@@ -93,7 +93,7 @@ def test_any_selection_of_a_pile_is_audited(
     store = make_store(tmp_path / 'store', named)
     truth = tmp_path / 'truth.json'
     export_coco(store, make_selection(-1, -1.0), truth, 'person')
-    select(store, LABELED, SelectionOptions(by=by, per=per)).write(store)
+    select(store, LABELED, SelectionOptions(criterion=by, group_by=per)).write(store)
     rules = unlabeled_selection_of(store)
 
     evidence = match_candidates(store, truth, SIGMAS, rules)

@@ -16,7 +16,7 @@ def config_of(labels: Path) -> Config:
     dataset = dict(type='CocoDataset', ann_file='train.json')
     return Config(
         dict(
-            distill=dict(teacher={}, unlabeled={}, labels=str(labels)),
+            distill=dict(teacher={}, unlabeled={}, store=str(labels)),
             train_dataloader=dict(dataset=dataset),
         )
     )

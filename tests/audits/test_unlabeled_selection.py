@@ -16,7 +16,7 @@ from mmdistill.selection.matching import select
 from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
 
 OPTIONS = [
-    dict(by=by, per=per, categories=categories)
+    dict(criterion=by, group_by=per, categories=categories)
     for by in ('score', 'agreement', 'both')
     for per in ('all', 'source')
     for categories in ('together', 'each')
@@ -60,7 +60,7 @@ def test_what_the_pile_keeps_is_kept_under_its_own_source(store, rules_with, opt
 
 @pytest.mark.parametrize('by', ['score', 'agreement', 'both'])
 def test_a_candidate_is_judged_alike_in_whatever_company(store, rules_with, by):
-    rules, candidates = rules_with(by=by), store.read().candidates
+    rules, candidates = rules_with(criterion=by), store.read().candidates
     whole = rules.judged(candidates)
     alone = [rules.judged(candidates[[i]]) for i in range(len(candidates))]
     joined = SelectionOutcome.joined(alone)
@@ -69,7 +69,7 @@ def test_a_candidate_is_judged_alike_in_whatever_company(store, rules_with, by):
 
 
 def test_the_threshold_is_that_of_source_and_category(store, rules_with):
-    rules, candidates = rules_with(per='source'), store.read().candidates
+    rules, candidates = rules_with(group_by='source'), store.read().candidates
     places = rules.judged(candidates).places
     for row, source in enumerate(rules.sources):
         for column, place in enumerate(places[row]):
@@ -88,7 +88,7 @@ def test_a_category_without_a_threshold_is_never_kept(store, rules_with):
 
 
 def test_shares_are_those_of_the_pile(store, rules_with):
-    rules, labels = rules_with(per='source'), store.read()
+    rules, labels = rules_with(group_by='source'), store.read()
     sources = labels.candidate_sources
     kept = rules.selection.kept(labels.candidates, sources)
     labels_of = np.bincount(sources.index[kept], minlength=2)

@@ -25,8 +25,15 @@ def test_what_is_not_given_is_not_changed(parse):
 
 def test_every_option_can_be_given(parse):
     given = parse(
-        *('--over', 'annotated', '--per', 'source', '--categories', 'each'),
-        *('--by', 'both', '--floor', '0.1', '--cap', '0.9'),
+        *(
+            '--labeled-images',
+            'annotated',
+            '--group-by',
+            'source',
+            '--categories',
+            'each',
+        ),
+        *('--criterion', 'both', '--min-thr', '0.1', '--max-thr', '0.9'),
         *('--keypoint-thr', '0.3', '--score-thr', '0.5'),
     )
     assert set(given) == {field.name for field in fields(SelectionOptions)}

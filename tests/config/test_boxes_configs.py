@@ -11,7 +11,7 @@ from mmdistill.errors import UserError
 
 
 def section(detector=None, **unlabeled) -> dict:
-    return dict(labels='work/labels', unlabeled=unlabeled, detector=detector)
+    return dict(store='work/labels', unlabeled=unlabeled, detector=detector)
 
 
 @pytest.mark.parametrize('detector', [None, {}])
@@ -24,7 +24,7 @@ def test_without_a_detector_there_is_no_folder(detector):
     ('labels', 'expected'), [('work/a', 'work/a_boxes'), ('a/', 'a_boxes')]
 )
 def test_boxes_lie_beside_the_labels(labels, expected):
-    part = dict(section(dict(config='c.py')), labels=labels)
+    part = dict(section(dict(config='c.py')), store=labels)
 
     assert boxes_folder(part) == Path(expected)
     assert boxes_arguments(part) == dict(detections=expected)

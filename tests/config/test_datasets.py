@@ -23,7 +23,7 @@ HANDS = dict(type='mmpose.SingleHandConverter', num_keypoints=42)
 A = dict(type='CocoDataset', ann_file='a.json', pipeline=[LOAD, PACK])
 B = dict(type='AicDataset', ann_file='b.json', pipeline=[CONVERT])
 C = dict(type='MpiiDataset', ann_file='c.json', pipeline=[LOAD, HANDS, PACK])
-PSEUDO = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+PSEUDO = dict(type='mmdistill.PseudoLabelDataset', store='labels')
 REPEATED = dict(type='RepeatDataset', times=3, dataset=B)
 COMBINED = dict(
     type='CombinedDataset',

@@ -31,7 +31,7 @@ def told(monkeypatch):
 def config_of(mixing=None, **loader):
     dataset = dict(type='CocoDataset', ann_file='a.json', metainfo=COCO, pipeline=[])
     loader = dict(batch_size=10, dataset=dataset, **loader)
-    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled={}, labels='labels')
+    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled={}, store='labels')
     if mixing is not None:
         section['mixing'] = mixing
     return Config(dict(train_dataloader=loader, distill=section))
@@ -119,7 +119,7 @@ def test_a_ratio_that_does_not_fit_is_refused_before_the_labeling(ratio, sentenc
 @pytest.mark.parametrize('key', ['num_batches', 'source_ratio'])
 def test_a_stated_mix_states_its_batches_too(key):
     config = config_of({key: 3 if key == 'num_batches' else (1, 1)})
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store='labels')
     both = [config.train_dataloader.dataset, pseudo]
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
 
@@ -175,7 +175,7 @@ def test_the_host_builds_the_loader(tmp_path, request, loader):
     dataset = dict(write_set('CocoDataset', tmp_path / 'set'), pipeline=pipeline(CODEC))
     config = recipe_of(dataset, tmp_path, COCO)
     store = write_labels(tmp_path / 'pseudo', request.getfixturevalue)
-    config.distill.labels = str(store.root)
+    config.distill.store = str(store.root)
     config.train_dataloader.pop('sampler')
     config.train_dataloader.update(copy.deepcopy(loader))
 

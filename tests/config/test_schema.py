@@ -13,7 +13,7 @@ def config() -> Config:
     section = dict(
         teacher=dict(checkpoint='teacher.pth'),
         unlabeled=dict(data_root='pile'),
-        labels='labels',
+        store='labels',
     )
     return Config(dict(distill=section))
 
@@ -22,7 +22,7 @@ def test_the_section_is_that_of_the_config(config):
     assert distill_section(config) is config.distill
 
 
-@pytest.mark.parametrize('key', ['teacher', 'unlabeled', 'labels'])
+@pytest.mark.parametrize('key', ['teacher', 'unlabeled', 'store'])
 def test_a_section_that_lacks_something_is_refused(config, key):
     del config.distill[key]
 

@@ -79,9 +79,9 @@ def test_both_stages_have_their_data(path, write_miniature):
     assert isinstance(unlabeled, UnlabeledDataset)
     assert [len(unlabeled[i]['data_samples'].gt_instances) for i in range(3)] == [1] * 3
     assert len(DATASETS.build(dict(labeled, pipeline=[]))) == 6
-    assert (pseudo.type, pseudo.labels) == (
+    assert (pseudo.type, pseudo.store) == (
         'mmdistill.PseudoLabelDataset',
-        config.distill.labels,
+        config.distill.store,
     )
 
 
@@ -157,7 +157,7 @@ def _make_quick(config: Config) -> None:
     config.distill.update(
         views=dict(scales=(1.0,), flip=False),
         labeling=dict(batch_size=3, num_workers=0, score_floor=-1.0),
-        counting=dict(config.distill.counting, keypoint_thr=-1.0),
+        selection=dict(config.distill.selection, keypoint_thr=-1.0),
         schedule=None,
     )
     # SyncBN needs a process group.

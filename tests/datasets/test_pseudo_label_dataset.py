@@ -234,7 +234,7 @@ def test_combined_with_the_labeled_set(stored, build_peer, coco_metainfo):
         ),
         dict(
             type='mmdistill.PseudoLabelDataset',
-            labels=str(stored.root),
+            store=str(stored.root),
             metainfo=coco_metainfo,
         ),
     ]

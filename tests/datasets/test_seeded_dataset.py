@@ -77,7 +77,7 @@ def combined(toy_root, labels, coco_metainfo):
             ),
             dict(
                 type='mmdistill.PseudoLabelDataset',
-                labels=str(labels.root),
+                store=str(labels.root),
                 metainfo=coco_metainfo,
                 pipeline=list(own[1]),
                 **options,

@@ -57,7 +57,7 @@ def recipe(tmp_path, tmp_path_factory, cache, request):
         config = recipe_of(whole, tmp_path, COCO, **settings)
         config.default_hooks.checkpoint.interval = 1
         config.train_cfg.max_iters = LENGTH
-        config.distill.labels = str(cache['store'].root)
+        config.distill.store = str(cache['store'].root)
         with DefaultScope.overwrite_default_scope('mmpose'):
             labeled = count_labeled(build_labeled(labeled_config(config)))
             select(cache['store'], labeled, SelectionOptions()).write(cache['store'])

@@ -287,9 +287,9 @@ def recipe_of(
             teacher=dict(checkpoint=str(root / 'teacher.pth')),
             unlabeled=dict(data_prefix=dict(img=str(root / 'unlabeled'))),
             views=dict(scales=(1.0,), flip=True),
-            counting=dict(keypoint_thr=0.0),
+            selection=dict(keypoint_thr=0.0),
             labeling=dict(num_workers=0, batch_size=4, score_floor=-1),
-            labels=str(root / 'labels'),
+            store=str(root / 'labels'),
         ),
     )
     return Config({**recipe, **settings})

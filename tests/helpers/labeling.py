@@ -79,7 +79,7 @@ def run_loop(
     )
     loader = dict(batch_size=2, num_workers=0, dataset=dataset)
     loader |= settings.pop('loader', {})
-    options = dict(labels=str(folder), chunk_size=3) | settings
+    options = dict(store=str(folder), chunk_size=3) | settings
     LabelLoop(runner, loader, **options).run()
 
 

@@ -72,7 +72,7 @@ def student_config(
     pseudo = dict(
         type='mmdistill.PseudoLabelDataset',
         metainfo=COCO,
-        labels=str(store.root),
+        store=str(store.root),
         pipeline=pipeline(codec),
         pseudo_weight=pseudo_weight,
     )

@@ -55,7 +55,7 @@ def test_one_batch_is_measured_where_there_is_no_other(config):
 def test_nothing_is_written(config):
     label(config, batch_size=2)
 
-    assert not LabelStore(config.distill.labels).root.exists()
+    assert not LabelStore(config.distill.store).root.exists()
 
 
 def test_a_training_step_needs_no_pseudo_labels(config):

@@ -100,14 +100,14 @@ def test_a_detector_is_missing_with_the_config_that_trains_it(config):
         'the detector checkpoint work_dirs/toy/detector/iter_400.pth: '
         f'python tools/train.py {STUDENT.with_name("detector.py")}'
     )
-    assert boxes_to_find(config) == Path(f'{config.distill.labels}_boxes')
+    assert boxes_to_find(config) == Path(f'{config.distill.store}_boxes')
 
 
 def test_boxes_that_were_found_are_not_missing(config, make_store, make_rows):
     config.distill.unlabeled.pop('bbox_file')
     config.distill.detector = dict(checkpoint='gone.pth')
     rows = make_rows((1, 0), num_keypoints=0)
-    make_store(Path(f'{config.distill.labels}_boxes'), rows, names=())
+    make_store(Path(f'{config.distill.store}_boxes'), rows, names=())
 
     assert len(missing_files(config)) == 1
     assert boxes_to_find(config) is None

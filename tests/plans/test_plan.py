@@ -63,7 +63,7 @@ def test_what_is_missing_hides_no_count(config):
 def test_an_error_of_hours_later_comes_at_once(config):
     stated = student_config(config)
     config.train_dataloader = stated.train_dataloader
-    config.distill.labels = 'elsewhere'
+    config.distill.store = 'elsewhere'
 
     with pytest.raises(UserError, match='must read the label store elsewhere'):
         make_plan(config)
@@ -104,7 +104,11 @@ def test_a_pile_without_boxes_is_refused(config):
 @pytest.mark.parametrize(
     ('part', 'settings', 'sentence'),
     [
-        ('counting', dict(over='some'), "over must be one of .* got 'some'"),
+        (
+            'selection',
+            dict(labeled_images='some'),
+            "labeled_images must be one of .* got 'some'",
+        ),
         ('labeling', dict(chunk_size=0), r'distill\.labeling\.chunk_size must be'),
         ('mixing', dict(labeled_share=0.99), 'leaves none for pseudo-labels'),
     ],
@@ -134,7 +138,7 @@ def test_boxes_that_labeling_finds_are_not_missing(config):
     plan = make_plan(trained(config))
 
     assert plan.missing == []
-    labels = config.distill.labels
+    labels = config.distill.store
     assert (
         dict(plan.rows)['boxes'] == f'labeling finds them first, into {labels}_boxes/'
     )

@@ -21,7 +21,9 @@ def test_the_curve_marks_threshold_and_labeled_mean(make_selection):
 
 
 def over_annotated(selection):
-    return replace(selection, options=replace(selection.options, over='annotated'))
+    return replace(
+        selection, options=replace(selection.options, labeled_images='annotated')
+    )
 
 
 def test_the_labeled_mean_is_the_one_that_was_matched(make_selection):

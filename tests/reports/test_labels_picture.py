@@ -16,7 +16,7 @@ def config(tmp_path, write_images, make_rows, make_store, make_selection):
     make_selection(0.5).write(store)
     return Config(
         dict(
-            distill=dict(labels=str(store.root)),
+            distill=dict(store=str(store.root)),
             test_dataloader=dict(dataset=dict(type='CocoDataset')),
         )
     )
@@ -49,7 +49,7 @@ def test_a_picture_without_labels_is_refused(config, tmp_path):
 
 
 def test_a_config_without_a_store_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r'no label store in distill\.labels'):
+    with pytest.raises(UserError, match=r'no label store in distill\.store'):
         draw_labels(Config(dict(model={})), tmp_path / 'a.png')
 
 

@@ -41,7 +41,7 @@ def test_frames_are_shown_kept_or_rejected(store, tmp_path):
 def test_frames_are_drawn(store, tmp_path):
     config = Config(
         dict(
-            distill=dict(labels=str(store.root)),
+            distill=dict(store=str(store.root)),
             test_dataloader=dict(dataset=dict(type='CocoDataset')),
         )
     )

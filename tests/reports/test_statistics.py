@@ -110,7 +110,7 @@ def test_moved_thresholds_lose_and_win_what_a_loop_counts(
 
 def test_a_choice_among_all_candidates_is_the_selections(store, make_selection):
     selection = make_selection(0.3, KEYPOINT_THR)
-    options = replace(selection.options, by='both')
+    options = replace(selection.options, criterion='both')
     labels = store.read()
     by_both = replace(selection, options=options)
 
@@ -127,7 +127,7 @@ def test_margins_are_above_each_threshold_of_its_own(store, make_selection, by):
     selection = make_selection(0.5, KEYPOINT_THR)
     selection = replace(
         selection,
-        options=replace(selection.options, by=by),
+        options=replace(selection.options, criterion=by),
         thresholds=tuple(thresholds),
     )
     labels = store.read()

@@ -28,7 +28,7 @@ def choose(store, labeled=LABELED, **options):
 
 @pytest.mark.parametrize(('over', 'target'), [('all', 8 / 10), ('annotated', 8 / 4)])
 def test_means_are_equal_to_half_an_instance(store, over, target):
-    selection = choose(store, LABELED, over=over)
+    selection = choose(store, LABELED, labeled_images=over)
     assert abs(selection.unlabeled.kept - target * 5) <= 0.5
 
 

@@ -52,7 +52,7 @@ def nearest(values, target):
 
 
 def test_sources_are_matched_by_themselves(store):
-    selection, labels, kept = choose(store, per='source', categories='together')
+    selection, labels, kept = choose(store, group_by='source', categories='together')
     sources = labels.candidate_sources
     of_candidates = np.array(sources.names)[sources.index]
     for source, images in (('a', 3), ('b', 3)):
@@ -65,7 +65,7 @@ def test_sources_are_matched_by_themselves(store):
 
 @pytest.mark.parametrize('over', ['all', 'annotated'])
 def test_categories_are_matched_by_themselves(store, over):
-    selection, labels, kept = choose(store, over=over)
+    selection, labels, kept = choose(store, labeled_images=over)
     images = dict(all=4, annotated=3)[over]
     for category, instances in ((1, 5), (2, 3), (3, 0)):
         mine = labels.candidates.category_ids == category
@@ -90,7 +90,7 @@ def test_categories_are_matched_together(store, categories, labeled):
 
 
 def test_agreement_is_matched(store):
-    _, labels, kept = choose(store, by='agreement', categories='together')
+    _, labels, kept = choose(store, criterion='agreement', categories='together')
     found = labels.candidates
     seen = found.keypoint_scores > 0.2
     sums = np.where(seen, found.keypoint_agreement, 0).sum(axis=1)
@@ -98,7 +98,7 @@ def test_agreement_is_matched(store):
 
 
 def test_both_are_matched_by_their_ranks(store):
-    _, labels, kept = choose(store, by='both', categories='together')
+    _, labels, kept = choose(store, criterion='both', categories='together')
     assert kept.sum() == 12
     found = labels.candidates
     seen = found.keypoint_scores > 0.2
@@ -109,7 +109,7 @@ def test_both_are_matched_by_their_ranks(store):
 
 def test_floor_and_cap_hold(store):
     (free,) = choose(store, categories='together')[0].score_thrs
-    for options, limit in ((dict(floor=0.9), 0.9), (dict(cap=0.2), 0.2)):
+    for options, limit in ((dict(min_thr=0.9), 0.9), (dict(max_thr=0.2), 0.2)):
         selection, labels, kept = choose(store, categories='together', **options)
         (threshold,) = selection.thresholds
         assert (threshold.score_thr, threshold.matched) == (limit, free)
@@ -145,7 +145,7 @@ def test_keypoints_of_another_set_are_not_matched(store):
 
 
 def test_parts_are_counted(store):
-    selection, labels, kept = choose(store, per='source')
+    selection, labels, kept = choose(store, group_by='source')
     sources = labels.candidate_sources
     visible = selection.visible(labels.candidates.keypoint_scores)
     for part in selection.parts:

@@ -128,7 +128,7 @@ def slow_agreement(candidates, row, keypoint_thr):
 
 def test_agreement_decides_where_it_is_asked(make_candidates, make_selection):
     candidates = make_candidates(30)
-    kept = by(make_selection(0.5, 0.3), by='agreement').kept(candidates)
+    kept = by(make_selection(0.5, 0.3), criterion='agreement').kept(candidates)
     expected = [slow_agreement(candidates, row, 0.3) >= 0.5 for row in range(30)]
     assert kept.tolist() == expected
     assert 0 < sum(expected) < 30
@@ -141,7 +141,7 @@ def test_both_decide_by_their_ranks(make_candidates, make_selection):
         (np.argsort(np.argsort(values)) + 1) / 30
         for values in (candidates.instance_scores, agreement)
     ]
-    kept = by(make_selection(0.25), by='both').kept(candidates)
+    kept = by(make_selection(0.25), criterion='both').kept(candidates)
     assert kept.tolist() == (places[0] * places[1] >= 0.25).tolist()
     assert 0 < kept.sum() < 30
 
@@ -152,7 +152,7 @@ def test_each_source_and_category_has_its_threshold(make_candidates, make_select
     limits = {('a', 1): 0.3, ('a', 2): 0.6, ('b', 1): 0.9, ('b', 2): None}
     thresholds = tuple(Threshold(*key, limit) for key, limit in limits.items())
     selection = replace(make_selection(0.5), thresholds=thresholds)
-    kept = by(selection, per='source').kept(candidates, sources)
+    kept = by(selection, group_by='source').kept(candidates, sources)
     expected = []
     for row, score in enumerate(candidates.instance_scores.tolist()):
         key = ('abc'[row % 3], int(candidates.category_ids[row]))
@@ -184,7 +184,7 @@ def test_a_candidate_without_a_visible_keypoint_is_not_kept(
 
 def test_thresholds_are_overridden_by_hand(make_candidates, make_selection):
     candidates = make_candidates(30)
-    first = by(make_selection(0.25), by='both')
+    first = by(make_selection(0.25), criterion='both')
     changed = first.overridden(0.7, 0.9)
     seen = (candidates.keypoint_scores > np.float32(0.9)).any(axis=1)
     expected = (candidates.instance_scores >= np.float32(0.7)) & seen
@@ -194,7 +194,9 @@ def test_thresholds_are_overridden_by_hand(make_candidates, make_selection):
 
 def test_a_matched_selection_is_read_back(store, make_selection):
     selection = replace(
-        by(make_selection(0.5), per='source', score_thr=None, keypoint_thr='count'),
+        by(
+            make_selection(0.5), group_by='source', score_thr=None, keypoint_thr='count'
+        ),
         thresholds=(Threshold('ä', 3, None), Threshold('', 1, 0.1, 0.3)),
         keypoint_thrs=(None, *(0.1 + 0.2,) * 16),
     )

@@ -79,7 +79,7 @@ def test_labels_are_those_that_the_selection_keeps(
     drawn = make_selection(0.5)
     selection = replace(
         drawn,
-        options=replace(drawn.options, by=by, per=per),
+        options=replace(drawn.options, criterion=by, group_by=per),
         thresholds=tuple(Threshold(s, None, limit) for s, limit in sources.items()),
     )
     labels, whole = read_training_labels(store, selection), store.read()

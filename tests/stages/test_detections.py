@@ -12,7 +12,7 @@ from mmdistill.stages import detections
 @pytest.fixture
 def config() -> Config:
     """A config without a detector."""
-    section = dict(teacher=dict(), unlabeled=dict(), labels='labels')
+    section = dict(teacher=dict(), unlabeled=dict(), store='labels')
     return Config(dict(distill=section))
 
 

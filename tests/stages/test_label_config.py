@@ -13,7 +13,7 @@ def config(tmp_path) -> Config:
     checkpoint = tmp_path / 'teacher.pth'
     checkpoint.write_bytes(b'')
     labeled = dict(type='CocoDataset', ann_file='train.json', pipeline=[dict(type='X')])
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store='labels')
     pipeline = [
         dict(type='LoadImage'),
         dict(type='GetBBoxCenterScale', padding=1.5),
@@ -34,7 +34,7 @@ def config(tmp_path) -> Config:
             distill=dict(
                 teacher=dict(checkpoint=str(checkpoint)),
                 unlabeled=dict(data_root='pile'),
-                labels='labels',
+                store='labels',
                 views=dict(scales=(1.0, 2.0), fusion='max'),
             ),
         )

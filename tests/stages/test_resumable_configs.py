@@ -15,7 +15,7 @@ MIXED = dict(type='mmdistill.MixedRatioBatchSampler')
 def config(train_cfg=None, weight=1.0, head=None, **settings) -> Config:
     """A training config, as far as these functions look at it."""
     pseudo = dict(
-        type='mmdistill.PseudoLabelDataset', labels='labels', pseudo_weight=weight
+        type='mmdistill.PseudoLabelDataset', store='labels', pseudo_weight=weight
     )
     dataset = dict(type='ConcatDataset', datasets=[dict(type='CocoDataset'), pseudo])
     loss = dict(type='KeypointMSELoss', use_target_weight=True)

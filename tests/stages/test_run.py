@@ -44,8 +44,8 @@ def test_a_config_with_section_is_labeled_first(monkeypatch):
     monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
     monkeypatch.setattr(stages, '_label', lambda config: stages_run.append('label'))
 
-    source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
-    section = dict(teacher=dict(), unlabeled=dict(), labels='labels')
+    source = dict(type='mmdistill.PseudoLabelDataset', store='labels')
+    section = dict(teacher=dict(), unlabeled=dict(), store='labels')
     loader = dict(dataset=dict(datasets=[source]))
 
     stages.train(Config(dict(distill=section, train_dataloader=loader)))
@@ -73,8 +73,8 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch
         'mmdistill.stages.train_config.print_log', lambda t, **_: told.append(t)
     )
 
-    source = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
-    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled=dict(), labels='labels')
+    source = dict(type='mmdistill.PseudoLabelDataset', store='labels')
+    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled=dict(), store='labels')
     loader = dict(
         batch_size=5,
         batch_sampler=dict(type='mmdistill.MixedRatioBatchSampler'),

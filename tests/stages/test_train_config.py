@@ -23,7 +23,7 @@ def config_of(dataset, **settings):
             distill=dict(
                 teacher=dict(checkpoint='teacher.pth'),
                 unlabeled=dict(data_root='pile'),
-                labels='labels',
+                store='labels',
             ),
             **settings,
         )
@@ -45,7 +45,7 @@ def plain():
 @pytest.fixture
 def mixed():
     """A config that states its mix."""
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store='labels')
     return config_of(dict(type='ConcatDataset', datasets=[pseudo, labeled()]))
 
 
@@ -54,7 +54,7 @@ class TestLabeledSetAlone:
         first, second = student_config(plain).train_dataloader.dataset.datasets
 
         assert first == plain.train_dataloader.dataset
-        assert (second.type, second.labels) == (
+        assert (second.type, second.store) == (
             'mmdistill.PseudoLabelDataset',
             'labels',
         )
@@ -95,7 +95,9 @@ class TestLabeledSetAlone:
             student_config(plain)
 
     def test_the_selection_is_checked_once(self, plain):
-        plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook', over='all')]
+        plain.custom_hooks = [
+            dict(type='mmdistill.CountMatchingHook', labeled_images='all')
+        ]
 
         hooks = student_config(plain).custom_hooks
 
@@ -172,7 +174,7 @@ class TestStatedMix:
             student_config(mixed)
 
     def test_another_store_is_refused(self, mixed):
-        mixed.distill.labels = 'elsewhere'
+        mixed.distill.store = 'elsewhere'
 
         with pytest.raises(UserError, match=r"elsewhere .* read \['labels'\]"):
             student_config(mixed)

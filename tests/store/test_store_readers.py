@@ -81,5 +81,5 @@ def test_a_list_of_images_that_is_gone_is_written_again(store, make_unlabeled):
 def test_it_is_not_made_up(store, make_unlabeled):
     (store.root / 'images/000000.paths').unlink()
     pile = make_unlabeled([f'{number}.png' for number in range(len(COUNTS))])
-    with pytest.raises(UserError, match=r'distill\.labels or remove this one'):
+    with pytest.raises(UserError, match=r'distill\.store or remove this one'):
         LabelStore(store.root).claim(store.manifest, pile)

@@ -33,7 +33,7 @@ DISTILL = (
     *('distill.labeling.chunk_size=2', 'distill.labeling.num_workers=0'),
     'distill.views.scales=[1.0,1.25]',
     # An untrained teacher scores low, and its keypoints lower.
-    *('distill.labeling.score_floor=-1', 'distill.counting.keypoint_thr=-1'),
+    *('distill.labeling.score_floor=-1', 'distill.selection.keypoint_thr=-1'),
 )
 
 

@@ -128,7 +128,7 @@ def test_the_pile_itself_gets_the_labels_that_it_has(audited):
 
 
 def test_where_fusion_is_the_flip_alone_it_is_labeled_once(audited):
-    options = ('distill.views.scales=[1.0]', 'distill.labels=work_dirs/one_scale')
+    options = ('distill.views.scales=[1.0]', 'distill.store=work_dirs/one_scale')
     assert call_tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
 
     assert run_audit(options=options) == 0
@@ -152,7 +152,7 @@ def test_labels_that_were_made_otherwise_are_refused(audited, capsys):
 
 
 def test_a_pile_without_labels_is_refused(audited, capsys):
-    assert run_audit(options=('distill.labels=work_dirs/none',)) == 2
+    assert run_audit(options=('distill.store=work_dirs/none',)) == 2
     assert 'holds no label store' in capsys.readouterr().err
 
 

@@ -92,7 +92,7 @@ def test_a_setting_that_is_none_is_one_that_is_not_stated(config, path):
         ('distill=5', 'distill must be a dict, got 5'),
         ('distill=None', 'has no distill section'),
         ('distill.unlabeled.sources=[]', 'sources must have at least one element'),
-        ('distill.labels.x=5', '--cfg-options distill.labels.x=5 cannot be put into'),
+        ('distill.store.x=5', '--cfg-options distill.store.x=5 cannot be put into'),
     ],
 )
 @pytest.mark.parametrize('name', ['plan', 'label', 'train'])

@@ -23,9 +23,9 @@ BOXES = 'work_dirs/found/labels_boxes'
 LABELS = 'work_dirs/found/labels'
 FOUND = (
     *(each for each in DISTILL if 'detector' not in each and 'bbox_file' not in each),
-    *('distill.detector.checkpoint=detector.pth', f'distill.labels={LABELS}'),
+    *('distill.detector.checkpoint=detector.pth', f'distill.store={LABELS}'),
     # All that the untrained teacher gives scores the same.
-    'distill.counting.score_thr=-1',
+    'distill.selection.score_thr=-1',
 )
 
 

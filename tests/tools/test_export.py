@@ -18,7 +18,7 @@ LABELED = Path('data/toy/annotations/labeled.json')
 RECIPE = f"""
 _base_ = {STUDENT!r}
 distill = dict(
-    labels='work_dirs/mixed',
+    store='work_dirs/mixed',
     unlabeled=dict(
         _delete_=True,
         data_root='data/toy/',
@@ -100,7 +100,7 @@ def test_a_teacher_whose_weights_are_not_finite_labels_nothing(workshop, tool, c
         if value.is_floating_point():
             value.fill_(float('nan'))
     torch.save(content, path)
-    options = [*DISTILL, 'distill.labels=work_dirs/nan']
+    options = [*DISTILL, 'distill.store=work_dirs/nan']
     assert tool('label', STUDENT, '--cfg-options', *options) == 2
     errors = capfd.readouterr().err
     assert 'the teacher gives NaN or infinity' in errors

@@ -107,7 +107,7 @@ def test_max_failures_decides_the_exit_code(workshop, tool, capfd, share, code):
 
 def test_new_images_are_added_and_counted(workshop, tool):
     before = contents(Path(LABELS))
-    options = ['distill.unlabeled.ann_file=', 'distill.labels=work_dirs/grown']
+    options = ['distill.unlabeled.ann_file=', 'distill.store=work_dirs/grown']
     options += ['distill.unlabeled.bbox_file=']
     images = Path('data/toy/images/unlabeled')
     assert tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
@@ -140,7 +140,7 @@ def test_the_status_is_told_and_nothing_done(workshop, tool, capsys):
 
 def test_a_folder_without_boxes_is_labeled_whole_image_by_image(workshop, tool):
     options = ['distill.unlabeled.ann_file=', 'distill.unlabeled.bbox_file=']
-    options += ['distill.labels=work_dirs/whole']
+    options += ['distill.store=work_dirs/whole']
 
     assert tool('label', STUDENT, '--cfg-options', *DISTILL, *options) == 0
 

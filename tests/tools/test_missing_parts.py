@@ -157,7 +157,7 @@ def test_every_tool_works_or_says_what_is_missing(
     changes, refused = VARIANTS[variant]
     path = without(recipe, changes, tmp_path / 'recipe.py')
     places = dict(
-        labels=recipe.distill.labels, checkpoint=recipe.distill.teacher.checkpoint
+        labels=recipe.distill.store, checkpoint=recipe.distill.teacher.checkpoint
     )
 
     looks = {'model', 'train_dataloader', *VALIDATION, *TESTS} & set(changes)
@@ -202,12 +202,12 @@ def test_what_is_trained_without_validation_is_trained(recipe, tool, tmp_path):
 def test_labels_of_a_config_without_training_are_those_of_the_one_with_it(
     recipe, tool, tmp_path
 ):
-    labels = Path(recipe.distill.labels)
+    labels = Path(recipe.distill.store)
     first = (labels / 'manifest.json').read_text()
     selected = (labels / 'selection.json').read_text()
     changes = dict.fromkeys(TRAINING, ABSENT)
 
-    recipe.distill.labels = str(tmp_path / 'again')
+    recipe.distill.store = str(tmp_path / 'again')
     assert tool('label', without(recipe, changes, tmp_path / 'recipe.py')) == 0
 
     again = json.loads((tmp_path / 'again/manifest.json').read_text())

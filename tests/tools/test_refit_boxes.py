@@ -22,7 +22,7 @@ LABELS = Path('work_dirs/whole')
 WHOLE = (
     *DISTILL,
     *('distill.unlabeled.bbox_file=None', 'distill.unlabeled.ann_file=None'),
-    f'distill.labels={LABELS}',
+    f'distill.store={LABELS}',
 )
 OFF = 'distill.labeling.refit_boxes=False'
 

@@ -29,10 +29,18 @@ def test_a_score_keeps_what_scores_as_much(workshop, tool):
 @pytest.mark.parametrize('over', ['all', 'annotated'])
 def test_both_denominators_can_be_chosen(workshop, tool, over):
     assert (
-        tool('select_labels', STUDENT, '--over', over, '--cfg-options', *DISTILL) == 0
+        tool(
+            'select_labels',
+            STUDENT,
+            '--labeled-images',
+            over,
+            '--cfg-options',
+            *DISTILL,
+        )
+        == 0
     )
 
-    assert read_selection(LabelStore(LABELS)).over == over
+    assert read_selection(LabelStore(LABELS)).options.labeled_images == over
 
 
 def test_the_export_loads_in_xtcocotools_and_mmpose(workshop, tool):
@@ -49,7 +57,14 @@ def test_the_export_loads_in_xtcocotools_and_mmpose(workshop, tool):
 def test_a_dry_run_prints_the_table_and_writes_nothing(workshop, tool, capsys):
     path = LABELS / 'selection.json'
     before = path.read_bytes()
-    arguments = ['--by', 'both', '--per', 'source', '--dry-run', '--cfg-options']
+    arguments = [
+        '--criterion',
+        'both',
+        '--group-by',
+        'source',
+        '--dry-run',
+        '--cfg-options',
+    ]
     assert tool('select_labels', STUDENT, *arguments, *DISTILL) == 0
 
     assert path.read_bytes() == before
@@ -64,17 +79,27 @@ def test_a_dry_run_prints_the_table_and_writes_nothing(workshop, tool, capsys):
 
 
 def test_options_of_the_command_line_reach_the_selection(workshop, tool):
-    arguments = ['--by', 'agreement', '--floor', '0', '--cap', '2', '--cfg-options']
+    arguments = [
+        '--criterion',
+        'agreement',
+        '--min-thr',
+        '0',
+        '--max-thr',
+        '2',
+        '--cfg-options',
+    ]
     assert tool('select_labels', STUDENT, *arguments, *DISTILL) == 0
 
     options = read_selection(LabelStore(LABELS)).options
-    assert (options.by, options.floor, options.cap) == ('agreement', 0, 2)
+    assert (options.criterion, options.min_thr, options.max_thr) == ('agreement', 0, 2)
 
 
 def test_the_selection_remembers_what_the_command_line_changed(workshop, tool):
-    arguments = ['--over', 'annotated', '--cfg-options', *DISTILL]
+    arguments = ['--labeled-images', 'annotated', '--cfg-options', *DISTILL]
     assert tool('select_labels', STUDENT, *arguments) == 0
-    assert read_selection(LabelStore(LABELS)).changes == dict(over='annotated')
+    assert read_selection(LabelStore(LABELS)).changes == dict(
+        labeled_images='annotated'
+    )
 
     assert tool('select_labels', STUDENT, '--cfg-options', *DISTILL) == 0
     assert read_selection(LabelStore(LABELS)).changes == {}

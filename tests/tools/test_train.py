@@ -18,7 +18,7 @@ _base_ = '{STUDENT}'
 custom_hooks = [dict(type='mmdistill.CountMatchingHook')]
 pseudo = dict(
     type='mmdistill.PseudoLabelDataset',
-    labels='{LABELS}',
+    store='{LABELS}',
     metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
     pipeline=_base_.train_pipeline,
 )
@@ -146,7 +146,7 @@ def test_a_recipe_without_its_mix_is_written_for_mmpose_own_tool(workshop, tool)
     path = Path('short.py')
     path.write_text(
         f"_base_ = '{TEACHER}'\n"
-        "distill = dict(teacher=dict(checkpoint='teacher.pth'), labels="
+        "distill = dict(teacher=dict(checkpoint='teacher.pth'), store="
         f"'{LABELS}', unlabeled=dict(data_root='data/toy/'), schedule=None)\n"
     )
 
@@ -155,5 +155,5 @@ def test_a_recipe_without_its_mix_is_written_for_mmpose_own_tool(workshop, tool)
 
     dataset = Config.fromfile('student/stage2.py').train_dataloader.dataset
     assert dataset.type == 'mmdistill.SeededDataset'
-    assert dataset.dataset.datasets[1].labels == LABELS
+    assert dataset.dataset.datasets[1].store == LABELS
     assert Path('student/iter_4.pth').is_file()

@@ -90,7 +90,7 @@ def test_mmengine_would_write_other_pairs(recipe):
 def test_mmpose_labels_with_the_written_config_as_we_do(recipe, tool):
     options = ('--cfg-options', *DISTILL)
     write = ('--write-config', 'stage1.py')
-    labels = f'distill.labels={LABELS}_written'
+    labels = f'distill.store={LABELS}_written'
     assert tool('label', recipe, *write, *options, labels) == 0
 
     call_mmpose('test.py', 'stage1.py', TEACHER_FILE, '--work-dir', 'tested')
@@ -137,7 +137,7 @@ def test_a_config_that_the_host_scrambled_is_read_in_order(recipe, tool, capfd):
     """As one that MMPose's own training left in its work folder."""
     Path('scrambled.py').write_text(Config.fromfile(recipe).pretty_text)
     teacher = "distill.teacher.config='scrambled.py'"
-    labels = f'distill.labels={LABELS}_again'
+    labels = f'distill.store={LABELS}_again'
 
     assert (
         tool('label', 'scrambled.py', '--cfg-options', *DISTILL, teacher, labels) == 0
@@ -180,7 +180,7 @@ def test_a_store_from_before_pairs_were_recorded_is_continued(workshop, tool, ca
         write_bytes(Path(f'old/chunks/{chunk:06d}.parquet'), data)
     Path(f'old/chunks/{old.num_chunks - 1:06d}.parquet').unlink()
 
-    options = ('--cfg-options', *DISTILL, 'distill.labels=old')
+    options = ('--cfg-options', *DISTILL, 'distill.store=old')
     assert tool('label', STUDENT, *options) == 0
 
     assert 'flip_indices' not in old.manifest

@@ -186,7 +186,7 @@ def _student(
     checkpoint = f'{setting.work_dir}/{teacher}/iter_{best}.pth'
     options = [
         f'distill.teacher.checkpoint={checkpoint}',
-        f'distill.labels={folder}/store',
+        f'distill.store={folder}/store',
         *VIEWS[views],
     ]
     labeling = ['tools/label.py', recipe.student, '--work-dir', folder]

@@ -100,7 +100,7 @@ def select_command(root: Path) -> float:
     content = dict(images=images, annotations=labels, categories=[category])
     ann_file.write_text(json.dumps(content))
     labeled = dict(type='CocoDataset', ann_file=str(ann_file), metainfo=METAINFO)
-    section = dict(teacher={}, unlabeled={}, labels=str(root))
+    section = dict(teacher={}, unlabeled={}, store=str(root))
     loader = dict(dataset=labeled)
     text = f"default_scope = 'mmpose'\ndistill = {section!r}\n"
     config.write_text(f'{text}train_dataloader = {loader!r}\n')
@@ -208,7 +208,7 @@ def label_images(folder: Path, images: int) -> dict[str, float]:
     )
 
     def label() -> dict[str, float]:
-        LabelLoop(runner, loader, labels=str(folder / f'labels{images}')).run()
+        LabelLoop(runner, loader, store=str(folder / f'labels{images}')).run()
         return {}
 
     return in_child(label)

@@ -47,7 +47,7 @@ distill = dict(
     ),
     views=dict(scales=(1.0,), flip=True),
     mixing=dict(labeled_share=0.5),
-    labels='labels',
+    store='labels',
 )
 """
 TWO_ITERATIONS = """train_cfg = dict(_delete_=True, by_epoch=False, max_iters=2)
@@ -149,7 +149,7 @@ def short_training(config: Config) -> list[str]:
         ),
         *('distill.labeling.batch_size=2', 'distill.labeling.num_workers=0'),
         # An untrained teacher scores low, and its keypoints lower.
-        *('distill.labeling.score_floor=-1', 'distill.counting.keypoint_thr=-1'),
+        *('distill.labeling.score_floor=-1', 'distill.selection.keypoint_thr=-1'),
         'default_hooks.checkpoint.save_optimizer=False',
     ]
     if not has_many_members(config):

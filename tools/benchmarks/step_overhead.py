@@ -102,7 +102,7 @@ def toy_student(folder: Path, options: argparse.Namespace) -> Config:
     config = Config.fromfile(RECIPE)
     config.merge_from_dict(
         {
-            'distill.labels': str(folder / 'store'),
+            'distill.store': str(folder / 'store'),
             'distill.unlabeled.data_root': str(folder / 'toy'),
             'train_dataloader.dataset.data_root': str(folder / 'toy'),
             'train_dataloader.batch_size': options.batch_size,

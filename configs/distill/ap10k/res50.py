@@ -20,6 +20,6 @@ distill = dict(
         data_prefix=dict(img='unlabeled/'),
         bbox_file='data/ap10k/unlabeled.bbox.json',
     ),
-    labels='data/ap10k/labels/res50',
-    counting=dict(over='annotated'),
+    store='work_dirs/ap10k/res50/labels',
+    selection=dict(labeled_images='annotated'),
 )

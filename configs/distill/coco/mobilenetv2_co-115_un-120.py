@@ -14,5 +14,6 @@ _base_ = [
 work_dir = 'work_dirs/coco/mobilenetv2_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_mobilenetv2_8xb64-210e_coco-256x192-55a04c35_20221016.pth'
 distill = dict(
-    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/mobilenetv2_un-120'
+    teacher=dict(checkpoint=checkpoint),
+    store='work_dirs/coco/mobilenetv2_co-115_un-120/labels',
 )

@@ -14,5 +14,6 @@ _base_ = [
 work_dir = 'work_dirs/coco/res101_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_res101_8xb64-210e_coco-256x192-065d3625_20220926.pth'
 distill = dict(
-    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/res101_un-120'
+    teacher=dict(checkpoint=checkpoint),
+    store='work_dirs/coco/res101_co-115_un-120/labels',
 )

@@ -13,6 +13,6 @@ work_dir = 'work_dirs/coco/res50_1k_rest'
 distill = dict(
     teacher=dict(checkpoint='work_dirs/coco/res50_1k/epoch_210.pth'),
     unlabeled=dict(ann_file='annotations/splits/first-1000_unlabeled.json'),
-    labels='data/coco/labels/res50_1k_rest',
+    store='work_dirs/coco/res50_1k_rest/labels',
     schedule=dict(max_factor=30.0),
 )

@@ -13,6 +13,6 @@ work_dir = 'work_dirs/coco/res50_5k_rest'
 distill = dict(
     teacher=dict(checkpoint='work_dirs/coco/res50_5k/epoch_210.pth'),
     unlabeled=dict(ann_file='annotations/splits/first-5000_unlabeled.json'),
-    labels='data/coco/labels/res50_5k_rest',
+    store='work_dirs/coco/res50_5k_rest/labels',
     schedule=dict(max_factor=12.0),
 )

@@ -13,8 +13,8 @@ work_dir = 'work_dirs/coco/res50_co-35_co-80'
 
 distill = dict(
     teacher=dict(checkpoint='work_dirs/coco/res50_co-35/epoch_210.pth'),
-    labels='data/coco/labels/res50_co-35_co-80',
+    store='work_dirs/coco/res50_co-35_co-80/labels',
     # Every image of co-80 may be without people, and so may those of co-35.
-    counting=dict(over='all'),
+    selection=dict(labeled_images='all'),
     mixing=dict(labeled_share=0.6),
 )

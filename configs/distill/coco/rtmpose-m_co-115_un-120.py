@@ -14,5 +14,6 @@ _base_ = [
 work_dir = 'work_dirs/coco/rtmpose-m_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/rtmpose-m_simcc-coco_pt-aic-coco_420e-256x192-d8dd5ca4_20230127.pth'
 distill = dict(
-    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/rtmpose-m_un-120'
+    teacher=dict(checkpoint=checkpoint),
+    store='work_dirs/coco/rtmpose-m_co-115_un-120/labels',
 )

@@ -14,5 +14,6 @@ _base_ = [
 work_dir = 'work_dirs/coco/rtmpose-s_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/rtmpose-s_simcc-coco_pt-aic-coco_420e-256x192-8edcf0d7_20230127.pth'
 distill = dict(
-    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/rtmpose-s_un-120'
+    teacher=dict(checkpoint=checkpoint),
+    store='work_dirs/coco/rtmpose-s_co-115_un-120/labels',
 )

@@ -11,5 +11,5 @@ work_dir = 'work_dirs/coco/vitpose-b_co-115_videos'
 distill = dict(
     unlabeled=dict(_delete_=True, **_base_.videos),
     detector=_base_.detector,
-    labels='data/sports-1m/labels/vitpose-b',
+    store='work_dirs/coco/vitpose-b_co-115_videos/labels',
 )

@@ -14,5 +14,6 @@ _base_ = [
 work_dir = 'work_dirs/coco/vitpose-s_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314.pth'
 distill = dict(
-    teacher=dict(checkpoint=checkpoint), labels='data/coco/labels/vitpose-s_un-120'
+    teacher=dict(checkpoint=checkpoint),
+    store='work_dirs/coco/vitpose-s_co-115_un-120/labels',
 )

@@ -17,7 +17,7 @@ distill = dict(
         data_prefix=dict(img='val2017/'),
         ann_file='',
     ),
-    labels='work_dirs/coco_mini/labels',
+    store='work_dirs/coco_mini/labels',
 )
 train_dataloader = dict(
     dataset=dict(

@@ -20,6 +20,6 @@ distill = dict(
         data_prefix=dict(img='images/'),
         bbox_file='data/faces/detections.bbox.json',
     ),
-    labels='data/faces/labels/hrnetv2-w18_300w',
-    counting=dict(over='annotated'),
+    store='work_dirs/face/hrnetv2-w18_300w/labels',
+    selection=dict(labeled_images='annotated'),
 )

@@ -19,6 +19,6 @@ distill = dict(
         data_prefix=dict(img='images/'),
         bbox_file='data/hands/detections.bbox.json',
     ),
-    labels='data/hands/labels/res50_onehand10k',
-    counting=dict(over='annotated'),
+    store='work_dirs/hand/res50_onehand10k/labels',
+    selection=dict(labeled_images='annotated'),
 )

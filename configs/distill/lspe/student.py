@@ -19,6 +19,6 @@ distill = dict(
         ann_file='annotations/unlabeled.json',
         bbox_file='data/lspe/annotations/unlabeled_boxes.json',
     ),
-    labels='work_dirs/lspe/labels',
+    store='work_dirs/lspe/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline
 )

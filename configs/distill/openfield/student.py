@@ -27,6 +27,6 @@ distill = dict(
         ],
         follow=dict(padding=1.5),
     ),
-    labels='work_dirs/openfield/labels',
+    store='work_dirs/openfield/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline
 )

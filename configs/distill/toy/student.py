@@ -16,7 +16,7 @@ distill = dict(
     # The boxes are rough: poses of two boxes on one figure differ, and a keypoint
     # that scores little is often off.
     labeling=dict(nms_thr=0.5),
-    counting=dict(keypoint_thr=0.4),
+    selection=dict(keypoint_thr=0.4),
     unlabeled=dict(
         data_root='data/toy/',
         data_prefix=dict(img='images/unlabeled/'),
@@ -29,6 +29,6 @@ distill = dict(
         # Each box takes six views; a figure that scores less is none.
         score_thr=0.1,
     ),
-    labels='work_dirs/toy/labels',
+    store='work_dirs/toy/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline
 )

@@ -30,7 +30,7 @@ class LabelLoop(StoreLoop):
         runner: The runner; its model is a `HeatmapFusionTTA`.
         dataloader: Config of the loader, with an `UnlabeledDataset`.
         evaluator: Not used: there is nothing to evaluate against.
-        labels: Folder of the label store.
+        store: Folder of the label store.
         chunk_size: Images in a chunk.
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which of two candidates only the better is stored.
@@ -43,16 +43,16 @@ class LabelLoop(StoreLoop):
         runner: Runner,
         dataloader: dict,
         evaluator: Any = None,
-        labels: str = '',
+        store: str = '',
         chunk_size: int = 256,
         score_floor: float = 0.01,
         nms_thr: float = 0.9,
         max_failures: float = 0.05,
     ) -> None:
-        if not labels:
+        if not store:
             raise UserError('LabelLoop needs a folder for the label store, got none')
         super().__init__(
-            runner, dataloader, LabelStore(labels), chunk_size, max_failures
+            runner, dataloader, LabelStore(store), chunk_size, max_failures
         )
         metainfo = self.dataset.metainfo
         sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints'])

@@ -118,7 +118,7 @@ def test_combined_dataset_is_mixed_too(labeled, pseudo, coco_metainfo):
         ),
         dict(
             type='mmdistill.PseudoLabelDataset',
-            labels=str(pseudo.store.root),
+            store=str(pseudo.store.root),
             metainfo=coco_metainfo,
         ),
     ]

@@ -125,7 +125,7 @@ def label(tmp_path, write_images, caplog):
         )
         loader = dict(batch_size=2, num_workers=0, dataset=dataset)
         runner.test_loop = LabelLoop(
-            runner, loader, labels=str(tmp_path / name), chunk_size=5
+            runner, loader, store=str(tmp_path / name), chunk_size=5
         )
         said: list[tuple[int, str]] = []
 

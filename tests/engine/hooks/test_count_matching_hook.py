@@ -58,28 +58,32 @@ def matched(labeled, store, **settings):
 
 @pytest.mark.parametrize('over', ['all', 'annotated'])
 def test_the_means_of_both_sets_agree(labeled, store, over):
-    selection = matched(labeled, store, over=over)
+    selection = matched(labeled, store, labeled_images=over)
 
     target = min(selection.labeled.mean(over) * 6, 18)
     assert abs(selection.unlabeled.kept - target) <= 0.5
 
 
 def test_the_hook_s_settings_reach_the_selection(labeled, store):
-    selection = matched(labeled, store, over='annotated', keypoint_thr=0.4)
+    selection = matched(labeled, store, labeled_images='annotated', keypoint_thr=0.4)
 
-    assert (selection.over, selection.keypoint_thrs) == ('annotated', (0.4,) * 17)
+    assert (selection.options.labeled_images, selection.keypoint_thrs) == (
+        'annotated',
+        (0.4,) * 17,
+    )
 
 
 def test_a_selection_stays_while_nothing_changes(labeled, store):
-    first = matched(labeled, store, over='annotated')
+    first = matched(labeled, store, labeled_images='annotated')
     content = (store.root / 'selection.json').read_bytes()
 
-    assert matched(labeled, store, over='annotated') == first
+    assert matched(labeled, store, labeled_images='annotated') == first
     assert (store.root / 'selection.json').read_bytes() == content
 
 
 @pytest.mark.parametrize(
-    'changed', [dict(over='annotated'), dict(keypoint_thr='count'), dict(floor=0.9)]
+    'changed',
+    [dict(labeled_images='annotated'), dict(keypoint_thr='count'), dict(min_thr=0.9)],
 )
 def test_counts_are_matched_again_when_the_config_changed(labeled, store, changed):
     matched(labeled, store)
@@ -101,13 +105,18 @@ def test_counts_are_matched_again_to_another_labeled_set(labeled, store):
 
 
 def test_what_select_labels_was_given_holds_when_the_config_changed(labeled, store):
-    by_command = replace(matched(labeled, store), changes=dict(over='annotated'))
+    by_command = replace(
+        matched(labeled, store), changes=dict(labeled_images='annotated')
+    )
     by_command.write(store)
 
     again = matched(labeled, store, keypoint_thr=0.4)
 
-    assert (again.options.over, again.options.keypoint_thr) == ('annotated', 0.4)
-    assert again.changes == dict(over='annotated')
+    assert (again.options.labeled_images, again.options.keypoint_thr) == (
+        'annotated',
+        0.4,
+    )
+    assert again.changes == dict(labeled_images='annotated')
 
 
 def select_as(rank, root, hook, runner):
@@ -141,8 +150,8 @@ def test_what_stops_the_first_process_stops_the_others_in_silence(
 
 
 def test_wrong_options_are_refused_at_once():
-    with pytest.raises(UserError, match=r"over must be one of .*, got 'some'"):
-        CountMatchingHook(over='some')
+    with pytest.raises(UserError, match=r"labeled_images must be .*, got 'some'"):
+        CountMatchingHook(labeled_images='some')
 
 
 def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, sources):
@@ -164,7 +173,7 @@ def test_two_stores_have_their_own_figures(sources, store, coco_metainfo, tmp_pa
     from mmpose.registry import DATASETS
 
     copy = shutil.copytree(store.root, tmp_path / 'more')
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels=str(copy))
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store=str(copy))
     other = DATASETS.build({**pseudo, 'metainfo': coco_metainfo})
     counts = UnlabeledCounts(images=1, failed=0, candidates=2, kept=2)
     other.selection = replace(other.selection, unlabeled=counts)
@@ -255,7 +264,7 @@ def sources(labeled, store, toy_root, coco_metainfo):
     matched(labeled, store)
     pseudo = dict(
         type='mmdistill.PseudoLabelDataset',
-        labels=str(store.root),
+        store=str(store.root),
         metainfo=coco_metainfo,
     )
     return DATASETS.build(labeled), DATASETS.build(pseudo)

@@ -91,7 +91,7 @@ def test_other_weights_are_refused(label):
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
-        (dict(labels=''), 'needs a folder for the label store'),
+        (dict(store=''), 'needs a folder for the label store'),
         (dict(chunk_size=0), 'chunk_size must be at least 1, got 0'),
         (dict(max_failures=1.1), 'max_failures must be a share, 0 to 1, got 1.1'),
     ],
