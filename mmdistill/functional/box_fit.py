@@ -1,7 +1,7 @@
-"""Which part of its box a pose fills, and boxes that are fitted around poses.
+"""Fill of boxes by poses, and boxes fitted around poses.
 
 A top-down teacher has learned the boxes of its labeled set: how large an object is in
-them, and how far its keypoints lie from their sides. In other boxes it errs more.
+them, and how far its keypoints lie from their sides. In other boxes its error grows.
 
 Shapes: `N` instances, `K` keypoints. The extent of a pose is the smallest box around
 those of its keypoints that count. Margins are lengths in diagonals of the extent,
@@ -20,21 +20,21 @@ import numpy as np
 from mmdistill.functional.quantization import STEPS_PER_PIXEL, rounded
 
 MEASURED_SHARE = 0.75
-"""Share of the usual number of keypoints without which an extent says nothing."""
+"""Minimum share of the usual number of keypoints for an extent to be measured."""
 FITTED_SHARE = 0.5
-"""Share of the usual number of keypoints that a box can be fitted around."""
+"""Minimum share of the usual number of keypoints for a box to be fitted."""
 MATERIAL_FACTOR = 1.2
-"""Factor between two fills from which on boxes are unlike each other; a teacher is
-trained with boxes that are magnified at random, by 1.25 and more in MMPose's recipes.
+"""Ratio of two fills above which boxes differ materially; a teacher is trained with
+boxes that are magnified at random, by 1.25 and more in MMPose's recipes.
 """
 
 
 @dataclass(frozen=True)
 class PoseFill:
-    """How poses lie in their boxes: medians over some instances.
+    """Position of poses in their boxes: medians over some instances.
 
     Attributes:
-        width: Share of a box's width that the extent of a pose takes.
+        width: Share of a box's width that the extent of a pose covers.
         height: Share of its height.
         margins: From the extent to the left, upper, right and lower side of the box,
             in diagonals of the extent; negative where keypoints lie outside.
@@ -42,6 +42,11 @@ class PoseFill:
             low where boxes do not follow the poses in them, as whole images do not.
         keypoints: Keypoints that count on an instance.
         poses: Instances that were measured.
+
+    >>> tight = PoseFill(0.8, 0.8, (0.1, 0.1, 0.1, 0.1), 0.9, 17, 100)
+    >>> loose = PoseFill(0.5, 0.5, (0.5, 0.5, 0.5, 0.5), 0.9, 17, 100)
+    >>> tight.differs_from(loose), tight.differs_from(tight)
+    (True, False)
     """
 
     width: float
@@ -52,7 +57,7 @@ class PoseFill:
     poses: int
 
     def differs_from(self, other: PoseFill) -> bool:
-        """Whether a teacher that learned the other's boxes would notice.
+        """Whether a teacher trained on the other's boxes would be affected.
 
         Args:
             other: The fill of other boxes.
@@ -67,26 +72,26 @@ def measure_fill(
     counted: np.ndarray,
     usual_keypoints: float | None = None,
 ) -> PoseFill | None:
-    """Measure which part of its box a pose fills.
+    """Measure the share of its box that a pose fills.
 
     Instances that show less than three quarters of the usual number of keypoints are
-    left out, as are those without an extent: one keypoint says nothing of a box.
+    left out, as are those without an extent: one keypoint does not determine a box.
+
+    Args:
+        bboxes: Boxes (x1, y1, x2, y2) in pixels, (N, 4).
+        keypoints: Coordinates (x, y) in pixels, (N, K, 2).
+        counted: Mask of the keypoints that count, bool, (N, K).
+        usual_keypoints: Number that count on a whole object; by default the median of
+            those instances that have any.
+
+    Returns:
+        The medians; None where no instance can be measured.
 
     >>> boxes = np.array([[0.0, 0.0, 10.0, 20.0]])
     >>> ends = np.array([[[2.0, 4.0], [8.0, 12.0]]])
     >>> fill = measure_fill(boxes, ends, np.ones((1, 2), dtype=bool))
     >>> fill.width, fill.height, fill.margins
     (0.6, 0.4, (0.2, 0.4, 0.2, 0.8))
-
-    Args:
-        bboxes: Boxes (x1, y1, x2, y2) in pixels, (N, 4).
-        keypoints: Coordinates (x, y) in pixels, (N, K, 2).
-        counted: Which keypoints count, bool, (N, K).
-        usual_keypoints: How many count on a whole object; by default the median of
-            those instances that have any.
-
-    Returns:
-        The medians; None where no instance can be measured.
     """
     counted = counted & np.isfinite(keypoints).all(axis=-1)
     counts = counted.sum(axis=1)
@@ -94,11 +99,16 @@ def measure_fill(
         usual_keypoints = float(np.median(counts[counts > 0])) if counts.any() else 0.0
     low, high = _extents(keypoints, counted)
     sides = bboxes[:, 2:] - bboxes[:, :2]
-    stay = counts >= least_keypoints(usual_keypoints, MEASURED_SHARE)
-    stay &= (sides > 0).all(axis=1) & (high > low).any(axis=1)
-    if not stay.any():
+    keep_mask = counts >= least_keypoints(usual_keypoints, MEASURED_SHARE)
+    keep_mask &= (sides > 0).all(axis=1) & (high > low).any(axis=1)
+    if not keep_mask.any():
         return None
-    low, high, sides, bboxes = low[stay], high[stay], sides[stay], bboxes[stay]
+    low, high, sides, bboxes = (
+        low[keep_mask],
+        high[keep_mask],
+        sides[keep_mask],
+        bboxes[keep_mask],
+    )
     diagonals = np.linalg.norm(high - low, axis=1)[:, None]
     outer = np.concatenate([low - bboxes[:, :2], bboxes[:, 2:] - high], axis=1)
     width, height = np.median((high - low) / sides, axis=0).tolist()
@@ -110,32 +120,41 @@ def measure_fill(
         margins=(left, top, right, bottom),
         overlap=float(np.median(_ious(_enlarged(low, high, margins), bboxes))),
         keypoints=usual_keypoints,
-        poses=int(stay.sum()),
+        poses=int(keep_mask.sum()),
     )
 
 
 def least_keypoints(usual_keypoints: float, share: float) -> int:
-    """Keypoints that an instance must show, at least two of them.
+    """Minimum number of keypoints that an instance must show, at least two.
+
+    Args:
+        usual_keypoints: Number of keypoints that a whole object shows.
+        share: Share of them that is sufficient.
 
     >>> least_keypoints(17, 0.5), least_keypoints(1, 0.5)
     (9, 2)
-
-    Args:
-        usual_keypoints: How many a whole object shows.
-        share: Part of them that is enough.
     """
     return max(math.ceil(usual_keypoints * share), 2)
 
 
 @dataclass(frozen=True)
 class BoxFit:
-    """How boxes are fitted around poses.
+    """Rule by which boxes are fitted around poses.
 
     Attributes:
-        margins: What a box adds to the extent of a pose at its left, upper, right and
-            lower side, in diagonals of the extent.
-        least: Keypoints that must score above `score_thr` for a pose to be sure.
+        margins: Margins that a box adds to the extent of a pose at its left, upper,
+            right and lower side, in diagonals of the extent.
+        least: Number of keypoints that must score above `score_thr` for a pose to be
+            reliable.
         score_thr: Score above which a keypoint counts.
+
+    >>> fit = BoxFit(margins=(0.1, 0.1, 0.1, 0.1), least=2)
+    >>> pose = np.array([[[20.0, 20.0], [50.0, 60.0]]])
+    >>> box, size = np.array([[0.0, 0.0, 80.0, 80.0]]), np.array([[100, 100]])
+    >>> fit.boxes(pose, np.array([[0.9, 0.9]]), box, size).tolist()
+    [[15.0, 15.0, 55.0, 65.0]]
+    >>> fit.boxes(pose, np.array([[0.9, 0.1]]), box, size).tolist()
+    [[0.0, 0.0, 80.0, 80.0]]
     """
 
     margins: tuple[float, float, float, float]
@@ -148,7 +167,7 @@ class BoxFit:
 
     @staticmethod
     def of_json(content: Mapping[str, Any]) -> BoxFit:
-        """Read what `as_json` gave.
+        """Build a fit from the values of `as_json`.
 
         Args:
             content: The JSON values.
@@ -159,7 +178,7 @@ class BoxFit:
         )
 
     def is_sure(self, keypoints: np.ndarray, keypoint_scores: np.ndarray) -> np.ndarray:
-        """Which poses a box can be fitted around, bool, (N,).
+        """Mask of the poses that a box can be fitted around, bool, (N,).
 
         Args:
             keypoints: Coordinates (x, y) in pixels, (N, K, 2).
@@ -176,14 +195,14 @@ class BoxFit:
     ) -> np.ndarray:
         """Fit boxes around poses.
 
-        A box stays as it is where its pose is not sure, where less than a pixel of
-        the fitted one lies on the image, and where more than half of the fitted one
-        lies outside of it: then the pose is another object's.
+        A box stays unchanged where its pose is not reliable, where less than a pixel
+        of the fitted one lies on the image, and where more than half of the fitted
+        one lies outside of it: then the pose is another object's.
 
         Args:
             keypoints: Coordinates (x, y) in pixels, (N, K, 2).
             keypoint_scores: Their scores, (N, K).
-            bboxes: The boxes that they were found in, (x1, y1, x2, y2), (N, 4).
+            bboxes: The boxes that they were predicted in, (x1, y1, x2, y2), (N, 4).
             image_sizes: Width and height of each image, pixels, (N, 2).
 
         Returns:
@@ -207,11 +226,15 @@ class BoxFit:
 
 
 def fit_like(fill: PoseFill, score_thr: float = BoxFit.score_thr) -> BoxFit:
-    """The fit that gives poses boxes as the measured ones have.
+    """Derive the fit that gives poses boxes like the measured ones.
 
     Args:
-        fill: How poses lie in their boxes.
-        score_thr: Score above which a keypoint of a found pose counts.
+        fill: Position of poses in the measured boxes.
+        score_thr: Score above which a keypoint of a predicted pose counts.
+
+    >>> fill = PoseFill(0.8, 0.8, (0.1, 0.1, 0.1, 0.1), 0.9, 17, 100)
+    >>> fit_like(fill)
+    BoxFit(margins=(0.1, 0.1, 0.1, 0.1), least=9, score_thr=0.2)
     """
     left, top, right, bottom = (round(margin, 3) for margin in fill.margins)
     return BoxFit(
@@ -228,15 +251,15 @@ def _extents(
 
     Without any of them both are 0.
     """
-    some = counted.any(axis=1)[:, None]
+    has_extent = counted.any(axis=1)[:, None]
     mask = counted[..., None]
     low = np.where(mask, keypoints, np.inf).min(axis=1, initial=np.inf)
     high = np.where(mask, keypoints, -np.inf).max(axis=1, initial=-np.inf)
-    return np.where(some, low, 0.0), np.where(some, high, 0.0)
+    return np.where(has_extent, low, 0.0), np.where(has_extent, high, 0.0)
 
 
 def _enlarged(low: np.ndarray, high: np.ndarray, margins: np.ndarray) -> np.ndarray:
-    """Extents with margins around them, as boxes, (N, 4)."""
+    """Extents enlarged by their margins, as boxes, (N, 4)."""
     reach = np.linalg.norm(high - low, axis=1)[:, None] * margins
     return np.concatenate([low - reach[:, :2], high + reach[:, 2:]], axis=1)
 
@@ -251,7 +274,7 @@ def _ious(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Area that two boxes share, (N,)."""
+    """Intersection area of two boxes, (N,)."""
     low = np.maximum(left[:, :2], right[:, :2])
     high = np.minimum(left[:, 2:], right[:, 2:])
     return (high - low).clip(min=0).prod(axis=1)

@@ -1,8 +1,8 @@
-"""What of a detector's boxes counts: on the image, above a floor, each once.
+"""Boxes of detectors, tracks and annotations: clipping, suppression, propagation.
 
-Where an animal is on a frame, by where it was on the frame before.
-
-Boxes around annotated points, and which boxes have an extent.
+A detector's boxes are clipped to their image and reduced to distinct ones; a box is
+propagated from one frame of a video to the next by the pose in it; and a box is made
+around annotated points where an annotation has none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from torchvision.ops import nms
 
 from mmdistill.functional.quantization import STEPS_PER_PIXEL, rounded
 
+Size = tuple[int, int]
+"""Width and height of an image, pixels."""
+
+MARGIN = 0.1
+"""Margin on each side of a box around points, as a share of their longer side."""
+LEAST_HALF = 0.05
+"""Minimum half side of a box around points, as a share of the image's longer side."""
+
 
 def boxes_on_image(bboxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Boxes cut off at the border of their image, (M, 4).
+    """Clip boxes to their image, (M, 4), float32.
 
     Coordinates are rounded to 1/64 pixel, as those of keypoints are.
 
@@ -27,6 +35,9 @@ def boxes_on_image(bboxes: np.ndarray, width: int, height: int) -> np.ndarray:
         bboxes: Boxes (x1, y1, x2, y2) in pixels, (M, 4).
         width: Width of the image.
         height: Height of the image.
+
+    >>> boxes_on_image(np.array([[-5.0, 2.0, 30.0, 12.51]]), 20, 20).tolist()
+    [[0.0, 2.0, 20.0, 12.515625]]
     """
     most = np.array([width, height, width, height])
     return rounded(np.clip(bboxes, 0, most), STEPS_PER_PIXEL)
@@ -39,33 +50,38 @@ def distinct_boxes(
     score_thr: float,
     nms_thr: float,
 ) -> np.ndarray:
-    """Which boxes count, best first.
+    """Select boxes by score and non-maximum suppression, best first.
 
-    Of two boxes of one class whose overlap exceeds `nms_thr` the better one stays; of
-    equal scores the first. Boxes without a size, and numbers that are none, go.
+    Of two boxes of one class whose overlap exceeds `nms_thr` the better one is kept; of
+    equal scores the first. Boxes without a size or with non-finite values are dropped.
 
     Args:
         bboxes: Boxes (x1, y1, x2, y2), (M, 4), float32.
         scores: Their scores, (M,), float32.
         classes: Their classes, (M,).
-        score_thr: Score from which on a box counts.
-        nms_thr: Intersection over union.
+        score_thr: Minimum score of a box.
+        nms_thr: Intersection over union above which two boxes are one.
 
     Returns:
-        Positions among the boxes, (n,), int64.
+        Indices of the boxes, (n,), int64.
+
+    >>> boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]], np.float32)
+    >>> scores = np.array([0.8, 0.9, 0.5], np.float32)
+    >>> distinct_boxes(boxes, scores, np.zeros(3, int), 0.1, 0.5).tolist()
+    [1, 2]
     """
     sized = (bboxes[:, 2:] > bboxes[:, :2]).all(axis=1)
     good = np.flatnonzero(sized & (scores >= score_thr))
     kept = []
-    for each in np.unique(classes[good]):
-        rows = good[classes[good] == each]
+    for category in np.unique(classes[good]):
+        rows = good[classes[good] == category]
         # Class by class: shifting the classes apart would cost digits.
-        stay = nms(
+        distinct = nms(
             torch.from_numpy(bboxes[rows]), torch.from_numpy(scores[rows]), nms_thr
         )
-        kept.append(rows[stay.numpy()])
-    stay = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *kept]))
-    return stay[np.argsort(-scores[stay], kind='stable')]
+        kept.append(rows[distinct.numpy()])
+    indices = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *kept]))
+    return indices[np.argsort(-scores[indices], kind='stable')]
 
 
 def propagate_box(
@@ -75,9 +91,9 @@ def propagate_box(
     padding: float,
     score_thr: float,
 ) -> np.ndarray | None:
-    """The box around the keypoints of a pose that is sure enough to be followed.
+    """Propagate the box of a pose to the next frame of a video.
 
-    A pose is followed when at least half of its keypoints score above `score_thr`.
+    A pose is reliable when at least half of its keypoints score above `score_thr`.
     The box around these has its longer side magnified by `padding`; the shorter one
     grows by as many pixels, since an animal that is seen lengthwise may turn.
 
@@ -85,41 +101,36 @@ def propagate_box(
         keypoints: Coordinates (x, y) in pixels of the frame before, (K, 2).
         keypoint_scores: Their scores, (K,).
         image_size: Width and height of the frame, pixels.
-        padding: Factor, from 1.
+        padding: Factor of the longer side, at least 1.
         score_thr: Score above which a keypoint counts.
 
     Returns:
         The box (x1, y1, x2, y2), pixels, clipped to the frame, (4,), float32. None
-        where the pose is not sure, or less than a pixel of the box is on the frame.
+        where the pose is not reliable, or less than a pixel of the box is on the frame.
+
+    >>> pose, scores = np.array([[10.0, 10.0], [30.0, 20.0]]), np.array([0.9, 0.8])
+    >>> propagate_box(pose, scores, (100, 100), padding=1.5, score_thr=0.3).tolist()
+    [5.0, 5.0, 35.0, 25.0]
     """
-    sure = keypoint_scores > score_thr
-    if 2 * sure.sum() < len(sure):
+    counted = keypoint_scores > score_thr
+    if 2 * counted.sum() < len(counted):
         return None
-    low, high = keypoints[sure].min(axis=0), keypoints[sure].max(axis=0)
+    low, high = keypoints[counted].min(axis=0), keypoints[counted].max(axis=0)
     margin = (padding - 1) / 2 * (high - low).max()
     box = np.concatenate([low - margin, high + margin]).astype(np.float32)
     box = box.clip(0, np.tile(image_size, 2)).astype(np.float32)
     return box if (box[2:] - box[:2]).min() >= 1 else None
 
 
-Size = tuple[int, int]
-"""Width and height of an image."""
-
-MARGIN = 0.1
-"""Of the longer side of the points, on each side, where a box is made of them."""
-LEAST_HALF = 0.05
-"""Of the image's longer side: half of the least box that is made of points."""
-
-
 def box_of_points(points: Sequence[tuple[float, float]], size: Size) -> list[float]:
-    """Box (x, y, width, height) around points, within the image.
+    """Compute the box (x, y, width, height) around points, within the image.
 
     Args:
         points: Points (x, y), pixels of the image, at least one.
         size: Width and height of the image.
 
     >>> box_of_points([(10, 10), (30, 20)], (100, 100))
-    [5.0, 8.0, 30.0, 14.0]
+    [8.0, 8.0, 24.0, 14.0]
     """
     margin = MARGIN * max(
         max(values) - min(values) for values in zip(*points, strict=True)
@@ -156,10 +167,18 @@ def has_extent(box: Any, size: Size) -> bool:
 
 
 def is_real(value: Any) -> bool:
-    """Whether a value is a number, finite or not."""
+    """Whether a value is a number, finite or not.
+
+    >>> is_real(float('nan')), is_real(True), is_real('1')
+    (True, False, False)
+    """
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number that float32 holds."""
+    """Whether a value is a finite number that float32 holds.
+
+    >>> is_number(2), is_number(float('nan')), is_number(1e40)
+    (True, False, False)
+    """
     return is_real(value) and abs(value) < 2**100

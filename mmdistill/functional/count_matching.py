@@ -1,14 +1,12 @@
-"""Count matching: as many instances on an unlabeled image as on a labeled one.
+"""Count matching of instances and of keypoints between unlabeled and labeled sets.
 
 Data Distillation, section 4.2: the score threshold is the one that makes "the
 average number of annotated instances per unlabeled image roughly equal to the
 average number of instances per labeled image".
 
-Count matching of keypoints: as many visible ones on a pseudo-label as on a label.
-
-The idea of `count_matching`, one level below: of the instances that are kept, so many
-keypoints stay visible as a labeled instance has. A keypoint is visible when its score
-is above the threshold (`visible_keypoints`).
+The same idea sets keypoint thresholds one level below: of the instances that are kept,
+as many keypoints stay visible as a labeled instance has on average. A keypoint is
+visible when its score is above the threshold (`visible_keypoints`).
 """
 
 from __future__ import annotations
@@ -21,18 +19,27 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Match:
-    """A threshold and what it keeps: the candidates that score at least as much."""
+    """Threshold with the number of candidates that score at least as much.
+
+    Attributes:
+        threshold: Minimum score of a kept candidate; infinite when nothing is kept.
+        kept: Number of candidates kept.
+
+    >>> Match(threshold=0.5, kept=2)
+    Match(threshold=0.5, kept=2)
+    """
 
     threshold: float
     kept: int
 
 
 def match_count(scores: np.ndarray, target: float) -> Match:
-    """Threshold that keeps a number of candidates as near to `target` as possible.
+    """Find the threshold that keeps as near to `target` candidates as possible.
 
     Candidates of equal score are kept or dropped together. Where two thresholds
     are equally near, the higher one wins; where all candidates are too few, the
-    lowest score is the threshold. Linear in the number of candidates.
+    lowest score is the threshold (Data Distillation, section 4.2). Linear in the
+    number of candidates.
 
     Args:
         scores: Scores of all candidates, (M,).
@@ -43,6 +50,9 @@ def match_count(scores: np.ndarray, target: float) -> Match:
 
     Raises:
         ValueError: If a score is NaN or the target is negative.
+
+    >>> match_count(np.array([0.9, 0.75, 0.5, 0.25]), target=2.2)
+    Match(threshold=0.75, kept=2)
     """
     if not target >= 0:
         raise ValueError(f'the target must be at least 0, got {target}')
@@ -59,7 +69,7 @@ def match_count(scores: np.ndarray, target: float) -> Match:
 def match_groups(
     scores: np.ndarray, groups: np.ndarray, targets: Sequence[float]
 ) -> list[Match]:
-    """`match_count` for each of several groups of candidates.
+    """Apply `match_count` to each of several groups of candidates.
 
     Args:
         scores: Scores of all candidates, (M,).
@@ -71,20 +81,30 @@ def match_groups(
 
     Raises:
         ValueError: If a score is NaN or a target is negative.
+
+    >>> scores, groups = np.array([0.9, 0.75, 0.5, 0.25]), np.array([0, 1, 0, 1])
+    >>> match_groups(scores, groups, targets=[1, 2])
+    [Match(threshold=0.9, kept=1), Match(threshold=0.25, kept=2)]
     """
-    parts = split_groups(groups, len(targets))
+    group_rows = split_groups(groups, len(targets))
     return [
         match_count(scores[rows], target)
-        for rows, target in zip(parts, targets, strict=True)
+        for rows, target in zip(group_rows, targets, strict=True)
     ]
 
 
 def split_groups(groups: np.ndarray, num_groups: int) -> Sequence[slice | np.ndarray]:
-    """What picks the candidates of each group, in their order.
+    """Compute the rows of each group's candidates, in their order.
 
     Args:
         groups: Group of each candidate, 0 to G - 1, (M,).
         num_groups: G; with one group nothing is copied.
+
+    Returns:
+        An index of the rows of each group, (G,).
+
+    >>> [rows.tolist() for rows in split_groups(np.array([1, 0, 1]), 2)]
+    [[1], [0, 2]]
     """
     if num_groups == 1:
         return [slice(None)]
@@ -98,15 +118,18 @@ def split_groups(groups: np.ndarray, num_groups: int) -> Sequence[slice | np.nda
 def limit_threshold(
     threshold: float, floor: float | None = None, cap: float | None = None
 ) -> float:
-    """A threshold between a floor and a cap.
+    """Limit a threshold to the range from a floor to a cap.
 
-    A threshold that is infinite keeps nothing because there is nothing to match; it
-    stays.
+    An infinite threshold keeps nothing because there is nothing to match; it is
+    returned unchanged.
 
     Args:
-        threshold: The matched one.
-        floor: It is raised to this where it is lower.
-        cap: It is lowered to this where it is higher.
+        threshold: The matched threshold.
+        floor: Lower limit.
+        cap: Upper limit.
+
+    >>> limit_threshold(0.3, floor=0.5), limit_threshold(0.7, floor=0.5, cap=0.6)
+    (0.5, 0.6)
     """
     if np.isinf(threshold):
         return threshold
@@ -118,11 +141,11 @@ def limit_threshold(
 def counting_curve(
     scores: np.ndarray, num_images: int, points: int = 101
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Instances per image over the threshold.
+    """Compute the mean number of candidates per image by threshold.
 
     Args:
         scores: Scores of all candidates, (M,).
-        num_images: Number of images they were found on.
+        num_images: Number of images that they were predicted on.
         points: Number of thresholds, evenly spaced over the scores' range.
 
     Returns:
@@ -131,6 +154,10 @@ def counting_curve(
 
     Raises:
         ValueError: If there is no image.
+
+    >>> thresholds, means = counting_curve(np.array([0.0, 0.5, 1.0]), 2, points=3)
+    >>> thresholds.tolist(), means.tolist()
+    ([0.0, 0.5, 1.0], [1.5, 1.0, 0.5])
     """
     if num_images < 1:
         raise ValueError(f'a curve needs at least one image, got {num_images}')
@@ -142,7 +169,7 @@ def counting_curve(
 
 
 def _matches_around(scores: np.ndarray, pivot: float) -> list[Match]:
-    """The threshold just above a score, and the one at it."""
+    """Matches at the next higher score and at the score itself."""
     above = scores[scores > pivot]
     lowest_above = float(above.min()) if len(above) else np.inf
     at_least = int((scores >= pivot).sum())
@@ -150,26 +177,31 @@ def _matches_around(scores: np.ndarray, pivot: float) -> list[Match]:
 
 
 def match_keypoints(keypoint_scores: np.ndarray, mean: float) -> float:
-    """Threshold above which an instance has as many visible keypoints as wanted.
+    """Find the threshold above which instances show `mean` keypoints on average.
 
-    As `match_count`: keypoints of equal score stay or go together, of two thresholds
-    that are equally near the higher one wins.
+    As in `match_count`, keypoints of equal score are kept or dropped together, and of
+    two thresholds that are equally near the higher one wins.
 
     Args:
         keypoint_scores: Scores of the keypoints of the kept instances, (N, K).
-        mean: Visible keypoints of an instance to match, 0 to K.
+        mean: Visible keypoints per instance to match, 0 to K.
 
     Returns:
         The threshold, infinite when no keypoint is to be visible.
 
     Raises:
         ValueError: If a score is NaN or the mean is negative.
+
+    >>> scores = np.array([[0.9, 0.2], [0.8, 0.7]], np.float32)
+    >>> threshold = match_keypoints(scores, mean=1.5)
+    >>> visible_keypoints(scores, threshold).tolist()
+    [[True, False], [True, True]]
     """
     return _just_below(keypoint_scores.reshape(-1), mean * len(keypoint_scores))
 
 
 def match_keypoint_types(keypoint_scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """A threshold for each type of keypoint, above which as many have it as wanted.
+    """Find the threshold of each keypoint type at which its visible share matches.
 
     Args:
         keypoint_scores: Scores of the keypoints of the kept instances, (N, K).
@@ -180,6 +212,11 @@ def match_keypoint_types(keypoint_scores: np.ndarray, shares: np.ndarray) -> np.
 
     Raises:
         ValueError: If a score is NaN or a share is negative.
+
+    >>> scores = np.array([[0.9, 0.2], [0.8, 0.7]], np.float32)
+    >>> thresholds = match_keypoint_types(scores, np.array([1.0, 0.5]))
+    >>> visible_keypoints(scores, thresholds).tolist()
+    [[True, False], [True, True]]
     """
     columns = zip(keypoint_scores.T, shares, strict=True)
     return np.array(
@@ -190,14 +227,17 @@ def match_keypoint_types(keypoint_scores: np.ndarray, shares: np.ndarray) -> np.
 def visible_keypoints(
     keypoint_scores: np.ndarray, thresholds: float | np.ndarray
 ) -> np.ndarray:
-    """Which keypoints are visible: those that score above their threshold.
+    """Mask of the keypoints that score above their threshold.
 
     Args:
         keypoint_scores: Scores, (..., K).
         thresholds: One for all types, or one each, (K,); compared in float32.
 
     Returns:
-        Which, (..., K), bool.
+        Mask, (..., K), bool.
+
+    >>> visible_keypoints(np.array([0.25, 0.5]), 0.25).tolist()
+    [False, True]
     """
     with np.errstate(over='ignore'):
         limits = np.asarray(thresholds).astype(np.float32)
@@ -207,17 +247,17 @@ def visible_keypoints(
 def label_keypoints(
     keypoint_scores: np.ndarray, thresholds: float | np.ndarray
 ) -> np.ndarray:
-    """Which keypoints of a candidate are labels: those that are visible, and known.
+    """Mask of the keypoints that are labels: visible, and with a known position.
 
-    A score of 0 says that nothing is known: what the model gave was flat, or not
-    finite. No threshold makes a label of it, not even one below 0.
+    A score of 0 means that nothing is known: the model's output was flat, or not
+    finite. Such a keypoint is never a label, not even at a threshold below 0.
 
     Args:
         keypoint_scores: Scores, (..., K).
         thresholds: One for all types, or one each, (K,); compared in float32.
 
     Returns:
-        Which, (..., K), bool.
+        Mask, (..., K), bool.
 
     >>> label_keypoints(np.array([0.0, 0.25, -0.5]), -1).tolist()
     [False, True, True]
@@ -226,7 +266,7 @@ def label_keypoints(
 
 
 def _just_below(scores: np.ndarray, target: float) -> float:
-    """The matched threshold as one to be above, in float32."""
+    """Turn an inclusive threshold into an exclusive one, in float32."""
     matched = np.float32(match_count(scores, target).threshold)
     return (
         float(np.nextafter(matched, np.float32(-np.inf)))

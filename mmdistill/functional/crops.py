@@ -1,11 +1,11 @@
-"""Crops: the part of an image that a view shows to the network.
+"""Crops: the region of an image that a view shows to the network.
 
 Shapes: `N` instances, `K` keypoints, `W, H` network input. Coordinates are
 (x, y); relative positions are those of `mmdistill.functional.views`.
 
 Crops are those of MMPose's `TopdownAffine`, because a network is trained on them:
-OpenCV's `warpAffine` reads an image of bytes at places rounded to 1/32 of a pixel,
-and rounds what it reads to whole gray values.
+OpenCV's `warpAffine` reads an image of bytes at coordinates rounded to 1/32 of a
+pixel, and rounds the values to whole gray levels.
 """
 
 from __future__ import annotations
@@ -19,21 +19,26 @@ from torch.nn import functional as F
 from mmdistill.functional.views import Frame, View, to_reference
 
 FINE = 1024
-"""Parts of a pixel to which OpenCV rounds its way along each axis."""
+"""Fractions of a pixel to which OpenCV rounds its steps along each axis."""
 COARSE = 32
-"""Parts of a pixel to which it rounds the place it reads."""
+"""Fractions of a pixel to which it rounds the coordinates that it reads."""
 HALF_UP = 0.5 / COARSE**2
-"""Half the step between the values it can read, which takes a tie to the upper one."""
+"""Half the step between interpolated values, so that a tie is rounded up."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """The reference crops of some instances, in pixels of the image.
+    """Reference crops of some instances, in pixels of the image.
 
     Attributes:
         centers: Centers, (N, 2).
         extents: Widths and heights, (N, 2).
         box_areas: Areas of the boxes they were made of, (N,).
+
+    >>> crops = Crops(torch.tensor([[50.0, 40.0]]), torch.tensor([[20.0, 10.0]]),
+    ...               torch.tensor([200.0]))
+    >>> len(crops), crops.to_image(torch.tensor([[[0.5, 0.0]]])).tolist()
+    (1, [[[50.0, 35.0]]])
     """
 
     centers: Tensor
@@ -47,7 +52,7 @@ class Crops:
         return Crops(self.centers[rows], self.extents[rows], self.box_areas[rows])
 
     def to_image(self, positions: Tensor) -> Tensor:
-        """Image coordinates of relative positions.
+        """Convert relative positions to image coordinates.
 
         Args:
             positions: Relative positions, (N, K, 2).
@@ -59,13 +64,20 @@ class Crops:
 
 
 def boxes_to_crops(boxes: Tensor, padding: float, aspect_ratio: float) -> Crops:
-    """Reference crops of boxes, as `GetBBoxCenterScale` and `TopdownAffine` have them.
+    """Compute the reference crops of boxes as MMPose does.
+
+    The transforms are `GetBBoxCenterScale` and `TopdownAffine`.
 
     Args:
         boxes: Boxes (x1, y1, x2, y2) in pixels of the image, (N, 4).
         padding: Factor by which a crop is larger than its box.
         aspect_ratio: Width over height of the network input; the shorter side
             of a crop grows to it.
+
+    >>> boxes = torch.tensor([[10.0, 10.0, 30.0, 20.0]])
+    >>> crops = boxes_to_crops(boxes, padding=1.5, aspect_ratio=0.75)
+    >>> crops.centers.tolist(), crops.extents.tolist()
+    ([[20.0, 15.0]], [[30.0, 40.0]])
     """
     sides = boxes[:, 2:] - boxes[:, :2]
     width, height = (sides * padding).unbind(1)
@@ -81,7 +93,7 @@ def boxes_to_crops(boxes: Tensor, padding: float, aspect_ratio: float) -> Crops:
 
 
 def input_walk(view: View, frame: Frame) -> Tensor:
-    """How the input pixels of a view walk over any crop.
+    """Compute the steps of a view's input pixels over any crop.
 
     Args:
         view: The view.
@@ -90,6 +102,9 @@ def input_walk(view: View, frame: Frame) -> Tensor:
     Returns:
         In extents of the reference crop, (3, 2), float64: the first input pixel,
         seen from the center, and the steps to the next one along x and along y.
+
+    >>> input_walk(View(), Frame(4, 8, use_udp=False)).tolist()
+    [[-0.5, -0.5], [0.25, 0.0], [0.0, 0.125]]
     """
     pixels = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     shown = pixels / pixels.new_tensor(frame.spans)
@@ -100,7 +115,7 @@ def input_walk(view: View, frame: Frame) -> Tensor:
 def sampling_grids(
     walk: Tensor, frame: Frame, crops: Crops, image_sizes: Tensor
 ) -> Tensor:
-    """Where the input pixels of a view of each crop lie in its image.
+    """Compute the image coordinates of a view's input pixels, for `grid_sample`.
 
     Args:
         walk: `input_walk` of the view.
@@ -109,10 +124,17 @@ def sampling_grids(
         image_sizes: Width and height of each crop's image, pixels, (N, 2).
 
     Returns:
-        Places in `grid_sample`'s frame, where -1 and 1 are the outer edges of the
+        Coordinates in `grid_sample`'s frame, where -1 and 1 are the outer edges of the
         image, (N, H, W, 2).
+
+    >>> crops = Crops(*map(torch.tensor, ([[2.0, 2.0]], [[4.0, 4.0]], [16.0])))
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> walk = input_walk(View(), frame)
+    >>> grids = sampling_grids(walk, frame, crops, torch.tensor([[4, 4]]))
+    >>> grids[0, 0].tolist()
+    [[-0.75, -0.75], [-0.25, -0.75], [0.25, -0.75], [0.75, -0.75]]
     """
-    axes = [_places(walk, frame, crops, i) for i in range(2)]
+    axes = [_pixel_coordinates(walk, frame, crops, i) for i in range(2)]
     x, y = (
         axis * (2 / size) + (1 / size - 1)
         for axis, size in zip(axes, image_sizes.T[..., None, None], strict=True)
@@ -120,12 +142,12 @@ def sampling_grids(
     return torch.stack(torch.broadcast_tensors(x, y), dim=-1)
 
 
-def _places(walk: Tensor, frame: Frame, crops: Crops, i: int) -> Tensor:
+def _pixel_coordinates(walk: Tensor, frame: Frame, crops: Crops, i: int) -> Tensor:
     """Coordinate i of the input pixels in the image, as OpenCV rounds it.
 
     Returns:
         Pixels of the image, (N, H, W), or with a 1 for the axis along which the
-        coordinate stays the same.
+        coordinate is constant.
     """
     first, right, below = walk[:, i].tolist()
     centers, extents = crops.centers[:, i, None, None], crops.extents[:, i, None, None]
@@ -146,6 +168,11 @@ def cut_crops(image: Tensor, grids: Tensor) -> Tensor:
 
     Returns:
         Crops of whole gray values, (N, C, H, W).
+
+    >>> image = torch.arange(4.0).view(1, 2, 2)
+    >>> centers = torch.tensor([[[[-0.5, -0.5], [0.5, -0.5]]]])
+    >>> cut_crops(image, centers).tolist()
+    [[[[0.0, 1.0]]]]
     """
     # The image is not copied: all crops read the same memory.
     images = image.expand(len(grids), *image.shape)

@@ -1,10 +1,10 @@
-"""Fusing the views of an instance, in memory that does not grow with their number.
-
-Shapes: `N` instances, `n` of them in a view, `K` keypoints, `h, w` heatmap.
+"""Fusion of the views of an instance, in memory independent of their number.
 
 A view that magnifies shows only the middle of the reference crop. Outside of it
-the view has no evidence, which is not evidence of nothing: views are averaged
+the view has no evidence, which is not evidence of absence: views are averaged
 only where they cover the crop.
+
+Shapes: `N` instances, `n` of them in a view, `K` keypoints, `h, w` heatmap.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 EVERY = slice(None)
+"""All instances."""
 Rows = slice | Tensor
-"""Which instances a view is added for: a slice, or distinct indices (n,)."""
+"""Rows of the instances that a view is added for: a slice, or distinct indices (n,)."""
 
 
 class MaskedMean:
@@ -22,6 +23,12 @@ class MaskedMean:
 
     Args:
         num_instances: Number of instances, N.
+
+    >>> mean = MaskedMean(num_instances=1)
+    >>> mean.add(torch.tensor([[[1.0, 2.0]]]), torch.tensor([1.0, 1.0]))
+    >>> mean.add(torch.tensor([[[0.0, 4.0]]]), torch.tensor([0.0, 1.0]))
+    >>> mean.result().tolist(), mean.covered().tolist()
+    ([[[1.0, 3.0]]], [[[True, True]]])
     """
 
     def __init__(self, num_instances: int) -> None:
@@ -33,7 +40,7 @@ class MaskedMean:
         """Add one view of some instances.
 
         Args:
-            values: What the view says on the reference grid, zero without coverage,
+            values: Output of the view on the reference grid, zero without coverage,
                 (n, K, ...): heatmaps (n, K, h, w) or vectors (n, K, w).
             coverage: 1 where the view has evidence, else 0, (...).
             rows: The n instances.
@@ -46,7 +53,7 @@ class MaskedMean:
         _add(self._weight, coverage, rows)
 
     def result(self) -> Tensor:
-        """The mean, (N, K, ...); zero where no view has evidence.
+        """Mean, (N, K, ...); zero where no view has evidence.
 
         Raises:
             RuntimeError: If no view was added.
@@ -56,7 +63,7 @@ class MaskedMean:
         return self._total / self._weight.clamp(min=1)
 
     def covered(self) -> Tensor:
-        """Where any view has evidence, bool, (N, 1, ...).
+        """Mask of the cells where any view has evidence, bool, (N, 1, ...).
 
         Raises:
             RuntimeError: If no view was added.
@@ -67,7 +74,7 @@ class MaskedMean:
 
 
 def _add(total: Tensor, values: Tensor, rows: Rows) -> None:
-    """``total[rows] += values``, which would also copy a slice onto itself."""
+    """Add values to rows in place; ``total[rows] += values`` copies a slice twice."""
     if isinstance(rows, slice):
         total[rows].add_(values)
     else:
@@ -79,6 +86,12 @@ class MaskedMax:
 
     Args:
         num_instances: Number of instances, N.
+
+    >>> best = MaskedMax(num_instances=1)
+    >>> best.add(torch.tensor([[[-1.0, 2.0]]]), torch.tensor([1.0, 1.0]))
+    >>> best.add(torch.tensor([[[0.0, 4.0]]]), torch.tensor([0.0, 1.0]))
+    >>> best.result().tolist()
+    [[[-1.0, 4.0]]]
     """
 
     def __init__(self, num_instances: int) -> None:
@@ -94,7 +107,7 @@ class MaskedMax:
         self._best[rows] = torch.maximum(self._best[rows], seen)
 
     def result(self) -> Tensor:
-        """The maximum, (N, K, ...); zero where no view has evidence.
+        """Maximum, (N, K, ...); zero where no view has evidence.
 
         Raises:
             RuntimeError: If no view was added.
@@ -104,7 +117,7 @@ class MaskedMax:
         return self._best.masked_fill(self._best == -torch.inf, 0.0)
 
     def covered(self) -> Tensor:
-        """Where any view has evidence, bool, (N, K, ...).
+        """Mask of the cells where any view has evidence, bool, (N, K, ...).
 
         Raises:
             RuntimeError: If no view was added.
@@ -118,17 +131,22 @@ FUSIONS: dict[str, type[MaskedMean] | type[MaskedMax]] = {
     'mean': MaskedMean,
     'max': MaskedMax,
 }
+"""Running fusion of heatmaps by the name that a config gives it."""
 
 
 def fill_uncovered(values: Tensor, covered: Tensor) -> Tensor:
-    """Vectors whose cells without evidence are as low as their lowest with it.
+    """Fill cells without evidence with the lowest value that has evidence.
 
     Raw logits may be negative everywhere; a zero would beat them.
 
     Args:
         values: Fused vectors, (N, K, w).
-        covered: Where a view has evidence, bool, as `MaskedMean.covered`; (N, 1, w)
-            or (N, K, w).
+        covered: Mask of the cells where a view has evidence, bool, as
+            `MaskedMean.covered`; (N, 1, w) or (N, K, w).
+
+    >>> covered = torch.tensor([[[True, True, False]]])
+    >>> fill_uncovered(torch.tensor([[[-1.0, -3.0, 0.0]]]), covered).tolist()
+    [[[-1.0, -3.0, -3.0]]]
     """
     lowest = torch.where(covered, values, torch.inf).amin(-1, keepdim=True)
     return torch.where(covered, values, lowest)
@@ -142,6 +160,12 @@ class PeakSpread:
 
     Args:
         num_instances: Number of instances, N.
+
+    >>> spread = PeakSpread(num_instances=1)
+    >>> spread.add(torch.tensor([[[2.0, 0.0]]]), torch.tensor([[1.0]]))
+    >>> spread.add(torch.tensor([[[4.0, 0.0]]]), torch.tensor([[1.0]]))
+    >>> spread.mean().tolist(), spread.result().tolist()
+    ([[[3.0, 0.0]]], [[1.0]])
     """
 
     def __init__(self, num_instances: int) -> None:
@@ -155,8 +179,7 @@ class PeakSpread:
 
         Args:
             peaks: Peaks, (n, K, 2), in any one frame.
-            weights: How much evidence each peak has; negative counts as none,
-                (n, K).
+            weights: Evidence of each peak; negative values count as 0, (n, K).
             rows: The n instances.
         """
         if self._weight is None or self._mean is None or self._moment is None:
@@ -193,15 +216,19 @@ class PeakSpread:
 
 
 def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Highest cell of each heatmap, the first in reading order where some are equal.
+    """Find the highest cell of each heatmap, the first in reading order among equals.
 
     Args:
         heatmaps: Heatmaps, (N, K, h, w).
 
     Returns:
         Cells (x, y) as float, (N, K, 2), and their values, (N, K).
+
+    >>> cells, values = heatmap_peaks(torch.tensor([[[[0.0, 0.5], [0.75, 0.25]]]]))
+    >>> cells.tolist(), values.tolist()
+    ([[[0.0, 1.0]]], [[0.75]])
     """
-    # Twice the highest of few, and not once of many: that is what CPUs do fast.
+    # Two reductions over short axes are faster on CPUs than one over a long axis.
     values, rows = heatmaps.amax(3).max(2)
     width = heatmaps.shape[3]
     highest = heatmaps.gather(2, rows[..., None, None].expand(-1, -1, 1, width))
@@ -210,7 +237,7 @@ def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def view_agreement(spread: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:
-    """How far the views agree, on the scale of object keypoint similarity (OKS).
+    """Compute the agreement of views on the scale of object keypoint similarity (OKS).
 
     ``exp(-spread / (2 * area * (2 * sigma)^2))``: OKS of a keypoint that lies
     as far off as the views lie apart, so 1 is perfect agreement.
@@ -222,6 +249,11 @@ def view_agreement(spread: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:
 
     Returns:
         Agreement in [0, 1], (N, K).
+
+    >>> spread, sigmas = torch.tensor([[0.0, 16.0]]), torch.tensor([0.05, 0.05])
+    >>> agreement = view_agreement(spread, torch.tensor([1600.0]), sigmas)
+    >>> [round(value, 4) for value in agreement[0].tolist()]
+    [1.0, 0.6065]
     """
     tolerance = 2 * areas[:, None].clamp(min=1) * (2 * sigmas) ** 2
     return torch.exp(-spread / tolerance)

@@ -1,10 +1,10 @@
-"""The way back: bringing a view's output into the reference crop.
+"""Inverse views: warps of a view's output back into the reference crop.
+
+A view is the same map of relative positions for every instance, so its inverse is
+the same interpolation for every instance: separable along the axes where the
+view does not rotate the crop, else over both at once.
 
 Shapes: `N` instances, `K` keypoints, `w, h` cells.
-
-A view is the same map of relative positions for every instance, so undoing it is
-the same interpolation for every instance: along each axis by itself where the
-view does not turn the crop, else over both at once.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ from torch.nn import functional as F
 from mmdistill.functional.views import Frame, View, to_reference, to_view
 
 SNAP = 1e-6
-"""Positions this close to a cell are that cell: rounding must not cost weight."""
+"""Distance below which a position is snapped to a cell, against rounding errors."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The cells of one axis of an output, and where they lie in the crop.
+    """Cells of one axis of an output, and their positions in the crop.
 
     Attributes:
         cells: Number of cells.
         stride: Decoded input pixels from one cell to the next.
         offset: Decoded input pixel of cell 0.
         pixels: Decoded input pixels from one edge of the crop to the other.
+
+    >>> axis = Axis(cells=4, stride=4.0, offset=1.5, pixels=16.0)
+    >>> position = axis.position(torch.tensor([0.0, 2.0]))
+    >>> position.tolist(), axis.cell(position).tolist()
+    ([0.09375, 0.59375], [0.0, 2.0])
     """
 
     cells: int
@@ -49,13 +54,18 @@ class Axis:
 
 @dataclass(frozen=True)
 class SeparableInverse:
-    """Undoes a view that does not turn the crop.
+    """Inverse of a view that does not rotate the crop.
 
     Attributes:
         columns: Weights of the x axis, (w, w): rows are cells of the reference.
         rows: Weights of the y axis, (h, h).
-        keeps_columns: Whether `columns` is the identity and costs nothing.
+        keeps_columns: Whether `columns` is the identity, so that it is skipped.
         keeps_rows: Whether `rows` is.
+
+    >>> mirror = torch.eye(2).flip(0)
+    >>> inverse = SeparableInverse(mirror, torch.eye(2))
+    >>> inverse(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
+    [[[[2.0, 1.0], [4.0, 3.0]]]]
     """
 
     columns: Tensor
@@ -69,7 +79,7 @@ class SeparableInverse:
         return (self.rows.sum(1)[:, None] * self.columns.sum(1)).round()
 
     def to(self, device: torch.device) -> SeparableInverse:
-        """The same on another device."""
+        """Copy to another device."""
         return replace(self, columns=self.columns.to(device), rows=self.rows.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
@@ -81,19 +91,24 @@ class SeparableInverse:
 
 @dataclass(frozen=True)
 class RotatedInverse:
-    """Undoes a view that turns the crop.
+    """Inverse of a view that rotates the crop.
 
     Attributes:
-        grid: Where the view shows each cell of the reference, in `grid_sample`'s
+        grid: Position in the view of each cell of the reference, in `grid_sample`'s
             frame with aligned corners, (h, w, 2).
         coverage: 1 where the view shows the reference crop, else 0, (h, w).
+
+    >>> grid = torch.tensor([[[-1.0, 1.0], [-1.0, -1.0]], [[1.0, 1.0], [1.0, -1.0]]])
+    >>> inverse = RotatedInverse(grid, torch.ones(2, 2))
+    >>> inverse(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
+    [[[[3.0, 1.0], [4.0, 2.0]]]]
     """
 
     grid: Tensor
     coverage: Tensor
 
     def to(self, device: torch.device) -> RotatedInverse:
-        """The same on another device."""
+        """Copy to another device."""
         return RotatedInverse(self.grid.to(device), self.coverage.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
@@ -104,16 +119,25 @@ class RotatedInverse:
         return sampled.view_as(heatmaps) * self.coverage
 
 
-Undo = SeparableInverse | RotatedInverse
+InverseView = SeparableInverse | RotatedInverse
+"""Warp of a view's heatmaps onto the reference grid."""
 
 
-def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
-    """How to undo a view of heatmaps.
+def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> InverseView:
+    """Build the inverse of a view of heatmaps.
 
     Args:
         view: The view.
         frame: The network input.
         axes: The x and y axis of the heatmaps.
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> undo = inverse_of(View(flip=True), frame, (axis, axis))
+    >>> undo(torch.tensor([[[[1.0, 2.0, 3.0, 4.0]] * 4]]))[0, 0, 0].tolist()
+    [4.0, 3.0, 2.0, 1.0]
+    >>> type(inverse_of(View(rotation=30), frame, (axis, axis))).__name__
+    'RotatedInverse'
     """
     if view.separable:
         columns, rows = (inverse_matrix(view, frame, axes, i) for i in range(2))
@@ -127,38 +151,49 @@ def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Undo:
 
 
 class InverseWarps:
-    """How to undo the views of heatmaps, each made once per device.
+    """Cache of the inverses of views of heatmaps, each built once per device.
 
     Args:
         frame: The network input.
         axes: The x and y axis of the heatmaps.
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> warps, device = InverseWarps(frame, (axis, axis)), torch.device('cpu')
+    >>> warps.get(View(flip=True), device) is warps.get(View(flip=True), device)
+    True
     """
 
     def __init__(self, frame: Frame, axes: tuple[Axis, Axis]) -> None:
         self._frame = frame
         self._axes = axes
-        self._made: dict[tuple[View, torch.device], Undo] = {}
+        self._inverses: dict[tuple[View, torch.device], InverseView] = {}
 
-    def of(self, view: View, device: torch.device) -> Undo:
-        """How to undo a view, on a device."""
+    def get(self, view: View, device: torch.device) -> InverseView:
+        """Return the inverse of a view, on a device."""
         key = (view, device)
-        if key not in self._made:
-            self._made[key] = inverse_of(view, self._frame, self._axes).to(device)
-        return self._made[key]
+        if key not in self._inverses:
+            self._inverses[key] = inverse_of(view, self._frame, self._axes).to(device)
+        return self._inverses[key]
 
 
 def inverse_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
-    """Matrix that brings one axis of a view's output into the reference crop.
+    """Compute the matrix that maps one axis of a view's output to the reference crop.
 
     Args:
-        view: The view; it must not turn the crop.
+        view: The view; it must not rotate the crop.
         frame: The network input.
         axes: The x and y axis of the output.
-        i: Which of them, 0 or 1.
+        i: Index of the axis, 0 or 1.
 
     Returns:
         Weights (cells of the reference, cells of the view). A row sums to 1, or
         to 0 where the view shows nothing of the reference.
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> inverse_matrix(View(scale=2), frame, (axis, axis), 0).tolist()[1]
+    [1.0, 0.0, 0.0, 0.0]
     """
     assert view.separable
     cells = view_cells(view, frame, axes)
@@ -168,13 +203,19 @@ def inverse_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) ->
 def reference_positions(
     view: View, frame: Frame, axes: tuple[Axis, Axis], cells: Tensor
 ) -> Tensor:
-    """Relative positions in the reference crop of cells of a view's output.
+    """Compute relative positions in the reference crop of cells of a view's output.
 
     Args:
         view: The view.
         frame: The network input.
         axes: The x and y axis of the output.
         cells: Cells (x, y) of the view's output, (..., 2).
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> cells = torch.tensor([[0.0, 1.0]])
+    >>> reference_positions(View(flip=True), frame, (axis, axis), cells).tolist()
+    [[0.75, 0.25]]
     """
     x, y = cells.unbind(-1)
     shown = torch.stack([axes[0].position(x), axes[1].position(y)], dim=-1)
@@ -182,7 +223,7 @@ def reference_positions(
 
 
 def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
-    """What becomes of a step of one cell when a view is undone.
+    """Compute the Jacobian of the map from a view's cells to reference cells.
 
     Args:
         view: The view.
@@ -192,6 +233,11 @@ def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Ten
     Returns:
         Steps in cells of the reference, (2, 2), float64: the first column is that
         of a step along x in the view.
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> reference_jacobian(View(scale=2, flip=True), frame, (axis, axis)).tolist()
+    [[-0.5, 0.0], [0.0, 0.5]]
     """
     corners = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     x, y = reference_positions(view, frame, axes, corners).unbind(-1)
@@ -200,7 +246,7 @@ def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Ten
 
 
 def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
-    """Fractional cells of a view that show the cells of the reference.
+    """Compute the fractional cells of a view that show the cells of the reference.
 
     Args:
         view: The view.
@@ -210,6 +256,11 @@ def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
     Returns:
         Cells (x, y), (h, w, 2), float64; outside [0, cells - 1] where the view
         shows nothing of the reference.
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> view_cells(View(flip=True), frame, (axis, axis))[0, :, 0].tolist()
+    [3.0, 2.0, 1.0, 0.0]
     """
     x, y = (
         axis.position(torch.arange(axis.cells, dtype=torch.float64)) for axis in axes

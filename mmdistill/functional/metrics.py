@@ -1,7 +1,7 @@
-"""What labels are worth: precision, recall and error, by score.
+"""Quality of labels by score: precision, recall and localization error.
 
-Shapes: `M` candidates of all images, `T` thresholds. A weight is how many labels a
-candidate stands for.
+Shapes: `M` candidates of all images, `T` thresholds. A weight is the number of labels
+that a candidate represents.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RECALLS = np.linspace(0, 1, 101)
-"""Recalls at which COCO's average precision looks."""
+"""Recalls at which COCO's average precision samples the precision."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Binned:
         edges: Edges of the bins, ascending, (bins + 1,); empty without values.
         error: Mean error in each, (bins,).
         count: Values in each, (bins,).
+
+    >>> Binned(np.array([0.0, 1.0]), error=np.array([0.25]), count=np.array([4])).count
+    array([4])
     """
 
     edges: np.ndarray
@@ -37,12 +40,12 @@ def precision_recall(
     thresholds: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of the candidates that score at least as much.
+    """Compute precision and recall by score threshold.
 
     Args:
         scores: Scores of the candidates, (M,).
-        correct: Which of them found a true instance, (M,), bool.
-        counted: Which of them count: not those that found an ignored one, (M,).
+        correct: Mask of those that match a true instance, (M,), bool.
+        counted: Mask of those that count: all that match no ignored instance, (M,).
         num_true: True instances that count.
         thresholds: Thresholds, (T,), compared in the precision of the scores.
         weights: Weights of the candidates, (M,); 1 each by default.
@@ -50,45 +53,55 @@ def precision_recall(
     Returns:
         Precision, NaN where nothing scores as much, and recall, NaN without true
         instances, both (T,).
+
+    >>> scores, correct = np.array([0.9, 0.8, 0.4]), np.array([True, False, True])
+    >>> counted, thresholds = np.ones(3, dtype=bool), np.array([0.5, 0.85])
+    >>> precision, recall = precision_recall(scores, correct, counted, 2, thresholds)
+    >>> precision.tolist(), recall.tolist()
+    ([0.5, 1.0], [0.5, 0.5])
     """
     order = np.argsort(-scores[counted], kind='stable')
     ranked = scores[counted][order]
     weights = np.ones(len(scores)) if weights is None else weights
-    weighed = np.stack([correct * weights, weights])[:, counted][:, order]
-    found, total = np.cumsum(np.pad(weighed, ((0, 0), (1, 0))), axis=1)
+    ordered = np.stack([correct * weights, weights])[:, counted][:, order]
+    matched, total = np.cumsum(np.pad(ordered, ((0, 0), (1, 0))), axis=1)
     kept = np.searchsorted(-ranked, -thresholds.astype(scores.dtype), side='right')
     with np.errstate(invalid='ignore'):
-        return found[kept] / total[kept], found[kept] / np.float64(num_true)
+        return matched[kept] / total[kept], matched[kept] / np.float64(num_true)
 
 
 def average_precision(
     scores: np.ndarray, correct: np.ndarray, counted: np.ndarray, num_true: int
 ) -> float:
-    """Average precision as COCO's evaluation counts it, at one OKS.
+    """Compute average precision as COCO's evaluation does, at one OKS.
 
     The highest precision at that recall or more, averaged over 101 recalls.
 
     Args:
         scores: Scores of the candidates, (M,).
-        correct: Which of them found a true instance, (M,), bool.
-        counted: Which of them count, (M,), bool.
+        correct: Mask of those that match a true instance, (M,), bool.
+        counted: Mask of those that count, (M,), bool.
         num_true: True instances that count.
 
     Returns:
         The average precision; NaN without true instances.
+
+    >>> scores, correct = np.array([0.9, 0.8, 0.4]), np.array([True, False, True])
+    >>> round(average_precision(scores, correct, np.ones(3, dtype=bool), 2), 4)
+    0.835
     """
     if num_true == 0:
         return float('nan')
     order = np.argsort(-scores[counted], kind='stable')
-    found = np.cumsum(correct[counted][order])
-    precision = found / np.arange(1, len(found) + 1)
+    matched = np.cumsum(correct[counted][order])
+    precision = matched / np.arange(1, len(matched) + 1)
     highest = np.maximum.accumulate(precision[::-1])[::-1]
-    first = np.searchsorted(found / num_true, RECALLS)
+    first = np.searchsorted(matched / num_true, RECALLS)
     return float(np.append(highest, 0.0)[first].mean())
 
 
 def mean_error(errors: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The weighted mean of what is known.
+    """Compute the weighted mean of the known errors.
 
     Args:
         errors: Errors, (M, ...); NaN ones are left out.
@@ -96,29 +109,35 @@ def mean_error(errors: np.ndarray, weights: np.ndarray | None = None) -> float:
 
     Returns:
         The mean; NaN where nothing is known.
+
+    >>> mean_error(np.array([0.25, np.nan, 0.75]), np.array([3, 1, 1]))
+    0.375
     """
     errors, weights = _known(errors, weights)
     return float(np.average(errors, weights=weights)) if len(errors) else float('nan')
 
 
 def median_error(errors: np.ndarray, weights: np.ndarray) -> float:
-    """The weighted median of what is known: as much weight lies below as above it.
+    """Compute the weighted median of the known errors.
 
     Args:
         errors: Errors, (M, ...); NaN ones are left out.
         weights: Weights, (M,).
 
     Returns:
-        The median, the mean of the two where any between two errors would be one;
-        NaN where nothing is known.
+        The median; the mean of the two middle errors where any value between them
+        would be one; NaN where nothing is known.
+
+    >>> median_error(np.array([0.25, np.nan, 0.75]), np.array([3, 1, 1]))
+    0.25
     """
     errors, weights = _known(errors, weights)
     if len(errors) == 0:
         return float('nan')
     order = np.argsort(errors, kind='stable')
     below = np.cumsum(weights[order])
-    places = [np.searchsorted(below, below[-1] / 2, side=s) for s in ('left', 'right')]
-    return float(errors[order[places]].mean())
+    middle = [np.searchsorted(below, below[-1] / 2, side=s) for s in ('left', 'right')]
+    return float(errors[order[middle]].mean())
 
 
 def binned_errors(
@@ -127,15 +146,21 @@ def binned_errors(
     num_bins: int,
     weights: np.ndarray | None = None,
 ) -> Binned:
-    """Mean error over a score, in bins between its quantiles.
+    """Compute the mean error in bins between quantiles of a score.
 
     Equal values share a bin, so there may be fewer bins.
 
     Args:
         values: Scores, (M, ...).
         errors: Errors, the same shape; NaN ones are left out.
-        num_bins: Most bins.
-        weights: Weights of what the mean is over, (M,); 1 each by default.
+        num_bins: Maximum number of bins.
+        weights: Weights of the candidates, (M,); 1 each by default.
+
+    >>> values = np.array([0.1, 0.2, 0.8, 0.9])
+    >>> errors = np.array([0.75, 0.25, 0.0, 0.5])
+    >>> bins = binned_errors(values, errors, num_bins=2)
+    >>> bins.edges.tolist(), bins.error.tolist(), bins.count.tolist()
+    ([0.1, 0.2, 0.9], [0.75, 0.25], [1, 3])
     """
     known = ~np.isnan(errors)
     errors, weights = _known(errors, weights)
@@ -148,8 +173,8 @@ def binned_errors(
     bins = np.searchsorted(inner, values, side='right')
     count = np.bincount(bins, minlength=len(inner) + 1)
     total, weight = (
-        np.bincount(bins, weights=each, minlength=len(inner) + 1)
-        for each in (errors * weights, weights)
+        np.bincount(bins, weights=terms, minlength=len(inner) + 1)
+        for terms in (errors * weights, weights)
     )
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
@@ -159,7 +184,7 @@ def binned_errors(
 def _known(
     errors: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Errors that are known, and the weight of each, both (N,)."""
+    """Known errors with their weights, both (N,)."""
     known = ~np.isnan(errors)
     weights = np.ones(len(errors)) if weights is None else weights
     spread = weights.reshape(-1, *(1,) * (errors.ndim - 1))

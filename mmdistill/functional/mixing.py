@@ -1,9 +1,9 @@
-"""The index plan of mixed batches: which sample stands in which slot.
+"""Index plan of mixed batches: the sample in each slot of each batch.
 
 Sources are read as endless streams: one order after another, each holding every
 sample once. A batch takes a fixed number of samples from each stream, so the mix is
-exact in every batch. Where a stream stands follows from the number of
-the batch alone: nothing is stored, and a run continues anywhere.
+exact in every batch (Data Distillation, section 5.2). The position in a stream follows
+from the number of the batch alone: no state is stored, and a run resumes anywhere.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ import numpy as np
 from mmdistill.functional.permutation import hash_key, hash_keys, permuted
 
 _DRAWS = 1 << 40
-"""Names the keys of draws, beside those of the streams, which are counted from 0."""
+"""Key of the seeds of draws; those of the streams are counted from 0."""
 _LOW_HALF = np.uint64((1 << 32) - 1)
+"""Mask of the lower 32 bits."""
 
 
 def labeled_slots(batch_size: int, labeled_share: float) -> int:
-    """Number of labeled samples in each batch: ``ceil(share * batch_size)``.
+    """Compute the number of labeled samples in a batch: ``ceil(share * batch_size)``.
 
     Data Distillation, section 5.2, has a share of 0.6.
 
     Args:
         batch_size: Samples in a batch of one rank.
-        labeled_share: Least share of labeled samples, in (0, 1).
+        labeled_share: Minimum share of labeled samples, in (0, 1).
 
     Raises:
         ValueError: If the share is outside (0, 1), or leaves either kind of
             sample without a slot.
+
+    >>> labeled_slots(8, 0.6)
+    5
     """
     if not 0 < labeled_share < 1:
         raise ValueError(
@@ -44,7 +48,7 @@ def labeled_slots(batch_size: int, labeled_share: float) -> int:
         raise ValueError(
             f'labeled_share {labeled_share} of a batch of {batch_size} takes '
             f'{slots} slots and leaves none for pseudo-labels; '
-            f'the batch size must be at least {_least_batch(labeled_share)}'
+            f'the batch size must be at least {_smallest_batch(labeled_share)}'
         )
     return slots
 
@@ -52,52 +56,56 @@ def labeled_slots(batch_size: int, labeled_share: float) -> int:
 def source_slots(
     batch_size: int, ratio: Sequence[float], labeled: Sequence[int]
 ) -> list[int]:
-    """Slots of each source in every batch, as near to a ratio as whole slots are.
+    """Apportion the slots of a batch to sources, as near to a ratio as whole slots are.
 
     The labeled sources together have ``ceil(their share * batch_size)`` slots.
-    Within a kind, labeled or not, what is left after rounding down goes to the
-    largest remainders, and every source has one slot at least.
+    Within a kind, labeled or not, the slots left after rounding down go to the
+    largest remainders, and every source has at least one slot.
 
     Args:
         batch_size: Samples in a batch of one rank.
-        ratio: Parts of the sources, above 0; they need not sum to 1.
+        ratio: Relative shares of the sources, above 0; they need not sum to 1.
         labeled: Positions of the labeled sources.
 
     Returns:
         Slots of each source; their sum is `batch_size`.
 
     Raises:
-        ValueError: If a part is not a positive number, or either kind has fewer
+        ValueError: If a share is not a positive number, or either kind has fewer
             slots than sources.
+
+    >>> source_slots(8, ratio=[6, 3, 1], labeled=[0])
+    [5, 2, 1]
     """
-    parts = np.asarray(ratio, dtype=np.float64)
-    if not (np.isfinite(parts).all() and (parts > 0).all()):
+    shares = np.asarray(ratio, dtype=np.float64)
+    if not (np.isfinite(shares).all() and (shares > 0).all()):
         raise ValueError(f'source_ratio must be positive numbers, got {list(ratio)}')
-    kinds = np.isin(np.arange(len(parts)), labeled)
-    share = parts[kinds].sum() / parts.sum()
-    of_labeled = math.ceil(round(share * batch_size, 9))
-    slots = np.empty(len(parts), dtype=np.int64)
-    for kind, total in ((kinds, of_labeled), (~kinds, batch_size - of_labeled)):
+    is_labeled = np.isin(np.arange(len(shares)), labeled)
+    labeled_share = shares[is_labeled].sum() / shares.sum()
+    num_labeled = math.ceil(round(labeled_share * batch_size, 9))
+    totals = ((is_labeled, num_labeled), (~is_labeled, batch_size - num_labeled))
+    slots = np.empty(len(shares), dtype=np.int64)
+    for kind, total in totals:
         if total < kind.sum():
             raise ValueError(
                 f'source_ratio {list(ratio)} leaves {total} of {batch_size} slots for '
                 f'the {kind.sum()} sources {np.flatnonzero(kind).tolist()}; every '
-                'source needs one at least'
+                'source needs at least one'
             )
-        slots[kind] = _apportioned(total, parts[kind])
+        slots[kind] = _apportioned(total, shares[kind])
     return slots.tolist()
 
 
-def _apportioned(total: int, parts: np.ndarray) -> np.ndarray:
+def _apportioned(total: int, shares: np.ndarray) -> np.ndarray:
     """Whole numbers that sum to `total`, by largest remainder, none below 1."""
-    if len(parts) == 0:
+    if len(shares) == 0:
         return np.empty(0, dtype=np.int64)
-    quotas = np.round(total * parts / parts.sum(), 9)
+    quotas = np.round(total * shares / shares.sum(), 9)
     slots = np.floor(quotas).astype(np.int64)
-    # Rounded anew: remainders that are equal shall be equal numbers.
-    lacking = np.round(quotas - slots, 6)
-    rest = np.argsort(-lacking, kind='stable')[: total - slots.sum()]
-    slots[rest] += 1
+    # Rounded again, so that equal remainders are equal numbers.
+    remainders = np.round(quotas - slots, 6)
+    largest = np.argsort(-remainders, kind='stable')[: total - slots.sum()]
+    slots[largest] += 1
     for i in np.flatnonzero(slots == 0):
         slots[np.argmax(slots)] -= 1
         slots[i] = 1
@@ -105,22 +113,26 @@ def _apportioned(total: int, parts: np.ndarray) -> np.ndarray:
 
 
 def stream_items(positions: np.ndarray, size: int, key: int) -> np.ndarray:
-    """Samples at some positions of a source's endless stream.
+    """Look up the samples at some positions of a source's endless stream.
 
     Args:
         positions: Positions, at least 0, any shape.
         size: Number of samples of the source, at least 1.
-        key: Names the stream.
+        key: Key of the stream.
 
     Returns:
         Samples in [0, size), the shape of `positions`; each comes once in every
         `size` positions that start at a multiple of `size`.
+
+    >>> items = stream_items(np.arange(6), size=3, key=0).tolist()
+    >>> sorted(items[:3]), sorted(items[3:])
+    ([0, 1, 2], [0, 1, 2])
     """
     passes, offsets = np.divmod(np.asarray(positions, dtype=np.int64), size)
     items = np.empty_like(offsets)
     for number in np.unique(passes):
-        chosen = passes == number
-        items[chosen] = permuted(offsets[chosen], size, hash_key(key, int(number)))
+        in_pass = passes == number
+        items[in_pass] = permuted(offsets[in_pass], size, hash_key(key, int(number)))
     return items
 
 
@@ -132,7 +144,7 @@ def mixed_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> np.ndarray:
-    """Samples of some batches of one rank.
+    """Look up the samples of some batches of one rank.
 
     Ranks take turns in the streams, so that together they read what a single
     process with a batch `world_size` times as large would read.
@@ -148,6 +160,12 @@ def mixed_batches(
     Returns:
         Indices into the concatenation of the sources, (P, sum of slots), int64,
         in each batch the sources one after the other.
+
+    >>> batches = mixed_batches(np.arange(2), sizes=[4, 4], slots=[2, 1], seed=0)
+    >>> batches.shape, sorted(batches[:, :2].ravel().tolist())
+    ((2, 3), [0, 1, 2, 3])
+    >>> (batches[:, 2] >= 4).all().item()
+    True
     """
     turns = np.asarray(numbers, dtype=np.int64)[:, None] * world_size + rank
     starts = np.cumsum([0, *sizes[:-1]])
@@ -165,25 +183,28 @@ def mixed_batches(
 def reordered(
     indices: np.ndarray, sizes: Sequence[int], order: Sequence[int]
 ) -> np.ndarray:
-    """Indices into sources as they stand, of indices into them in another order.
+    """Convert indices into reordered sources to indices into the original ones.
 
     Args:
         indices: Indices into the sources one after the other in `order`, (P,).
-        sizes: Samples in each source, as they stand.
-        order: Positions of the sources, each once.
+        sizes: Samples in each source, in the original order.
+        order: Positions of the sources in the new order, each once.
 
     Returns:
-        Indices of the same samples into the sources as they stand, (P,), int64.
+        Indices of the same samples in the original order, (P,), int64.
+
+    >>> reordered(np.array([0, 1, 2]), sizes=[1, 2], order=[1, 0]).tolist()
+    [1, 2, 0]
     """
     lengths, sources = np.asarray(sizes, np.int64), np.asarray(order, np.int64)
     starts = (np.cumsum(lengths) - lengths)[sources]
     ends = np.cumsum(lengths[sources])
-    place = np.searchsorted(ends, indices, side='right')
-    return indices - (ends - lengths[sources])[place] + starts[place]
+    position = np.searchsorted(ends, indices, side='right')
+    return indices - (ends - lengths[sources])[position] + starts[position]
 
 
 def draw_seeds(numbers: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
-    """Seeds of all that is random about the samples of batches, one for each.
+    """Compute the seed of the random transforms of each sample of some batches.
 
     Args:
         numbers: Numbers of the batches over all ranks and epochs, (P,).
@@ -193,11 +214,15 @@ def draw_seeds(numbers: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
     Returns:
         Seeds below 2**32, as NumPy takes them, (P, batch_size), int64. No two draws
         of a run have the same key; the seeds are the low halves of the keys.
+
+    >>> seeds = draw_seeds(np.arange(2), batch_size=3, seed=0)
+    >>> seeds.shape, len(np.unique(seeds))
+    ((2, 3), 6)
     """
     draws = np.asarray(numbers)[:, None] * batch_size + np.arange(batch_size)
     return (hash_keys(hash_key(seed, _DRAWS), draws) & _LOW_HALF).astype(np.int64)
 
 
-def _least_batch(labeled_share: float) -> int:
-    """The smallest batch that has a slot for pseudo-labels at this share."""
+def _smallest_batch(labeled_share: float) -> int:
+    """Smallest batch that has a slot for pseudo-labels at this share."""
     return math.ceil(round(1 / (1 - labeled_share), 9))

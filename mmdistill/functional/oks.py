@@ -1,4 +1,6 @@
-"""Which candidate found which true instance, as COCO's keypoint evaluation has it.
+"""Object keypoint similarity (OKS), and matching of candidates to true instances.
+
+Both follow COCO's keypoint evaluation.
 
 Shapes: `N` candidates and `G` true instances of one image, `K` keypoints.
 """
@@ -12,16 +14,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TrueInstances:
-    """The annotated instances of one image, coordinates in its pixels.
+    """Annotated instances of one image, coordinates in its pixels.
 
     Attributes:
         keypoints: Coordinates (x, y), (G, K, 2).
-        labeled: Which keypoints are annotated, (G, K), bool.
+        labeled: Mask of the annotated keypoints, (G, K), bool.
         areas: Areas, squared pixels, (G,).
         bboxes: Boxes (x1, y1, x2, y2), (G, 4).
-        ignored: Instances that count neither as found nor as missed, (G,), bool.
-        crowd: Those of them that any number of candidates may find, (G,), bool.
+        ignored: Mask of instances that count neither as matched nor as missed, (G,).
+        crowd: Mask of those that any number of candidates may match, (G,), bool.
         category_ids: Categories, (G,).
+
+    >>> truth = TrueInstances(
+    ...     keypoints=np.array([[[10.0, 10.0], [20.0, 20.0]]]),
+    ...     labeled=np.array([[True, False]]),
+    ...     areas=np.array([400.0]),
+    ...     bboxes=np.array([[0.0, 0.0, 30.0, 30.0]]),
+    ...     ignored=np.array([False]),
+    ...     crowd=np.array([False]),
+    ...     category_ids=np.array([1]),
+    ... )
+    >>> len(truth)
+    1
     """
 
     keypoints: np.ndarray
@@ -39,10 +53,10 @@ class TrueInstances:
 def similarity(
     keypoints: np.ndarray, truth: TrueInstances, sigmas: np.ndarray
 ) -> np.ndarray:
-    """Object keypoint similarity (OKS) of every candidate to every true instance.
+    """Compute the OKS of every candidate to every true instance.
 
-    An instance without annotated keypoints is as similar as its box, doubled to
-    every side, is near, as in COCO's evaluation.
+    For an instance without annotated keypoints the distance to its box, doubled to
+    every side, counts, as in COCO's evaluation.
 
     Args:
         keypoints: Coordinates of the candidates, pixels, (N, K, 2).
@@ -51,35 +65,61 @@ def similarity(
 
     Returns:
         OKS in [0, 1], (N, G).
+
+    >>> truth = TrueInstances(
+    ...     keypoints=np.array([[[10.0, 10.0], [20.0, 20.0]]]),
+    ...     labeled=np.array([[True, False]]),
+    ...     areas=np.array([400.0]),
+    ...     bboxes=np.array([[0.0, 0.0, 30.0, 30.0]]),
+    ...     ignored=np.array([False]),
+    ...     crowd=np.array([False]),
+    ...     category_ids=np.array([1]),
+    ... )
+    >>> candidates = np.array([[[10.0, 10.0], [0.0, 0.0]], [[12.0, 10.0], [0.0, 0.0]]])
+    >>> oks = similarity(candidates, truth, np.array([0.05, 0.05]))
+    >>> oks.round(4).tolist()
+    [[1.0], [0.6065]]
     """
     points = keypoints[:, None].astype(np.float64)
     low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
     size = high - low
     beyond = np.maximum(low - size - points, 0) + np.maximum(points - high - size, 0)
-    known = truth.labeled.any(axis=1)
-    offsets = np.where(known[:, None, None], points - truth.keypoints, beyond)
+    annotated = truth.labeled.any(axis=1)
+    offsets = np.where(annotated[:, None, None], points - truth.keypoints, beyond)
     areas = (truth.areas + np.spacing(1))[:, None]
     errors = (offsets**2).sum(axis=-1) / (2 * sigmas) ** 2 / areas / 2
-    counts = truth.labeled | ~known[:, None]
+    counts = truth.labeled | ~annotated[:, None]
     total = np.where(counts, np.exp(-errors), 0).sum(axis=-1)
     return total / counts.sum(axis=-1)
 
 
 def match(similar: np.ndarray, truth: TrueInstances, oks_thr: float) -> np.ndarray:
-    """The true instance that each candidate found.
+    """Match candidates to true instances, one after the other.
 
-    One candidate after the other takes the most similar instance that is left,
+    Each candidate takes the most similar instance that is left,
     one that counts before one that is ignored; a crowd is never used up.
 
     Args:
         similar: OKS of the candidates, best score first, (N, G).
         truth: The true instances.
-        oks_thr: OKS that a match needs.
+        oks_thr: Minimum OKS of a match.
 
     Returns:
-        Numbers of the instances, -1 where none is similar enough, (N,).
+        Indices of the instances, -1 where none is similar enough, (N,).
+
+    >>> truth = TrueInstances(
+    ...     keypoints=np.array([[[10.0, 10.0], [20.0, 20.0]]]),
+    ...     labeled=np.array([[True, False]]),
+    ...     areas=np.array([400.0]),
+    ...     bboxes=np.array([[0.0, 0.0, 30.0, 30.0]]),
+    ...     ignored=np.array([False]),
+    ...     crowd=np.array([False]),
+    ...     category_ids=np.array([1]),
+    ... )
+    >>> match(np.array([[0.75], [0.9]]), truth, oks_thr=0.5).tolist()
+    [0, -1]
     """
-    found = np.full(len(similar), -1)
+    matches = np.full(len(similar), -1)
     free = np.ones(len(truth), dtype=bool)
     for row, scores in enumerate(similar):
         fits = (scores >= oks_thr) & (free | truth.crowd)
@@ -89,28 +129,41 @@ def match(similar: np.ndarray, truth: TrueInstances, oks_thr: float) -> np.ndarr
             continue
         # Of equally similar instances COCO's evaluation takes the last.
         reverse = np.where(fits, scores, -np.inf)[::-1]
-        found[row] = len(truth) - 1 - int(np.argmax(reverse))
-        free[found[row]] = False
-    return found
+        matches[row] = len(truth) - 1 - int(np.argmax(reverse))
+        free[matches[row]] = False
+    return matches
 
 
 def keypoint_errors(
-    keypoints: np.ndarray, truth: TrueInstances, found: np.ndarray
+    keypoints: np.ndarray, truth: TrueInstances, matches: np.ndarray
 ) -> np.ndarray:
-    """How far each keypoint lies off the instance that its candidate found.
+    """Compute the distance of each keypoint from that of the matched instance.
 
     Args:
         keypoints: Coordinates of the candidates, pixels, (N, K, 2).
         truth: The true instances.
-        found: Numbers of the instances, -1 for none, (N,).
+        matches: Indices of the matched instances, -1 for none, (N,).
 
     Returns:
         Distances in units of the instance's size, the square root of its area,
         (N, K); NaN where there is no instance or its keypoint is not annotated.
+
+    >>> truth = TrueInstances(
+    ...     keypoints=np.array([[[10.0, 10.0], [20.0, 20.0]]]),
+    ...     labeled=np.array([[True, False]]),
+    ...     areas=np.array([400.0]),
+    ...     bboxes=np.array([[0.0, 0.0, 30.0, 30.0]]),
+    ...     ignored=np.array([False]),
+    ...     crowd=np.array([False]),
+    ...     category_ids=np.array([1]),
+    ... )
+    >>> candidates = np.array([[[12.0, 10.0], [0.0, 0.0]]])
+    >>> keypoint_errors(candidates, truth, np.array([0])).tolist()
+    [[0.1, nan]]
     """
     errors = np.full(keypoints.shape[:2], np.nan)
-    rows = np.flatnonzero(found >= 0)
-    true = found[rows]
+    rows = np.flatnonzero(matches >= 0)
+    true = matches[rows]
     distances = np.linalg.norm(keypoints[rows] - truth.keypoints[true], axis=-1)
     sizes = np.sqrt(np.maximum(truth.areas[true], np.spacing(1)))[:, None]
     errors[rows] = np.where(truth.labeled[true], distances / sizes, np.nan)

@@ -1,10 +1,10 @@
-"""A pseudo-random order of any number of items, without storing it.
+"""Pseudo-random permutations of any number of items, without storing them.
 
 A Feistel network over rows and columns is a keyed bijection on ``[0, a * b)``;
 walking along its cycle until the value falls below n makes it one on ``[0, n)``
 (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). With a and
-b near the root of n, hardly a value has to walk. So any place of an order over
-billions of items is known in constant time and memory.
+b near the root of n, hardly a value has to walk. So the item at any position of an
+order over billions of items is computed in constant time and memory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from collections.abc import Sequence
 import numpy as np
 
 ROUNDS = 6
+"""Rounds of the Feistel network."""
 _MASK64 = (1 << 64) - 1
+"""Mask of 64 bits, for arithmetic on Python's integers."""
 
 
 def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
-    """Items at some positions of a pseudo-random order of `size` items.
+    """Look up the items at some positions of a pseudo-random order of `size` items.
 
     Args:
         positions: Positions in [0, size), any shape.
         size: Number of items.
-        key: Names the order; every key gives another one.
+        key: Key of the order; every key gives another one.
 
     Returns:
         Items in [0, size), int64, the shape of `positions`. Over all positions
@@ -32,6 +34,12 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
 
     Raises:
         ValueError: If a position is outside [0, size).
+
+    >>> items = permuted(np.arange(5), size=5, key=7)
+    >>> sorted(items.tolist())
+    [0, 1, 2, 3, 4]
+    >>> (permuted(np.array([3]), size=5, key=7) == items[3]).item()
+    True
     """
     positions = np.asarray(positions, dtype=np.int64)
     outside = (positions < 0) | (positions >= size)
@@ -49,7 +57,14 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
 
 
 def hash_key(*parts: int) -> int:
-    """One 64-bit key of several numbers; their order matters."""
+    """Hash several integers, in their order, to one 64-bit key.
+
+    Args:
+        *parts: The integers.
+
+    >>> hash_key(0, 1) == hash_key(1, 0)
+    False
+    """
     key = 0
     for part in parts:
         key = _mixed((key + part) & _MASK64)
@@ -57,7 +72,7 @@ def hash_key(*parts: int) -> int:
 
 
 def hash_keys(key: int, numbers: np.ndarray) -> np.ndarray:
-    """``hash_key(key, number)`` of many numbers at once.
+    """Compute ``hash_key(key, number)`` of many numbers at once.
 
     Args:
         key: The first part.
@@ -65,6 +80,9 @@ def hash_keys(key: int, numbers: np.ndarray) -> np.ndarray:
 
     Returns:
         Keys, uint64, the shape of `numbers`.
+
+    >>> hash_keys(3, np.array([5])).tolist() == [hash_key(3, 5)]
+    True
     """
     with np.errstate(over='ignore'):
         return _mix(np.uint64(hash_key(key)) + np.asarray(numbers).astype(np.uint64))
@@ -73,7 +91,7 @@ def hash_keys(key: int, numbers: np.ndarray) -> np.ndarray:
 def _feistel(
     values: np.ndarray, rows: int, columns: int, keys: Sequence[np.uint64]
 ) -> np.ndarray:
-    """A bijection on ``[0, rows * columns)``; the number of keys is even."""
+    """Keyed bijection on ``[0, rows * columns)``; the number of keys is even."""
     sides = (np.uint64(rows), np.uint64(columns))
     left, right = np.divmod(values, sides[1])
     for turn, key in enumerate(keys):
@@ -84,7 +102,7 @@ def _feistel(
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    """Finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,24 +1,27 @@
-"""Rounding to steps that mean something, so that digits of noise are not stored."""
+"""Rounding of coordinates and scores to steps above their noise, before storage."""
 
 from __future__ import annotations
 
 import numpy as np
 
 STEPS_PER_PIXEL = 64
-"""Coordinates: far finer than any teacher points or any person annotates."""
+"""Steps of coordinates, far finer than any teacher's or annotator's precision."""
 STEPS_OF_SCORE = 1024
-"""Scores of keypoints and the views' agreement: a third decimal."""
+"""Steps of keypoint scores and agreement, about three decimals."""
 
 
 def rounded(values: np.ndarray, steps: int) -> np.ndarray:
-    """The nearest multiples of a step, exact in float32 below 2^24 steps.
+    """Round to the nearest multiples of a step, exact in float32 below 2^24 steps.
 
     Args:
         values: Any values.
-        steps: Steps in 1, a power of two.
+        steps: Number of steps in 1, a power of two.
 
     Returns:
         The multiples, of the same shape, float32.
+
+    >>> rounded(np.array([0.3, 1.9]), 4).tolist()
+    [0.25, 2.0]
     """
     return (np.round(np.asarray(values, dtype=np.float64) * steps) / steps).astype(
         np.float32
@@ -26,13 +29,13 @@ def rounded(values: np.ndarray, steps: int) -> np.ndarray:
 
 
 def rounded_scores(values: np.ndarray, steps: int) -> np.ndarray:
-    """The nearest multiples of a step, of which 0 is left to scores that are 0.
+    """Round scores to multiples of a step, to 0 only where they are 0.
 
-    A keypoint of score 0 is one that nothing is known of.
+    A score of 0 marks a keypoint whose position is unknown.
 
     Args:
         values: Scores, of any shape.
-        steps: Steps in 1, a power of two.
+        steps: Number of steps in 1, a power of two.
 
     Returns:
         The multiples, of the same shape, float32.

@@ -1,4 +1,4 @@
-"""What instances are compared by: their score, the views' agreement, or both."""
+"""Values that rank instances: their score, the agreement of views, or both."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ import numpy as np
 from mmdistill.functional.count_matching import split_groups
 
 CRITERIA = ('score', 'agreement', 'both')
+"""Criteria that instances are ranked by."""
 STEP = np.float32(2**-16)
-"""Values whose difference is less are noise, and tie."""
+"""Resolution of compared values: smaller differences are noise, and tie."""
 MOST_LEVELS = 2**20
-"""Levels that are counted without sorting: their table stays in the cache."""
+"""Maximum number of levels counted without sorting, so that the table is cached."""
 
 
 def instance_agreement(
     keypoint_agreement: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """How far the views agree on an instance: the mean of its keypoints that count.
+    """Average the agreement of views over the keypoints that count.
 
     Args:
-        keypoint_agreement: How far the views agree on each keypoint, (N, K).
-        counts: Which keypoints count, (N, K), bool.
+        keypoint_agreement: Agreement of the views on each keypoint, (N, K).
+        counts: Mask of the keypoints that count, (N, K), bool.
 
     Returns:
         Means, (N,), float32; 0 for an instance none of whose keypoints count.
+
+    >>> counts = np.array([[True, True, False], [False, False, False]])
+    >>> instance_agreement(np.array([[0.5, 1.0, 0.0]] * 2), counts).tolist()
+    [0.75, 0.0]
     """
     total = np.where(counts, keypoint_agreement, 0).sum(axis=1, dtype=np.float64)
     return (total / np.maximum(counts.sum(axis=1), 1)).astype(np.float32)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Average ranks as shares: the best value has 1 when it is alone.
+    """Compute average ranks as shares: a best value without ties has rank 1.
 
     Equal values get the mean of the ranks that they take together; values are equal
     when they round to the same multiple of `STEP`. Linear in their number.
@@ -40,6 +45,9 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
     Returns:
         Ranks over M, above 0 and at most 1, (M,), float64.
+
+    >>> ranks(np.array([0.9, 0.5, 0.5, 0.1])).tolist()
+    [1.0, 0.625, 0.625, 0.25]
     """
     if len(values) == 0:
         return np.zeros(0)
@@ -54,17 +62,20 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def ranks_among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The `ranks` that values would have if they stood among others.
+    """Compute the `ranks` of values among other values.
 
-    A value that one of the others equals has its rank; one between two of them stands
-    half a place above the lower.
+    A value equal to one of the others has its rank; one between two of them lies half
+    a rank above the lower.
 
     Args:
         values: Values, (N,).
-        others: Those that they are ranked among, (M,).
+        others: Values that they are ranked among, (M,).
 
     Returns:
-        Ranks over M, above 0 and at most 1, (N,), float64; 1 where there are none.
+        Ranks over M, above 0 and at most 1, (N,), float64; 1 without others.
+
+    >>> ranks_among(np.array([0.5, 0.7]), np.array([0.1, 0.5, 0.9, 0.3])).tolist()
+    [0.75, 0.875]
     """
     if len(others) == 0:
         return np.ones(len(values))
@@ -76,7 +87,7 @@ def ranks_among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def rank_product(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Product of the ranks by two values: high where both are high.
+    """Multiply the ranks by two values: high where both are high.
 
     Args:
         values: One value of each instance, (M,).
@@ -84,6 +95,9 @@ def rank_product(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     Returns:
         Products of `ranks`, above 0 and at most 1, (M,), float64.
+
+    >>> rank_product(np.array([0.9, 0.1]), np.array([0.2, 0.3])).tolist()
+    [0.5, 0.5]
     """
     return ranks(values) * ranks(others)
 
@@ -95,17 +109,24 @@ def compared_values(
     groups: np.ndarray,
     num_groups: int,
 ) -> np.ndarray:
-    """The values that thresholds are compared with.
+    """Compute the values that are compared with thresholds.
 
     Args:
         by: 'score', 'agreement', or 'both', the rank product within a group.
         scores: Instance scores, (M,).
-        agreement: How far the views agree on each instance, (M,).
+        agreement: Agreement of the views on each instance, (M,).
         groups: Group of each instance, 0 to G - 1, (M,).
         num_groups: G.
 
     Returns:
         Values, higher is better, (M,).
+
+    >>> scores, agreement = np.array([0.75, 0.25]), np.array([0.5, 1.0])
+    >>> groups = np.zeros(2, dtype=int)
+    >>> compared_values('agreement', scores, agreement, groups, 1).tolist()
+    [0.5, 1.0]
+    >>> compared_values('both', scores, agreement, groups, 1).tolist()
+    [0.5, 0.5]
     """
     if by == 'score':
         return scores

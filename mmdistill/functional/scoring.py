@@ -1,7 +1,4 @@
-"""Scores of instances, from the scores of boxes and keypoints.
-
-On how many images the views of a teacher agree.
-"""
+"""Scores of instances and agreement of views per image, from those of keypoints."""
 
 from __future__ import annotations
 
@@ -10,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 UNKNOWN_SIGMA = 0.062
-"""OKS sigma where the data set states none: that of COCO's wrists."""
+"""OKS sigma of a data set that states none: that of COCO's wrists."""
 
 AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: MMPose's factor where no area is given."""
+"""Area of an instance as a share of its box: MMPose's factor for unknown areas."""
 
 
 def instance_scores(
     bbox_scores: np.ndarray, keypoint_scores: np.ndarray, keypoint_thr: float = 0.2
 ) -> np.ndarray:
-    """Box score times the mean of the keypoint scores that count.
+    """Multiply the box score by the mean of the keypoint scores that count.
 
-    The score by which MMPose's ``CocoMetric(score_mode='bbox_keypoint')`` ranks
+    It is the score by which MMPose's ``CocoMetric(score_mode='bbox_keypoint')`` ranks
     instances, so that a threshold means the same here and in an evaluation.
 
     Args:
@@ -31,6 +28,10 @@ def instance_scores(
 
     Returns:
         Scores, (N,), float32; 0 for an instance none of whose keypoints count.
+
+    >>> scores = np.array([[0.75, 0.25, 0.1], [0.1, 0.0, 0.0]])
+    >>> instance_scores(np.array([0.5, 1.0]), scores).tolist()
+    [0.25, 0.0]
     """
     counts = keypoint_scores > keypoint_thr
     total = np.where(counts, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
@@ -39,16 +40,19 @@ def instance_scores(
 
 
 def known_sigmas(sigmas: Sequence[float] | None, num_keypoints: int) -> np.ndarray:
-    """OKS sigmas of a data set, `UNKNOWN_SIGMA` where it states none.
+    """Return the OKS sigmas of a data set, `UNKNOWN_SIGMA` where it states none.
 
     MMPose's sets of faces and hands have an empty list of them.
 
     Args:
-        sigmas: Of all keypoints, or of none.
+        sigmas: Sigmas of all keypoints, or of none.
         num_keypoints: Number of keypoints, K.
 
     Returns:
         Sigmas, (K,).
+
+    >>> known_sigmas([], 2).tolist()
+    [0.062, 0.062]
     """
     if sigmas is None or len(sigmas) == 0:
         return np.full(num_keypoints, UNKNOWN_SIGMA)
@@ -58,7 +62,7 @@ def known_sigmas(sigmas: Sequence[float] | None, num_keypoints: int) -> np.ndarr
 def image_agreement(
     keypoint_agreement: np.ndarray, num_candidates: np.ndarray
 ) -> np.ndarray:
-    """How far the views agree on the best candidate of each image.
+    """Compute the agreement of the views on the best candidate of each image.
 
     Args:
         keypoint_agreement: Agreement of each keypoint of the candidates, image after
@@ -66,12 +70,16 @@ def image_agreement(
         num_candidates: Candidates of each image, (I,).
 
     Returns:
-        The mean over all keypoints, seen or not, (I,), float64; 0 for an image without
-        candidates: the views did not find the same.
+        The mean over all keypoints, visible or not, (I,), float64; 0 for an image
+        without candidates, on which the views agree on nothing.
+
+    >>> agreement = np.array([[0.5, 1.0], [0.0, 0.0], [0.25, 0.25]])
+    >>> image_agreement(agreement, np.array([2, 0, 1])).tolist()
+    [0.75, 0.0, 0.25]
     """
-    found = num_candidates > 0
+    has_candidates = num_candidates > 0
     first = np.cumsum(num_candidates) - num_candidates
     agreement = np.zeros(len(num_candidates))
-    best = keypoint_agreement[first[found]]
-    agreement[found] = best.mean(axis=1, dtype=np.float64)
+    best = keypoint_agreement[first[has_candidates]]
+    agreement[has_candidates] = best.mean(axis=1, dtype=np.float64)
     return agreement

@@ -1,4 +1,4 @@
-"""Which views are shown of which instances, and in which forward passes.
+"""Plan of views: those shown of each instance, and their forward passes.
 
 Shapes: `N` instances.
 """
@@ -19,16 +19,21 @@ from mmdistill.functional.views import View, is_same
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """Views, and the instances each of them is shown of.
+    """Views, and the instances that each of them shows.
 
     Attributes:
-        views: The views, none twice.
+        views: The views, all different.
         areas: Areas of a box, squared pixels of the image, below which an
             instance is small and from which on it is large (see `suits`); None
             shows every view of every instance.
 
     Raises:
-        ValueError: If an instance may be seen in no view, or an area is negative.
+        ValueError: If an instance could have no view, or an area is negative.
+
+    >>> plan = ViewPlan(make_views([0.5, 1.0], flip=False), areas=(32**2, 96**2))
+    >>> [[str(view) for view, rows in batch]
+    ...  for batch in plan.batches(torch.tensor([100.0, 5000.0]), size=2)]
+    [['0.5'], ['1']]
     """
 
     views: tuple[View, ...]
@@ -43,13 +48,13 @@ class ViewPlan:
         if self.areas is not None and all(view.scale != 1 for view in self.views):
             raise ValueError(
                 'where views depend on size the scale 1 must be among them, or an '
-                f'instance may be seen in none, got {", ".join(map(str, self.views))}'
+                f'instance may have none, got {", ".join(map(str, self.views))}'
             )
 
     def batches(
         self, box_areas: Tensor, size: int
     ) -> Iterator[list[tuple[View, Rows]]]:
-        """Forward passes, each with as many views as fit into it.
+        """Group views into forward passes, each with as many as fit into it.
 
         Args:
             box_areas: Areas of the boxes, squared pixels of the image, (N,).
@@ -72,7 +77,7 @@ class ViewPlan:
             yield batch
 
     def _shown(self, view: View, box_areas: Tensor) -> tuple[Rows, int]:
-        """Which instances a view shows, and how many."""
+        """Rows of the instances that a view shows, and their number."""
         if self.areas is None:
             return EVERY, len(box_areas)
         rows = suits(view, box_areas, *self.areas).nonzero()[:, 0]
@@ -80,11 +85,14 @@ class ViewPlan:
 
 
 def even_blocks(length: int, size: int) -> Iterator[slice]:
-    """As few slices of at most `size` rows as there can be, equally long or nearly.
+    """Split rows into the fewest slices of at most `size` rows, of nearly equal length.
 
     Args:
         length: Number of rows.
-        size: Most rows in a slice.
+        size: Maximum number of rows in a slice.
+
+    >>> list(even_blocks(5, size=3))
+    [slice(0, 2, None), slice(2, 5, None)]
     """
     count = math.ceil(length / size)
     for i in range(count):
@@ -97,21 +105,24 @@ def make_views(
     aspect_ratios: Sequence[float] = (),
     rotations: Sequence[float] = (),
 ) -> tuple[View, ...]:
-    """The views of every scale, aspect ratio and rotation, each also flipped.
+    """Make the views of every scale, aspect ratio and rotation, each also flipped.
 
-    As in Detectron the transforms stand side by side and are not multiplied:
-    aspect ratios and rotations are seen at scale 1.
+    As in Detectron the transforms are alternatives and are not combined: aspect ratios
+    and rotations are applied at scale 1.
 
     Args:
         scales: Magnifications of the image.
-        flip: Whether each view is also seen mirrored.
-        aspect_ratios: Magnifications of the width alone, beside the scales.
-        rotations: Degrees by which crops are turned, beside the scales.
+        flip: Whether each view is also mirrored.
+        aspect_ratios: Magnifications of the width alone, in addition to the scales.
+        rotations: Degrees by which crops are rotated, in addition to the scales.
 
     Raises:
         ValueError: If there is no view, a scale or an aspect ratio is not positive
-            and finite, a rotation is not finite, or a view is named twice, as
-            rotations that differ by full turns name it.
+            and finite, a rotation is not finite, or a view is named twice, as by
+            rotations that differ by full turns.
+
+    >>> [str(view) for view in make_views([1.0, 1.5], flip=True, rotations=[30])]
+    ['1', '1 flipped', '1.5', '1.5 flipped', '1 rotated 30', '1 rotated 30 flipped']
     """
     ratios = _positive('an aspect ratio', aspect_ratios)
     views = [
@@ -135,37 +146,11 @@ def make_views(
     )
 
 
-def _positive(name: str, values: Sequence[float]) -> list[float]:
-    """A list of settings, each positive and finite."""
-    found = _numbers(name, values)
-    for value in found:
-        if not 0 < value < math.inf:
-            raise ValueError(f'{name} must be positive and finite, got {value}')
-    return found
-
-
-def _finite(name: str, values: Sequence[float]) -> list[float]:
-    """A list of settings, each finite."""
-    found = _numbers(name, values)
-    for value in found:
-        if not math.isfinite(value):
-            raise ValueError(f'{name} must be finite, got {value}')
-    return found
-
-
-def _numbers(name: str, values: Sequence[float]) -> list[float]:
-    """A list of settings as numbers."""
-    is_list = isinstance(values, Iterable) and not isinstance(values, str)
-    if not is_list or not all(isinstance(value, Real) for value in values):
-        raise ValueError(f'{name} must be a number in a list, got {values!r}')
-    return [float(value) for value in values]
-
-
 def suits(view: View, areas: Tensor, small_area: float, large_area: float) -> Tensor:
-    """Which instances a view is worth showing, by their size, as in Detectron.
+    """Mask of the instances whose size suits a view, as in Detectron.
 
-    A small instance that is scaled down loses what the network sees, a large one
-    that is scaled up leaves the crop (`KPS_AUG.SCALE_SIZE_DEP`).
+    A small instance that is scaled down loses its details, a large one that is scaled
+    up leaves the crop (`KPS_AUG.SCALE_SIZE_DEP`).
 
     Args:
         view: The view.
@@ -174,10 +159,39 @@ def suits(view: View, areas: Tensor, small_area: float, large_area: float) -> Te
         large_area: From this area on a box is large.
 
     Returns:
-        A mask, (N,), true where the view stays.
+        Mask, (N,), bool, true where the view is shown.
+
+    >>> suits(View(scale=0.5), torch.tensor([100.0, 5000.0]), 32**2, 96**2).tolist()
+    [False, True]
     """
     if view.scale < 1:
         return areas >= small_area
     if view.scale > 1:
         return areas < large_area
     return torch.ones_like(areas, dtype=torch.bool)
+
+
+def _positive(name: str, values: Sequence[float]) -> list[float]:
+    """Check that a setting is a list of positive finite numbers."""
+    numbers = _numbers(name, values)
+    for value in numbers:
+        if not 0 < value < math.inf:
+            raise ValueError(f'{name} must be positive and finite, got {value}')
+    return numbers
+
+
+def _finite(name: str, values: Sequence[float]) -> list[float]:
+    """Check that a setting is a list of finite numbers."""
+    numbers = _numbers(name, values)
+    for value in numbers:
+        if not math.isfinite(value):
+            raise ValueError(f'{name} must be finite, got {value}')
+    return numbers
+
+
+def _numbers(name: str, values: Sequence[float]) -> list[float]:
+    """Convert a list of numbers to floats."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, str)
+    if not is_list or not all(isinstance(value, Real) for value in values):
+        raise ValueError(f'{name} must be a number in a list, got {values!r}')
+    return [float(value) for value in values]

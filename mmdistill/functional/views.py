@@ -1,11 +1,10 @@
-"""Views: one transform of an image, what its crop shows, and the way back.
+"""Views of an instance: transforms of its crop, and maps of positions between crops.
 
 Shapes: `W, H` network input.
 
-Convention: coordinates are (x, y). A place inside a crop is its *relative
-position* r, so that the image coordinate is ``center + (r - 1/2) * extent``
-along each axis, whatever the input size or the codec. Two conventions of
-MMPose meet here:
+Convention: coordinates are (x, y). A position inside a crop is *relative*, r, so
+that the image coordinate is ``center + (r - 1/2) * extent`` along each axis,
+whatever the input size or the codec. Two conventions of MMPose meet here:
 
 * plain warp: input pixel p lies at ``r = p / W``;
 * UDP warp: input pixel p lies at ``r = p / (W - 1)``.
@@ -26,10 +25,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CLOSE = 1e-6
+"""Difference of parameters below which two views are the same."""
+
 
 @dataclass(frozen=True)
 class View:
-    """One transform of an image around the center of an instance's crop.
+    """Transform of an image around the center of an instance's crop.
 
     Attributes:
         scale: Magnification of the image, as in the paper (section 4.1): at
@@ -38,9 +40,12 @@ class View:
         flip: Whether the crop is mirrored left to right.
         aspect_ratio: Further magnification of the width alone, as in Detectron:
             at 1.2 a person appears 1.2 times as wide.
-        rotation: Degrees by which the crop is turned, as `bbox_rotation` of
+        rotation: Degrees by which the crop is rotated, as `bbox_rotation` of
             MMPose's `TopdownAffine`: at 90 the crop's upper edge lies to the
             right in the image.
+
+    >>> str(View(scale=1.5, flip=True)), View(rotation=30).separable
+    ('1.5 flipped', False)
     """
 
     scale: float = 1.0
@@ -49,14 +54,14 @@ class View:
     rotation: float = 0.0
 
     def __str__(self) -> str:
-        parts = [f'{self.scale:g}']
+        words = [f'{self.scale:g}']
         if self.aspect_ratio != 1:
-            parts.append(f'aspect {self.aspect_ratio:g}')
+            words.append(f'aspect {self.aspect_ratio:g}')
         if self.rotation:
-            parts.append(f'rotated {self.rotation:g}')
+            words.append(f'rotated {self.rotation:g}')
         if self.flip:
-            parts.append('flipped')
-        return ' '.join(parts)
+            words.append('flipped')
+        return ' '.join(words)
 
     @property
     def separable(self) -> bool:
@@ -64,12 +69,16 @@ class View:
         return self.rotation == 0
 
 
-CLOSE = 1e-6
-"""Views whose numbers differ by less than this show the same."""
-
-
 def is_same(view: View, other: View) -> bool:
-    """Whether two views show the same, be it after full turns or by rounding."""
+    """Whether two views are the same, up to full turns and rounding.
+
+    Args:
+        view: A view.
+        other: Another one.
+
+    >>> is_same(View(rotation=30), View(rotation=390)), is_same(View(), View(flip=True))
+    (True, False)
+    """
     differences = (
         view.scale / other.scale - 1,
         view.aspect_ratio / other.aspect_ratio - 1,
@@ -80,12 +89,15 @@ def is_same(view: View, other: View) -> bool:
 
 @dataclass(frozen=True)
 class Frame:
-    """The network input, and how crops are warped into it.
+    """Frame of the network input, with the convention of its warp.
 
     Attributes:
         width: Width of the input, pixels.
         height: Height of the input, pixels.
         use_udp: Whether crops are cut with MMPose's UDP warp.
+
+    >>> Frame(192, 256, use_udp=True).spans
+    (191, 255)
     """
 
     width: int
@@ -94,13 +106,13 @@ class Frame:
 
     @property
     def spans(self) -> tuple[int, int]:
-        """Input pixels from the left and upper edge of a crop to the others."""
-        less = 1 if self.use_udp else 0
-        return self.width - less, self.height - less
+        """Width and height of a crop in input pixels."""
+        shrink = 1 if self.use_udp else 0
+        return self.width - shrink, self.height - shrink
 
 
 def to_view(view: View, frame: Frame, positions: Tensor) -> Tensor:
-    """Where a view shows places of the reference crop.
+    """Map relative positions in the reference crop to a view's crop.
 
     Args:
         view: The view.
@@ -109,15 +121,21 @@ def to_view(view: View, frame: Frame, positions: Tensor) -> Tensor:
 
     Returns:
         Relative positions in the view's crop, (..., 2).
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> to_view(View(scale=2, flip=True), frame, torch.tensor([0.25, 0.5])).tolist()
+    [0.75, 0.5]
     """
     size = positions.new_tensor([frame.width, frame.height])
-    offsets = _turned((positions - 0.5) * size, -view.rotation)
+    offsets = _rotated((positions - 0.5) * size, -view.rotation)
     shown = offsets * positions.new_tensor(_magnifications(view)) / size + 0.5
     return _mirrored(frame, shown) if view.flip else shown
 
 
 def to_reference(view: View, frame: Frame, positions: Tensor) -> Tensor:
-    """Places of the reference crop that a view shows; the inverse of `to_view`.
+    """Map relative positions in a view's crop to the reference crop.
+
+    It is the inverse of `to_view`.
 
     Args:
         view: The view.
@@ -126,11 +144,16 @@ def to_reference(view: View, frame: Frame, positions: Tensor) -> Tensor:
 
     Returns:
         Relative positions in the reference crop, (..., 2).
+
+    >>> frame = Frame(4, 4, use_udp=False)
+    >>> view, positions = View(scale=2, flip=True), torch.tensor([0.75, 0.5])
+    >>> to_reference(view, frame, positions).tolist()
+    [0.25, 0.5]
     """
     size = positions.new_tensor([frame.width, frame.height])
     shown = _mirrored(frame, positions) if view.flip else positions
     offsets = (shown - 0.5) * size / positions.new_tensor(_magnifications(view))
-    return _turned(offsets, view.rotation) / size + 0.5
+    return _rotated(offsets, view.rotation) / size + 0.5
 
 
 def _magnifications(view: View) -> tuple[float, float]:
@@ -138,12 +161,12 @@ def _magnifications(view: View) -> tuple[float, float]:
 
 
 def _mirrored(frame: Frame, positions: Tensor) -> Tensor:
-    """Relative positions, in a crop, of what lies at them in its mirror image."""
+    """Mirror relative positions in a crop."""
     x, y = positions.unbind(-1)
     return torch.stack([(frame.width - 1) / frame.spans[0] - x, y], dim=-1)
 
 
-def _turned(offsets: Tensor, degrees: float) -> Tensor:
+def _rotated(offsets: Tensor, degrees: float) -> Tensor:
     if degrees == 0:
         return offsets
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))

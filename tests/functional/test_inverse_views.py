@@ -168,10 +168,10 @@ def test_an_undo_moves_to_another_device(view):
     assert undo.coverage.device == meta
 
 
-def test_a_view_s_undo_is_made_once_per_device():
-    undoing, view = InverseWarps(Frame(*INPUT, True), axes(True)), View(0.8, True)
+def test_the_inverse_of_a_view_is_built_once_per_device():
+    warps, view = InverseWarps(Frame(*INPUT, True), axes(True)), View(0.8, True)
     cpu, meta = torch.device('cpu'), torch.device('meta')
-    assert undoing.of(view, cpu) is undoing.of(view, cpu)
-    assert undoing.of(view, meta).coverage.device == meta
+    assert warps.get(view, cpu) is warps.get(view, cpu)
+    assert warps.get(view, meta).coverage.device == meta
     expected = inverse_of(view, Frame(*INPUT, True), axes(True))
-    assert torch.equal(undoing.of(view, cpu).columns, expected.columns)
+    assert torch.equal(warps.get(view, cpu).columns, expected.columns)

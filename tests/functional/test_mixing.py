@@ -148,7 +148,7 @@ def test_slots_follow_the_ratio(ratio, batch_size, data):
     part = Fraction(sum(ratio[i] for i in labeled), sum(ratio))
     of_labeled = math.ceil(part * batch_size)
     if of_labeled < len(labeled) or batch_size - of_labeled < len(others):
-        with pytest.raises(ValueError, match='every source needs one'):
+        with pytest.raises(ValueError, match='every source needs at least one'):
             source_slots(batch_size, ratio, sorted(labeled))
         return
 

@@ -17,8 +17,8 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.inverse_views import (
     Axis,
+    InverseView,
     InverseWarps,
-    Undo,
     reference_positions,
 )
 from mmdistill.functional.views import Frame, View
@@ -51,7 +51,7 @@ class HeatmapAdapter:
             width, height, needs_udp(decoder) if use_udp is None else use_udp
         )
         self.axes = peak_axes(decoder, self.frame)
-        self._undoing = InverseWarps(self.frame, self.axes)
+        self._inverses = InverseWarps(self.frame, self.axes)
         self._decoder = HeatmapDecoder(head, heatmap_axes(decoder))
 
     def check(self, views: Sequence[View], fusion: str) -> None:
@@ -67,9 +67,9 @@ class HeatmapAdapter:
         """Begin the fusion of some instances; see `Adapter.start`."""
         return HeatmapFusion(self, num_instances, flip_indices, fusion)
 
-    def undo(self, view: View, device: torch.device) -> Undo:
+    def undo(self, view: View, device: torch.device) -> InverseView:
         """How to undo a view, on a device."""
-        return self._undoing.of(view, device)
+        return self._inverses.get(view, device)
 
     def decode(self, heatmaps: Tensor) -> DecodedPoses:
         """Decode heatmaps in the reference crop, (N, K, h, w)."""

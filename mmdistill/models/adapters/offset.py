@@ -58,7 +58,7 @@ class OffsetAdapter:
         )
         self.axes = peak_axes(decoder, self.frame)
         self.radius = float(decoder.radius_factor * max(decoder.heatmap_size))
-        self._undoing = InverseWarps(self.frame, self.axes)
+        self._inverses = InverseWarps(self.frame, self.axes)
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that offsets are to be averaged; see `Adapter.check`."""
@@ -88,7 +88,7 @@ class OffsetAdapter:
         Returns:
             Maps (n, K, 3, h, w), and 1 where there is evidence, else 0, (h, w).
         """
-        undo = self._undoing.of(view, maps.device)
+        undo = self._inverses.get(view, maps.device)
         undone = undo(maps.flatten(1, 2)).view_as(maps)
         jacobian = reference_jacobian(view, self.frame, self.axes).to(maps)
         likely, offsets = undone.split([1, MAPS - 1], dim=2)

@@ -53,7 +53,7 @@ class SimCCAdapter:
             for cells, span in zip(bins_of(head.decoder), self.frame.spans, strict=True)
         )
         self.axes = x, y
-        self._undoing: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
+        self._matrices: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that no view turns the crop; see `Adapter.check`."""
@@ -79,13 +79,13 @@ class SimCCAdapter:
     def undo(self, view: View, device: torch.device) -> tuple[Tensor, Tensor]:
         """Matrices that undo a view of either axis, made once per device."""
         key = (view, device)
-        if key not in self._undoing:
+        if key not in self._matrices:
             x, y = (
                 inverse_matrix(view, self.frame, self.axes, i).to(device)
                 for i in range(2)
             )
-            self._undoing[key] = x, y
-        return self._undoing[key]
+            self._matrices[key] = x, y
+        return self._matrices[key]
 
     def decode(self, x: Tensor, y: Tensor) -> DecodedPoses:
         """Decode vectors of the reference crop, (N, K, w) and (N, K, h)."""
