@@ -78,7 +78,7 @@ class TestMeasureFill:
 
         assert fill.poses == 2
 
-    def test_what_is_usual_may_be_given(self):
+    def test_the_usual_number_of_keypoints_can_be_set(self):
         counted = np.ones((3, 5), dtype=bool)
 
         assert (

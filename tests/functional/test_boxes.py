@@ -48,7 +48,7 @@ def test_the_best_boxes_stay_as_in_a_slow_loop(seed, nms_thr):
     assert found.tolist() == slowly(bboxes, scores, classes, 0.2, nms_thr)
 
 
-def test_numbers_that_are_none_and_boxes_without_size_go():
+def test_non_finite_boxes_and_boxes_without_size_are_dropped():
     bboxes = np.float32([[0, 0, 5, 5], [np.nan] * 4, [9, 9, 9, 20], [30, 9, 20, 20]])
     scores = np.float32([np.nan, 0.9, 0.9, 0.9])
 

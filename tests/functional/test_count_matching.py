@@ -83,7 +83,7 @@ def test_no_candidates_match_any_target():
     assert match_count(np.zeros(0), 5) == Match(np.inf, 0)
 
 
-def test_float32_neighbors_are_told_apart():
+def test_float32_neighbors_are_distinguished():
     low = np.float32(0.7)
     scores = np.array([low, np.nextafter(low, np.float32(1))], np.float32)
     match = match_count(scores, 1)

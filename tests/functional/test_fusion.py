@@ -179,7 +179,7 @@ def test_peaks_without_evidence_have_no_spread(peaks):
     assert spread_of(*peaks)[0, 0] == 0
 
 
-def test_heatmap_peaks_are_found_as_by_a_loop():
+def test_heatmap_peaks_are_those_of_a_loop():
     heatmaps = torch.randn(3, 4, 7, 5, generator=torch.Generator().manual_seed(0))
     cells, values = heatmap_peaks(heatmaps)
     for n, k in np.ndindex(3, 4):
@@ -188,7 +188,7 @@ def test_heatmap_peaks_are_found_as_by_a_loop():
         assert values[n, k] == heatmaps[n, k, y, x]
 
 
-def test_the_first_of_equal_peaks_in_reading_order_is_found():
+def test_the_first_of_equal_peaks_in_reading_order_wins():
     heatmaps = torch.zeros(1, 2, 4, 6)
     for y, x in ((3, 0), (1, 5), (1, 4)):
         heatmaps[0, 1, y, x] = 1

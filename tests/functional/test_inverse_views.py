@@ -62,7 +62,7 @@ def centroid(heatmap):
 
 @pytest.mark.parametrize('use_udp', [False, True])
 @pytest.mark.parametrize('view', VIEWS, ids=str)
-def test_undo_brings_an_analytic_gaussian_back_to_its_place(view, use_udp):
+def test_the_inverse_moves_an_analytic_gaussian_back_to_its_position(view, use_udp):
     frame = Frame(*INPUT, use_udp)
     undo = inverse_of(view, frame, axes(use_udp))
     for place in np.random.default_rng(0).uniform(0.45, 0.55, (8, 2)):

@@ -146,7 +146,7 @@ def test_bins_of_different_scores_are_about_equally_full():
 
 
 @given(scores_, seeds)
-def test_a_weight_is_so_many_candidates(scores, seed):
+def test_a_weight_counts_as_that_many_candidates(scores, seed):
     rng = np.random.default_rng(seed)
     weights = rng.integers(1, 4, len(scores))
     correct, counted = rng.random((2, len(scores))) < 0.6

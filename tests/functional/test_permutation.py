@@ -24,7 +24,7 @@ def test_every_item_of_a_large_order_comes_exactly_once(size):
     np.testing.assert_array_equal(np.sort(items), np.arange(size))
 
 
-def test_places_of_an_order_over_billions_are_distinct_and_inside():
+def test_positions_of_an_order_over_billions_are_distinct_and_inside():
     size = 5_000_000_000
     items = permuted(np.arange(0, size, size // 1000), size, 3)
     assert len(np.unique(items)) == len(items)

@@ -31,7 +31,7 @@ def columns(count: int, min_size: int = 0) -> st.SearchStrategy:
 
 
 @given(columns(1))
-def test_a_rank_is_the_mean_place_of_its_ties(drawn):
+def test_a_rank_is_the_mean_position_of_its_ties(drawn):
     (values,) = drawn
     for value, rank in zip(values, ranks(values), strict=True):
         below, equal = (values < value).sum(), (values == value).sum()
@@ -110,7 +110,7 @@ def test_among_themselves_values_have_their_own_ranks(drawn):
 
 
 @given(columns(1, 1), st.integers(-20, 40))
-def test_a_stranger_stands_between_its_neighbors(drawn, number):
+def test_another_value_ranks_between_its_neighbors(drawn, number):
     (others,), value = drawn, np.float32(number / 8)
     (rank,) = ranks_among(np.array([value]), others)
     places = ranks(others)
@@ -120,7 +120,7 @@ def test_a_stranger_stands_between_its_neighbors(drawn, number):
     assert (places[others > value] > rank).all()
 
 
-def test_among_nobody_everybody_is_the_best():
+def test_without_others_every_rank_is_one():
     assert ranks_among(np.float32([0.1, 0.2]), np.zeros(0, np.float32)).tolist() == [
         1,
         1,

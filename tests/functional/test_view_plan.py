@@ -86,7 +86,7 @@ def test_views_that_depend_on_size_need_the_scale_one():
 
 
 @pytest.mark.parametrize('area', [-1.0, float('nan'), '180'])
-def test_an_area_that_is_none_is_refused(area):
+def test_an_invalid_area_is_refused(area):
     with pytest.raises(ValueError, match='must be at least 0, got'):
         ViewPlan((View(),), areas=(area, 1.0))
 
@@ -139,6 +139,6 @@ def test_batches_leave_out_instances_that_a_view_does_not_suit():
     assert sizes == [2, 3, 2]
 
 
-def test_a_view_that_suits_nobody_is_not_shown():
+def test_a_view_that_suits_no_instance_is_not_shown():
     plan = ViewPlan((View(0.5), View(1.0)), areas=(1e9, 1e9))
     assert [view for batch in plan.batches(AREAS, 8) for view, _ in batch] == [View()]

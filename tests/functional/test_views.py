@@ -39,14 +39,14 @@ def shown_by_mmpose(view, place, use_udp):
     [(v, udp) for v in VIEWS for udp in (0, 1) if udp or v.aspect_ratio == 1],
     ids=str,
 )
-def test_a_view_shows_places_where_the_warp_of_mmpose_shows_them(view, use_udp):
+def test_a_view_shows_positions_where_the_warp_of_mmpose_shows_them(view, use_udp):
     shown = to_view(view, Frame(*INPUT, use_udp), torch.from_numpy(PLACES))
     expected = [shown_by_mmpose(view, place, use_udp) for place in PLACES]
     np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize('view', TURNED, ids=str)
-def test_a_turned_view_shows_places_where_the_plain_warp_shows_them(view):
+def test_a_rotated_view_shows_positions_where_the_plain_warp_shows_them(view):
     shown = to_view(view, Frame(*INPUT, use_udp=False), torch.from_numpy(PLACES))
     expected = [shown_by_mmpose(view, place, use_udp=False) for place in PLACES]
     np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-5)
