@@ -89,7 +89,7 @@ def recipe(
     ):
         Config(dict(train_dataloader=dict(dataset=trained_on))).dump(f'{name}.py')
     return dict(
-        distill=dict(teacher={}, unlabeled={}, labels='labels'),
+        distill=dict(teacher={}, unlabeled={}, store='labels'),
         train_dataloader=dict(dataset=dataset_of('train.json')),
         val_dataloader=dict(dataset=dataset_of('val.json')),
         work_dir='work_dirs',

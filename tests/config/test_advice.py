@@ -29,7 +29,7 @@ def keys(kinds=SECTION, above=()):
             yield from keys(kind.kinds, (*above, key))
 
 
-KEYS = ['.'.join(path) for path in keys() if path[0] != 'counting']
+KEYS = ['.'.join(path) for path in keys() if path[0] != 'selection']
 
 
 def sentence_of(check, *arguments):
@@ -172,7 +172,7 @@ def test_sentences_lead_from_no_section_to_a_whole_one(tmp_path):
         else:
             config.distill = followed(config.distill.to_dict(), sentence, 0)
 
-    assert lacking == ['distill', 'teacher', 'unlabeled', 'labels']
+    assert lacking == ['distill', 'teacher', 'unlabeled', 'store']
     assert distill_section(config) is config.distill
 
 
@@ -209,9 +209,9 @@ def test_a_checkpoint_that_is_trained_is_the_one_that_is_stated(
 
 
 OPTIONS = [
-    *(dict([pair]) for name in ('over', 'per', 'categories', 'by')
+    *(dict([pair]) for name in ('labeled_images', 'group_by', 'categories', 'criterion')
       for pair in ((name, 'some'), (name, 5))),
-    *(dict([pair]) for name in ('floor', 'cap', 'score_thr')
+    *(dict([pair]) for name in ('min_thr', 'max_thr', 'score_thr')
       for pair in ((name, 'low'), (name, float('nan')))),
     dict(keypoint_thr='high'),
     dict(keypoint_thr=True),
@@ -229,29 +229,29 @@ def options_in(sentence):
 
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 def test_an_option_of_counting_takes_each_value_that_is_named(options):
-    section = dict(teacher={}, unlabeled={}, labels='labels', counting=options)
+    section = dict(teacher={}, unlabeled={}, store='labels', selection=options)
     sentence = sentence_of(distill_section, Config(dict(distill=section)))
-    assert sentence.startswith('distill.counting: ')
+    assert sentence.startswith('distill.selection: ')
     name, values = options_in(sentence)
 
     assert len(values) > 1
     for value in values:
         config = Config(dict(distill=section))
-        config.distill.counting[name] = value
-        assert distill_section(config).get('counting') is not None
+        config.distill.selection[name] = value
+        assert distill_section(config).get('selection') is not None
 
 
-def test_floor_and_cap_as_the_sentence_says():
-    sentence = sentence_of(lambda: SelectionOptions(floor=0.75, cap=0.25))
-    assert sentence.startswith('floor must be at most cap')
-    floor, cap = map(float, re.findall(r'(?:floor|cap) ([\d.]+)', sentence))
+def test_min_thr_and_max_thr_as_the_sentence_says():
+    sentence = sentence_of(lambda: SelectionOptions(min_thr=0.75, max_thr=0.25))
+    assert sentence.startswith('min_thr must be at most max_thr')
+    floor, cap = map(float, re.findall(r'(?:min_thr|max_thr) ([\d.]+)', sentence))
     for lowered in (cap, cap - 0.1):
-        SelectionOptions(floor=lowered, cap=cap)
-    SelectionOptions(floor=floor, cap=floor)
+        SelectionOptions(min_thr=lowered, max_thr=cap)
+    SelectionOptions(min_thr=floor, max_thr=floor)
 
 
 def test_the_detector_is_stated_where_the_sentence_says():
-    section = dict(teacher={}, unlabeled={}, labels='labels')
+    section = dict(teacher={}, unlabeled={}, store='labels')
     config = Config(dict(distill=section))
     sentence = sentence_of(detections.status, config)
     (key,) = re.findall(r'has no (distill\.\w+) to find boxes', sentence)

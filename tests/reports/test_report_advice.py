@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill import stages
 from mmdistill.errors import UserError
 from mmdistill.reports import draw_labels
+from mmdistill.reports import report as reports
 from mmdistill.reports.agreement import compare_agreement
 from mmdistill.reports.report import ReportOptions, write_report
 from mmdistill.reports.results_table import compare
@@ -98,14 +98,14 @@ def test_the_numbers_of_labels_that_are_named_are_enough(store):
     (least,) = re.findall(r'at least (\d+)', sentence)
     write_report(store, Path('a.html'), ReportOptions(num=int(least)))
 
-    config = Config(dict(distill=dict(labels='labels', labeled=COCO)))
+    config = Config(dict(distill=dict(store='labels', labeled=COCO)))
     sentence = sentence_of(draw_labels, config, Path('a.png'), 0)
     (least,) = re.findall(r'at least (\d+)', sentence)
     draw_labels(config, Path('a.png'), int(least))
 
 
 def test_each_ending_that_is_named_is_a_picture(store):
-    config = Config(dict(distill=dict(labels='labels', labeled=COCO)))
+    config = Config(dict(distill=dict(store='labels', labeled=COCO)))
     sentence = sentence_of(draw_labels, config, Path('a.docx'), 1)
     endings = re.findall(r'\.[a-z]+', sentence.partition(', got')[0])
 
@@ -162,7 +162,7 @@ def labeled_config(name, count, coco_names):
     content = dict(images=images, annotations=instances, categories=[category])
     Path(f'{name}.json').write_text(json.dumps(content))
     labeled = dict(COCO, ann_file=f'{name}.json', data_prefix=dict(img='images/'))
-    section = dict(teacher={}, unlabeled={}, labels='labels', labeled=labeled)
+    section = dict(teacher={}, unlabeled={}, store='labels', labeled=labeled)
     return Config(dict(distill=section, work_dir='work'))
 
 
@@ -174,10 +174,10 @@ def test_the_config_that_a_selection_was_made_with_is_taken(store, coco_names):
     replace(read_selection(store), labeled=counts).write(store)
     options, page = ReportOptions(num=1), Path('a.html')
 
-    sentence = sentence_of(stages.report, 'labels', page, options, second)
+    sentence = sentence_of(reports.report, 'labels', page, options, second)
     assert 'give the config it was made with' in sentence
     (instances,) = re.findall(r'another labeled set \((\d+) instances\)', sentence)
     assert int(instances) == counts.instances
 
-    stages.report('labels', page, options, first)
+    reports.report('labels', page, options, first)
     assert page.is_file()

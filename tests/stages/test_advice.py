@@ -55,7 +55,7 @@ def config(tmp_path) -> Config:
             distill=dict(
                 teacher=dict(checkpoint=str(tmp_path / 'teacher.pth')),
                 unlabeled=dict(data_root='images'),
-                labels='labels',
+                store='labels',
             ),
         )
     )
@@ -81,7 +81,7 @@ def state(config: Config, key: str, value) -> None:
 
 def add_pseudo(config: Config, labels: str = 'labels', **settings) -> None:
     """State the mix: the labeled set and pseudo-labels."""
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels=labels, **settings)
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store=labels, **settings)
     both = [config.train_dataloader.dataset, pseudo]
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
 
@@ -115,7 +115,7 @@ def test_a_config_without_a_student_makes_labels(config):
 
 def test_a_training_on_pseudo_labels_alone_has_its_labeled_set_named(config):
     labeled = config.train_dataloader.dataset
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', labels='labels')
+    pseudo = dict(type='mmdistill.PseudoLabelDataset', store='labels')
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[pseudo])
     sentence = sentence_of(label_config, config)
 
@@ -156,8 +156,8 @@ def test_training_reads_the_store_that_the_sentence_names(config):
     add_pseudo(config, labels='others')
     sentence = sentence_of(student_config, config)
 
-    labels = in_sentence(r'label store (\S+) of distill\.labels', sentence)
-    config.train_dataloader.dataset.datasets[1].labels = labels
+    labels = in_sentence(r'label store (\S+) of distill\.store', sentence)
+    config.train_dataloader.dataset.datasets[1].store = labels
 
     assert student_config(config)
 
