@@ -1,8 +1,7 @@
-"""Counts of both sets: what count matching compares.
+"""Counts of the labeled and the unlabeled set, which count matching compares.
 
-Counting a labeled set the way training sees it.
-
-The labeled set as training sees it, to stand beside the labels.
+A labeled set is counted as training sees it: by the samples of its data set after all
+filters, with its members repeated or resampled.
 """
 
 from __future__ import annotations
@@ -34,15 +33,19 @@ from mmdistill.utils.dataset_members import (
 
 @dataclass(frozen=True)
 class LabeledCounts:
-    """How many instances the labeled set has, as training sees it.
+    """Counts of the labeled set, as training sees it.
 
     Attributes:
         images: All images of the set.
         annotated_images: Images with at least one instance that is trained on.
         instances: Instances that are trained on.
-        fingerprint: Names the set: a hash over its images and instances.
+        fingerprint: Identity of the set: a hash over its images and instances.
         categories: Category and number of instances, by category.
         keypoints: Instances that have each keypoint visible, (K,).
+
+    >>> counts = LabeledCounts(4, 2, 6, 'hash', categories=((1, 6),), keypoints=(6, 3))
+    >>> counts.mean('all'), counts.mean('annotated'), counts.mean_keypoints
+    (1.5, 3.0, 1.5)
     """
 
     images: int
@@ -53,7 +56,7 @@ class LabeledCounts:
     keypoints: tuple[int, ...] = ()
 
     def mean(self, over: str, category_id: int | None = None) -> float:
-        """Instances per image.
+        """Compute the mean number of instances per image.
 
         Args:
             over: 'all' images, or the 'annotated' ones, of whatever category.
@@ -73,16 +76,20 @@ class LabeledCounts:
 
 @dataclass(frozen=True)
 class UnlabeledCounts:
-    """What a selection does to the candidates.
+    """Counts of the unlabeled set under a selection.
 
     Attributes:
         images: Images that could be read.
-        failed: Images that could not.
+        failed: Images that could not be read.
         candidates: Candidates on them.
         kept: Candidates that are kept.
         kept_keypoints: Visible keypoints of those.
         dropped_keypoints: Their other keypoints: visibility 0.
         emptied: Images with candidates of which none is kept.
+
+    >>> counts = UnlabeledCounts(images=4, failed=1, candidates=9, kept=6)
+    >>> counts.dropped, counts.mean
+    (3, 1.5)
     """
 
     images: int
@@ -111,7 +118,7 @@ class UnlabeledCounts:
 
 @dataclass(frozen=True)
 class Part:
-    """What a selection does to one source's candidates of one category.
+    """Counts of one source's candidates of one category under a selection.
 
     Attributes:
         source: The source.
@@ -122,7 +129,10 @@ class Part:
         kept: Candidates that are kept.
         kept_keypoints: Visible keypoints of those.
         dropped_keypoints: Their other keypoints.
-        labeled_mean: Instances per labeled image that they were compared with.
+        labeled_mean: Instances per labeled image that are matched.
+
+    >>> Part('zoo', 1, 0.75, 4, 9, 6, 80, 22, 1.5).mean
+    1.5
     """
 
     source: str
@@ -145,19 +155,29 @@ BUILD_ERRORS = (
     *(AssertionError, AttributeError, IndexError, KeyError, OSError),
     *(TypeError, ValueError, ImportError),
 )
+"""Errors of data set classes on annotations that they cannot read."""
 
 
 def build_labeled(config: Mapping[str, Any]) -> Any:
     """Build a labeled data set to be counted.
 
-    MMEngine cannot serialise a set without samples and stops with an error of
-    numpy's. Left as a list it is built, and can be refused with a sentence.
+    MMEngine cannot serialize a set without samples and fails with an error of
+    NumPy's. Kept as a list it is built, and can be refused with a clear error.
 
     Args:
         config: Config of the data set.
 
     Raises:
-        UserError: If its annotations are no JSON, or not what its class reads.
+        UserError: If its annotations are not JSON, or not in the format of its class.
+
+    >>> config = dict(type='CocoDataset', ann_file='labeled.json')
+    >>> dataset = build_labeled(config)  # doctest: +ELLIPSIS
+    loading annotations into memory...
+    Done (t=...s)
+    creating index...
+    index created!
+    >>> len(dataset)
+    2
     """
     try:
         # A tool that runs no stage has no scope yet, in which members are looked up.
@@ -182,13 +202,12 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
 def count_labeled(dataset: Any) -> LabeledCounts:
     """Count instances and images of a labeled top-down data set.
 
-    Instances are the samples of the data set itself, so whatever its own filter
-    drops (crowds, instances without keypoints) does not count here either. Of a set
-    made of several each member counts as often as training sees it: with a
-    `sample_ratio_factor` of 0.5, or repeated twice, half or twice its instances and
-    its images, so that the mean is that of the samples that are trained on. Images
-    belong to their member, whatever ids the others have. Visible keypoints are those
-    of the whole.
+    Instances are the samples of the data set itself, so instances that its own filter
+    drops (crowds, those without keypoints) do not count. Of a set of several each
+    member counts as often as training sees it: with a `sample_ratio_factor` of 0.5, or
+    repeated twice, half or twice its instances and its images, so that the mean is that
+    of the samples that are trained on. Images belong to their member, whatever ids the
+    others have. Visible keypoints are those of the whole.
 
     Args:
         dataset: A data set of MMPose, of one sample per instance, or several such in
@@ -196,18 +215,26 @@ def count_labeled(dataset: Any) -> LabeledCounts:
 
     Raises:
         UserError: If it or a member has no instance, or a member has other keypoints.
+
+    >>> counts = count_labeled(dataset)
+    >>> counts.images, counts.instances, counts.mean('all')
+    (2, 2, 1.0)
     """
     return join_counts(count_members(dataset))
 
 
 def count_members(dataset: Any) -> list[LabeledCounts]:
-    """The counts of each member of a labeled set, see `count_labeled`.
+    """Count each member of a labeled set, see `count_labeled`.
 
     Args:
         dataset: The data set.
 
     Raises:
         UserError: If a member has no instance or other keypoints.
+
+    >>> from mmengine.dataset import ConcatDataset
+    >>> [counts.instances for counts in count_members(ConcatDataset([dataset] * 2))]
+    [2, 2]
     """
     members = members_of(dataset)
     if not members:
@@ -220,13 +247,16 @@ def count_members(dataset: Any) -> list[LabeledCounts]:
 
 
 def log_members(dataset: Any) -> LabeledCounts:
-    """Count a labeled set, and say in the log what each of several members counts.
+    """Count a labeled set, and log the counts of its members where it has several.
 
     Args:
         dataset: The data set.
 
     Raises:
         UserError: If a member has no instance or other keypoints.
+
+    >>> log_members(dataset).instances
+    2
     """
     counts = count_members(dataset)
     if len(counts) > 1:
@@ -244,10 +274,14 @@ def log_members(dataset: Any) -> LabeledCounts:
 
 
 def join_counts(counts: Sequence[LabeledCounts]) -> LabeledCounts:
-    """The counts of several sets together.
+    """Sum the counts of several sets.
 
     Args:
-        counts: Those of each, at least one, with the same keypoints.
+        counts: Counts of each set, at least one, with the same keypoints.
+
+    >>> counts = join_counts([labeled, labeled])
+    >>> counts.images, counts.instances, counts.categories
+    (4, 4, ((1, 4),))
     """
     if len(counts) == 1:
         return counts[0]
@@ -265,41 +299,85 @@ def join_counts(counts: Sequence[LabeledCounts]) -> LabeledCounts:
     )
 
 
+@dataclass(frozen=True)
+class LabeledStatistics:
+    """Statistics of a labeled set: `N` instances of `K` keypoints on `J` images.
+
+    Attributes:
+        per_image: Instances of each image, (J,).
+        visible: Mask of the annotated keypoints of each instance, (N, K), bool.
+
+    >>> LabeledStatistics(np.array([2, 0]), np.ones((2, 17), dtype=bool)).visible.shape
+    (2, 17)
+    """
+
+    per_image: np.ndarray
+    visible: np.ndarray
+
+
+def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
+    """Count instances of each image and keypoints of each instance.
+
+    Of a set of several each member counts as often as training sees it.
+
+    Args:
+        dataset: A labeled data set of MMPose, of one sample an instance, or several
+            in one.
+        num_images: Number of its images, with those without an instance.
+
+    >>> statistics = labeled_statistics(dataset, num_images=3)
+    >>> statistics.per_image.tolist(), statistics.visible.shape
+    ([1, 1, 0], (2, 17))
+    """
+    per_image, visible = [], []
+    for member in members_of(dataset):
+        instances = instances_of(member)
+        _, counts = np.unique(instances.image_ids, return_counts=True)
+        per_image.append(_as_seen(np.sort(counts), member))
+        visible.append(_as_seen(instances.visible, member))
+    counts = np.concatenate(per_image)
+    bare = np.zeros(max(num_images - len(counts), 0), dtype=counts.dtype)
+    return LabeledStatistics(
+        per_image=np.concatenate([counts, bare]), visible=np.concatenate(visible)
+    )
+
+
 def _count(member: Member, whole: Any) -> LabeledCounts:
+    """Count one member; `whole` is the set that it belongs to, if any."""
     dataset = member.dataset
     if len(dataset) == 0:
         raise UserError(
             f'the labeled set {dataset.ann_file} has no instance that would be '
             'trained on, so there is no count to match'
         )
-    found = instances_of(member)
+    instances = instances_of(member)
     if whole is not None:
-        check_keypoints(whole, member, found)
-    annotated = len(np.unique(found.image_ids))
-    categories, instances = np.unique(found.category_ids, return_counts=True)
-    fingerprint = _fingerprint(found)
+        check_keypoints(whole, member, instances)
+    annotated = len(np.unique(instances.image_ids))
+    categories, category_counts = np.unique(instances.category_ids, return_counts=True)
+    fingerprint = _fingerprint(instances)
     times = member.times
     return LabeledCounts(
         images=times(max(_listed_images(dataset), annotated)),
         annotated_images=times(annotated),
-        instances=times(len(found)),
+        instances=times(len(instances)),
         fingerprint=fingerprint
         if member.factor == 1
         else _digest([fingerprint, member.factor]),
         categories=tuple(
             (category, times(count))
             for category, count in zip(
-                categories.tolist(), instances.tolist(), strict=True
+                categories.tolist(), category_counts.tolist(), strict=True
             )
         ),
-        keypoints=tuple(map(times, found.visible.sum(axis=0).tolist())),
+        keypoints=tuple(map(times, instances.visible.sum(axis=0).tolist())),
     )
 
 
-def _fingerprint(found: Instances) -> str:
-    """A hash over images and instances, whatever order they come in."""
-    numbers = (found.image_ids, found.ids, found.category_ids)
-    keys = np.column_stack([*numbers, found.visible.astype(np.int64)])
+def _fingerprint(instances: Instances) -> str:
+    """Hash over images and instances, independent of their order."""
+    numbers = (instances.image_ids, instances.ids, instances.category_ids)
+    keys = np.column_stack([*numbers, instances.visible.astype(np.int64)])
     # The last key sorts first.
     keys = keys[np.lexsort(keys.T[::-1])]
     return hashlib.sha256(keys.tobytes()).hexdigest()
@@ -310,13 +388,13 @@ def _digest(parts: Sequence[Any]) -> str:
 
 
 def _listed_images(dataset: Any) -> int:
-    """Images that the annotation file lists, those without instances included."""
+    """Number of images in the annotation file, with those without instances."""
     content = load(dataset.ann_file)
     return len(content.get('images', ())) if isinstance(content, dict) else 0
 
 
 def _unserialized(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set's config whose members keep their samples as a list."""
+    """Change a data set's config so that all members keep their samples as a list."""
     if 'dataset' in config:
         return {**config, 'dataset': _unserialized(config['dataset'])}
     if 'datasets' in config:
@@ -324,43 +402,7 @@ def _unserialized(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, 'serialize_data': False}
 
 
-@dataclass(frozen=True)
-class LabeledStatistics:
-    """`N` instances of `K` keypoints on `J` images.
-
-    Attributes:
-        per_image: Instances of each image, (J,).
-        visible: Which keypoints of an instance are annotated, (N, K), bool.
-    """
-
-    per_image: np.ndarray
-    visible: np.ndarray
-
-
-def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
-    """Count instances of each image and keypoints of each instance.
-
-    Of a set made of several each member counts as often as training sees it.
-
-    Args:
-        dataset: A labeled data set of MMPose, of one sample an instance, or several
-            in one.
-        num_images: Its images, those without an instance included.
-    """
-    per_image, visible = [], []
-    for member in members_of(dataset):
-        found = instances_of(member)
-        _, counts = np.unique(found.image_ids, return_counts=True)
-        per_image.append(_as_seen(np.sort(counts), member))
-        visible.append(_as_seen(found.visible, member))
-    counts = np.concatenate(per_image)
-    bare = np.zeros(max(num_images - len(counts), 0), dtype=counts.dtype)
-    return LabeledStatistics(
-        per_image=np.concatenate([counts, bare]), visible=np.concatenate(visible)
-    )
-
-
 def _as_seen(rows: np.ndarray, member: Member) -> np.ndarray:
-    """Rows of a member, as many as training sees of it, evenly taken or repeated."""
-    places = (np.arange(member.times(len(rows))) + 0.5) / member.factor
-    return rows[np.minimum(places.astype(int), len(rows) - 1)]
+    """Resample the rows of a member evenly to the number that training sees."""
+    indices = (np.arange(member.times(len(rows))) + 0.5) / member.factor
+    return rows[np.minimum(indices.astype(int), len(rows) - 1)]

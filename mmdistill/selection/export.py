@@ -1,15 +1,15 @@
-"""Labels as COCO json: for xtcocotools, pycocotools, MMPose and annotation tools.
+"""Export of labels as COCO json, for pycocotools, MMPose and annotation tools.
 
-What is kept comes back from the json without loss: boxes, visible keypoints, scores
+Kept labels are restored from the json without loss: boxes, visible keypoints, scores
 and agreement, to the last bit of float32. A json that was corrected by hand is
-labeled data like any other: give it to MMPose's `CocoDataset` as its `ann_file`, and
-the folder that the log names as its image root.
+labeled data like any other: use it as the `ann_file` of MMPose's `CocoDataset`, with
+the folder named in the log as its image root.
 
-Rejected candidates are in a json of their own, since many readers take whatever a json
-holds as the truth. There they have ``ignore`` and ``iscrowd`` 1: evaluations do not
-count them, and training leaves them out.
+Rejected candidates are in a json of their own, since many readers take all annotations
+of a json as ground truth. There they have ``ignore`` and ``iscrowd`` 1: evaluations do
+not count them, and training leaves them out.
 
-Categories of exported labels: those of the labeled set, wherever it has some.
+Categories are those of the labeled set where it has some.
 """
 
 from __future__ import annotations
@@ -32,18 +32,21 @@ from mmdistill.store.store import LabelStore
 from mmdistill.utils.files import shortest, write_whole, xywh
 
 BLOCK = 4096
-"""Candidates that are turned into text at once."""
+"""Number of candidates that are converted to text at once."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export holds besides the kept labels.
+    """Options of an export.
 
     Attributes:
-        rejected: Whether rejected candidates are written too, into a json beside it.
-        details: Whether each keypoint's score and agreement are in it.
-        most_disagreed: Only so many images, those whose views disagree most about a
-            kept label, first the worst; all images in their order when None.
+        rejected: Whether rejected candidates are written too, into a second json.
+        details: Whether the score and agreement of each keypoint are written.
+        most_disagreed: Number of images to export, those whose views disagree most
+            about a kept label, the worst first; all images in their order when None.
+
+    >>> ExportOptions(most_disagreed=20)
+    ExportOptions(rejected=False, details=True, most_disagreed=20)
     """
 
     rejected: bool = False
@@ -52,23 +55,35 @@ class ExportOptions:
 
 
 FilesOf = Callable[[StoredLabels, np.ndarray], Mapping[str, str]]
-"""Gives the file of each image by its key, of some images by their numbers."""
+"""Function that maps the keys of images, given by index, to their files."""
 
 
 def unchanged(labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
-    """Files of images that are files: their keys are paths."""
+    """Return the files of images whose keys are paths.
+
+    Args:
+        labels: All rows of a store.
+        images: Indices of the images, (n,).
+
+    >>> unchanged(store.read(), np.array([0, 2]))
+    {'a.jpg': 'a.jpg', 'c.jpg': 'c.jpg'}
+    """
     keys = labels.paths.combine_chunks().take(pa.array(images)).to_pylist()
     return dict(zip(keys, keys, strict=True))
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an export takes over from what stands around the store.
+    """Context of an export: categories, ids and files that it adopts.
 
     Attributes:
-        categories: Categories of the labeled set, as its COCO json has them.
-        image_ids: Ids that images already have, by their keys.
-        files_of: Gives the files of images. One that has none is left out.
+        categories: Categories of the labeled set, as in its COCO json.
+        image_ids: Existing ids of images, by their keys.
+        files_of: Function that returns the files of images. An image without one is
+            left out.
+
+    >>> Surroundings(image_ids={'a.jpg': 17}).categories
+    ()
     """
 
     categories: Sequence[Mapping[str, Any]] = ()
@@ -77,7 +92,10 @@ class Surroundings:
 
 
 def rejected_path(path: Path) -> Path:
-    """The json of the rejected candidates beside that of the labels.
+    """Path of the json of the rejected candidates.
+
+    Args:
+        path: Path of the json of the labels.
 
     >>> rejected_path(Path('out/labels.json')).as_posix()
     'out/labels.rejected.json'
@@ -100,20 +118,25 @@ def export_coco(
     are listed, those that could not be read are not. A keypoint is (x, y, 2) when it
     is visible and on its image, else (0, 0, 0). The segmentation is the rectangle of
     the box on the image. The area is that of a person in such a box, as MMPose has it.
-    Each annotation has its score, `info` what made it.
+    Each annotation has its score; `info` holds the provenance.
 
     Args:
         store: A complete store.
-        selection: What to keep.
+        selection: The selection.
         path: The json to write, whole or not at all.
         category: Name of the category where the labeled set has none; where the
-            detections have several, each is named by it and its number.
+            detections have several, each is named by it and its id.
         skeleton: Pairs of keypoints, counted from 1.
-        options: What else it holds.
-        surroundings: What is taken over of the labeled set and of the images.
+        options: Options of the export.
+        surroundings: Categories, ids and files that are adopted.
 
     Raises:
         UserError: If the store is not complete or the disk refuses the file.
+
+    >>> export_coco(store, selection, Path('labels.json'), category='person')
+    >>> content = json.loads(Path('labels.json').read_text())
+    >>> [(one['image_id'], one['score']) for one in content['annotations']]
+    [(1, 0.875), (2, 0.75)]
     """
     options = options or ExportOptions()
     around = surroundings or Surroundings()
@@ -138,9 +161,98 @@ def export_coco(
         _write_json(rejected_path(path), export, info, ~kept, ignored=1)
 
 
+def disagreement(
+    labels: StoredLabels, kept: np.ndarray, selection: Selection
+) -> np.ndarray:
+    """Compute the disagreement of the views on each image's worst kept label, 0 to 1.
+
+    Args:
+        labels: All rows of a store.
+        kept: Mask of the kept candidates, (M,), bool.
+        selection: The selection, which decides their visible keypoints.
+
+    Returns:
+        1 minus the mean agreement of the visible keypoints of the label with the
+        lowest; -1 for images without a kept label, (I,).
+
+    >>> labels = store.read()
+    >>> disagreement(labels, selection.kept(labels.candidates), selection).tolist()
+    [0.5, 0.5, -1.0]
+    """
+    candidates = labels.candidates[np.flatnonzero(kept)]
+    visible = selection.visible(candidates.keypoint_scores)
+    agreement = instance_agreement(candidates.keypoint_agreement, visible)
+    worst = np.full(len(labels.sizes), -1.0)
+    np.maximum.at(worst, labels.image_index[kept], 1 - agreement)
+    return worst
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Categories of an export.
+
+    Attributes:
+        entries: Entries of a COCO json, ordered by id.
+        numbers: Id in the export of each category of the store.
+
+    >>> Categories([dict(id=3, name='fly')], numbers={1: 3}).numbers[1]
+    3
+    """
+
+    entries: list[dict[str, Any]]
+    numbers: dict[int, int]
+
+
+def exported_categories(
+    stored: Collection[int],
+    labeled: Sequence[Mapping[str, Any]],
+    name: str,
+    keypoints: Sequence[str],
+    skeleton: Sequence[Sequence[int]],
+) -> Categories:
+    """Name the categories of a store as the labeled set does.
+
+    Where the labeled set has one category, all labels have it, as they were counted.
+    Of several each keeps its id; one that the labeled set does not have is named by
+    its id.
+
+    Args:
+        stored: Categories of the candidates.
+        labeled: Categories of the labeled set, as in its COCO json; may be empty.
+        name: Name of the category where the labeled set has none.
+        keypoints: Names of the keypoints.
+        skeleton: Pairs of keypoints, counted from 1.
+
+    >>> exported_categories([1], [dict(id=3, name='fly')], '', ['head'], []).numbers
+    {1: 3}
+    >>> entries = exported_categories([1, 2], [], 'a', [], []).entries
+    >>> [entry['name'] for entry in entries]
+    ['a 1', 'a 2']
+    """
+    known = {entry['id']: dict(entry) for entry in labeled}
+    numbers = {number: number for number in sorted(stored)}
+    if len(known) == 1:
+        numbers = dict.fromkeys(numbers, next(iter(known)))
+    elif known:
+        for number in numbers.keys() - known.keys():
+            known[number] = dict(id=number, name=f'category {number}')
+    elif len(numbers) > 1:
+        known = {n: dict(id=n, name=f'{name} {n}') for n in numbers}
+    else:
+        number = next(iter(numbers), 1)
+        known = {number: dict(id=number, name=name)}
+    links = [list(pair) for pair in skeleton]
+    entries = []
+    for _, entry in sorted(known.items()):
+        if entry.get('keypoints') != list(keypoints) or 'skeleton' not in entry:
+            entry |= dict(keypoints=list(keypoints), skeleton=links)
+        entries.append({'supercategory': entry['name'], **entry})
+    return Categories(entries, numbers)
+
+
 @dataclass(frozen=True)
 class _Export:
-    """What the jsons of one export have in common."""
+    """Values shared by the jsons of one export."""
 
     labels: StoredLabels
     selection: Selection
@@ -155,36 +267,14 @@ def _write_json(
     path: Path, export: _Export, info: dict[str, Any], wanted: np.ndarray, ignored: int
 ) -> None:
     ids = _image_ids(export)
-    parts: tuple[tuple[str, Any], ...] = (
+    sections: tuple[tuple[str, Any], ...] = (
         ('info', info),
         ('licenses', []),
         ('categories', export.categories.entries),
         ('images', _image_entries(export, ids)),
         ('annotations', _annotations(export, ids, wanted, ignored)),
     )
-    write_whole(path, lambda part: _write(part, parts))
-
-
-def disagreement(
-    labels: StoredLabels, kept: np.ndarray, selection: Selection
-) -> np.ndarray:
-    """How far the views disagree on each image's worst kept label, 0 to 1.
-
-    Args:
-        labels: All rows of a store.
-        kept: Which candidates are kept, (M,), bool.
-        selection: Which of their keypoints are visible.
-
-    Returns:
-        1 minus the mean agreement of the visible keypoints of the label that has the
-        lowest; -1 for images without a kept label, (I,).
-    """
-    candidates = labels.candidates[np.flatnonzero(kept)]
-    visible = selection.visible(candidates.keypoint_scores)
-    agreement = instance_agreement(candidates.keypoint_agreement, visible)
-    worst = np.full(len(labels.sizes), -1.0)
-    np.maximum.at(worst, labels.image_index[kept], 1 - agreement)
-    return worst
+    write_whole(path, lambda partial: _write(partial, sections))
 
 
 def _images(
@@ -193,7 +283,7 @@ def _images(
     kept: np.ndarray,
     options: ExportOptions,
 ) -> np.ndarray:
-    """Numbers of the images to export, in their order."""
+    """Indices of the images to export, in their order."""
     read = np.array([failure is None for failure in labels.failures], dtype=bool)
     if options.most_disagreed is None:
         return np.flatnonzero(read)
@@ -221,9 +311,9 @@ def _info(store: LabelStore, selection: Selection) -> dict[str, Any]:
 
 
 def _image_ids(export: _Export) -> dict[int, int]:
-    """Id of each exported image, by its number in the store."""
+    """Id of each exported image, by its index in the store."""
     own = export.around.image_ids
-    # Numbers of images without an id stand behind all ids.
+    # Images without an id are numbered after all existing ids.
     first = max(own.values(), default=0) + 1
     names = export.labels.paths.combine_chunks()
     return {
@@ -269,7 +359,7 @@ def _block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
     labels, candidates = export.labels, export.labels.candidates[rows]
     sizes = labels.sizes[labels.image_index[rows]]
     points = shortest(candidates.keypoints)
-    # An annotator sees nothing off the image, so nothing there is annotated.
+    # Annotators do not label points outside of the image.
     visible = export.selection.visible(candidates.keypoint_scores)
     visible &= ((points >= 0) & (points < sizes[:, None])).all(axis=2)
     bbox = xywh(candidates.bboxes)
@@ -296,15 +386,15 @@ def _block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
 
 
 def _rectangles(bboxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes within their images as polygons, one each, (N, 1, 8)."""
+    """Convert boxes, clipped to their images, to polygons, (N, 1, 8)."""
     corners = np.clip(shortest(bboxes), 0, np.tile(sizes, 2))
     return corners[:, [0, 1, 2, 1, 2, 3, 0, 3]][:, None]
 
 
-def _write(path: Path, parts: Sequence[tuple[str, Any]]) -> None:
-    """An object whose lists are written line by line as they come."""
+def _write(path: Path, sections: Sequence[tuple[str, Any]]) -> None:
+    """Write a JSON object whose lists are streamed line by line."""
     with path.open('w', encoding='utf-8', errors='backslashreplace') as file:
-        for number, (name, content) in enumerate(parts):
+        for number, (name, content) in enumerate(sections):
             file.write(f'{"," if number else "{"}\n"{name}": ')
             if isinstance(content, dict):
                 file.write(_text(content))
@@ -321,57 +411,3 @@ def _text(content: dict[str, Any]) -> str:
     return json.dumps(
         content, ensure_ascii=False, allow_nan=False, separators=(',', ':')
     )
-
-
-@dataclass(frozen=True)
-class Categories:
-    """Categories of an export.
-
-    Attributes:
-        entries: As a COCO json has them, by their numbers.
-        numbers: Number in the export of each category of the store.
-    """
-
-    entries: list[dict[str, Any]]
-    numbers: dict[int, int]
-
-
-def exported_categories(
-    stored: Collection[int],
-    labeled: Sequence[Mapping[str, Any]],
-    name: str,
-    keypoints: Sequence[str],
-    skeleton: Sequence[Sequence[int]],
-) -> Categories:
-    """Name the categories of a store as the labeled set does.
-
-    Where the labeled set has one category, all labels are of it: that is what they
-    were counted as. Of several each keeps its number; one that the labeled set does
-    not have is named by its number.
-
-    Args:
-        stored: Categories of the candidates.
-        labeled: Categories of the labeled set, as its COCO json has them; may be empty.
-        name: Name of the category where the labeled set has none.
-        keypoints: Names of the keypoints.
-        skeleton: Pairs of keypoints, counted from 1.
-    """
-    known = {entry['id']: dict(entry) for entry in labeled}
-    numbers = {number: number for number in sorted(stored)}
-    if len(known) == 1:
-        numbers = dict.fromkeys(numbers, next(iter(known)))
-    elif known:
-        for number in numbers.keys() - known.keys():
-            known[number] = dict(id=number, name=f'category {number}')
-    elif len(numbers) > 1:
-        known = {n: dict(id=n, name=f'{name} {n}') for n in numbers}
-    else:
-        number = next(iter(numbers), 1)
-        known = {number: dict(id=number, name=name)}
-    links = [list(pair) for pair in skeleton]
-    entries = []
-    for _, entry in sorted(known.items()):
-        if entry.get('keypoints') != list(keypoints) or 'skeleton' not in entry:
-            entry |= dict(keypoints=list(keypoints), skeleton=links)
-        entries.append({'supercategory': entry['name'], **entry})
-    return Categories(entries, numbers)

@@ -1,16 +1,14 @@
-"""Images of an export: a folder below which each of them opens.
+"""Images of an export: a folder with a file for each of them, and their names.
 
 Where all images of a store are files below its image root, that is the folder, and
-nothing is written. As soon as one is inside of a video or a tar, all that the export
-names come to stand below a folder of its own: frames as PNG, pixel by pixel as they
-were labeled, members of tars with their own bytes, and copies of files. Copies and not
-links: who corrects, packs or moves an export must not touch what it was made of.
+nothing is written. As soon as one is inside of a video or a tar, all exported images
+are written below a folder of the export: frames as PNG, pixel by pixel as they were
+labeled, members of tars with their own bytes, and copies of files. Copies and not
+links: to correct, pack or move an export must not affect its originals.
 
-Names of exported images below one folder, whatever they are part of.
-
-Frames, members of tars and files of several folders come to stand side by side. A name
-is the path of its image with what other programs stumble over replaced: ``#``, which
-ends an address, and folders above the root. ``film.mp4#000010`` is
+Frames, members of tars and files of several folders are written side by side. A name is
+the path of its image without characters that other programs cannot handle: ``#``, which
+ends a URL, and folders above the root. ``film.mp4#000010`` is
 ``film.mp4/000010.png``, ``a.tar#dir/7.jpg`` is ``a.tar/dir/7.jpg``.
 """
 
@@ -36,15 +34,28 @@ from mmdistill.store.image_keys import container_of, is_frame, is_packed, opens_
 from mmdistill.utils.files import file_name, write_bytes
 from mmdistill.utils.logging import log_progress
 
+LONGEST_PART = 120
+"""Maximum bytes of a folder's or file's name; file systems allow 255."""
+LONGEST_NAME = 600
+"""Maximum bytes of a whole path below the folder."""
+HASH_DIGITS = 12
+"""Hexadecimal digits of the hash in a shortened name."""
+
+_HOSTILE = re.compile('[\x00-\x1f\x7f#?%\\\\\ud800-\udfff]')
+
 
 @dataclass(frozen=True)
 class ExportedImages:
-    """Writes the images of an export, where they need to be written.
+    """Writer of the images of an export, where they are not files yet.
 
     Attributes:
         store: The store.
         folder: Folder for what is written.
-        dataset: Gives the data set that was labeled; called if an image is written.
+        dataset: Builds the labeled data set; called if an image is written.
+
+    >>> write = ExportedImages(store, Path('export'), dataset=lambda: dataset)
+    >>> write(store.read(), np.array([0, 1]))
+    {'a.jpg': 'a.jpg', 'b.jpg': 'b.jpg'}
     """
 
     store: LabelStore
@@ -52,18 +63,18 @@ class ExportedImages:
     dataset: Callable[[], Any]
 
     def __call__(self, labels: StoredLabels, images: np.ndarray) -> dict[str, str]:
-        """Write images, and give the file of each by its key.
+        """Write images, and return the file of each by its key.
 
-        An image that is there already stays. Those that cannot be read any more, or
-        are not what was labeled, are left out and counted in the log.
+        Existing files are kept. Images that cannot be read any more, or that changed
+        since they were labeled, are left out and counted in the log.
 
         Args:
             labels: All rows of the store.
-            images: Numbers of the images, (n,).
+            images: Indices of the images, (n,).
 
         Raises:
-            UserError: If another file stands where an image is to be written, or the
-                disk refuses it.
+            UserError: If another file exists at the path of an image, or the disk
+                refuses it.
         """
         keys = labels.paths.combine_chunks().take(pa.array(images)).to_pylist()
         img_root = Path(self.store.manifest['about']['img_root'])
@@ -103,12 +114,18 @@ class ExportedImages:
 
 
 def own_image_ids(dataset: Any) -> dict[str, int]:
-    """Ids that images have in the COCO json that lists them, by their keys.
+    """Look up the ids of images in the COCO json that lists them, by their keys.
 
     Args:
         dataset: The unlabeled set.
+
+    >>> class Unlabeled:
+    ...     def names(self):
+    ...         return [('a.jpg', 17), ('b.jpg', 'b.jpg')]
+    >>> own_image_ids(Unlabeled())
+    {'a.jpg': 17}
     """
-    # An image without an id, or with that of another image, is called by its path.
+    # An image without an id, or with that of another image, is named by its path.
     return {
         key: own
         for key, own in dataset.names()
@@ -116,8 +133,39 @@ def own_image_ids(dataset: Any) -> dict[str, int]:
     }
 
 
+def exported_names(keys: Sequence[str]) -> list[str]:
+    """Name images below one folder.
+
+    Names are unique, even where upper and lower case are equal, and none is the folder
+    of another. A name depends on the set of images, not on its order.
+
+    Args:
+        keys: Keys of the images, each once.
+
+    Returns:
+        Paths relative to the folder, with forward slashes, in the order of the keys.
+
+    >>> exported_names(['film.mp4#000010', '../a.jpg'])
+    ['film.mp4/000010.png', '__/a.jpg']
+    """
+    names = [_readable(key) for key in keys]
+    folded = [name.casefold() for name in names]
+    folders = {str(p) for name in set(folded) for p in PurePosixPath(name).parents}
+    # A file and a folder cannot have the same name.
+    counts = Counter(folded)
+    files = set(folded)
+    return [
+        _with_hash(name, key)
+        if counts[own] > 1
+        or own in folders
+        or any(str(parent) in files for parent in PurePosixPath(own).parents)
+        else name
+        for name, own, key in zip(names, folded, keys, strict=True)
+    ]
+
+
 def _log_root(img_root: Path, keys: list[str]) -> None:
-    """Say which folder opens the names of an export that are paths already."""
+    """Log the folder in which the exported names, which are paths, exist."""
     missing = sum(not (img_root / key).is_file() for key in keys)
     if missing:
         print_log(
@@ -134,7 +182,7 @@ def _log_root(img_root: Path, keys: list[str]) -> None:
 
 
 def _bytes_of(dataset: Any, number: int, key: str, size: list[int]) -> bytes | None:
-    """The file of an image; None where it is not what was labeled."""
+    """Encode an image as a file; None where it changed since it was labeled."""
     if not is_packed(key):
         try:
             return bytes((dataset.img_root / file_name(key)).read_bytes())
@@ -146,63 +194,24 @@ def _bytes_of(dataset: Any, number: int, key: str, size: list[int]) -> bytes | N
     if not is_frame(key):
         data: bytes | None = dataset.encoded(number)
         return data
-    # The least compression: a third more bytes in a fifth of the time.
+    # Lowest compression: a third more bytes in a fifth of the time.
     _, png = cv2.imencode('.png', image.pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(png.tobytes())
 
 
 def _write_once(path: Path, data: bytes) -> None:
-    """Write a file, unless it is there; never write over another one."""
+    """Write a file unless it exists; never overwrite another one."""
     if not path.exists():
         write_bytes(path, data)
     elif not path.is_file() or path.read_bytes() != data:
         raise UserError(
-            f'{path} is there with another content and is not written over; export '
+            f'{path} exists with another content and is not overwritten; export '
             'into another folder, or remove this file'
         )
 
 
-LONGEST_PART = 120
-"""Bytes of a folder's or file's name; file systems take 255."""
-LONGEST_NAME = 600
-"""Bytes of a whole name below the folder."""
-HASH_DIGITS = 12
-
-_HOSTILE = re.compile('[\x00-\x1f\x7f#?%\\\\\ud800-\udfff]')
-
-
-def exported_names(keys: Sequence[str]) -> list[str]:
-    """Name some images below one folder.
-
-    No two names are equal, not even where upper and lower case are, and none is the
-    folder of another. A name hangs on the set of images alone, not on its order.
-
-    Args:
-        keys: Keys of the images, each once.
-
-    Returns:
-        Paths relative to the folder, with forward slashes, in the order of the keys.
-
-    >>> exported_names(['film.mp4#000010', '../a.jpg'])
-    ['film.mp4/000010.png', '__/a.jpg']
-    """
-    names = [_readable(key) for key in keys]
-    folded = [name.casefold() for name in names]
-    folders = {str(p) for name in set(folded) for p in PurePosixPath(name).parents}
-    # A file beside a folder of its own name would be one of two that need it.
-    counts = Counter(folded)
-    files = set(folded)
-    return [
-        _marked(name, key)
-        if counts[own] > 1
-        or own in folders
-        or any(str(parent) in files for parent in PurePosixPath(own).parents)
-        else name
-        for name, own, key in zip(names, folded, keys, strict=True)
-    ]
-
-
 def _readable(key: str) -> str:
+    """Convert a key to a path that other programs can open."""
     path = key
     if is_packed(key):
         container = container_of(key)
@@ -212,13 +221,13 @@ def _readable(key: str) -> str:
     shown = [_HOSTILE.sub('_', '__' if part == '..' else part) for part in parts]
     name = '/'.join(shown) + suffix
     if len(name.encode()) > LONGEST_NAME:
-        return _marked(shown[-1] + suffix, key)
+        return _with_hash(shown[-1] + suffix, key)
     too_long = any(len(part.encode()) > LONGEST_PART for part in name.split('/'))
-    return _marked(name, key) if too_long or not shown else name
+    return _with_hash(name, key) if too_long or not shown else name
 
 
-def _marked(name: str, key: str) -> str:
-    """A name that no other key has: with a hash of the key, and short."""
+def _with_hash(name: str, key: str) -> str:
+    """Make a name unique and short, with a hash of the key."""
     *folders, last = name.split('/')
     path = PurePosixPath(last or 'image')
     suffix = path.suffix if len(path.suffix.encode()) < HASH_DIGITS else ''

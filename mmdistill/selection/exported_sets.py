@@ -1,4 +1,4 @@
-"""What an export takes over of the sets that a config names."""
+"""Categories and image ids that an export adopts from the sets of a config."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ def labeled_categories(members: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     """Read the categories of a labeled set.
 
     Args:
-        members: Configs of the data sets that it is made of.
+        members: Configs of its member data sets.
 
     Returns:
-        The categories by their ids, as the jsons have them; empty where the set is
-        not in COCO's form, or its members name an id differently.
+        The categories ordered by id, as in the jsons; empty where the set is not in
+        COCO's format, or its members name an id differently.
+
+    >>> [c['name'] for c in labeled_categories([dict(ann_file='labeled.json')])]
+    ['person']
     """
-    found: dict[int, dict[str, Any]] = {}
+    categories: dict[int, dict[str, Any]] = {}
     for member in members:
         for category in _categories(member):
-            known = found.setdefault(category['id'], category)
+            known = categories.setdefault(category['id'], category)
             if known['name'] != category['name']:
                 return []
-    return [found[number] for number in sorted(found)]
+    return [categories[number] for number in sorted(categories)]
 
 
 def lists_images(unlabeled: Mapping[str, Any]) -> bool:
-    """Whether a COCO json lists unlabeled images, which have ids there.
+    """Whether a COCO json lists unlabeled images, and so gives them ids.
 
     Args:
         unlabeled: Config of the unlabeled set.
+
+    >>> lists_images(dict(ann_file='unlabeled.json')), lists_images(dict())
+    (True, False)
     """
     sources = unlabeled.get('sources') or ()
     return bool(unlabeled.get('ann_file')) or any(

@@ -1,6 +1,8 @@
-"""From a finished store and a labeled set to a selection.
+"""Count matching of a complete store and a labeled set.
 
-What a selection does to a store, counted.
+The thresholds of instances, and of keypoints where asked for, are matched to the counts
+of the labeled set (Data Distillation, section 4.2), and the kept candidates are counted
+by source and category.
 """
 
 from __future__ import annotations
@@ -41,78 +43,168 @@ SCORED_THR = 0.2
 def select(
     store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
 ) -> Selection:
-    """Choose pseudo-labels of a store.
+    """Select the pseudo-labels of a store by count matching.
 
     Instances are matched first, by the keypoints that score above
     `options.counted_thr`. Where the keypoint threshold is matched too, this is done
-    on the instances chosen; those that are left without a visible keypoint go.
+    on the selected instances; those without a visible keypoint are dropped.
 
     Args:
         store: A complete store.
         labeled: Counts of the labeled set.
-        options: How to choose.
+        options: Options of the selection.
 
     Raises:
         UserError: If no image could be read, nothing is kept, or the labeled set's
-            keypoints are others than the store's.
+            keypoints differ from the store's.
+
+    >>> selection = select(store, labeled, SelectionOptions())
+    >>> selection.unlabeled.kept, selection.score_thrs
+    (2, [0.75])
     """
-    found, draft, visible = _drafted(store, labeled, options)
+    stored, draft, visible = _drafted(store, labeled, options)
     if not visible.any():
-        raise UserError(_nothing_kept(store, found, draft))
-    thresholds, means = counting_curve(draft.compared(found.scores)[2], found.images)
+        raise UserError(_nothing_kept(store, stored, draft))
+    thresholds, means = counting_curve(draft.compared(stored.scores)[2], stored.images)
     return replace(
         draft,
-        unlabeled=count_unlabeled(found, visible, store.num_keypoints),
-        parts=count_parts(found, visible, draft, store.num_keypoints),
+        unlabeled=count_unlabeled(stored, visible, store.num_keypoints),
+        parts=count_parts(stored, visible, draft, store.num_keypoints),
         curve_thresholds=tuple(thresholds.tolist()),
         curve_means=tuple(means.tolist()),
     )
 
 
+def count_unlabeled(
+    stored: StoreScores, visible: np.ndarray, num_keypoints: int
+) -> UnlabeledCounts:
+    """Count the kept candidates and keypoints of a store.
+
+    Args:
+        stored: The scores of a store.
+        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
+        num_keypoints: Keypoints of each candidate.
+
+    >>> counts = count_unlabeled(read_scores(store, 0.2, False), np.array([2, 0, 1]), 2)
+    >>> counts.kept, counts.kept_keypoints, counts.dropped_keypoints
+    (2, 3, 1)
+    """
+    kept = visible > 0
+    numbers = np.repeat(np.arange(len(stored.read)), stored.num_candidates)
+    kept_per_image = np.bincount(numbers[kept], minlength=len(stored.read))
+    kept_keypoints = int(visible.sum())
+    return UnlabeledCounts(
+        images=stored.images,
+        failed=stored.failed,
+        candidates=len(kept),
+        kept=int(kept.sum()),
+        kept_keypoints=kept_keypoints,
+        dropped_keypoints=int(kept.sum()) * num_keypoints - kept_keypoints,
+        emptied=int(((stored.num_candidates > 0) & (kept_per_image == 0)).sum()),
+    )
+
+
+def count_parts(
+    stored: StoreScores, visible: np.ndarray, selection: Selection, num_keypoints: int
+) -> tuple[Part, ...]:
+    """Count the kept candidates and keypoints of each source and category.
+
+    Args:
+        stored: The scores of a store.
+        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
+        selection: The selection with its thresholds.
+        num_keypoints: Keypoints of each candidate.
+
+    Returns:
+        Counts, source by source in the order of their first image; categories of
+        which a source has no candidate are left out when there are several.
+
+    >>> scores = read_scores(store, 0.2, agreement=False)
+    >>> [part.kept for part in count_parts(scores, np.array([2, 0, 1]), selection, 2)]
+    [2]
+    """
+    scores, kept = stored.scores, visible > 0
+    names = scores.sources.names
+    categories, columns = np.unique(scores.category_ids, return_inverse=True)
+    shape = (len(names), max(len(categories), 1))
+    index = scores.sources.index * shape[1] + columns
+    candidates, kept_candidates, visible_keypoints = (
+        np.bincount(index, weights, minlength=shape[0] * shape[1]).astype(int)
+        for weights in (None, kept, visible)
+    )
+    source_images = np.bincount(stored.sources.index[stored.read], minlength=shape[0])
+    numbers = categories if len(categories) else np.array([1])
+    cells = Sources(names, np.repeat(np.arange(shape[0]), shape[1]))
+    cell_categories = np.tile(numbers, shape[0])
+    indices = threshold_index(selection.thresholds, cell_categories, cells)
+    parts = []
+    for cell in np.flatnonzero((candidates > 0) | (shape[1] == 1)).tolist():
+        threshold = selection.thresholds[indices[cell]]
+        parts.append(
+            Part(
+                source=names[cells.index[cell]],
+                category_id=int(cell_categories[cell]),
+                score_thr=threshold.score_thr,
+                images=int(source_images[cells.index[cell]]),
+                candidates=int(candidates[cell]),
+                kept=int(kept_candidates[cell]),
+                kept_keypoints=int(visible_keypoints[cell]),
+                dropped_keypoints=int(
+                    kept_candidates[cell] * num_keypoints - visible_keypoints[cell]
+                ),
+                labeled_mean=selection.labeled.mean(
+                    selection.labeled_images, threshold.category_id
+                ),
+            )
+        )
+    return tuple(parts)
+
+
 def _drafted(
     store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
 ) -> tuple[StoreScores, Selection, np.ndarray]:
-    """Scores, the thresholds that are chosen by them, and what they leave visible."""
+    """Scores, thresholds, and the number of visible keypoints of each candidate."""
     _check_keypoints(store, labeled, options)
-    found = read_scores(store, options.counted_thr, options.criterion != 'score')
-    _check_read(store, found)
+    stored = read_scores(store, options.counted_thr, options.criterion != 'score')
+    _check_read(store, stored)
     draft = Selection(
         options,
-        _groups(found, labeled, options),
+        _groups(stored, labeled, options),
         (options.counted_thr,) * store.num_keypoints,
         labeled,
-        UnlabeledCounts(found.images, found.failed, len(found.scores), 0),
+        UnlabeledCounts(stored.images, stored.failed, len(stored.scores), 0),
     )
-    draft = replace(draft, thresholds=_thresholds(found, draft))
-    return found, *_with_keypoints(store, found, draft)
+    draft = replace(draft, thresholds=_thresholds(stored, draft))
+    return stored, *_with_keypoints(store, stored, draft)
 
 
 def _groups(
-    found: StoreScores, labeled: LabeledCounts, options: SelectionOptions
+    stored: StoreScores, labeled: LabeledCounts, options: SelectionOptions
 ) -> tuple[Threshold, ...]:
-    """Who has a threshold, which is not matched yet."""
+    """Sources and categories with a threshold of their own, not matched yet."""
     if options.score_thr is not None:
         return (Threshold(None, None, options.score_thr),)
-    sources = found.sources.names if options.group_by == 'source' else (None,)
+    sources = stored.sources.names if options.group_by == 'source' else (None,)
     categories: list[int | None] = [None]
-    stored = set(np.unique(found.scores.category_ids).tolist())
+    candidate_categories = set(np.unique(stored.scores.category_ids).tolist())
     annotated = {category for category, _ in labeled.categories}
-    if options.separates_categories(stored, annotated):
-        categories = sorted(stored | annotated)
+    if options.separates_categories(candidate_categories, annotated):
+        categories = sorted(candidate_categories | annotated)
     return tuple(Threshold(s, c, None) for s in sources for c in categories)
 
 
-def _thresholds(found: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
+def _thresholds(stored: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
+    """Match the threshold of each group to the labeled mean."""
     options = draft.options
     if options.score_thr is not None:
         return draft.thresholds
-    _, groups, values = draft.compared(found.scores)
-    names = found.sources.names
-    of_sources = np.bincount(found.sources.index[found.read], minlength=len(names))
-    images = dict(zip(names, of_sources.tolist(), strict=True))
+    _, groups, values = draft.compared(stored.scores)
+    names = stored.sources.names
+    counts = np.bincount(stored.sources.index[stored.read], minlength=len(names))
+    images = dict(zip(names, counts.tolist(), strict=True))
     targets = [
         draft.labeled.mean(options.labeled_images, group.category_id)
-        * (found.images if group.source is None else images[group.source])
+        * (stored.images if group.source is None else images[group.source])
         for group in draft.thresholds
     ]
     return tuple(
@@ -124,7 +216,7 @@ def _thresholds(found: StoreScores, draft: Selection) -> tuple[Threshold, ...]:
 
 
 def _limited(group: Threshold, matched: float, options: SelectionOptions) -> Threshold:
-    """A group's threshold, within min_thr and max_thr."""
+    """Limit the matched threshold of a group to min_thr and max_thr."""
     if matched == np.inf:
         return group
     limited = limit_threshold(matched, options.min_thr, options.max_thr)
@@ -132,19 +224,19 @@ def _limited(group: Threshold, matched: float, options: SelectionOptions) -> Thr
 
 
 def _with_keypoints(
-    store: LabelStore, found: StoreScores, draft: Selection
+    store: LabelStore, stored: StoreScores, draft: Selection
 ) -> tuple[Selection, np.ndarray]:
-    """The selection with its keypoint thresholds, and how many keypoints they leave.
+    """Match the keypoint thresholds, and count visible keypoints.
 
     Returns:
         The selection, and the visible keypoints of each candidate, 0 where it is not
         kept, (M,).
     """
-    chosen = draft.above_threshold(found.scores)
-    visible = np.where(chosen, found.scores.counted, 0)
-    if not draft.options.matches_keypoints or not chosen.any():
+    above = draft.above_threshold(stored.scores)
+    visible = np.where(above, stored.scores.counted, 0)
+    if not draft.options.matches_keypoints or not above.any():
         return draft, visible
-    scores = read_keypoint_scores(store, chosen)
+    scores = read_keypoint_scores(store, above)
     labeled = draft.labeled
     if draft.options.keypoint_thr == 'count':
         thresholds = np.full(
@@ -153,9 +245,9 @@ def _with_keypoints(
     else:
         shares = np.array(labeled.keypoints) / labeled.instances
         thresholds = match_keypoint_types(scores, shares)
-    stored = tuple(None if thr == np.inf else float(thr) for thr in thresholds)
-    draft = replace(draft, keypoint_thrs=stored)
-    visible[chosen] = draft.visible(scores).sum(axis=1)
+    limits = tuple(None if thr == np.inf else float(thr) for thr in thresholds)
+    draft = replace(draft, keypoint_thrs=limits)
+    visible[above] = draft.visible(scores).sum(axis=1)
     return draft, visible
 
 
@@ -171,33 +263,33 @@ def _check_keypoints(
         )
 
 
-def _check_read(store: LabelStore, found: StoreScores) -> None:
-    if found.images == 0:
+def _check_read(store: LabelStore, stored: StoreScores) -> None:
+    if stored.images == 0:
         raise UserError(
-            f'none of the {found.failed} images of the label store '
-            f'{store.root} could be read, the first because: {found.first_failure}'
+            f'none of the {stored.failed} images of the label store '
+            f'{store.root} could be read, the first because: {stored.first_failure}'
         )
 
 
-def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> str:
-    """Why nothing is kept, and what keeps something: that was tried."""
-    counted = int((found.scores.counted > 0).sum())
+def _nothing_kept(store: LabelStore, stored: StoreScores, draft: Selection) -> str:
+    """Explain why nothing is kept, with options that were tried and keep something."""
+    counted = int((stored.scores.counted > 0).sum())
     start = f'nothing of the label store {store.root} would be kept: '
-    if not len(found.scores):
+    if not len(stored.scores):
         floor = store.manifest.get('score_floor')
         return (
-            f'{start}0 candidates on {found.images} images. A candidate is '
+            f'{start}0 candidates on {stored.images} images. A candidate is '
             'stored when its score, that of its box times the mean of its keypoint '
             f'scores above {SCORED_THR}, reaches distill.labeling.score_floor '
             f'({floor}): look at the teacher and the boxes, or label with '
             'distill.labeling.score_floor=0 into another folder in distill.store'
         )
     start += (
-        f'{len(found.scores)} candidates on {found.images} images, threshold '
+        f'{len(stored.scores)} candidates on {stored.images} images, threshold '
         f'{format_range(draft.score_thrs)}, {counted} of them with a keypoint above '
         f'{draft.options.counted_thr}; look at the teacher and the boxes'
     )
-    for changes in _changes(store, found, draft):
+    for changes in _changes(store, stored, draft):
         options = replace(draft.options, **changes)
         if _drafted(store, draft.labeled, options)[2].any():
             flags = [f'--{k.replace("_", "-")} {v}' for k, v in changes.items()]
@@ -208,11 +300,11 @@ def _nothing_kept(store: LabelStore, found: StoreScores, draft: Selection) -> st
 
 
 def _changes(
-    store: LabelStore, found: StoreScores, draft: Selection
+    store: LabelStore, stored: StoreScores, draft: Selection
 ) -> Iterator[dict[str, Any]]:
-    """Options that may keep something where nothing is kept, the mildest first."""
-    if (found.scores.counted > 0).any():
-        best = _just_at(draft.compared(found.scores)[2].max())
+    """Options that may keep a candidate where none is kept, the mildest first."""
+    if (stored.scores.counted > 0).any():
+        best = _just_at(draft.compared(stored.scores)[2].max())
         # Where keypoints are matched, the thresholds of instances may keep enough.
         if draft.options.matches_keypoints:
             yield dict(keypoint_thr=COUNTED_THR)
@@ -232,86 +324,11 @@ def _changes(
 
 
 def _best_known(table: pa.Table) -> float:
-    """The best score of keypoints that something is known of; -inf without any."""
+    """Best score of the known keypoints; -inf without any."""
     scores = pc.list_flatten(pc.list_flatten(table['keypoint_scores'])).to_numpy()
     return float(scores[scores != 0].max(initial=-np.inf))
 
 
 def _just_at(value: float) -> float:
-    """A number with few digits that a value reaches."""
+    """Round a value down to four decimals, as a threshold that it reaches."""
     return math.floor(float(value) * 1e4) / 1e4
-
-
-def count_unlabeled(
-    found: StoreScores, visible: np.ndarray, num_keypoints: int
-) -> UnlabeledCounts:
-    """Count what is kept.
-
-    Args:
-        found: The scores of a store.
-        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
-        num_keypoints: Keypoints of each candidate.
-    """
-    kept = visible > 0
-    numbers = np.repeat(np.arange(len(found.read)), found.num_candidates)
-    left = np.bincount(numbers[kept], minlength=len(found.read))
-    seen = int(visible.sum())
-    return UnlabeledCounts(
-        images=found.images,
-        failed=found.failed,
-        candidates=len(kept),
-        kept=int(kept.sum()),
-        kept_keypoints=seen,
-        dropped_keypoints=int(kept.sum()) * num_keypoints - seen,
-        emptied=int(((found.num_candidates > 0) & (left == 0)).sum()),
-    )
-
-
-def count_parts(
-    found: StoreScores, visible: np.ndarray, selection: Selection, num_keypoints: int
-) -> tuple[Part, ...]:
-    """Count what is kept of each source and category.
-
-    Args:
-        found: The scores of a store.
-        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
-        selection: Which thresholds hold.
-        num_keypoints: Keypoints of each candidate.
-
-    Returns:
-        The parts, source by source in the order of their first image; categories that
-        a source has no candidate of are left out when there are several.
-    """
-    scores, kept = found.scores, visible > 0
-    names = scores.sources.names
-    categories, columns = np.unique(scores.category_ids, return_inverse=True)
-    shape = (len(names), max(len(categories), 1))
-    index = scores.sources.index * shape[1] + columns
-    candidates, kept_ones, seen = (
-        np.bincount(index, weights, minlength=shape[0] * shape[1]).astype(int)
-        for weights in (None, kept, visible)
-    )
-    of_sources = np.bincount(found.sources.index[found.read], minlength=shape[0])
-    numbers = categories if len(categories) else np.array([1])
-    cells = Sources(names, np.repeat(np.arange(shape[0]), shape[1]))
-    of_cells = np.tile(numbers, shape[0])
-    places = threshold_index(selection.thresholds, of_cells, cells)
-    parts = []
-    for cell in np.flatnonzero((candidates > 0) | (shape[1] == 1)).tolist():
-        threshold = selection.thresholds[places[cell]]
-        parts.append(
-            Part(
-                source=names[cells.index[cell]],
-                category_id=int(of_cells[cell]),
-                score_thr=threshold.score_thr,
-                images=int(of_sources[cells.index[cell]]),
-                candidates=int(candidates[cell]),
-                kept=int(kept_ones[cell]),
-                kept_keypoints=int(seen[cell]),
-                dropped_keypoints=int(kept_ones[cell] * num_keypoints - seen[cell]),
-                labeled_mean=selection.labeled.mean(
-                    selection.labeled_images, threshold.category_id
-                ),
-            )
-        )
-    return tuple(parts)

@@ -1,6 +1,6 @@
-"""What candidates are chosen by, wherever they are held.
+"""Scores that a selection compares, of candidates in memory, tables and stores.
 
-What choosing needs of a store: scores, and how many images.
+A selection reads only the scores of a store, and the number of its images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from mmdistill.utils.growing_array import GrowingArray
 
 
 class Scored(Protocol):
-    """Candidates with what scores them; `Candidates` are."""
+    """Candidates with their scores, as `Candidates` and `TableCandidates` are.
+
+    >>> candidates: Scored = TableCandidates(next(store.scan()), store.num_keypoints)
+    >>> candidates.instance_scores.tolist()
+    [0.875, 0.5, 0.75]
+    """
 
     @property
     def instance_scores(self) -> np.ndarray:
@@ -33,7 +38,7 @@ class Scored(Protocol):
 
     @property
     def keypoint_agreement(self) -> np.ndarray:
-        """How far the views agree, (M, K)."""
+        """Agreement of the views, (M, K)."""
 
     @property
     def category_ids(self) -> np.ndarray:
@@ -42,15 +47,19 @@ class Scored(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What instances are chosen by.
+    """Scores of candidates that a selection compares.
 
     Attributes:
         instances: Instance scores, (M,), float32.
         agreement: Agreement of the views on each instance, (M,), float32; zeros where
-            it was not asked for.
-        counted: Keypoints of each that count, (M,), int16.
+            it was not requested.
+        counted: Number of keypoints of each that count, (M,), int16.
         category_ids: Categories, (M,), int32.
-        sources: Where their images came from, (M,).
+        sources: Sources of their images, (M,).
+
+    >>> scores = read_scores(store, counted_thr=0.2, agreement=False).scores
+    >>> len(scores), scores.counted.tolist()
+    (3, [2, 2, 2])
     """
 
     instances: np.ndarray
@@ -66,13 +75,18 @@ class Scores:
 def scores_of(
     candidates: Scored, sources: Sources, counted_thr: float, agreement: bool
 ) -> Scores:
-    """What some candidates are chosen by.
+    """Compute the scores of candidates.
 
     Args:
         candidates: The candidates.
-        sources: Where their images came from, (M,).
+        sources: Sources of their images, (M,).
         counted_thr: Keypoint score above which a keypoint counts.
-        agreement: Whether the agreement of the views is asked for.
+        agreement: Whether the agreement of the views is needed.
+
+    >>> labels = store.read()
+    >>> scores = scores_of(labels.candidates, labels.candidate_sources, 0.2, True)
+    >>> scores.agreement.tolist()
+    [0.5, 0.5, 0.5]
     """
     counts = label_keypoints(candidates.keypoint_scores, counted_thr)
     agreements = (
@@ -90,11 +104,14 @@ def scores_of(
 
 
 class TableCandidates:
-    """Candidates of a table, a column at a time and none that is not asked for.
+    """Candidates of a table, whose columns are converted on access.
 
     Args:
         table: Rows of a store.
         num_keypoints: Keypoints of each candidate.
+
+    >>> TableCandidates(next(store.scan()), num_keypoints=2).keypoints.shape
+    (3, 2, 2)
     """
 
     def __init__(self, table: pa.Table, num_keypoints: int) -> None:
@@ -113,7 +130,7 @@ class TableCandidates:
 
     @property
     def keypoint_agreement(self) -> np.ndarray:
-        """How far the views agree, (M, K)."""
+        """Agreement of the views, (M, K)."""
         return self._column('keypoint_agreement')
 
     @property
@@ -136,10 +153,13 @@ class TableCandidates:
 
 
 def score_columns(agreement: bool) -> list[str]:
-    """Columns of a store that `scores_of` looks at.
+    """List the columns of a store that `scores_of` reads.
 
     Args:
-        agreement: Whether the agreement of the views is asked for.
+        agreement: Whether the agreement of the views is needed.
+
+    >>> score_columns(agreement=False)
+    ['source', 'instance_scores', 'keypoint_scores', 'category_ids']
     """
     columns = ['source', 'instance_scores', 'keypoint_scores', 'category_ids']
     return [*columns, 'keypoint_agreement'] if agreement else columns
@@ -148,20 +168,24 @@ def score_columns(agreement: bool) -> list[str]:
 def table_scores(
     table: pa.Table, num_keypoints: int, counted_thr: float, agreement: bool
 ) -> Scores:
-    """What the candidates of a table with `score_columns` are chosen by.
+    """Compute the scores of the candidates of a table with `score_columns`.
 
     Args:
         table: Rows of a store.
         num_keypoints: Keypoints of each candidate.
         counted_thr: Keypoint score above which a keypoint counts.
-        agreement: Whether the agreement of the views is asked for.
+        agreement: Whether the agreement of the views is needed.
+
+    >>> table = next(store.scan(score_columns(agreement=False)))
+    >>> table_scores(table, 2, counted_thr=0.2, agreement=False).instances.tolist()
+    [0.875, 0.5, 0.75]
     """
     sources = image_sources(table)
-    of_candidates = Sources(
+    candidate_sources = Sources(
         sources.names, np.repeat(sources.index, candidate_counts(table))
     )
     candidates = TableCandidates(table, num_keypoints)
-    return scores_of(candidates, of_candidates, counted_thr, agreement)
+    return scores_of(candidates, candidate_sources, counted_thr, agreement)
 
 
 @dataclass(frozen=True)
@@ -169,11 +193,15 @@ class StoreScores:
     """Scores of a store's candidates.
 
     Attributes:
-        scores: Those of all candidates.
+        scores: Scores of all candidates.
         num_candidates: Candidates of each image, (I,), int32.
-        sources: Where each image came from, (I,).
-        read: Which images could be read, (I,), bool.
-        first_failure: Why the first of the others could not; empty without any.
+        sources: Source of each image, (I,).
+        read: Mask of the images that could be read, (I,), bool.
+        first_failure: Reason of the first failed image; empty without any.
+
+    >>> scores = read_scores(store, counted_thr=0.2, agreement=False)
+    >>> scores.images, scores.failed, scores.num_candidates.tolist()
+    (2, 1, [2, 1, 0])
     """
 
     scores: Scores
@@ -184,28 +212,31 @@ class StoreScores:
 
     @property
     def images(self) -> int:
-        """Images that could be read."""
+        """Number of images that could be read."""
         return int(self.read.sum())
 
     @property
     def failed(self) -> int:
-        """Images that could not."""
+        """Number of images that could not be read."""
         return len(self.read) - self.images
 
 
 def read_scores(store: LabelStore, counted_thr: float, agreement: bool) -> StoreScores:
-    """Read the scores of a complete store, and nothing else of it.
+    """Read the scores of a complete store, and no other column.
 
     Args:
         store: The store.
         counted_thr: Keypoint score above which a keypoint counts.
-        agreement: Whether the agreement of the views is asked for.
+        agreement: Whether the agreement of the views is needed.
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
+
+    >>> read_scores(store, counted_thr=0.2, agreement=False).scores.instances.tolist()
+    [0.875, 0.5, 0.75]
     """
     num_keypoints = store.num_keypoints
-    collected = _Collected()
+    collected = _ScoreCollector()
     for table in store.scan(['status', 'reason', *score_columns(agreement)]):
         scores = table_scores(table, num_keypoints, counted_thr, agreement)
         collected.add(table, scores)
@@ -213,29 +244,34 @@ def read_scores(store: LabelStore, counted_thr: float, agreement: bool) -> Store
 
 
 def read_keypoint_scores(store: LabelStore, chosen: np.ndarray) -> np.ndarray:
-    """Read the keypoint scores of some candidates.
+    """Read the keypoint scores of selected candidates.
 
     Args:
         store: A complete store.
-        chosen: Which candidates, (M,), bool.
+        chosen: Mask of the candidates, (M,), bool.
 
     Returns:
         Their scores, (N, K), float32.
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
+
+    >>> read_keypoint_scores(store, np.array([True, False, False])).tolist()
+    [[0.75, 0.5]]
     """
     num_keypoints = store.num_keypoints
-    found = GrowingArray((num_keypoints,), np.float32)
+    collected = GrowingArray((num_keypoints,), np.float32)
     start = 0
     for table in store.scan(['keypoint_scores']):
         scores = candidate_column(table, 'keypoint_scores', num_keypoints)
-        found.append(scores[chosen[start : start + len(scores)]])
+        collected.append(scores[chosen[start : start + len(scores)]])
         start += len(scores)
-    return found.finish()
+    return collected.finish()
 
 
-class _Collected:
+class _ScoreCollector:
+    """Accumulator of `StoreScores` over the tables of a store."""
+
     def __init__(self) -> None:
         self.numbering = SourceNumbering()
         self.failed = 0

@@ -1,8 +1,7 @@
-"""The selection: which candidates are pseudo-labels, and why.
+"""Selection of pseudo-labels: its thresholds, its counts and its JSON file.
 
-A selection read back from JSON, which knows neither tuples nor our classes.
-
-When a selection that stands is made again.
+A selection is read back from `selection.json` with types and hash checked, and is stale
+when the store, the labeled set or the options have changed since it was made.
 """
 
 from __future__ import annotations
@@ -27,28 +26,51 @@ from mmdistill.store.store import LabelStore
 from mmdistill.utils.files import json_sha256, read_json, write_json
 
 SELECTION_FILE = 'selection.json'
+"""Name of the file in a store's folder."""
+
+KINDS: dict[str, tuple[type, ...]] = {
+    'int': (int,),
+    'int | None': (int, type(None)),
+    'str': (str,),
+    'str | None': (str, type(None)),
+    'float': (int, float),
+    'float | None': (int, float, type(None)),
+}
+"""Types in JSON of the annotations of the dataclasses."""
+LARGEST = 2**63
+"""Exclusive upper limit of counts and category ids."""
+LISTS = ('keypoint_thrs', 'curve_thresholds', 'curve_means')
+"""Fields of a selection that are lists in JSON and tuples here."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Thresholds with all that led to them.
+    """Thresholds of pseudo-labels, with the options and counts behind them.
 
-    A candidate is kept when what it is compared by reaches its threshold and it has
-    a visible keypoint.
+    A candidate is kept when its compared value reaches its threshold and it has a
+    visible keypoint.
 
     Attributes:
-        options: How it was chosen.
+        options: Options of the selection.
         thresholds: Threshold of each source and category, or the one for all.
         keypoint_thrs: For each keypoint the score above which it is visible, (K,);
             None where none is. The others of a kept candidate have visibility 0
             and train nothing.
         labeled: Counts of the labeled set.
         unlabeled: Counts of the store.
-        parts: What becomes of each source and category.
+        parts: Counts of each source and category.
         curve_thresholds: Thresholds of the counting curve, ascending.
         curve_means: Instances per unlabeled image at each of them.
-        changes: Those of its options that `tools/select_labels.py` was given, which
-            stay when the config's change.
+        changes: Options set by `tools/select_labels.py`, which remain when those of
+            the config change.
+
+    >>> selection.score_thrs, selection.unlabeled.kept, selection.aim
+    ([0.75], 2, 2.0)
+    >>> labels = store.read()
+    >>> selection.kept(labels.candidates, labels.candidate_sources).tolist()
+    [True, False, True]
+    >>> selection.overridden(score_thr=0.4, keypoint_thr=None).rule
+    'score'
     """
 
     options: SelectionOptions
@@ -73,20 +95,20 @@ class Selection:
 
     @property
     def score_thrs(self) -> list[float]:
-        """The different thresholds, ascending, without those that keep nothing."""
-        found = {threshold.score_thr for threshold in self.thresholds}
-        return sorted(thr for thr in found if thr is not None)
+        """Distinct thresholds, ascending, without those that keep nothing."""
+        distinct = {threshold.score_thr for threshold in self.thresholds}
+        return sorted(thr for thr in distinct if thr is not None)
 
     @property
     def limits(self) -> np.ndarray:
-        """The thresholds in their order, infinite where nothing is kept, (T,)."""
-        found = [t.score_thr for t in self.thresholds]
-        return np.array([np.inf if thr is None else thr for thr in found])
+        """Thresholds in their order, infinite where nothing is kept, (T,)."""
+        limits = [t.score_thr for t in self.thresholds]
+        return np.array([np.inf if thr is None else thr for thr in limits])
 
     @property
     def aim(self) -> float:
-        """Instances that count matching aims at."""
-        return self.labeled.mean(self.labeled_images) * self.unlabeled.images
+        """Number of instances that count matching aims at."""
+        return self.labeled.mean(self.options.labeled_images) * self.unlabeled.images
 
     @property
     def needs_agreement(self) -> bool:
@@ -95,49 +117,49 @@ class Selection:
 
     @property
     def needs_all_candidates(self) -> bool:
-        """Whether a candidate's place among all others decides."""
+        """Whether a candidate's rank among all others decides."""
         return self.options.criterion == 'both'
 
     def visible(self, keypoint_scores: np.ndarray) -> np.ndarray:
-        """Which keypoints of kept candidates are visible.
+        """Mask of the visible keypoints of kept candidates.
 
         Args:
             keypoint_scores: Their scores, (..., K).
 
         Returns:
-            Which, (..., K), bool.
+            Mask, (..., K), bool.
         """
         thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
         return label_keypoints(keypoint_scores, np.array(thresholds))
 
     def above_threshold(self, scores: Scores) -> np.ndarray:
-        """Which candidates reach their threshold.
+        """Mask of the candidates that reach their threshold.
 
         Args:
-            scores: What they are chosen by; of all candidates of the store where
+            scores: Scores of the candidates; of all candidates of the store where
                 the selection `needs_all_candidates`.
 
         Returns:
-            Which, (M,), bool; those without a visible keypoint are among them where
+            Mask, (M,), bool; candidates without a visible keypoint are among them where
             the keypoint threshold was matched.
         """
         rows, groups, values = self.compared(scores)
-        chosen = np.zeros(len(scores), dtype=bool)
+        above = np.zeros(len(scores), dtype=bool)
         # A threshold that float32 does not hold keeps nothing.
         with np.errstate(over='ignore'):
             limits = self.limits.astype(values.dtype)
-        chosen[rows] = values >= limits[groups]
-        return chosen
+        above[rows] = values >= limits[groups]
+        return above
 
     def compared(self, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The candidates that can be chosen, and what of them is compared.
+        """Compute the values of candidates that are compared with thresholds.
 
         Args:
-            scores: As `chosen` takes them.
+            scores: Scores as in `above_threshold`.
 
         Returns:
-            Their positions, (N,), under which threshold each falls, (N,), and what is
-            compared with it, (N,).
+            Indices of the eligible candidates, (N,), the index of each one's
+            threshold, (N,), and the value compared with it, (N,).
         """
         groups = threshold_index(self.thresholds, scores.category_ids, scores.sources)
         rows = np.flatnonzero((scores.counted > 0) & (groups >= 0))
@@ -152,17 +174,16 @@ class Selection:
         return rows, groups, values
 
     def kept(self, candidates: Scored, sources: Sources | None = None) -> np.ndarray:
-        """Which candidates are kept.
+        """Mask of the kept candidates.
 
         Args:
             candidates: The candidates; all of the store where the selection
                 `needs_all_candidates`.
-            sources: Where their images came from, (M,), as
-                `StoredLabels.candidate_sources` says; needed where sources have
-                thresholds of their own.
+            sources: Sources of their images, (M,), as `StoredLabels.candidate_sources`;
+                needed where sources have thresholds of their own.
 
         Returns:
-            Which, (M,), bool.
+            Mask, (M,), bool.
         """
         if sources is None:
             assert self.options.group_by == 'all'
@@ -177,13 +198,13 @@ class Selection:
     def overridden(
         self, score_thr: float | None, keypoint_thr: float | None
     ) -> Selection:
-        """The selection with thresholds of instance and keypoint scores set by hand.
+        """Copy the selection with instance or keypoint thresholds set by hand.
 
-        Its counts stay those of before.
+        Its counts are not changed.
 
         Args:
-            score_thr: Instance score to keep candidates at; as it is when None.
-            keypoint_thr: Keypoint score above which a keypoint is visible; as it is
+            score_thr: Instance score to keep candidates at; unchanged when None.
+            keypoint_thr: Keypoint score above which a keypoint is visible; unchanged
                 when None.
         """
         changed = self
@@ -203,7 +224,7 @@ class Selection:
         """Write `selection.json` into the store's folder.
 
         Args:
-            store: The store that it was made of, as it is now.
+            store: The store that it was made of, unchanged since.
         """
         content = asdict(self)
         content['means'] = self._means()
@@ -212,7 +233,7 @@ class Selection:
         write_json(store.root / SELECTION_FILE, content)
 
     def _means(self) -> dict[str, float]:
-        """What follows from the counts, for readers."""
+        """Means that follow from the counts, for readers of the file."""
         return {
             'instances_per_labeled_image': self.labeled.mean(
                 self.options.labeled_images
@@ -226,24 +247,42 @@ class Selection:
 def read_selection(store: LabelStore) -> Selection:
     """Read the selection of a store.
 
+    Args:
+        store: A store with a selection.
+
     Raises:
-        UserError: If there is none, it is not one of ours, or the store has other
-            images by now.
+        UserError: If there is none, the file is not a selection of this package, or
+            the store has other images by now.
+
+    >>> selection.write(store)
+    >>> read_selection(store) == selection
+    True
     """
     selection, current = load_selection(store)
     if not current:
         raise UserError(
             f'the selection {store.root / SELECTION_FILE} was made before the store '
-            'became what it is; make it again with tools/select_labels.py'
+            'changed; make it again with tools/select_labels.py'
         )
     return selection
 
 
 def load_selection(store: LabelStore) -> tuple[Selection, bool]:
-    """The selection in a store's folder, and whether it is of the store as it is.
+    """Read the selection of a store, current or not.
+
+    Args:
+        store: A store with a selection.
+
+    Returns:
+        The selection, and whether the store is unchanged since it was made.
 
     Raises:
-        UserError: If there is none, or it is not one of ours.
+        UserError: If there is none, or the file is not a selection of this package.
+
+    >>> selection.write(store)
+    >>> stored, current = load_selection(store)
+    >>> current
+    True
     """
     path = store.root / SELECTION_FILE
     remedy = 'Make it with tools/select_labels.py'
@@ -264,34 +303,25 @@ def load_selection(store: LabelStore) -> tuple[Selection, bool]:
         raise
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
-            f'the selection {path} is not one of ours: {error}; '
+            f'the selection {path} is not a selection of mmdistill: {error}; '
             'make it again with tools/select_labels.py'
         ) from error
 
 
-KINDS: dict[str, tuple[type, ...]] = {
-    'int': (int,),
-    'int | None': (int, type(None)),
-    'str': (str,),
-    'str | None': (str, type(None)),
-    'float': (int, float),
-    'float | None': (int, float, type(None)),
-}
-"""Types that JSON has for the annotations of our dataclasses."""
-LARGEST = 2**63
-"""More than any count or number of a category."""
-LISTS = ('keypoint_thrs', 'curve_thresholds', 'curve_means')
-
-
 def selection_fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a `Selection` as they were before they became JSON.
+    """Convert JSON values to the fields of a `Selection`.
 
     Args:
-        content: They as `json` reads them.
+        content: The values as `json` reads them.
 
     Raises:
         KeyError, TypeError, AttributeError, ValueError: If it is not the content of a
             selection.
+
+    >>> import json
+    >>> content = json.loads(json.dumps(asdict(selection)))
+    >>> Selection(**selection_fields(content)) == selection
+    True
     """
     _check(content)
     labeled = dict(content['labeled'])
@@ -300,18 +330,53 @@ def selection_fields(content: Mapping[str, Any]) -> dict[str, Any]:
     labeled['categories'] = tuple(map(tuple, labeled['categories']))
     converted = dict(
         options=SelectionOptions(**with_new_names(content['options'])),
-        thresholds=tuple(Threshold(**each) for each in content['thresholds']),
+        thresholds=tuple(Threshold(**entry) for entry in content['thresholds']),
         labeled=LabeledCounts(**labeled),
         unlabeled=UnlabeledCounts(**content['unlabeled']),
         changes=with_new_names(content['changes']),
-        parts=tuple(Part(**each) for each in content['parts']),
+        parts=tuple(Part(**entry) for entry in content['parts']),
     )
     lists = {key: tuple(content[key]) for key in LISTS}
     return {**content, **lists, **converted}
 
 
+def stale_reasons(
+    selection: Selection,
+    options: SelectionOptions,
+    labeled: LabeledCounts,
+    current: bool,
+) -> list[str]:
+    """List the changes since a selection was made.
+
+    Args:
+        selection: The existing selection.
+        options: Options of the selection now.
+        labeled: Counts of the labeled set now.
+        current: Whether the store is unchanged.
+
+    Returns:
+        The reasons to make it again, as phrases; none while it is valid.
+
+    >>> stale_reasons(selection, SelectionOptions(min_thr=0.5), labeled, current=True)
+    ['floor was None and is 0.5']
+    """
+    reasons = [] if current else ['the store has other images than when it was made']
+    if selection.labeled.fingerprint != labeled.fingerprint:
+        reasons.append(
+            f'it was matched to another labeled set ({selection.labeled.instances} '
+            f'instances, now {labeled.instances})'
+        )
+    before = asdict(selection.options)
+    reasons += [
+        f'{name} was {before[name]!r} and is {value!r}'
+        for name, value in asdict(options).items()
+        if before[name] != value
+    ]
+    return reasons
+
+
 def _check(content: Mapping[str, Any]) -> None:
-    """Make sure that values are of the types that they were written with."""
+    """Check that values have the types that they were written with."""
     labeled = content['labeled']
     _check_fields(LabeledCounts, [labeled])
     _check_fields(UnlabeledCounts, [content['unlabeled']])
@@ -329,9 +394,9 @@ def _check(content: Mapping[str, Any]) -> None:
 
 def _check_fields(kind: type, entries: Iterable[Mapping[str, Any]]) -> None:
     for entry in entries:
-        for one in fields(kind):
-            if one.name in entry and str(one.type) in KINDS:
-                _check_values([entry[one.name]], str(one.type))
+        for attribute in fields(kind):
+            if attribute.name in entry and str(attribute.type) in KINDS:
+                _check_values([entry[attribute.name]], str(attribute.type))
 
 
 def _check_values(values: Any, annotation: str) -> None:
@@ -342,35 +407,3 @@ def _check_values(values: Any, annotation: str) -> None:
         wrong |= isinstance(value, float) and not math.isfinite(value)
         if wrong or (isinstance(value, int) and abs(value) >= LARGEST):
             raise TypeError(f'{annotation} is expected, got {value!r}')
-
-
-def stale_reasons(
-    selection: Selection,
-    options: SelectionOptions,
-    labeled: LabeledCounts,
-    current: bool,
-) -> list[str]:
-    """What changed since a selection was made.
-
-    Args:
-        selection: The selection that stands.
-        options: How pseudo-labels are to be chosen now.
-        labeled: Counts of the labeled set as it is now.
-        current: Whether it was made of the store as it is now.
-
-    Returns:
-        The reasons to make it again, in words; none while it holds.
-    """
-    reasons = [] if current else ['the store has other images than when it was made']
-    if selection.labeled.fingerprint != labeled.fingerprint:
-        reasons.append(
-            f'it was matched to another labeled set ({selection.labeled.instances} '
-            f'instances, now {labeled.instances})'
-        )
-    before = asdict(selection.options)
-    reasons += [
-        f'{name} was {before[name]!r} and is {value!r}'
-        for name, value in asdict(options).items()
-        if before[name] != value
-    ]
-    return reasons

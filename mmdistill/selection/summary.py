@@ -1,4 +1,4 @@
-"""What a selection does, in the words of the log and as figures."""
+"""Summaries of a selection: a sentence and a table for the log, scalars for plots."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ HEAD = (
     *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
     *('per image', 'labeled', 'keypoints', 'dropped', 'per instance'),
 )
+"""Column heads of the table."""
 
 
 def summarize(selection: Selection) -> str:
-    """What a selection does, in the words of the log.
+    """Describe a selection in a sentence for the log.
 
     Args:
         selection: The selection.
+
+    >>> summarize(selection)[:60]
+    'instance score threshold 0.7500 (matched): 2 of 3 candidates'
     """
     labeled, unlabeled = selection.labeled, selection.unlabeled
     how = 'matched' if selection.rule == 'count' else 'set by hand'
@@ -40,15 +44,18 @@ def summarize(selection: Selection) -> str:
         f'{labeled.annotated_images} of {labeled.images} images: '
         f'{labeled.mean("all"):.3f} over all, '
         f'{labeled.mean("annotated"):.3f} over annotated); {unlabeled.emptied} images '
-        f'lost all their candidates. {_described_keypoints(selection)}'
+        f'lost all their candidates. {_summarize_keypoints(selection)}'
     )
 
 
 def selection_table(selection: Selection) -> str:
-    """What becomes of each source and category, a line each, then of all.
+    """Format the counts of each source and category as a table, with totals.
 
     Args:
         selection: The selection.
+
+    >>> print(selection_table(selection).splitlines()[-1].split()[:6])
+    ['all', 'all', '2', '3', '2', '1']
     """
     unlabeled = selection.unlabeled
     rows = [
@@ -64,32 +71,37 @@ def selection_table(selection: Selection) -> str:
     return format_table([HEAD, *rows, _row('all', 'all', total)])
 
 
-def log_selection(selection: Selection, what: str = '') -> None:
-    """Log what a selection does, and what is to be looked at.
+def log_selection(selection: Selection, prefix: str = '') -> None:
+    """Log the summary of a selection and its warnings.
 
     Args:
         selection: The selection.
-        what: What it is, the beginning of the line.
+        prefix: Beginning of the line.
+
+    >>> log_selection(selection, 'count matching: ')
     """
-    print_log(f'{what}{summarize(selection)}', logger='current')
+    print_log(f'{prefix}{summarize(selection)}', logger='current')
     for line in warnings(selection):
         print_log(line, logger='current', level=logging.WARNING)
 
 
 def warnings(selection: Selection) -> list[str]:
-    """What is to be looked at: thresholds that were moved, categories without labels.
+    """List warnings: thresholds that were limited, categories without labels.
 
     Args:
         selection: The selection.
+
+    >>> warnings(selection)
+    []
     """
     options = selection.options
     lines = []
     for threshold in selection.thresholds:
         matched, limited = threshold.matched, threshold.score_thr
         if matched is not None and limited is not None and matched != limited:
-            where = 'below the floor' if matched < limited else 'above the cap'
+            side = 'below the floor' if matched < limited else 'above the cap'
             lines.append(
-                f'the matched threshold {matched:.4f}{_whose(threshold)} lies {where} '
+                f'the matched threshold {matched:.4f}{_scope(threshold)} lies {side} '
                 f'and became {limited:.4f}: the counts do not match'
             )
     bare = [
@@ -107,14 +119,18 @@ def warnings(selection: Selection) -> list[str]:
 
 
 def scalars(selection: Selection, store: str = '') -> dict[str, float]:
-    """The figures of a selection by name, for MMEngine's visualizer.
+    """Collect the scalars of a selection by name, for MMEngine's visualizer.
 
     Args:
         selection: The selection.
-        store: Name of its store where there are several; it stands in each name.
+        store: Name of its store where there are several, used in each name.
+
+    >>> values = scalars(selection)
+    >>> values['count_matching/threshold'], values['count_matching/kept_instances']
+    (0.75, 2.0)
     """
     labeled, unlabeled = selection.labeled, selection.unlabeled
-    found = {
+    values = {
         'instances_per_labeled_image': labeled.mean(selection.labeled_images),
         'instances_per_unlabeled_image': unlabeled.mean,
         'kept_instances': unlabeled.kept,
@@ -127,26 +143,29 @@ def scalars(selection: Selection, store: str = '') -> dict[str, float]:
     }
     for threshold in selection.thresholds:
         if threshold.score_thr is not None:
-            found[f'threshold{_whose(threshold, "/")}'] = threshold.score_thr
+            values[f'threshold{_scope(threshold, "/")}'] = threshold.score_thr
     prefix = f'count_matching/{store}/' if store else 'count_matching/'
-    return {f'{prefix}{name}': float(value) for name, value in found.items()}
+    return {f'{prefix}{name}': float(value) for name, value in values.items()}
 
 
 def store_names(roots: Sequence[Path]) -> list[str]:
-    """What tells several stores apart: the ends of their paths, as short as may be.
+    """Name several stores by the shortest distinct ends of their paths.
 
     Args:
-        roots: Their folders.
+        roots: Folders of the stores.
 
     Returns:
-        A name each; empty ones where all are the same store.
+        A name each; empty where all are the same store.
+
+    >>> store_names([Path('work/a/labels'), Path('work/b/labels')])
+    ['a/labels', 'b/labels']
     """
-    parts = [root.resolve().parts for root in roots]
-    different = len(set(parts))
+    paths = [root.resolve().parts for root in roots]
+    different = len(set(paths))
     if different < 2:
-        return [''] * len(parts)
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]) for part in parts]
+        return [''] * len(paths)
+    for length in range(1, max(map(len, paths)) + 1):
+        names = ['/'.join(path[-length:]) for path in paths]
         if len(set(names)) == different:
             break
     return names
@@ -163,7 +182,7 @@ def _row(source: str, category: str, part: Part) -> list[str]:
     ]
 
 
-def _described_keypoints(selection: Selection) -> str:
+def _summarize_keypoints(selection: Selection) -> str:
     unlabeled = selection.unlabeled
     how = 'matched' if selection.options.matches_keypoints else 'set by hand'
     return (
@@ -175,8 +194,8 @@ def _described_keypoints(selection: Selection) -> str:
     )
 
 
-def _whose(threshold: Threshold, separator: str = ' of ') -> str:
-    """The source and category of a threshold, nothing where it is for all."""
+def _scope(threshold: Threshold, separator: str = ' of ') -> str:
+    """Source and category of a threshold; empty where it is for all."""
     source = [] if threshold.source is None else [threshold.source or 'the one source']
     category = (
         [] if threshold.category_id is None else [f'category {threshold.category_id}']

@@ -1,9 +1,8 @@
-"""What training needs of a store, and no more: labels that are kept, as few arrays.
+"""Labels of a store that train a student, as few arrays, and their image files.
 
-Chunk by chunk the columns that decide are read, and of the others the rows that are
-kept. The result is arrays alone, no objects: processes that are forked share it.
-
-Images that train and are not files by themselves: written into the store.
+The columns that decide are read chunk by chunk, and only the kept rows of the others.
+The result holds arrays alone, no objects, so that forked processes share it. Kept
+images that stock loaders cannot read are written into the store.
 """
 
 from __future__ import annotations
@@ -34,27 +33,31 @@ from mmdistill.utils.growing_array import GrowingArray
 from mmdistill.utils.logging import log_progress
 
 COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes', 'keypoints')
-"""Columns that labels are made of, beside those that they are chosen by."""
+"""Columns of a label, in addition to those that its selection compares."""
 
 
 @dataclass(frozen=True)
 class TrainingLabels:
-    """Labels that train something, and where their images are.
+    """Labels that train a student, and the paths of their images.
 
     Attributes:
         paths: Paths of the images that have labels, (J,).
-        written: Which of these images train from the store's own folder: they are
-            inside of another file, or stock loaders would read other pixels, (J,),
-            bool.
-        path_index: For each label the position of its path, (N,), int32.
-        image_index: For each label the number of its image in the store, (N,), int32.
+        written: Mask of the images that are read from the store's own folder, since
+            they are inside of another file, or stock loaders would read other
+            pixels, (J,), bool.
+        path_index: Index of each label's path, (N,), int32.
+        image_index: Index of each label's image in the store, (N,), int32.
         bboxes: Boxes (x1, y1, x2, y2) in pixels within their image, (N, 4), float32.
         keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2), float32.
-        visible: Which keypoints are labels, (N, K), bool.
+        visible: Mask of the keypoints that are labels, (N, K), bool.
         category_ids: Categories, (N,), int32.
-        num_candidates: Candidates in the store.
-        num_seen: Those that have a visible keypoint, kept or not.
+        num_candidates: Number of candidates in the store.
+        num_seen: Number of those that have a visible keypoint, kept or not.
         best_score: Highest instance score of them; -inf without any.
+
+    >>> labels = read_training_labels(store, selection)
+    >>> len(labels), labels.paths.to_pylist(), labels.written_keys
+    (2, ['a.jpg', 'b.jpg'], [])
     """
 
     paths: pa.Array
@@ -74,20 +77,24 @@ class TrainingLabels:
 
     @property
     def written_keys(self) -> list[str]:
-        """Keys of the images that train from the store's own folder."""
+        """Keys of the images that are read from the store's own folder."""
         return self.paths.filter(pa.array(self.written)).to_pylist()
 
 
 def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLabels:
-    """Read the candidates that train something.
+    """Read the kept candidates of a store as training labels.
 
     Args:
         store: A complete store.
-        selection: Which candidates are kept, with which keypoints. Those whose box is
-            empty on its image are left out.
+        selection: The selection. Candidates whose box is empty on its image are left
+            out.
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
+
+    >>> labels = read_training_labels(store, selection)
+    >>> labels.keypoints.shape, labels.num_candidates
+    ((2, 2, 2), 3)
     """
     counted_thr = selection.options.counted_thr
     agreement = selection.needs_agreement
@@ -96,7 +103,7 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
         chosen = selection.above_threshold(
             read_scores(store, counted_thr, agreement).scores
         )
-    collected = _Collected(store.num_keypoints)
+    collected = _LabelCollector(store.num_keypoints)
     for table in store.scan([*COLUMNS, *score_columns(agreement)]):
         scores = table_scores(table, store.num_keypoints, counted_thr, agreement)
         start = collected.num_candidates
@@ -111,93 +118,30 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
     return collected.result()
 
 
-class _Collected:
-    def __init__(self, num_keypoints: int) -> None:
-        self.paths: list[pa.Array] = []
-        self.num_keypoints = num_keypoints
-        self.num_images = self.num_paths = self.num_candidates = self.num_seen = 0
-        self.best = float('-inf')
-        self.written = GrowingArray((), np.bool_)
-        self.path_index = GrowingArray((), np.int32)
-        self.image_index = GrowingArray((), np.int32)
-        self.bboxes = GrowingArray((4,), np.float32)
-        self.keypoints = GrowingArray((num_keypoints, 2), np.float32)
-        self.visible = GrowingArray((num_keypoints,), np.bool_)
-        self.category_ids = GrowingArray((), np.int32)
-
-    def add(
-        self, table: pa.Table, scores: Scores, chosen: np.ndarray, selection: Selection
-    ) -> None:
-        found = TableCandidates(table, self.num_keypoints)
-        counts = candidate_counts(table)
-        images = np.repeat(np.arange(len(counts)), counts)
-        sizes = np.stack([table[name].to_numpy() for name in ('width', 'height')], 1)
-        visible = selection.visible(found.keypoint_scores)
-        boxes = _clipped(found.bboxes, sizes[images])
-        kept = chosen & visible.any(axis=1)
-        rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        used, position = np.unique(images[rows], return_inverse=True)
-        paths = table['path'].combine_chunks().take(pa.array(used))
-        notes = table['reason'].combine_chunks().take(pa.array(used))
-        scaled = pc.starts_with(notes, SCALED).to_numpy(zero_copy_only=False)
-        packed = [is_packed(key) for key in paths.to_pylist()]
-        self.paths.append(paths)
-        self.written.append(scaled | np.array(packed, dtype=np.bool_))
-        self.path_index.append(self.num_paths + position)
-        self.image_index.append(self.num_images + images[rows])
-        self.bboxes.append(boxes[rows])
-        self.keypoints.append(found.keypoints[rows])
-        self.visible.append(visible[rows])
-        self.category_ids.append(scores.category_ids[rows])
-        self.num_paths += len(used)
-        self.num_images += len(counts)
-        self.num_candidates += len(images)
-        self.num_seen += int(visible.any(axis=1).sum())
-        self.best = scores.instances.max(initial=self.best)
-
-    def result(self) -> TrainingLabels:
-        paths = pa.chunked_array(self.paths, pa.string()).cast(pa.large_string())
-        return TrainingLabels(
-            paths=paths.combine_chunks(),
-            written=self.written.finish(),
-            path_index=self.path_index.finish(),
-            image_index=self.image_index.finish(),
-            bboxes=self.bboxes.finish(),
-            keypoints=self.keypoints.finish(),
-            visible=self.visible.finish(),
-            category_ids=self.category_ids.finish(),
-            num_candidates=self.num_candidates,
-            num_seen=self.num_seen,
-            best_score=float(self.best),
-        )
-
-
-def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) within images of sizes (N, 2), as MMPose clips annotated ones."""
-    return np.clip(boxes, 0, np.tile(sizes, 2) - 1).astype(np.float32)
-
-
 def write_kept_images(
     store: LabelStore, selection: Selection, dataset: Callable[[], Any]
 ) -> int:
     """Write the kept images that stock loaders cannot read below ``frames/``.
 
-    These are frames, members of tars, and images whose pixels were scaled. Those that
-    are there stay; an interrupted run goes on. Frames of a video are decoded in their
-    order.
+    These are frames, members of tars, and images whose pixels were scaled. Existing
+    files are kept, so that an interrupted run resumes. Frames of a video are decoded
+    in their order.
 
     Args:
         store: A complete store.
-        selection: Which candidates are kept.
-        dataset: Gives the data set that was labeled; called if anything is missing.
+        selection: The selection.
+        dataset: Builds the labeled data set; called if an image is missing.
 
     Returns:
-        How many were written.
+        The number of images written.
 
     Raises:
         UserError: If the store is damaged or the disk refuses a file.
+
+    >>> write_kept_images(store, selection, dataset=lambda: dataset)
+    0
     """
-    # The list of images is read in no time, the labels of a million are not.
+    # Reading the list of images is fast, reading the labels of a million is not.
     if not any(map(is_packed, store.paths())) and not _has_scaled(store):
         return 0
     missing = {
@@ -230,6 +174,75 @@ def write_kept_images(
     return len(missing) - lost
 
 
+class _LabelCollector:
+    """Accumulator of `TrainingLabels` over the tables of a store."""
+
+    def __init__(self, num_keypoints: int) -> None:
+        self.paths: list[pa.Array] = []
+        self.num_keypoints = num_keypoints
+        self.num_images = self.num_paths = self.num_candidates = self.num_seen = 0
+        self.best = float('-inf')
+        self.written = GrowingArray((), np.bool_)
+        self.path_index = GrowingArray((), np.int32)
+        self.image_index = GrowingArray((), np.int32)
+        self.bboxes = GrowingArray((4,), np.float32)
+        self.keypoints = GrowingArray((num_keypoints, 2), np.float32)
+        self.visible = GrowingArray((num_keypoints,), np.bool_)
+        self.category_ids = GrowingArray((), np.int32)
+
+    def add(
+        self, table: pa.Table, scores: Scores, chosen: np.ndarray, selection: Selection
+    ) -> None:
+        candidates = TableCandidates(table, self.num_keypoints)
+        counts = candidate_counts(table)
+        images = np.repeat(np.arange(len(counts)), counts)
+        sizes = np.stack([table[name].to_numpy() for name in ('width', 'height')], 1)
+        visible = selection.visible(candidates.keypoint_scores)
+        boxes = _clipped(candidates.bboxes, sizes[images])
+        kept = chosen & visible.any(axis=1)
+        rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        used, position = np.unique(images[rows], return_inverse=True)
+        paths = table['path'].combine_chunks().take(pa.array(used))
+        notes = table['reason'].combine_chunks().take(pa.array(used))
+        scaled = pc.starts_with(notes, SCALED).to_numpy(zero_copy_only=False)
+        packed = [is_packed(key) for key in paths.to_pylist()]
+        self.paths.append(paths)
+        self.written.append(scaled | np.array(packed, dtype=np.bool_))
+        self.path_index.append(self.num_paths + position)
+        self.image_index.append(self.num_images + images[rows])
+        self.bboxes.append(boxes[rows])
+        self.keypoints.append(candidates.keypoints[rows])
+        self.visible.append(visible[rows])
+        self.category_ids.append(scores.category_ids[rows])
+        self.num_paths += len(used)
+        self.num_images += len(counts)
+        self.num_candidates += len(images)
+        self.num_seen += int(visible.any(axis=1).sum())
+        self.best = scores.instances.max(initial=self.best)
+
+    def result(self) -> TrainingLabels:
+        paths = pa.chunked_array(self.paths, pa.string()).cast(pa.large_string())
+        return TrainingLabels(
+            paths=paths.combine_chunks(),
+            written=self.written.finish(),
+            path_index=self.path_index.finish(),
+            image_index=self.image_index.finish(),
+            bboxes=self.bboxes.finish(),
+            keypoints=self.keypoints.finish(),
+            visible=self.visible.finish(),
+            category_ids=self.category_ids.finish(),
+            num_candidates=self.num_candidates,
+            num_seen=self.num_seen,
+            best_score=float(self.best),
+        )
+
+
+def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Clip boxes (N, 4) to images of sizes (N, 2), as MMPose clips annotated ones."""
+    return np.clip(boxes, 0, np.tile(sizes, 2) - 1).astype(np.float32)
+
+
 def _has_scaled(store: LabelStore) -> bool:
+    """Whether the pixels of any image were scaled."""
     tables = store.scan(['reason'])
     return any(pc.any(pc.starts_with(t['reason'], SCALED)).as_py() for t in tables)

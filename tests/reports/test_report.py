@@ -195,7 +195,7 @@ def test_a_selection_of_another_state_is_refused(written, tmp_path):
     content = path.read_text()
     path.write_text(content.replace('0.5', '0.4'))
     try:
-        with pytest.raises(UserError, match='not one of ours'):
+        with pytest.raises(UserError, match='not a selection of mmdistill'):
             write_report(written.store, tmp_path / 'page.html')
     finally:
         path.write_text(content)

@@ -152,7 +152,7 @@ def test_it_loads_in_mmpose(export, tmp_path, coco_metainfo):
     assert shapes == {(48, 64, 3), (64, 48, 3)}
 
 
-def test_again_it_is_the_same_and_another_file_is_not_written_over(export, tmp_path):
+def test_again_it_is_the_same_and_another_file_is_not_overwritten(export, tmp_path):
     export()
     out = tmp_path / 'out'
     before = {p: p.read_bytes() for p in out.rglob('*') if p.is_file()}
@@ -160,7 +160,7 @@ def test_again_it_is_the_same_and_another_file_is_not_written_over(export, tmp_p
     assert {p: p.read_bytes() for p in out.rglob('*') if p.is_file()} == before
     frame = next(out.glob('labels_images/i/v.mp4/*'))
     frame.write_bytes(b'mine')
-    with pytest.raises(UserError, match='is not written over; export into another'):
+    with pytest.raises(UserError, match='is not overwritten; export into another'):
         export()
     assert frame.read_bytes() == b'mine'
 

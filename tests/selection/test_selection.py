@@ -38,7 +38,7 @@ def test_a_selection_is_stale_once_images_joined_the_store(
     store.claim(
         store.manifest, make_unlabeled(['000.png', '001.png', '002.png', 'x.png'])
     )
-    with pytest.raises(UserError, match='made before the store became what it is'):
+    with pytest.raises(UserError, match='made before the store changed'):
         read_selection(store)
     assert load_selection(store) == (make_selection(0.5), False)
 
@@ -52,7 +52,7 @@ def test_any_changed_digit_is_noticed(store, make_selection):
         if chr(byte) in '0123456789':
             other = ord('7' if chr(byte) != '7' else '3')
             path.write_bytes(written[:place] + bytes([other]) + written[place + 1 :])
-            with pytest.raises(UserError, match='not one of ours'):
+            with pytest.raises(UserError, match='not a selection of mmdistill'):
                 read_selection(store)
             changed.append(place)
     assert len(changed) > 50
@@ -91,7 +91,7 @@ def test_a_missing_selection_is_named(tmp_path):
 )
 def test_a_foreign_json_is_refused(tmp_path, content):
     (tmp_path / 'selection.json').write_text(json.dumps(content))
-    with pytest.raises(UserError, match='is not one of ours'):
+    with pytest.raises(UserError, match='is not a selection of mmdistill'):
         read_selection(LabelStore(tmp_path))
 
 
@@ -104,7 +104,7 @@ def test_a_selection_with_one_entry_too_many_is_refused(
     content['color'] = 1
     content['sha256'] = json_sha256(content)
     (tmp_path / 'selection.json').write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r'not one of ours.*color'):
+    with pytest.raises(UserError, match=r'not a selection of mmdistill.*color'):
         read_selection(store)
 
 
