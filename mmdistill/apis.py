@@ -1,9 +1,9 @@
-"""Fused poses in a script of one's own, beside `mmpose.apis`.
+"""Multi-view inference in scripts, as a companion of `mmpose.apis`.
 
-model = init_model('config.py', 'checkpoint.pth', device='cpu')  # mmpose.apis
-fused = fuse_views(model, scales=(0.75, 1.0, 1.25))
-samples = inference_topdown(fused, 'image.jpg', [[10, 20, 110, 220]])
-samples[0].pred_instances.keypoints  # (1, K, 2), pixels of the image
+`fuse_views` wraps a model of `mmpose.apis.init_model`, and `inference_topdown` is
+called as that of `mmpose.apis`. In the examples `model` is a model of 17 keypoints:
+
+    model = init_model('config.py', 'checkpoint.pth', device='cpu')
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mmdistill.stages.label_config import (
 )
 
 BBOX_FORMATS = ('xyxy', 'xywh')
+"""Formats of boxes: two corners, or corner and size."""
 
 
 def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
@@ -47,6 +48,10 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
 
     Raises:
         UserError: If the model or a view cannot be fused.
+
+    >>> fused = fuse_views(model, scales=(0.8, 1.0), flip=False)
+    >>> type(fused).__name__, fused.padding
+    ('HeatmapFusionTTA', 1.1)
     """
     pipeline = crop_pipeline(model.cfg)
     sigmas = model.dataset_meta['sigmas']
@@ -62,31 +67,39 @@ def inference_topdown(
     bboxes: Sequence[Sequence[float]] | np.ndarray,
     bbox_format: str = 'xyxy',
 ) -> list[PoseDataSample]:
-    """Fused poses of an image, called as `mmpose.apis.inference_topdown` is.
+    """Estimate fused poses of an image, with the signature of MMPose's function.
 
-    The image is decoded once. No box gives no pose; MMPose would take the whole
-    image for a person.
+    The image is decoded once. Without boxes there are no poses; MMPose would take the
+    whole image as the box of a person.
 
     Args:
-        model: The wrapper that `fuse_views` made.
+        model: A wrapper of `fuse_views`.
         img: Path of the image, or the image itself, BGR, (height, width, 3).
         bboxes: Boxes, pixels of the image, (N, 4).
         bbox_format: 'xyxy' (corners) or 'xywh' (corner and size).
 
     Returns:
-        One data sample a box, with `pred_instances` of one instance: what MMPose
-        predicts, and `keypoint_agreement`.
+        One data sample a box, with `pred_instances` of one instance: the fields of
+        MMPose, and `keypoint_agreement`.
 
     Raises:
-        UserError: If the boxes are not N times 4 finite numbers or in another format,
-            or the image is none.
+        UserError: If the boxes are not (N, 4) finite numbers or in another format, or
+            the image is neither a path nor a BGR array.
+
+    >>> image = np.zeros((160, 176, 3), dtype=np.uint8)
+    >>> fused = fuse_views(model, scales=(0.8, 1.0))
+    >>> boxes = [[10, 20, 90, 150], [60, 5, 150, 110]]
+    >>> samples = inference_topdown(fused, image, boxes)
+    >>> [sample.pred_instances.keypoints.shape for sample in samples]
+    [(1, 17, 2), (1, 17, 2)]
+    >>> samples[0].pred_instances.keypoint_agreement.shape
+    (1, 17)
     """
     boxes = _boxes(bboxes, bbox_format)
     if len(boxes) == 0:
         return []
     init_default_scope('mmpose')
-    uncut = whole_image_pipeline(crop_pipeline(model.module.cfg))
-    pipeline = Compose(uncut)
+    pipeline = Compose(whole_image_pipeline(crop_pipeline(model.module.cfg)))
     item = pipeline(
         dict(
             _image(img),
@@ -96,19 +109,19 @@ def inference_topdown(
         )
     )
     (sample,) = model.test_step(pseudo_collate([item]))
-    return [_one_of(sample, i) for i in range(len(boxes))]
+    return [_instance(sample, i) for i in range(len(boxes))]
 
 
 def _with_true_pairs(metainfo: Mapping[str, Any]) -> dict[str, Any]:
-    """Metainfo of a model, its mirror partners made of the pairs of keypoints."""
+    """Metainfo of a model, with mirror partners derived from its keypoint pairs."""
     if not {'flip_indices', 'flip_pairs'} <= set(metainfo):
         return dict(metainfo)
     partners = true_flip_indices(metainfo)
     if partners != list(metainfo['flip_indices']):
         print_log(
             'flip_indices of the model disagree with its flip_pairs, as after a '
-            'training from a config whose keypoints do not stand in order; the pairs '
-            "count here, but the model's own flip_test mirrors wrong keypoints",
+            'training from a config whose keypoints are not in order; the pairs '
+            "are used here, but the model's own flip_test mirrors wrong keypoints",
             logger='current',
             level=logging.WARNING,
         )
@@ -116,13 +129,13 @@ def _with_true_pairs(metainfo: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:
-    """An image as MMPose's `LoadImage` takes it."""
+    """Input of MMPose's `LoadImage` for an image or its path."""
     if isinstance(img, (str, PathLike)):
         return dict(img_path=fspath(img))
     if not isinstance(img, np.ndarray) or img.ndim != 3 or img.shape[2] != 3:
-        found = getattr(img, 'shape', type(img).__name__)
+        received = getattr(img, 'shape', type(img).__name__)
         raise UserError(
-            f'img must be a path or a BGR array (height, width, 3), got {found}'
+            f'img must be a path or a BGR array (height, width, 3), got {received}'
         )
     return dict(img=img)
 
@@ -130,7 +143,7 @@ def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:
 def _boxes(
     bboxes: Sequence[Sequence[float]] | np.ndarray, bbox_format: str
 ) -> np.ndarray:
-    """Corners of boxes, (N, 4), float32."""
+    """Check boxes and convert them to corners, (N, 4), float32."""
     if bbox_format not in BBOX_FORMATS:
         raise UserError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
     try:
@@ -151,7 +164,8 @@ def _boxes(
     return boxes
 
 
-def _one_of(sample: PoseDataSample, i: int) -> PoseDataSample:
+def _instance(sample: PoseDataSample, i: int) -> PoseDataSample:
+    """Data sample of one instance."""
     return PoseDataSample(
         metainfo=sample.metainfo,
         gt_instances=sample.gt_instances[i : i + 1],

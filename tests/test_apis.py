@@ -3,47 +3,19 @@
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmpose.apis import inference_topdown as inference_of_mmpose
-from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from mmdistill.apis import fuse_views, inference_topdown
 from mmdistill.errors import UserError
+from tests.helpers.small_model import init_small_model
 
 BOXES = [[10.0, 20.0, 90.0, 150.0], [60.0, 5.0, 150.0, 110.0]]
-CODEC = dict(type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2.0)
 
 
 @pytest.fixture
 def model():
-    pipeline = [
-        dict(type='LoadImage'),
-        dict(type='GetBBoxCenterScale', padding=1.1),
-        dict(type='TopdownAffine', input_size=(96, 128), use_udp=True),
-        dict(type='PackPoseInputs'),
-    ]
-    estimator = dict(
-        type='TopdownPoseEstimator',
-        backbone=dict(type='ResNet', depth=18),
-        head=dict(
-            type='HeatmapHead',
-            in_channels=512,
-            out_channels=17,
-            deconv_out_channels=(16, 16, 16),
-            deconv_kernel_sizes=(4, 4, 4),
-            decoder=CODEC,
-        ),
-        data_preprocessor=dict(
-            type='PoseDataPreprocessor', std=[60] * 3, mean=[99] * 3
-        ),
-    )
-    config = dict(
-        default_scope='mmpose',
-        model=estimator,
-        test_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=pipeline)),
-    )
-    return init_model(Config(config), device='cpu')
+    return init_small_model()
 
 
 @pytest.fixture

@@ -18,10 +18,15 @@ from mmdistill.selection.counts import LabeledCounts, build_labeled
 from mmdistill.selection.matching import select
 from mmdistill.store import Candidates, ImageRow
 from mmdistill.store.schema import empty_candidates
+from tests.helpers.small_model import init_small_model
 
 REPOSITORY = Path(__file__).parents[1]
-ROOMS = [REPOSITORY / 'mmdistill' / name for name in ('functional', 'selection')]
-FILES = [path for room in ROOMS for path in sorted(room.glob('*.py'))]
+PACKAGE = REPOSITORY / 'mmdistill'
+FILES = [
+    *sorted(PACKAGE.glob('functional/*.py')),
+    *sorted(PACKAGE.glob('selection/*.py')),
+    PACKAGE / 'apis.py',
+]
 MODULES = ['.'.join(p.relative_to(REPOSITORY).with_suffix('').parts) for p in FILES]
 
 
@@ -65,7 +70,7 @@ def write_labeled(path: Path) -> None:
 
 @pytest.fixture
 def names(tmp_path, monkeypatch, make_store) -> dict[str, Any]:
-    """The names that examples of `mmdistill.selection` use, in an empty folder."""
+    """The names that examples may use, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     MMLogger.get_instance('mmdistill', log_level='ERROR')
     write_labeled(tmp_path / 'labeled.json')
@@ -93,6 +98,8 @@ def test_every_public_name_has_an_example(path):
 @pytest.mark.parametrize('name', [m for m in MODULES if not m.endswith('__init__')])
 def test_examples_run(name, names):
     module = importlib.import_module(name)
+    if name == 'mmdistill.apis':
+        names['model'] = init_small_model()
 
     failed, run = doctest.testmod(module, extraglobs=names)
 
