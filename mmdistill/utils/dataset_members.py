@@ -1,7 +1,7 @@
-"""Data sets that were built: their members, and the instances of each.
+"""Members of built data sets, and their instances as training sees them.
 
 A `CombinedDataset`, a concatenation or a repetition has no annotations of its own.
-Its members have; ids of images and instances hold within one member only.
+Its members have; ids of images and instances are unique within one member only.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from mmpose.datasets.transforms import KeypointConverter, SingleHandConverter
 from mmdistill.errors import UserError
 
 ROWS = 4096
-"""Instances that are converted at once."""
+"""Number of instances that are converted at once."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A data set with annotations of its own, as part of another or alone.
+    """Data set with annotations of its own, alone or inside of another.
 
     Attributes:
         dataset: The data set, of one sample an instance.
-        converters: What maps its keypoints to those of the whole, in this order.
-        factor: How often training sees each of its samples in one pass; 1 unless it
-            is repeated or resampled.
+        converters: Converters of its keypoints to those of the whole, in this order.
+        factor: Number of times that training sees each of its samples in one pass; 1
+            unless it is repeated or resampled.
     """
 
     dataset: Any
@@ -40,27 +40,27 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its class and annotation file, in words."""
+        """Class and annotation file, for messages."""
         return f'{type(self.dataset).__name__} {self.dataset.ann_file}'
 
     def times(self, count: int) -> int:
-        """How many of its samples or images training sees in one pass.
+        """Scale a number of samples or images to those that training sees in one pass.
 
         Args:
-            count: How many there are.
+            count: Number of samples or images of the data set.
         """
         return round(count * self.factor)
 
 
 @dataclass(frozen=True)
 class Instances:
-    """`N` instances of a member, with the `K` keypoints of the whole.
+    """Instances of a member (`N`), with the keypoints of the whole (`K`).
 
     Attributes:
         image_ids: Image of each, unique within the member, (N,).
         ids: Id of each, (N,).
         category_ids: Category of each, 1 where the set has none, (N,).
-        visible: Which keypoints are annotated, (N, K), bool.
+        visible: Mask of the annotated keypoints, (N, K), bool.
     """
 
     image_ids: np.ndarray
@@ -73,13 +73,13 @@ class Instances:
 
 
 def members_of(dataset: Any) -> list[Member]:
-    """The members of a data set, in their order.
+    """List the members of a data set, in their order.
 
-    A member of which training sees nothing is none.
+    Members that training never sees are left out.
 
     Args:
-        dataset: A data set that was built; one that is not made of several is its
-            only member.
+        dataset: A built data set; one that does not combine others is its only
+            member.
     """
     return [member for member in _members(dataset, (), 1.0) if member.factor > 0]
 
@@ -88,20 +88,20 @@ def is_countable(dataset: Any) -> bool:
     """Whether all members of a data set have an annotation file to count.
 
     Args:
-        dataset: A data set that was built.
+        dataset: A built data set.
     """
     return all(hasattr(each.dataset, 'ann_file') for each in members_of(dataset))
 
 
 def instances_of(member: Member) -> Instances:
-    """The instances of a member as training sees them.
+    """Collect the instances of a member as training sees them.
 
     Args:
         member: A member with at least one instance.
 
     Raises:
-        UserError: If its keypoints cannot be converted, or are another number than
-            those of the whole.
+        UserError: If its keypoints cannot be converted, or their number differs from
+            that of the whole.
     """
     dataset = member.dataset
     infos = map(_reader(dataset), range(len(dataset)))
@@ -114,35 +114,35 @@ def instances_of(member: Member) -> Instances:
 
 
 def check_keypoints(whole: Any, member: Member, instances: Instances) -> None:
-    """Make sure that a member has the keypoints of what it is part of.
+    """Check that a member has the keypoints of the data set that contains it.
 
     Args:
-        whole: The data set that it is part of.
+        whole: The data set that contains it.
         member: The member.
         instances: Its instances.
 
     Raises:
         UserError: If it has another number of keypoints.
     """
-    wanted, given = whole.metainfo['num_keypoints'], instances.visible.shape[1]
-    if wanted != given:
+    expected, received = whole.metainfo['num_keypoints'], instances.visible.shape[1]
+    if expected != received:
         raise UserError(
-            f'{member.name} gives {given} keypoints to a {type(whole).__name__} of '
-            f'{wanted}; its pipeline needs a KeypointConverter to those'
+            f'{member.name} gives {received} keypoints to a {type(whole).__name__} of '
+            f'{expected}; its pipeline needs a KeypointConverter to those'
         )
 
 
 def _members(dataset: Any, outer: tuple[Any, ...], factor: float) -> Iterator[Member]:
-    # What a member's pipeline converts comes before what that of the whole does.
+    # Converters of a member run before those of the whole.
     converters = (*_converters(dataset), *outer)
     if isinstance(dataset, CombinedDataset):
-        for part, seen in zip(dataset.datasets, dataset.lens, strict=True):
-            # An empty part has no share, but must not go unseen.
-            share = seen / len(part) if len(part) else 1.0
-            yield from _members(part, converters, factor * share)
+        for member, seen in zip(dataset.datasets, dataset.lens, strict=True):
+            # An empty member has no share, but must not be overlooked.
+            share = seen / len(member) if len(member) else 1.0
+            yield from _members(member, converters, factor * share)
     elif isinstance(dataset, ConcatDataset):
-        for part in dataset.datasets:
-            yield from _members(part, converters, factor)
+        for member in dataset.datasets:
+            yield from _members(member, converters, factor)
     elif isinstance(dataset, RepeatDataset):
         yield from _members(dataset.dataset, converters, factor * dataset.times)
     else:
@@ -156,9 +156,9 @@ def _converters(dataset: Any) -> list[Any]:
 
 
 def _reader(dataset: Any) -> Callable[[int], Mapping[str, Any]]:
-    """What reads an instance of a data set, without the keypoints' metainfo.
+    """Function that reads an instance of a data set, without the metainfo.
 
-    The host copies that into every instance, which takes most of the time.
+    The host copies the metainfo into every instance, which takes most of the time.
     """
     host = BaseCocoStyleDataset.get_data_info
     if getattr(type(dataset), 'get_data_info', None) is host:
@@ -167,17 +167,17 @@ def _reader(dataset: Any) -> Callable[[int], Mapping[str, Any]]:
 
 
 def _row(info: Mapping[str, Any]) -> tuple[list[int], np.ndarray, Any]:
-    """Image, instance and category; which keypoints are visible; which hand it is."""
+    """Ids of image, instance and category, visible keypoints, and type of the hand."""
     shown = np.asarray(info['keypoints_visible'])
-    # Some sets give a weight beside each visibility.
+    # Some sets give a weight with each visibility.
     shown = shown[..., 0] if shown.ndim > 2 else shown
     ids = (info['img_id'], info['id'], info.get('category_id', 1))
-    numbers = [_number(each) for each in ids]
+    numbers = [_number(value) for value in ids]
     return numbers, shown.reshape(-1) > 0, info.get('hand_type')
 
 
 def _number(value: Any) -> int:
-    """A number that may be a list of one, as MPII's categories are."""
+    """Convert a number, or a list of one as MPII's categories are."""
     try:
         return int(value)
     except TypeError:
@@ -187,10 +187,10 @@ def _number(value: Any) -> int:
 def _converted(
     member: Member, converter: Any, visible: np.ndarray, hands: Sequence[Any]
 ) -> np.ndarray:
-    """Visibilities, (N, K), as a converter of MMPose gives them, (N, L)."""
+    """Convert visibilities, (N, K), by a converter of MMPose, to (N, L)."""
     # A hand's type decides its mapping; all other instances are mapped alike.
     step = 1 if isinstance(converter, SingleHandConverter) else ROWS
-    parts = []
+    blocks = []
     for start in range(0, len(visible), step):
         rows = visible[start : start + step]
         results = dict(
@@ -205,5 +205,5 @@ def _converted(
                 f'the {type(converter).__name__} of {member.name} does not fit its '
                 f'{visible.shape[1]} keypoints: {error}'
             ) from error
-        parts.append(results['keypoints_visible'][..., 0] > 0)
-    return np.concatenate(parts)
+        blocks.append(results['keypoints_visible'][..., 0] > 0)
+    return np.concatenate(blocks)

@@ -1,4 +1,4 @@
-"""All processes of a run: one of them asks, all hear."""
+"""Communication between the processes of a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmdistill.errors import UserError
 
 
-def run_on_rank_zero(ask: Callable[[], Any]) -> Any:
-    """Ask on the first rank and tell all, its error too.
+def run_on_rank_zero(function: Callable[[], Any]) -> Any:
+    """Run on rank 0 and broadcast the result or its error.
 
     Args:
-        ask: Called on the first rank alone; its answer can be pickled.
+        function: Called on rank 0 only; its result must be picklable.
 
     Raises:
-        UserError: If asking raised one.
+        UserError: If the function raised one.
     """
-    heard: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]
     if get_rank() == 0:
         try:
-            heard[0] = ask()
+            outcome[0] = function()
         except UserError as error:
-            heard[1] = error
-    broadcast_object_list(heard)
-    if heard[1] is not None:
-        raise heard[1]
-    return heard[0]
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]

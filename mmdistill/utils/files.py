@@ -1,16 +1,13 @@
-r"""Writing files whole or not at all, and reading them with a sentence.
-
-Names of files as text that every file format takes.
+r"""Files: atomic writes, JSON, hashes, names as text, and numbers as text.
 
 A name on disk is bytes, and need not be UTF-8: old disks and archives have Latin-1.
-Python reads such a byte as half of a surrogate pair, which neither Parquet nor a JSON
-file takes. In keys it is spelled as JSON spells it: the file whose name is the bytes
-``a``, 0xff, ``.jpg`` has the key ``a\udcff.jpg``, with a backslash. A backslash that
-stands in a name where it would be mistaken for such a spelling is spelled too, as
-``\u005c``, so that each key is that of one file alone. All other names are their own
-keys.
+Python reads such a byte as half of a surrogate pair, which neither Parquet nor JSON can
+hold. In keys it is escaped as in JSON: the file whose name is the bytes ``a``, 0xff,
+``.jpg`` has the key ``a\udcff.jpg``, with a backslash. A backslash in a name that could
+be mistaken for such an escape is escaped too, as ``\u005c``, so that each key names one
+file only. All other names are their own keys.
 
-Numbers of a store as JSON has them: short, and the same when read again.
+Numbers are written with the fewest digits that restore the same float32.
 """
 
 from __future__ import annotations
@@ -30,23 +27,35 @@ import pyarrow as pa
 from mmdistill.errors import UserError
 
 LONGEST_STEM = 200
-"""Bytes of a name that a temporary one can be made of."""
+"""Maximum bytes of a name that a temporary one is made of."""
+SYSTEM_NAMES = frozenset(
+    {
+        *('@eadir', '@recently-snapshot', '@recycle', '#recycle', '#snapshot'),
+        *('__macosx', '$recycle.bin', 'system volume information', 'lost+found'),
+        *('thumbs.db', 'desktop.ini', 'paxheader'),
+    }
+)
+"""Names of files and folders that systems create, in lower case."""
+
+_UNSPELLABLE = re.compile('[\x00\ud800-\udfff]')
+_SPELLED = re.compile(r'\\u(0000|005c|d[89a-f][0-9a-f]{2})')
+_AMBIGUOUS = re.compile(rf'\\(?={_SPELLED.pattern[2:]})')
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name and rename it when it is complete.
 
-    A reader sees the old file or the new one, never a part, also after the power
-    failed.
+    A reader sees the old file or the new one, never a fragment, even after a power
+    failure.
 
     Args:
-        path: Where the file shall be.
-        write: Writes the content to the path it is given.
+        path: Path of the file.
+        write: Function that writes the content to the path that it is given.
 
     Raises:
         UserError: If the disk refuses the file.
     """
-    # The name itself may be as long as a name can be.
+    # The name itself may have the maximum length already.
     name = path.name
     if len(os.fsencode(name)) > LONGEST_STEM:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -61,51 +70,51 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         reason = error.strerror or str(error)
         raise UserError(f'{path} could not be written: {reason}') from error
     finally:
-        # Where the folder is a file there is nothing to remove, and no way to.
+        # Where the folder is a file there is nothing to remove.
         with suppress(OSError):
             temporary.unlink()
 
 
 def remove_parts(root: Path) -> None:
-    """Remove what killed writes left below a folder.
+    """Remove temporary files that killed writes left below a folder.
 
     Args:
-        root: A folder that nobody else writes to.
+        root: A folder that no other process writes to.
     """
-    for part in root.rglob('.*.part'):
+    for temporary in root.rglob('.*.part'):
         with suppress(OSError):
-            part.unlink()
+            temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes whole or not at all."""
+    """Write bytes atomically, see `write_whole`."""
 
-    def write(part: Path) -> None:
-        part.write_bytes(data)
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
 
     write_whole(path, write)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all; the same content gives the same bytes.
+    """Write JSON atomically; equal content gives equal bytes.
 
     Halves of surrogate pairs, as in names that are not UTF-8, are escaped.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
-    def write(part: Path) -> None:
-        part.write_text(text, encoding='utf-8', errors='backslashreplace')
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding='utf-8', errors='backslashreplace')
 
     write_whole(path, write)
 
 
-def read_json(path: Path, what: str, remedy: str = '') -> Any:
+def read_json(path: Path, description: str, remedy: str = '') -> Any:
     """Read JSON.
 
     Args:
         path: The file.
-        what: What the file is, for the error's sentence.
-        remedy: What helps where it is missing or not JSON, a sentence.
+        description: Description of the file, for the error.
+        remedy: Sentence that says what to do where it is missing or not JSON.
 
     Raises:
         UserError: If the file is missing or not JSON.
@@ -117,11 +126,13 @@ def read_json(path: Path, what: str, remedy: str = '') -> Any:
             f'. {remedy}' if remedy and isinstance(error, FileNotFoundError) else ''
         )
         raise UserError(
-            f'{what} {path} cannot be read: {error.strerror}{advice}'
+            f'{description} {path} cannot be read: {error.strerror}{advice}'
         ) from error
     except (ValueError, RecursionError) as error:
         advice = f'. {remedy}' if remedy else ''
-        raise UserError(f'{what} {path} is not valid JSON: {error}{advice}') from error
+        raise UserError(
+            f'{description} {path} is not valid JSON: {error}{advice}'
+        ) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -131,37 +142,15 @@ def file_sha256(path: Path) -> str:
 
 
 def json_sha256(content: Any) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys, hexadecimal."""
+    """SHA-256 of JSON values, independent of the order of keys, hexadecimal."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-SYSTEM_NAMES = frozenset(
-    {
-        *('@eadir', '@recently-snapshot', '@recycle', '#recycle', '#snapshot'),
-        *('__macosx', '$recycle.bin', 'system volume information', 'lost+found'),
-        *('thumbs.db', 'desktop.ini', 'paxheader'),
-    }
-)
-"""Names that systems make and users do not see, in lower case."""
-
-_UNSPELLABLE = re.compile('[\x00\ud800-\udfff]')
-_SPELLED = re.compile(r'\\u(0000|005c|d[89a-f][0-9a-f]{2})')
-_AMBIGUOUS = re.compile(rf'\\(?={_SPELLED.pattern[2:]})')
-
-
 def spelled_name(name: str) -> str:
-    r"""Spell a file's name as text without NUL and halves of surrogate pairs.
+    r"""Escape NUL and halves of surrogate pairs in a file's name.
 
     Args:
-        name: The name, as Python gives it.
+        name: The name, as Python reads it.
 
     Returns:
         The name itself where it can be written as UTF-8.
@@ -177,10 +166,10 @@ def spelled_name(name: str) -> str:
 
 
 def file_name(spelled: str) -> str:
-    r"""Return the name that `spelled_name` spelled.
+    r"""Undo the escapes of `spelled_name`.
 
     Args:
-        spelled: A spelling, as keys of images are.
+        spelled: An escaped name, as keys of images are.
 
     >>> file_name('a\\udcff.jpg') == 'a\udcff.jpg'
     True
@@ -191,7 +180,7 @@ def file_name(spelled: str) -> str:
 
 
 def listed_key(path: str) -> str:
-    """The key of an image that a list names by its path.
+    """Compute the key of an image that a list names by its path.
 
     Args:
         path: The path, relative to the image root.
@@ -203,7 +192,7 @@ def listed_key(path: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is kept from users: ``._a.jpg``."""
+    """Whether a file or folder of this name is hidden from users: ``._a.jpg``."""
     if name in ('.', '..'):
         return False
     return name.startswith('.') or name.lower() in SYSTEM_NAMES
@@ -219,7 +208,7 @@ def is_hidden_path(path: str) -> bool:
 
 
 def shortest(values: np.ndarray) -> np.ndarray:
-    """Numbers in float64 with the fewest digits that give each float32 back.
+    """Convert float32 to the float64 of fewest digits that restores each value.
 
     Args:
         values: Numbers, of any shape, float32.
@@ -229,14 +218,22 @@ def shortest(values: np.ndarray) -> np.ndarray:
 
 
 def xywh(bboxes: np.ndarray) -> np.ndarray:
-    """Boxes as COCO writes them: corner, width and height, (M, 4), float64.
+    """Convert boxes to COCO's (x, y, width, height), (M, 4), float64.
 
-    Corner and sides added up are the far corner to the last bit of float32.
+    The sum of corner and sides is the far corner to the last bit of float32.
 
     Args:
         bboxes: Boxes (x1, y1, x2, y2), (M, 4), float32.
     """
     corners = shortest(bboxes)
-    # Eight decimals give the far corner back to the last bit.
+    # Eight decimals restore the far corner to the last bit.
     sides = (corners[:, 2:] - corners[:, :2]).round(8)
     return np.concatenate([corners[:, :2], sides], axis=1)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

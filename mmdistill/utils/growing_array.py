@@ -1,4 +1,4 @@
-"""An array that grows at its end without ever standing in memory twice."""
+"""Arrays that grow at their end without a second copy in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 
 class GrowingArray:
-    """Rows appended one block after the other.
+    """Array to which blocks of rows are appended.
 
     The allocator moves a large block to another address without copying it, and
     rows that are not written yet take no memory.
@@ -22,7 +22,7 @@ class GrowingArray:
         self._length = 0
 
     def append(self, rows: np.ndarray) -> None:
-        """Append rows (n, *shape)."""
+        """Append rows, (n, *shape)."""
         end = self._length + len(rows)
         if end > len(self._rows):
             self._resize(max(end, 2 * len(self._rows), 1024))
@@ -30,7 +30,7 @@ class GrowingArray:
         self._length = end
 
     def finish(self) -> np.ndarray:
-        """All rows, (n, *shape); nothing can be appended any more."""
+        """Return all rows, (n, *shape); no more can be appended."""
         self._resize(self._length)
         return self._rows
 

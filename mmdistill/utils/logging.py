@@ -1,4 +1,4 @@
-"""Progress and tables in the log."""
+"""Progress lines and tables for the log."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from mmengine.logging import print_log
 
 Item = TypeVar('Item')
 SECONDS_BETWEEN_LINES = 10.0
+"""Minimum time between two lines of progress."""
 
 
-def log_progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Go through items and log now and then how many are done.
+def log_progress(items: Iterable[Item], total: int, action: str) -> Iterator[Item]:
+    """Iterate over items and log their progress at intervals.
 
     Args:
         items: The items.
-        total: How many they are.
-        what: What is done with them, as ``'frames of m3v1.mp4 are looked at'``.
+        total: Number of items.
+        action: Items and action of the line, as ``'frames of m3v1.mp4 are read'``.
     """
     last = time.monotonic()
     for done, item in enumerate(items):
         yield item
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print_log(f'{done + 1} of {total} {what}', logger='current')
+            print_log(f'{done + 1} of {total} {action}', logger='current')
 
 
 def format_table(cells: Sequence[Sequence[str]]) -> str:
-    """Rows as lines, the first column to the left and the others to the right.
+    """Format rows as aligned columns, the first to the left, the others to the right.
 
     Args:
-        cells: The head, then the rows, all equally long.
+        cells: The head, then the rows, all of equal length.
 
     Returns:
-        The lines, a rule below the head, without a line break at the end.
+        The lines with a rule below the head, without a trailing line break.
     """
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = '-' * (sum(widths) + 2 * (len(widths) - 1))

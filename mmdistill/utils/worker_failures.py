@@ -1,4 +1,4 @@
-"""Failures of worker processes and of memory, as torch and Linux word them."""
+"""Causes of failed workers and allocations, by the messages of torch and Linux."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 import traceback
 
 FAILURES = (RuntimeError, OSError, MemoryError, EOFError)
-"""Classes of the errors that are looked at."""
-SECONDS_TO_HEAR = 1.0
+"""Classes of the errors whose messages are searched."""
+SECONDS_TO_SIGNAL = 1.0
 """Time within which the signal of a dead process arrives."""
 LOADER_FILES = ('torch/multiprocessing/reductions.py', 'torch/utils/data/dataloader.py')
-"""Files of torch that hear of it first when a worker process is gone."""
+"""Files of torch that fail first when a worker process is gone."""
 DIED = (
     'a worker process that reads images died, often because memory or shared memory '
     '(/dev/shm) is full'
@@ -61,17 +61,17 @@ CAUSES: tuple[tuple[str, str], ...] = (
         'need less',
     ),
 )
-"""Expressions for what an error says, and what that means, the most special first."""
+"""Regular expressions of messages with their causes, the most specific first."""
 
 
 def failure_cause(error: BaseException) -> str | None:
-    """The cause of a failure that is no defect of the program.
+    """Find the cause of a failure that is not a defect of the program.
 
     Args:
         error: Any error.
 
     Returns:
-        A sentence; None where the error is not of workers or memory.
+        A sentence; None where the error concerns neither workers nor memory.
     """
     if not isinstance(error, FAILURES):
         return None
@@ -84,7 +84,7 @@ def failure_cause(error: BaseException) -> str | None:
 
 def _cause(error: BaseException) -> str | None:
     if _is_broken_pipe(error):
-        error = _last_word(error)
+        error = _signaled_error(error)
     texts = [_text(error)] + ([_text(error.__cause__)] if error.__cause__ else [])
     for expression, sentence in CAUSES:
         for text in texts:
@@ -104,20 +104,20 @@ def _is_broken_pipe(error: BaseException) -> bool:
     return any(file.replace('\\', '/').endswith(LOADER_FILES) for file in files)
 
 
-def _last_word(error: BaseException) -> BaseException:
-    """The error by which torch says how a worker died, which follows soon.
+def _signaled_error(error: BaseException) -> BaseException:
+    """Wait for the error in which torch reports how a worker died.
 
-    A signal brings it, to wherever the program is by then.
+    A signal raises it, wherever the program is by then.
     """
     try:
-        time.sleep(SECONDS_TO_HEAR)
+        time.sleep(SECONDS_TO_SIGNAL)
     except RuntimeError as death:
         return death
     return error
 
 
 def _text(error: BaseException) -> str:
-    """What an error says; an error of the system says which it is."""
+    """Message of an error, with its kind where it is one of memory."""
     if isinstance(error, MemoryError):
         return f'MemoryError {error}'
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
