@@ -20,6 +20,7 @@ ENGINE = [
     'mmdistill.engine.hooks.count_matching_hook',
     'mmdistill.engine.loops.detect_loop',
     'mmdistill.engine.hooks.checkpoint_guard_hooks',
+    'mmdistill.engine.hooks.label_mix_hook',
     'mmdistill.engine.loops.label_loop',
     'mmdistill.engine.hooks.plain_model_hook',
     'mmdistill.engine.loops.resumable_loops',

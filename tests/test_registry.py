@@ -57,6 +57,7 @@ def test_every_name_resolves_from_the_registries_of_mmpose(node, name):
         ('DATA_SAMPLERS', 'MixedRatioBatchSampler'),
         ('HOOKS', 'BoxFitHook'),
         ('HOOKS', 'CountMatchingHook'),
+        ('HOOKS', 'LabelMixHook'),
         ('LOOPS', 'LabelLoop'),
     ],
 )

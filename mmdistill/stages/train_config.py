@@ -33,6 +33,7 @@ from mmdistill.config.mixing import (
 )
 from mmdistill.config.schema import distill_section, is_type
 from mmdistill.datasets.seeded_dataset import last_pipelines
+from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import labeled_slots, source_slots
@@ -46,16 +47,16 @@ def student_config(config: Config) -> Config:
 
     A config that trains on a labeled set alone gets the pseudo-labels beside it: the
     labeled set's own pipeline and keypoints, every batch with its labeled share,
-    and the hook that checks the selection. One that states a `PseudoLabelDataset`
-    itself stays as it is.
+    and the `LabelMixHook` that checks the selection. One that states a
+    `PseudoLabelDataset` itself stays as it is.
 
     Args:
         config: A config with a `distill` section.
 
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
-            something else than one labeled set, states its mix twice, or has batches
-            without room for both kinds.
+            something else than one labeled set, states its mix twice, has batches
+            without room for both kinds, or a hook that is for labeling.
     """
     section = distill_section(config)
     check_models(config)
@@ -81,6 +82,7 @@ def student_config(config: Config) -> Config:
         if any(_switches_pipeline(hook) for hook in config.custom_hooks):
             # Workers that live on would keep the pipeline they started with.
             loader.persistent_workers = False
+    _check_hooks(config)
     _check_trained_store(config, store)
     _check_slots(loader)
     return config
@@ -101,6 +103,13 @@ def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
             f'distill.mixing.{key} is for a config that does not state its mix, got '
             f'{mixing[key]!r}; give it to the {owner} of train_dataloader'
         )
+
+
+def _check_hooks(config: Config) -> None:
+    """Refuse before the labels are made what `CountMatchingHook` refuses after."""
+    hooks = config.get('custom_hooks') or []
+    if any(is_type(hook, 'CountMatchingHook') for hook in hooks):
+        raise UserError(NOT_FOR_TRAINING)
 
 
 def _check_trained_store(config: Config, store: str) -> None:
@@ -162,8 +171,8 @@ def _hooks(config: Config) -> list[dict[str, Any]]:
     for hook in hooks:
         if _switches_pipeline(hook):
             hook['type'] = f'mmdistill.{SWITCH_HOOK}'
-    if not any(is_type(hook, 'CountMatchingHook') for hook in hooks):
-        hooks.append(dict(type='mmdistill.CountMatchingHook'))
+    if not any(is_type(hook, 'LabelMixHook') for hook in hooks):
+        hooks.append(dict(type='mmdistill.LabelMixHook'))
     return hooks
 
 

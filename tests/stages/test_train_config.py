@@ -95,9 +95,7 @@ class TestLabeledSetAlone:
             student_config(plain)
 
     def test_the_selection_is_checked_once(self, plain):
-        plain.custom_hooks = [
-            dict(type='mmdistill.CountMatchingHook', labeled_images='all')
-        ]
+        plain.custom_hooks = [dict(type='mmdistill.LabelMixHook', priority=60)]
 
         hooks = student_config(plain).custom_hooks
 
@@ -108,7 +106,13 @@ class TestLabeledSetAlone:
 
         hooks = [hook.type for hook in student_config(plain).custom_hooks]
 
-        assert hooks == ['SyncBuffersHook', 'mmdistill.CountMatchingHook']
+        assert hooks == ['SyncBuffersHook', 'mmdistill.LabelMixHook']
+
+    def test_the_hook_of_labeling_is_refused_before_the_labels_are_made(self, plain):
+        plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook', over='all')]
+
+        with pytest.raises(UserError, match=r'mmdistill\.LabelMixHook.*, got Count'):
+            student_config(plain)
 
     def test_a_pipeline_that_switches_does_so_in_both_sources(self, plain):
         switch = dict(switch_epoch=3, switch_pipeline=PIPELINE)

@@ -15,7 +15,7 @@ from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
 LABELS = 'work_dirs/toy/labels'
 STATED = f"""
 _base_ = '{STUDENT}'
-custom_hooks = [dict(type='mmdistill.CountMatchingHook')]
+custom_hooks = [dict(type='mmdistill.LabelMixHook')]
 pseudo = dict(
     type='mmdistill.PseudoLabelDataset',
     store='{LABELS}',

@@ -1,51 +1,42 @@
-"""Count matching after labeling, and its check before training."""
+"""Count matching when the labels are made."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.engine.hooks.label_mix import (
-    SampleCounter,
-    check_labeled,
-    check_pseudo,
-    check_slots,
-    has_sample_tags,
-    log_label_mix,
-    mix_scalars,
-    warn_if_mix_changed,
-)
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import build_labeled, log_members
 from mmdistill.selection.matching import select
 from mmdistill.selection.selection import SELECTION_FILE, load_selection, stale_reasons
-from mmdistill.selection.summary import log_selection, scalars, store_names, summarize
+from mmdistill.selection.summary import log_selection, scalars, summarize
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.store import LabelStore
 from mmdistill.utils.dist import run_on_rank_zero
+
+NOT_FOR_TRAINING = (
+    'a training on pseudo-labels is watched by '
+    "dict(type='mmdistill.LabelMixHook') in custom_hooks, got CountMatchingHook, which "
+    'selects labels when they are made'
+)
+"""Error of a training that names the hook of the labeling stage."""
 
 
 @HOOKS.register_module()
 class CountMatchingHook(Hook):
     """Pick the thresholds at which both sets carry as many instances per image.
 
-    After labeling it writes `selection.json` into the store. Before training it
-    makes sure that the selection was matched to the labeled set that is trained
-    on, and says what the student will see. While it trains, the samples of its
-    batches are counted by kind: the labeled share so far is logged with the loss, as
-    `labeled_share`, and the counts of all processes at the end. All goes to the log
-    and to MMEngine's visualizer, as `count_matching/...` and `mix/...`; of several
-    stores each has a name of its own there.
+    After labeling it writes `selection.json` into the store, and gives its figures
+    to the log and to MMEngine's visualizer, as `count_matching/...`. Training on what
+    is kept is watched by `LabelMixHook`.
 
     The labeled mean is counted over all images of the set by default: then
     empty images count on both sides alike, which is right when both sets were
@@ -55,7 +46,7 @@ class CountMatchingHook(Hook):
     images that nobody looked through, it would force labels onto empty ones.
 
     Args:
-        labeled: Config of the labeled data set; needed for labeling only.
+        labeled: Config of the labeled data set.
         options: Those of `SelectionOptions`.
 
     Raises:
@@ -65,7 +56,6 @@ class CountMatchingHook(Hook):
     def __init__(self, labeled: dict | None = None, **options: Any) -> None:
         self.labeled = labeled
         self.options = SelectionOptions(**options)
-        self._seen: SampleCounter | None = None
 
     def before_test(self, runner: Runner) -> None:
         """Count the labeled set before anything expensive is done.
@@ -138,79 +128,15 @@ class CountMatchingHook(Hook):
         return selection
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the selection belongs to the labeled set, and tell the mix.
+        """Refuse to stand in for the hook that watches a training.
 
         Args:
-            runner: The runner of the training stage.
+            runner: The runner of a training.
 
         Raises:
-            UserError: If there is no labeled set beside the pseudo-labels, the
-                selection was matched to none of them, or no pseudo-label has a
-                visible keypoint.
+            UserError: If the training has a source of pseudo-labels.
         """
         dataset = runner.train_dataloader.dataset
         sources = getattr(dataset, 'datasets', [dataset])
-        pseudo = [source for source in sources if hasattr(source, 'selection')]
-        labeled = [source for source in sources if not hasattr(source, 'selection')]
-        if not pseudo:
-            return
-        batches = runner.train_dataloader.batch_sampler
-        check_slots(batches, sources)
-        for source in pseudo:
-            check_pseudo(source)
-        check_labeled(labeled, pseudo)
-        log_label_mix(labeled, pseudo, batches, runner.max_iters)
-        warn_if_mix_changed(runner.message_hub, labeled, pseudo)
-        if is_main_process():
-            found = mix_scalars(labeled, pseudo, batches)
-            names = store_names([source.store.root for source in pseudo])
-            for source, name in zip(pseudo, names, strict=True):
-                found.update(scalars(source.selection, name))
-            runner.visualizer.add_scalars(found)
-        self._count_from_here(dataset)
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: dict | None = None,
-    ) -> None:
-        """Count the samples of a batch, and hand the share so far to the log.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the batch in its epoch.
-            data_batch: The batch.
-            outputs: What the training step returned.
-        """
-        if self._seen is not None:
-            self._seen.add(data_batch['data_samples'])
-            runner.message_hub.update_scalar('train/labeled_share', self._seen.share)
-
-    def after_train(self, runner: Runner) -> None:
-        """Tell what the student saw, on all processes, since it began or was resumed.
-
-        Args:
-            runner: The runner of the training stage.
-        """
-        if self._seen is None:
-            return
-        seen = self._seen.of_all_ranks()
-        print_log(
-            f'the student saw {seen.labeled} labeled and {seen.pseudo} '
-            f'pseudo-labeled samples: {seen.share:.3f} of them labeled',
-            logger='current',
-        )
-        runner.visualizer.add_scalars(seen.figures(), step=runner.iter)
-
-    def _count_from_here(self, dataset: Any) -> None:
-        self._seen = SampleCounter() if has_sample_tags(dataset) else None
-        if self._seen is None:
-            print_log(
-                'the labeled share of the batches will not be counted: samples of a '
-                f'{type(dataset).__name__} do not say which are pseudo-labeled '
-                "without dict(type='mmdistill.SeededDataset', dataset=...) around it",
-                logger='current',
-                level=logging.WARNING,
-            )
+        if any(hasattr(source, 'selection') for source in sources):
+            raise UserError(NOT_FOR_TRAINING)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,38 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch.distributed
-from mmengine.logging import MessageHub
 
 from mmdistill.cli.main import run
 from mmdistill.engine.hooks.count_matching_hook import CountMatchingHook
 from mmdistill.errors import UserError
-from mmdistill.selection.counts import UnlabeledCounts
 from mmdistill.selection.selection import read_selection
-
-
-@pytest.fixture
-def labeled(toy_root, coco_metainfo) -> dict:
-    """Config of the toy data set's labeled part."""
-    return dict(
-        type='mmpose.CocoDataset',
-        metainfo=coco_metainfo,
-        data_root=str(toy_root),
-        ann_file='annotations/labeled.json',
-        pipeline=[],
-    )
-
-
-@pytest.fixture
-def store(tmp_path, make_store, make_rows):
-    """Six images with three candidates each."""
-    return make_store(tmp_path / 'labels', make_rows([3] * 6))
-
-
-class Figures(dict):
-    """Takes the place of MMEngine's visualizer."""
-
-    def add_scalars(self, scalars: dict) -> None:
-        self.update(scalars)
+from tests.helpers.pseudo import Pseudo
+from tests.helpers.trainings import Figures, training
 
 
 def labeling(store) -> SimpleNamespace:
@@ -154,47 +128,6 @@ def test_wrong_options_are_refused_at_once():
         CountMatchingHook(labeled_images='some')
 
 
-def test_both_stages_give_their_figures_to_the_visualizer(labeled, store, sources):
-    runner = labeling(store)
-    hook = CountMatchingHook(labeled)
-    hook.before_test(runner)
-    hook.after_test(runner)
-    kept = read_selection(store).unlabeled.kept
-    assert runner.visualizer['count_matching/kept_instances'] == kept
-
-    runner = training(*sources)
-    CountMatchingHook().before_train(runner)
-    assert runner.visualizer['count_matching/kept_instances'] == kept
-    assert runner.visualizer['mix/pseudo_labels'] == len(sources[1])
-    assert runner.visualizer['mix/labeled_share'] == 3 / 5
-
-
-def test_two_stores_have_their_own_figures(sources, store, coco_metainfo, tmp_path):
-    from mmpose.registry import DATASETS
-
-    copy = shutil.copytree(store.root, tmp_path / 'more')
-    pseudo = dict(type='mmdistill.PseudoLabelDataset', store=str(copy))
-    other = DATASETS.build({**pseudo, 'metainfo': coco_metainfo})
-    counts = UnlabeledCounts(images=1, failed=0, candidates=2, kept=2)
-    other.selection = replace(other.selection, unlabeled=counts)
-    runner = training(*sources, other)
-
-    CountMatchingHook().before_train(runner)
-
-    kept = sources[1].selection.unlabeled.kept
-    assert runner.visualizer['count_matching/labels/kept_instances'] == kept
-    assert runner.visualizer['count_matching/more/kept_instances'] == 2
-    assert 'count_matching/kept_instances' not in runner.visualizer
-
-
-def test_a_share_of_pseudo_labels_is_refused(sources):
-    runner = training(*sources)
-    runner.train_dataloader.batch_sampler.labeled_source = [1]
-
-    with pytest.raises(UserError, match='got 1, which is the pseudo-labels'):
-        CountMatchingHook().before_train(runner)
-
-
 @pytest.fixture
 def extended(store, make_unlabeled, make_rows):
     """Let three more images with four candidates each join the store."""
@@ -244,45 +177,22 @@ def test_an_ordinary_test_run_is_left_alone():
     hook.after_test(runner)
 
 
-def training(*sources) -> SimpleNamespace:
-    dataset = SimpleNamespace(datasets=list(sources))
-    batches = SimpleNamespace(num_labeled=3, batch_size=5, world_size=1)
-    loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
-    return SimpleNamespace(
-        train_dataloader=loader,
-        visualizer=Figures(),
-        message_hub=MessageHub('train'),
-        max_iters=9,
-    )
+def test_the_figures_go_to_the_visualizer(labeled, store):
+    runner = labeling(store)
+    hook = CountMatchingHook(labeled)
+    hook.before_test(runner)
+    hook.after_test(runner)
+
+    kept = read_selection(store).unlabeled.kept
+    assert runner.visualizer['count_matching/kept_instances'] == kept
 
 
-@pytest.fixture
-def sources(labeled, store, toy_root, coco_metainfo):
-    """The labeled set and the pseudo-labels matched to it."""
-    from mmpose.registry import DATASETS
+def test_a_training_that_names_it_is_told_the_hook_of_today(make_selection):
+    runner = training(range(3), Pseudo(7, 80, make_selection(0.5)))
 
-    matched(labeled, store)
-    pseudo = dict(
-        type='mmdistill.PseudoLabelDataset',
-        store=str(store.root),
-        metainfo=coco_metainfo,
-    )
-    return DATASETS.build(labeled), DATASETS.build(pseudo)
+    with pytest.raises(UserError, match=r'mmdistill\.LabelMixHook.*, got Count'):
+        CountMatchingHook().before_train(runner)
 
 
-def test_training_on_another_labeled_set_is_refused(labeled, sources):
-    from mmpose.registry import DATASETS
-
-    other = DATASETS.build({**labeled, 'indices': 1})
-
-    with pytest.raises(UserError, match='was matched to a labeled set of'):
-        CountMatchingHook().before_train(training(other, sources[1]))
-
-
-def test_pseudo_labels_without_a_labeled_set_are_refused(sources):
-    with pytest.raises(UserError, match='needs a labeled set beside'):
-        CountMatchingHook().before_train(training(sources[1]))
-
-
-def test_training_without_pseudo_labels_is_left_alone(sources):
-    CountMatchingHook().before_train(training(sources[0], sources[0]))
+def test_a_training_without_pseudo_labels_is_left_alone():
+    CountMatchingHook().before_train(training(range(3), range(4)))

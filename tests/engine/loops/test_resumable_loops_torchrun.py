@@ -51,7 +51,7 @@ def config(tmp_path_factory, toy_root):
             store,
             folder,
             train_cfg=schedule,
-            custom_hooks=[dict(type='mmdistill.CountMatchingHook')],
+            custom_hooks=[dict(type='mmdistill.LabelMixHook')],
             visualizer=dict(type='PoseLocalVisualizer', vis_backends=backends),
             **settings,
         )

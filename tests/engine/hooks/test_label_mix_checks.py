@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from mmpose.datasets import CocoDataset
 
-from mmdistill.engine.hooks.label_mix import check_labeled, check_pseudo
+from mmdistill.engine.hooks.label_mix_hook import check_labeled, check_pseudo
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import count_labeled
 from tests.helpers.pseudo import Pseudo
@@ -21,7 +21,7 @@ def told(monkeypatch):
     """What is logged."""
     lines = []
     monkeypatch.setattr(
-        'mmdistill.engine.hooks.label_mix.print_log',
+        'mmdistill.engine.hooks.label_mix_hook.print_log',
         lambda text, **_: lines.append(text),
     )
     return lines

@@ -5,7 +5,7 @@ import logging
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 
-from mmdistill.engine.hooks.label_mix import warn_if_mix_changed
+from mmdistill.engine.hooks.label_mix_hook import warn_if_mix_changed
 from tests.helpers.pseudo import Pseudo
 
 

@@ -1,10 +1,7 @@
-"""Whether the student is about to see what it should.
+"""The mix of labeled samples and pseudo-labels that a student trains on.
 
-What the student is about to see, in the words of the log and as figures.
-
-Whether a resumed training goes on with the samples that it began with.
-
-The labeled share that a training really had: its samples counted by kind.
+It is checked and logged before a training, compared with the mix of the part that is
+resumed, and counted while the student trains.
 """
 
 from __future__ import annotations
@@ -15,17 +12,114 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, print_log
+from mmengine.runner import Runner
 
 from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.errors import UserError
+from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
-from mmdistill.selection.summary import summarize
+from mmdistill.selection.summary import scalars, store_names, summarize
 from mmdistill.utils.dataset_members import is_countable
 
 FAR_OFF = 3
-"""More than so many times the aim, or less than one such part, is told."""
+"""A number of pseudo-labels beyond this factor of the aim is logged as a warning."""
+
+
+@HOOKS.register_module()
+class LabelMixHook(Hook):
+    """Check and log the mix of labeled samples and pseudo-labels of a training.
+
+    Before training it makes sure that the selection was matched to the labeled set
+    that is trained on, and logs what the student will see. While it trains, the
+    samples of its batches are counted by kind: the labeled share so far is logged with
+    the loss, as `labeled_share`, and the counts of all processes at the end. All goes
+    to the log and to MMEngine's visualizer, as `count_matching/...` and `mix/...`; of
+    several stores each has a name of its own there.
+    """
+
+    def __init__(self) -> None:
+        self._seen: SampleCounter | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that the selection belongs to the labeled set, and log the mix.
+
+        Args:
+            runner: The runner of the training stage.
+
+        Raises:
+            UserError: If there is no labeled set beside the pseudo-labels, the
+                selection was matched to none of them, or no pseudo-label has a
+                visible keypoint.
+        """
+        dataset = runner.train_dataloader.dataset
+        sources = getattr(dataset, 'datasets', [dataset])
+        pseudo = [source for source in sources if hasattr(source, 'selection')]
+        labeled = [source for source in sources if not hasattr(source, 'selection')]
+        if not pseudo:
+            return
+        batches = runner.train_dataloader.batch_sampler
+        check_slots(batches, sources)
+        for source in pseudo:
+            check_pseudo(source)
+        check_labeled(labeled, pseudo)
+        log_label_mix(labeled, pseudo, batches, runner.max_iters)
+        warn_if_mix_changed(runner.message_hub, labeled, pseudo)
+        if is_main_process():
+            figures = mix_scalars(labeled, pseudo, batches)
+            names = store_names([source.store.root for source in pseudo])
+            for source, name in zip(pseudo, names, strict=True):
+                figures.update(scalars(source.selection, name))
+            runner.visualizer.add_scalars(figures)
+        self._count_from_here(dataset)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Count the samples of a batch, and hand the share so far to the log.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch in its epoch.
+            data_batch: The batch.
+            outputs: What the training step returned.
+        """
+        if self._seen is not None:
+            self._seen.add(data_batch['data_samples'])
+            runner.message_hub.update_scalar('train/labeled_share', self._seen.share)
+
+    def after_train(self, runner: Runner) -> None:
+        """Log what the student saw, on all processes, since it began or was resumed.
+
+        Args:
+            runner: The runner of the training stage.
+        """
+        if self._seen is None:
+            return
+        seen = self._seen.of_all_ranks()
+        print_log(
+            f'the student saw {seen.labeled} labeled and {seen.pseudo} '
+            f'pseudo-labeled samples: {seen.share:.3f} of them labeled',
+            logger='current',
+        )
+        runner.visualizer.add_scalars(seen.figures(), step=runner.iter)
+
+    def _count_from_here(self, dataset: Any) -> None:
+        self._seen = SampleCounter() if has_sample_tags(dataset) else None
+        if self._seen is None:
+            print_log(
+                'the labeled share of the batches will not be counted: samples of a '
+                f'{type(dataset).__name__} do not say which are pseudo-labeled '
+                "without dict(type='mmdistill.SeededDataset', dataset=...) around it",
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def check_slots(batches: Any, sources: Sequence[Any]) -> None:
@@ -94,7 +188,7 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
     """
     if not labeled:
         raise UserError(
-            'CountMatchingHook needs a labeled set beside the pseudo-labels to '
+            'LabelMixHook needs a labeled set beside the pseudo-labels to '
             'compare their counts with, got none; a training on pseudo-labels '
             'alone goes without this hook'
         )

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmdistill.engine.hooks.label_mix import log_label_mix, mix_scalars
+from mmdistill.engine.hooks.label_mix_hook import log_label_mix, mix_scalars
 from tests.helpers.pseudo import Pseudo
 
 CHANCE = SimpleNamespace()
@@ -19,7 +19,7 @@ def told(monkeypatch):
     """What is logged."""
     lines = []
     monkeypatch.setattr(
-        'mmdistill.engine.hooks.label_mix.print_log',
+        'mmdistill.engine.hooks.label_mix_hook.print_log',
         lambda text, **_: lines.append(text),
     )
     return lines
