@@ -80,7 +80,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def full_init(self) -> None:
         """Read the kept candidates from the store, once."""
-        if getattr(self, '_fully_initialized', False):
+        if self._fully_initialized:  # type: ignore[has-type]
             return
         self._check_keypoints()
         self.selection = read_selection(self.store)

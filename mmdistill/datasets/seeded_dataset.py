@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS as MMPOSE_DATASETS
 from torch.utils.data import get_worker_info
 
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.errors import UserError
 from mmdistill.registry import DATASETS
+from mmdistill.utils.dataset_members import concatenated
 
 
 @DATASETS.register_module()
@@ -50,9 +53,6 @@ class SeededDataset(CombinedDataset):
             that ends none of the pipelines.
     """
 
-    marks_samples = True
-    """Samples of pseudo-labels say so, also where the wrapped data set packs them."""
-
     def __init__(self, dataset: Any, pipeline: Sequence[dict] | None = None) -> None:
         # Not the host's: that builds sources and a pipeline of its own.
         if isinstance(dataset, dict):
@@ -65,7 +65,8 @@ class SeededDataset(CombinedDataset):
                 f'got a {type(dataset).__name__} that is built'
             )
         self.dataset = dataset
-        lengths = getattr(dataset, 'lens', None) or map(len, self.datasets)
+        combined = isinstance(dataset, CombinedDataset)
+        lengths = dataset.lens if combined else map(len, self.datasets)
         self._ends = [0, *accumulate(lengths)]
 
     def __getattr__(self, name: str) -> Any:
@@ -115,12 +116,12 @@ class SeededDataset(CombinedDataset):
         return self._sample(index)
 
     @property
-    def datasets(self) -> list[Any]:
+    def datasets(self) -> Sequence[Any]:
         """The sources, or the data set itself where it has none."""
-        return getattr(self.dataset, 'datasets', [self.dataset])
+        return concatenated(self.dataset)
 
     def _sample(self, index: int) -> Any:
-        if not hasattr(self.dataset, 'prepare_data'):
+        if not isinstance(self.dataset, BaseDataset):
             # A concatenation: each source has its own pipeline, and replaces within
             # itself what that gives up.
             return self.dataset[index]
@@ -129,10 +130,9 @@ class SeededDataset(CombinedDataset):
         for _ in range(self.dataset.max_refetch + 1):
             sample = self.dataset.prepare_data(index)
             if sample is not None:
-                sample = tag_pseudo(sample) if hasattr(source, 'selection') else sample
-                return scale_keypoint_weights(
-                    sample, getattr(source, 'pseudo_weight', 1)
-                )
+                if not isinstance(source, PseudoLabelDataset):
+                    return sample
+                return scale_keypoint_weights(tag_pseudo(sample), source.pseudo_weight)
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
         raise UserError(
             f'the pipeline of {type(self.dataset).__name__} gives up every sample of '

@@ -147,6 +147,7 @@ class BoxDetector(BaseTTAModel):
 
     def _network_size(self, sample: Mapping[str, Any]) -> tuple:
         """Height and width of each view, as padding makes them."""
+        # Only a preprocessor of images pads at all.
         step = getattr(self.module.data_preprocessor, 'pad_size_divisor', 1)
         views = sample['inputs'] if self.augmented else [sample['inputs']]
         return tuple(-(-side // step) for view in views for side in view.shape[-2:])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
@@ -21,6 +21,39 @@ from mmdistill.errors import UserError
 
 ROWS = 4096
 """Number of instances that are converted at once."""
+
+
+@runtime_checkable
+class Concatenation(Protocol):
+    """A data set of several side by side, as the host's concatenated or combined one.
+
+    Attributes:
+        datasets: The data sets.
+    """
+
+    datasets: Sequence[Any]
+
+
+@runtime_checkable
+class Wrapper(Protocol):
+    """A data set around another one, as the host's `RepeatDataset`.
+
+    Attributes:
+        dataset: The other one.
+    """
+
+    dataset: Any
+
+
+@runtime_checkable
+class AnnotatedDataset(Protocol):
+    """A data set with an annotation file of its own, as all of MMPose's.
+
+    Attributes:
+        ann_file: The file.
+    """
+
+    ann_file: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +105,15 @@ class Instances:
         return len(self.ids)
 
 
+def concatenated(dataset: Any) -> Sequence[Any]:
+    """The data sets that a data set concatenates, or itself where it is a single one.
+
+    Args:
+        dataset: A data set that was built.
+    """
+    return dataset.datasets if isinstance(dataset, Concatenation) else [dataset]
+
+
 def members_of(dataset: Any) -> list[Member]:
     """List the members of a data set, in their order.
 
@@ -90,7 +132,9 @@ def is_countable(dataset: Any) -> bool:
     Args:
         dataset: A built data set.
     """
-    return all(hasattr(each.dataset, 'ann_file') for each in members_of(dataset))
+    return all(
+        isinstance(each.dataset, AnnotatedDataset) for each in members_of(dataset)
+    )
 
 
 def instances_of(member: Member) -> Instances:
@@ -150,6 +194,7 @@ def _members(dataset: Any, outer: tuple[Any, ...], factor: float) -> Iterator[Me
 
 
 def _converters(dataset: Any) -> list[Any]:
+    # Concatenations have no pipeline, and that of a set not of the host no steps.
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     kinds = (KeypointConverter, SingleHandConverter)
     return [step for step in steps if isinstance(step, kinds)]
@@ -161,7 +206,7 @@ def _reader(dataset: Any) -> Callable[[int], Mapping[str, Any]]:
     The host copies the metainfo into every instance, which takes most of the time.
     """
     host = BaseCocoStyleDataset.get_data_info
-    if getattr(type(dataset), 'get_data_info', None) is host:
+    if type(dataset).get_data_info is host:
         return partial(BaseDataset.get_data_info, dataset)
     return dataset.get_data_info
 

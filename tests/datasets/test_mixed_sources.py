@@ -10,17 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdistill.datasets import MixedRatioBatchSampler
+from mmdistill.datasets import MixedRatioBatchSampler, PseudoLabelDataset
 
 
 class Source(list):
     """A labeled data set that nothing is read from."""
 
 
-class PseudoLabels(list):
+class PseudoLabels(PseudoLabelDataset):
     """Pseudo-labels that nothing is read from."""
 
-    selection = None
+    pseudo_weight = 1
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __len__(self):
+        return len(self.numbers)
 
 
 class Sources:

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.logging import MessageHub
 
+from mmdistill.datasets import MixedRatioBatchSampler
+
 
 class Figures(dict):
     """Takes the place of MMEngine's visualizer."""
@@ -15,9 +17,19 @@ class Figures(dict):
         self.update(scalars)
 
 
+class Batches(MixedRatioBatchSampler):
+    """Batches of a stated mix, that nothing is drawn from."""
+
+    def __init__(self, num_labeled: int, batch_size: int, world_size: int) -> None:
+        self.labeled_source = []
+        self.num_labeled = num_labeled
+        self.batch_size = batch_size
+        self.world_size = world_size
+
+
 def training(*sources: Any) -> SimpleNamespace:
     dataset = SimpleNamespace(datasets=list(sources))
-    batches = SimpleNamespace(num_labeled=3, batch_size=5, world_size=1)
+    batches = Batches(num_labeled=3, batch_size=5, world_size=1)
     loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
     return SimpleNamespace(
         train_dataloader=loader,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from mmpose.datasets import CombinedDataset
 
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
 from mmdistill.errors import UserError
 from mmdistill.functional.mixing import (
@@ -20,9 +23,24 @@ from mmdistill.functional.mixing import (
     source_slots,
 )
 from mmdistill.registry import DATA_SAMPLERS
+from mmdistill.utils.dataset_members import Concatenation
 
 BLOCK = 32
 """Batches that are worked out at once."""
+
+
+@runtime_checkable
+class EpochSampler(Protocol):
+    """A sampler that ends, and begins each epoch in another order.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+    """
+
+    epoch: int
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch that is read next."""
 
 
 @DATA_SAMPLERS.register_module()
@@ -95,13 +113,14 @@ class MixedRatioBatchSampler:
             raise UserError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
         """Labeled samples in each batch; they are its first ones."""
+        # Those of MMEngine have all three; one of torch for a single process has none.
         self.world_size = getattr(sampler, 'world_size', 1)
         self.rank = getattr(sampler, 'rank', 0)
         self.seed = getattr(sampler, 'seed', None) or 0
         together = batch_size * self.world_size
         self.num_batches = num_batches or -(-sum(self.sizes) // together)
         self._skipped = 0
-        self._endless = not hasattr(sampler, 'epoch')
+        self._endless = not isinstance(sampler, EpochSampler)
         self._placed = self._told = False
         _check_weights(sampler.dataset)
 
@@ -135,7 +154,7 @@ class MixedRatioBatchSampler:
             endless: Never end; epochs follow on each other in the same order.
         """
         self._skipped = batches
-        self._endless = endless or not hasattr(self.sampler, 'epoch')
+        self._endless = endless or not isinstance(self.sampler, EpochSampler)
         self._placed = True
         if seed is not None:
             self.seed = seed
@@ -183,9 +202,12 @@ class MixedRatioBatchSampler:
 
 def _check_weights(dataset: Any) -> None:
     """Weights reach the loss behind the codec, which belongs to the wrapper here."""
-    weights = {getattr(source, 'pseudo_weight', 1) for source in dataset.datasets}
-    packs_itself = hasattr(dataset, 'prepare_data')
-    if packs_itself and weights != {1} and not isinstance(dataset, SeededDataset):
+    weighted = any(
+        isinstance(source, PseudoLabelDataset) and source.pseudo_weight != 1
+        for source in dataset.datasets
+    )
+    packs_itself = isinstance(dataset, BaseDataset)
+    if packs_itself and weighted and not isinstance(dataset, SeededDataset):
         raise UserError(
             f'pseudo_weight in a {type(dataset).__name__} needs '
             "dict(type='mmdistill.SeededDataset', dataset=...) around it, got none"
@@ -196,8 +218,12 @@ def _labeled_sources(given: int | Sequence[int] | None, dataset: Any) -> list[in
     """Positions of the labeled sources, in ascending order."""
     sources = dataset.datasets
     if given is None:
-        found = [i for i, each in enumerate(sources) if not hasattr(each, 'selection')]
-        return found if 0 < len(found) < len(sources) else [0]
+        labeled = [
+            i
+            for i, source in enumerate(sources)
+            if not isinstance(source, PseudoLabelDataset)
+        ]
+        return labeled if 0 < len(labeled) < len(sources) else [0]
     labeled = sorted({given} if isinstance(given, int) else set(given))
     if not set(labeled) <= set(range(len(sources))):
         raise UserError(
@@ -213,13 +239,13 @@ def _labeled_sources(given: int | Sequence[int] | None, dataset: Any) -> list[in
 
 def _source_sizes(dataset: Any) -> list[int]:
     """Lengths of the data sets that a wrapper concatenates."""
-    sources = getattr(dataset, 'datasets', None)
+    sources = dataset.datasets if isinstance(dataset, Concatenation) else None
     if sources is None or len(sources) < 2:
-        found = 'one' if sources is None else len(sources)
+        number = 'one' if sources is None else len(sources)
         raise UserError(
             'MixedRatioBatchSampler mixes two sources or more, the labeled set and '
             'the pseudo-labels, in a ConcatDataset or CombinedDataset; got '
-            f'{type(dataset).__name__} with {found}'
+            f'{type(dataset).__name__} with {number}'
         )
     sizes = [len(source) for source in sources]
     for source, size in zip(sources, sizes, strict=True):
@@ -228,7 +254,8 @@ def _source_sizes(dataset: Any) -> list[int]:
                 f'MixedRatioBatchSampler cannot mix an empty source: '
                 f'{type(source).__name__} has 0 samples'
             )
-    if sum(sizes) != len(dataset) or getattr(dataset, 'lens', sizes) != sizes:
+    lengths = dataset.lens if isinstance(dataset, CombinedDataset) else sizes
+    if sum(sizes) != len(dataset) or lengths != sizes:
         raise UserError(
             f'MixedRatioBatchSampler needs the sources one after the other: they '
             f'have {sizes} samples, {type(dataset).__name__} has {len(dataset)}'

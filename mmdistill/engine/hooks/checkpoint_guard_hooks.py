@@ -257,6 +257,7 @@ def _recorded_classes(checkpoint: Any) -> Sequence[str]:
 
 def _num_classes(detector: nn.Module) -> set[int]:
     """Outputs of the heads that say what a box is."""
+    # A box head that sees all classes as one has no number of them.
     return {
         module.num_classes
         for name, module in detector.named_modules()

@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
@@ -20,6 +22,7 @@ from mmdistill.selection.selection import SELECTION_FILE, load_selection, stale_
 from mmdistill.selection.summary import log_selection, scalars, summarize
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.store import LabelStore
+from mmdistill.utils.dataset_members import concatenated
 from mmdistill.utils.dist import run_on_rank_zero
 
 NOT_FOR_TRAINING = (
@@ -66,7 +69,7 @@ class CountMatchingHook(Hook):
         Raises:
             UserError: If no labeled set is given, or it has no instance.
         """
-        if not hasattr(runner.test_loop, 'store'):
+        if not isinstance(runner.test_loop, LabelLoop):
             return
         if self.labeled is None:
             raise UserError(
@@ -88,8 +91,8 @@ class CountMatchingHook(Hook):
         Raises:
             UserError: If nothing would be kept.
         """
-        store = getattr(runner.test_loop, 'store', None)
-        if store is not None:
+        if isinstance(runner.test_loop, LabelLoop):
+            store = runner.test_loop.store
             # What stops the first process stops the others, with the same sentence.
             run_on_rank_zero(lambda: self._select(runner, store))
 
@@ -137,6 +140,6 @@ class CountMatchingHook(Hook):
             UserError: If the training has a source of pseudo-labels.
         """
         dataset = runner.train_dataloader.dataset
-        sources = getattr(dataset, 'datasets', [dataset])
-        if any(hasattr(source, 'selection') for source in sources):
+        sources = concatenated(dataset)
+        if any(isinstance(source, PseudoLabelDataset) for source in sources):
             raise UserError(NOT_FOR_TRAINING)

@@ -12,17 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, print_log
 from mmengine.runner import Runner
 
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.sample_tags import count_pseudo_labels
+from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
+    MixedRatioBatchSampler,
+)
+from mmdistill.datasets.seeded_dataset import SeededDataset
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
 from mmdistill.selection.summary import scalars, store_names, summarize
-from mmdistill.utils.dataset_members import is_countable
+from mmdistill.utils.dataset_members import concatenated, is_countable
 
 FAR_OFF = 3
 """A number of pseudo-labels beyond this factor of the aim is logged as a warning."""
@@ -55,9 +61,9 @@ class LabelMixHook(Hook):
                 visible keypoint.
         """
         dataset = runner.train_dataloader.dataset
-        sources = getattr(dataset, 'datasets', [dataset])
-        pseudo = [source for source in sources if hasattr(source, 'selection')]
-        labeled = [source for source in sources if not hasattr(source, 'selection')]
+        sources = concatenated(dataset)
+        pseudo = [each for each in sources if isinstance(each, PseudoLabelDataset)]
+        labeled = [each for each in sources if not isinstance(each, PseudoLabelDataset)]
         if not pseudo:
             return
         batches = runner.train_dataloader.batch_sampler
@@ -134,15 +140,17 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
     Raises:
         UserError: If its `labeled_source` is one of pseudo-labels.
     """
-    for number in getattr(batches, 'labeled_source', ()):
-        if hasattr(sources[number], 'selection'):
+    if not isinstance(batches, MixedRatioBatchSampler):
+        return
+    for number in batches.labeled_source:
+        if isinstance(sources[number], PseudoLabelDataset):
             raise UserError(
                 f'labeled_source must be the position of the labeled set among the '
                 f'sources, got {number}, which is the pseudo-labels'
             )
 
 
-def check_pseudo(pseudo: Any) -> None:
+def check_pseudo(pseudo: PseudoLabelDataset) -> None:
     """Make sure that pseudo-labels train something, and tell when they are far off.
 
     Args:
@@ -174,7 +182,7 @@ def check_pseudo(pseudo: Any) -> None:
         )
 
 
-def check_labeled(labeled: Sequence[Any], pseudo: Sequence[Any]) -> None:
+def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) -> None:
     """Make sure that every selection was matched to a labeled set that is trained on.
 
     A labeled set that it was not matched to, or that cannot be counted, is told.
@@ -217,7 +225,7 @@ def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) ->
 
 
 def _refuse_or_warn(
-    pseudo: Any, counts: Sequence[LabeledCounts], uncounted: int
+    pseudo: PseudoLabelDataset, counts: Sequence[LabeledCounts], uncounted: int
 ) -> None:
     matched = pseudo.selection.labeled
     what = (
@@ -248,7 +256,10 @@ def _warn(text: str) -> None:
 
 
 def log_label_mix(
-    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+    labeled: Sequence[Any],
+    pseudo: Sequence[PseudoLabelDataset],
+    batches: Any,
+    iterations: int,
 ) -> None:
     """Log what the student sees and how often, and what it was chosen by.
 
@@ -260,7 +271,7 @@ def log_label_mix(
     """
     found = mix_scalars(labeled, pseudo, batches)
     share = f'{found["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
-    if hasattr(batches, 'num_labeled'):
+    if isinstance(batches, MixedRatioBatchSampler):
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
             f'({found["mix/labeled_share"]:.3f}); '
@@ -280,7 +291,10 @@ def log_label_mix(
 
 
 def _format_passes(
-    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any, iterations: int
+    labeled: Sequence[Any],
+    pseudo: Sequence[PseudoLabelDataset],
+    batches: MixedRatioBatchSampler,
+    iterations: int,
 ) -> str:
     """How often each sample comes: a small labeled set is soon learnt by heart."""
     slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
@@ -296,7 +310,7 @@ def _format_passes(
 
 
 def mix_scalars(
-    labeled: Sequence[Any], pseudo: Sequence[Any], batches: Any
+    labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset], batches: Any
 ) -> dict[str, float]:
     """The figures of what the student sees by name, for MMEngine's visualizer.
 
@@ -309,7 +323,7 @@ def mix_scalars(
     instances = sum(len(source) for source in labeled)
     kept = sum(len(source) for source in pseudo)
     share = instances / (instances + kept)
-    if hasattr(batches, 'num_labeled'):
+    if isinstance(batches, MixedRatioBatchSampler):
         share = batches.num_labeled / batches.batch_size
     return {
         'mix/labeled_instances': instances,
@@ -324,7 +338,9 @@ MIX = 'mmdistill/mix'
 
 
 def warn_if_mix_changed(
-    message_hub: MessageHub, labeled: Sequence[Any], pseudo: Sequence[Any]
+    message_hub: MessageHub,
+    labeled: Sequence[Any],
+    pseudo: Sequence[PseudoLabelDataset],
 ) -> None:
     """Warn where a training is resumed on other samples, and note those of now.
 
@@ -407,5 +423,5 @@ def has_sample_tags(dataset: Any) -> bool:
     Args:
         dataset: The data set of a training.
     """
-    packs_itself = hasattr(dataset, 'prepare_data')
-    return not packs_itself or getattr(dataset, 'marks_samples', False)
+    packs_itself = isinstance(dataset, BaseDataset)
+    return isinstance(dataset, SeededDataset) or not packs_itself

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmpose.datasets import CombinedDataset
 
 from mmdistill.registry import HOOKS
+from mmdistill.utils.dataset_members import Concatenation, Wrapper
 
 
 @HOOKS.register_module()
@@ -50,10 +51,9 @@ class SourcePipelineSwitchHook(Hook):
 
 def _with_pipelines(dataset: Any) -> Iterator[Any]:
     """The data sets whose pipelines the samples end in."""
-    wrapped = getattr(dataset, 'dataset', None)
-    if wrapped is not None:
-        yield from _with_pipelines(wrapped)
-    elif isinstance(dataset, CombinedDataset) or not hasattr(dataset, 'datasets'):
+    if isinstance(dataset, Wrapper):
+        yield from _with_pipelines(dataset.dataset)
+    elif isinstance(dataset, CombinedDataset) or not isinstance(dataset, Concatenation):
         yield dataset
     else:
         for source in dataset.datasets:

@@ -14,8 +14,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
+from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
+    MixedRatioBatchSampler,
+)
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 
@@ -63,8 +67,11 @@ class StudentLogHook(Hook):
             runner: The runner of the training stage.
         """
         batches = runner.train_dataloader.batch_sampler
-        self._num_labeled = getattr(batches, 'num_labeled', 0)
-        if not (self._num_labeled and hasattr(_bare(runner.model), 'head')):
+        model = _bare(runner.model)
+        has_head = isinstance(model, BasePoseEstimator) and model.with_head
+        if isinstance(batches, MixedRatioBatchSampler) and has_head:
+            self._num_labeled = batches.num_labeled
+        else:
             self._num_labeled = 0
             print_log(
                 'StudentLogHook logs nothing: it needs batches of a '
@@ -86,7 +93,7 @@ class StudentLogHook(Hook):
         if not self._num_labeled or (runner.iter + 1) % self.interval:
             return
         model = _bare(runner.model)
-        features = model.neck if getattr(model, 'neck', None) else model.backbone
+        features = model.neck if model.with_neck else model.backbone
         samples: list[Any] = []
 
         def keep_samples(module: nn.Module, inputs: Any, batch: Mapping) -> None:

@@ -17,6 +17,10 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
+    EpochSampler,
+    MixedRatioBatchSampler,
+)
 from mmdistill.errors import UserError
 from mmdistill.registry import LOOPS
 
@@ -59,7 +63,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             UserError: If the batches are not those of a `MixedRatioBatchSampler`, or
                 its epochs never end.
         """
-        if not hasattr(_batch_sampler(self.dataloader).sampler, 'epoch'):
+        if not isinstance(_batch_sampler(self.dataloader).sampler, EpochSampler):
             raise UserError(
                 'epochs need a sampler that ends, as DefaultSampler, got '
                 f'{type(self.dataloader.batch_sampler.sampler).__name__}'
@@ -116,9 +120,9 @@ class LateLoader:
         yield from self.loader
 
 
-def _batch_sampler(loader: Any) -> Any:
+def _batch_sampler(loader: Any) -> MixedRatioBatchSampler:
     batches = loader.batch_sampler
-    if not hasattr(batches, 'start_at'):
+    if not isinstance(batches, MixedRatioBatchSampler):
         raise UserError(
             'a resumable loop needs train_dataloader.batch_sampler='
             "dict(type='mmdistill.MixedRatioBatchSampler'), got "

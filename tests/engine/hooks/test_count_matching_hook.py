@@ -12,15 +12,22 @@ import torch.distributed
 
 from mmdistill.cli.main import run
 from mmdistill.engine.hooks.count_matching_hook import CountMatchingHook
+from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.errors import UserError
 from mmdistill.selection.selection import read_selection
 from tests.helpers.pseudo import Pseudo
 from tests.helpers.trainings import Figures, training
 
 
+class FinishedLoop(LabelLoop):
+    """A loop whose store is complete."""
+
+    def __init__(self, store) -> None:
+        self.store = store
+
+
 def labeling(store) -> SimpleNamespace:
-    loop = SimpleNamespace(store=store)
-    return SimpleNamespace(test_loop=loop, visualizer=Figures())
+    return SimpleNamespace(test_loop=FinishedLoop(store), visualizer=Figures())
 
 
 def matched(labeled, store, **settings):

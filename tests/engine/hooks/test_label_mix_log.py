@@ -8,9 +8,10 @@ import pytest
 
 from mmdistill.engine.hooks.label_mix_hook import log_label_mix, mix_scalars
 from tests.helpers.pseudo import Pseudo
+from tests.helpers.trainings import Batches
 
 CHANCE = SimpleNamespace()
-FIXED = SimpleNamespace(num_labeled=3, batch_size=5, world_size=2)
+FIXED = Batches(num_labeled=3, batch_size=5, world_size=2)
 LABELED = range(9)
 
 
