@@ -68,7 +68,7 @@ def audit_content(
         **_calibrations(fused, names, rules),
         gains=gains,
         gains_error={name: known(error) for name, error in errors.items()},
-        summary_sentence=summary_sentence(matched, given_boxes),
+        verdict=summary_sentence(matched, given_boxes),
     )
 
 
