@@ -1,4 +1,4 @@
-"""A toy pose data set: drawn figures with the 17 COCO keypoints."""
+"""Toy pose data set: drawn figures with the 17 COCO keypoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The truth about drawn scenes as COCO json, as MMPose's CocoDataset reads it."""
+"""Ground truth of drawn scenes as COCO json, in the form of MMPose's `CocoDataset`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SKELETON = (
 
 
 def image_record(image_id: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Describe an image.
+    """Return the COCO record of an image.
 
     Args:
         image_id: From 1, also its file name.
@@ -38,13 +38,13 @@ def image_record(image_id: int, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def instance_record(image_id: int, order: int, figure: Figure) -> dict[str, Any]:
-    """Describe a figure.
+    """Return the COCO record of a figure.
 
     Args:
-        image_id: The image it is in.
-        order: Its place among the image's figures, from 0, at most 99.
-        figure: The truth; joints out of the image are written as zeros, as
-            COCO does.
+        image_id: Id of its image.
+        order: Its index among the image's figures, from 0, at most 99.
+        figure: Its ground truth; joints out of the image are written as zeros,
+            as COCO does.
 
     Returns:
         An entry of COCO's `annotations`.
@@ -69,7 +69,7 @@ def instance_record(image_id: int, order: int, figure: Figure) -> dict[str, Any]
 def coco_document(
     images: list[dict[str, Any]], annotations: list[dict[str, Any]] | None
 ) -> dict[str, Any]:
-    """Put records together.
+    """Assemble records into a COCO document.
 
     Args:
         images: Entries of `image_record`.

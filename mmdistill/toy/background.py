@@ -1,4 +1,4 @@
-"""Textured backgrounds and the loose objects that stand before figures."""
+"""Textured backgrounds and the loose objects that occlude figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> np.nda
     """Draw a textured background with clutter, some of it limb-like.
 
     Args:
-        rng: The source of randomness.
+        rng: Random generator.
         size: Width and height in pixels.
 
     Returns:
@@ -31,7 +31,7 @@ def draw_object(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Draw one random bar, ball or box in place.
 
     Args:
-        rng: The source of randomness.
+        rng: Random generator.
         image: (H, W, 3) uint8 BGR, changed in place.
 
     Returns:
@@ -54,15 +54,15 @@ def draw_object(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def _box(rng: np.random.Generator) -> np.ndarray:
-    """Give the (4, 2) corners of a turned rectangle about the origin."""
+    """Return the (4, 2) corners of a rotated rectangle about the origin."""
     half = rng.uniform(4, 22, 2)
-    turn = rng.uniform(0, np.pi)
-    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    angle = rng.uniform(0, np.pi)
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ axes
 
 
 def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Sum colored noise of falling grain: (height, width, 3) float64."""
+    """Sum colored noise from coarse to fine grain: (height, width, 3) float64."""
     image = np.full((size[1], size[0], 3), rng.uniform(30, 220, 3))
     for cells in (2, 5, 12, 40):
         gray = rng.normal(0, rng.uniform(2, 14), (cells, cells, 1))
@@ -74,10 +74,12 @@ def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _wallpaper(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Blend stripes or a grid of random direction and period into an image."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    turn, period = rng.uniform(0, np.pi), rng.uniform(6, 40)
-    wave = np.sin((x * np.cos(turn) + y * np.sin(turn)) * 2 * np.pi / period)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(6, 40)
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
     if rng.random() < 0.5:
-        wave = wave * np.sin((y * np.cos(turn) - x * np.sin(turn)) * 2 * np.pi / period)
+        wave = wave * np.sin(
+            (y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / period
+        )
     if rng.random() < 0.5:
         wave = np.sign(wave)
     return image + wave[..., None] * rng.normal(0, 15, 3)

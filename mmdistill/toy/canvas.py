@@ -1,4 +1,4 @@
-"""Anti-aliased shapes on an image, with the silhouette they leave.
+"""Anti-aliased shapes on an image, with the silhouette of what is drawn.
 
 Convention: (x, y) pixels with pixel centers at integers; colors are BGR.
 """
@@ -17,7 +17,7 @@ _SHIFT = 4
 
 
 class Canvas:
-    """Draws on an image in place and remembers which pixels it covered.
+    """Drawing surface over an image that records which pixels were covered.
 
     Attributes:
         image: (H, W, 3) uint8, changed in place.

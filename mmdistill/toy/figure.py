@@ -1,4 +1,4 @@
-"""Draws one clothed figure for a pose."""
+"""Drawing of one clothed figure in a given pose."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HEAD_RADIUS = 0.085
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a figure looks like; colors are BGR, widths in figure units."""
+    """Appearance of a figure; colors are BGR, widths in figure units."""
 
     skin: np.ndarray
     hair: np.ndarray
@@ -43,10 +43,10 @@ class Outfit:
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Draw random clothes.
+    """Sample a random appearance.
 
     Args:
-        rng: The source of randomness.
+        rng: Random generator.
 
     Returns:
         The clothes, skin, hair and build of one figure.
@@ -74,7 +74,7 @@ def draw_figure(image: np.ndarray, pose: Pose, outfit: Outfit) -> np.ndarray:
     Args:
         image: (H, W, 3) uint8 BGR, changed in place.
         pose: The joints in pixels of the image.
-        outfit: What the figure wears.
+        outfit: Appearance of the figure.
 
     Returns:
         (H, W) uint8 silhouette, 255 on the figure.
@@ -125,7 +125,7 @@ def _draw_torso(canvas: Canvas, pose: Pose, outfit: Outfit) -> None:
     top, bottom = shoulders + wide - down * margin, hips + wide + down * margin
     canvas.polygon(np.concatenate([top, bottom[::-1]]), outfit.shirt)
     for start, stop in zip(edges[1:-1:2], edges[2::2], strict=True):
-        upper, lower = (top + (bottom - top) * part for part in (start, stop))
+        upper, lower = (top + (bottom - top) * share for share in (start, stop))
         canvas.polygon(np.concatenate([upper, lower[::-1]]), outfit.stripe)
     canvas.capsule(pose.head, shoulders.mean(0), (margin, margin), outfit.skin * 0.9)
 

@@ -1,8 +1,8 @@
 """Random poses of one figure: an articulated skeleton seen from the front.
 
-Convention: (x, y) with y down, the pelvis at the origin, one unit is the
-height of the upright figure. The figure faces the viewer, so its left joints
-lie towards larger x while no limb crosses the body.
+Convention: (x, y) with y down, the pelvis at the origin, one unit is the height of
+the upright figure. The figure faces the viewer, so its left joints lie towards larger
+x while no limb crosses the body.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOSE, LEFT_EYE, LEFT_EAR = 0, 1, 3
 LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST = 5, 7, 9
 LEFT_HIP, LEFT_KNEE, LEFT_ANKLE = 11, 13, 15
 
-# Beyond this turn the far ear is taken as hidden by the head.
+# Beyond this yaw the head hides the far ear.
 _EAR_HIDDEN_YAW = np.deg2rad(20)
 
 
@@ -44,7 +44,7 @@ class Pose:
 
     Attributes:
         keypoints: (17, 2) positions in the frame of the owner: figure units
-            here, image pixels after `placed`.
+            here, image pixels after `to_pixels`.
         hidden: (17,) bool, joints that the figure's own body covers.
         head: (2,) center of the head.
         unit: Length of one figure unit in the frame of the owner.
@@ -55,8 +55,8 @@ class Pose:
     head: np.ndarray
     unit: float = 1.0
 
-    def placed(self, center: np.ndarray, height: float, roll: float) -> Pose:
-        """Give the pose in image pixels.
+    def to_pixels(self, center: np.ndarray, height: float, roll: float) -> Pose:
+        """Transform the pose to image pixels.
 
         Args:
             center: (2,) pixel position of the pelvis.
@@ -66,22 +66,22 @@ class Pose:
         Returns:
             The pose with joints in pixels.
         """
-        turn = height * np.array(
+        transform = height * np.array(
             [[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]]
         )
         return Pose(
-            self.keypoints @ turn + center,
+            self.keypoints @ transform + center,
             self.hidden,
-            self.head @ turn + center,
+            self.head @ transform + center,
             height * self.unit,
         )
 
 
 def sample_pose(rng: np.random.Generator) -> Pose:
-    """Draw a random pose in figure units.
+    """Sample a random pose in figure units.
 
     Args:
-        rng: The source of randomness.
+        rng: Random generator.
 
     Returns:
         The pose, the pelvis at the origin.
@@ -106,7 +106,7 @@ def sample_pose(rng: np.random.Generator) -> Pose:
 
 
 def _face(rng: np.random.Generator, yaw: float) -> np.ndarray:
-    """Place nose, eyes and ears on a turned sphere, relative to its center."""
+    """Nose, eyes and ears on a rotated sphere, relative to its center."""
     radius = 0.08
     azimuth = yaw + np.deg2rad([0, 32, -32, 90, -90])
     across = radius * np.sin(azimuth)
@@ -125,10 +125,10 @@ _LIMBS = {
 def _limb(
     rng: np.random.Generator, start: np.ndarray, side: int, kind: str
 ) -> np.ndarray:
-    """Hang two bones on a joint.
+    """Sample the two bones of a limb.
 
     Args:
-        rng: The source of randomness.
+        rng: Random generator.
         start: (2,) the shoulder or hip.
         side: 1 for the left limb, -1 for the right one.
         kind: `arm` or `leg`.
@@ -139,9 +139,9 @@ def _limb(
     lengths, (mean, spread), bend = _LIMBS[kind]
     # Bones that point towards the viewer look shorter.
     first, second = lengths * rng.uniform(0.7, 1.1, 2)
-    angle = np.deg2rad(rng.normal(mean, spread))
+    upper_angle = np.deg2rad(rng.normal(mean, spread))
     # An elbow bends up and in (a large angle), a knee down and in.
-    other = angle - np.deg2rad(rng.uniform(*bend))
-    middle = start + first * np.array([side * np.sin(angle), np.cos(angle)])
-    end = middle + second * np.array([side * np.sin(other), np.cos(other)])
+    lower_angle = upper_angle - np.deg2rad(rng.uniform(*bend))
+    middle = start + first * np.array([side * np.sin(upper_angle), np.cos(upper_angle)])
+    end = middle + second * np.array([side * np.sin(lower_angle), np.cos(lower_angle)])
     return np.stack([start, middle, end])

@@ -21,15 +21,15 @@ _HEIGHT = 192
 _FIGURE_COUNT_SHARES = (0.15, 0.3, 0.28, 0.17, 0.1)
 # Two figures may overlap, but one must not vanish behind the other.
 _MAX_BOX_IOU = 0.3
-_PLACEMENT_TRIES = 12
+_MAX_PLACEMENTS = 12
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The truth about one figure.
+    """Ground truth of one figure.
 
     Attributes:
-        keypoints: (17, 2) pixels; joints out of the image keep their place.
+        keypoints: (17, 2) pixels, joints out of the image included.
         visible: (17,) int, COCO's flag: 0 out of image, 1 occluded, 2 visible.
         bbox: (4,) x, y, width, height of the silhouette within the image,
             occluded parts included.
@@ -44,7 +44,7 @@ class Figure:
 
 @dataclass
 class _Drawn:
-    """A figure on the canvas and what later shapes cover."""
+    """A drawn figure and the pixels that later shapes cover."""
 
     pose: Pose
     silhouette: np.ndarray
@@ -52,14 +52,14 @@ class _Drawn:
 
 
 def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Figure]]:
-    """Draw one image.
+    """Sample and draw one image.
 
     Args:
-        rng: The source of randomness; the scene depends on nothing else.
+        rng: Random generator; the scene depends on nothing else.
 
     Returns:
-        The (H, W, 3) uint8 BGR image and the truth about its figures, which
-        may be none.
+        The (H, W, 3) uint8 BGR image and the ground truth of its figures,
+        possibly none.
     """
     image = sample_background(rng, (int(rng.choice(_WIDTHS)), _HEIGHT))
     drawn: list[_Drawn] = []
@@ -69,27 +69,27 @@ def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Figure]]:
         drawn.append(_Drawn(pose, silhouette, np.zeros_like(silhouette)))
     for _ in range(rng.integers(0, 4)):
         _cover(drawn, draw_object(rng, image))
-    return _photograph(rng, image), [_truth(each) for each in drawn]
+    return _photograph(rng, image), [_ground_truth(figure) for figure in drawn]
 
 
 def _sample_poses(rng: np.random.Generator, width: int) -> list[Pose]:
-    """Place figures so that their boxes overlap only so far."""
+    """Sample poses whose boxes overlap by at most `_MAX_BOX_IOU`."""
     count = rng.choice(len(_FIGURE_COUNT_SHARES), p=_FIGURE_COUNT_SHARES)
     poses: list[Pose] = []
-    for _ in range(_PLACEMENT_TRIES):
+    for _ in range(_MAX_PLACEMENTS):
         if len(poses) == count:
             break
         height = rng.uniform(90, 160) / (1 + 0.12 * (count - 1))
         center = rng.uniform([0.08, 0.38], [0.92, 0.68]) * [width, _HEIGHT]
         roll = np.deg2rad(rng.normal(0, 13))
-        pose = sample_pose(rng).placed(center, height, roll)
+        pose = sample_pose(rng).to_pixels(center, height, roll)
         if all(_box_iou(pose, other) <= _MAX_BOX_IOU for other in poses):
             poses.append(pose)
     return poses
 
 
 def _box_iou(one: Pose, other: Pose) -> float:
-    """Intersection over union of the boxes about two sets of joints."""
+    """Intersection over union of the boxes around two poses."""
     low_a, high_a = one.keypoints.min(0), one.keypoints.max(0)
     low_b, high_b = other.keypoints.min(0), other.keypoints.max(0)
     overlap = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
@@ -99,12 +99,12 @@ def _box_iou(one: Pose, other: Pose) -> float:
 
 
 def _cover(drawn: list[_Drawn], silhouette: np.ndarray) -> None:
-    for each in drawn:
-        each.covered |= silhouette
+    for figure in drawn:
+        figure.covered |= silhouette
 
 
-def _truth(drawn: _Drawn) -> Figure:
-    """Read box, area and visibility off the silhouettes."""
+def _ground_truth(drawn: _Drawn) -> Figure:
+    """Derive box, area and visibility from the silhouettes."""
     height, width = drawn.silhouette.shape
     keypoints = drawn.pose.keypoints
     nearest = np.floor(keypoints + 0.5).astype(int)

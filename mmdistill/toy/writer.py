@@ -1,4 +1,4 @@
-"""Writes the toy data set to a folder: images, annotations and a manifest."""
+"""Writing of the toy data set: images, annotations and a manifest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mmdistill.errors import UserError
 from mmdistill.toy.annotation import coco_document, image_record, instance_record
 from mmdistill.toy.scene import sample_scene
 
-# The place of a split in this tuple is part of its images' seed.
+# The index of a split in this tuple is part of its images' seed.
 SPLITS = ('labeled', 'unlabeled', 'val')
 
-# Raised whenever the drawing changes, so that older folders are drawn anew.
+# Incremented when the drawing changes, so that older folders are regenerated.
 _VERSION = 1
 _MAKER = 'mmdistill toy data'
 _CONTENT = {'images', 'annotations', 'manifest.json'}
@@ -31,31 +31,31 @@ def write_toy_data(
     val: int = 200,
     seed: int = 0,
 ) -> bool:
-    """Draw the data set, unless the folder already holds exactly this one.
+    """Write the data set, unless the folder already holds exactly this one.
 
     An image depends on seed, split and its own number only: a larger set
-    starts with the images of a smaller one. The folder appears complete or
-    not at all.
+    starts with the images of a smaller one. The folder is replaced at once, never
+    left incomplete.
 
     Args:
-        root: The folder to make, for example `data/toy`.
+        root: The folder to write, for example `data/toy`.
         labeled: Number of images in `images/labeled`.
-        unlabeled: Number of images in `images/unlabeled`; their truth goes
+        unlabeled: Number of images in `images/unlabeled`; their ground truth goes
             to `unlabeled_oracle.json` beside `unlabeled.json`.
         val: Number of images in `images/val`.
         seed: Any integer from 0.
 
     Returns:
-        Whether anything was drawn; False when the folder was reused.
+        Whether anything was written; False when the folder was reused.
 
     Raises:
-        UserError: The folder holds files that this function did not make, or
+        UserError: If the folder holds files that this function did not write, or
             a number is out of range.
     """
     root = Path(root)
     sizes = {'labeled': labeled, 'unlabeled': unlabeled, 'val': val}
     manifest = _manifest(sizes, seed)
-    if _is_made_by_us(root) and _read_manifest(root) == manifest:
+    if _is_toy_data(root) and _read_manifest(root) == manifest:
         return False
     partial = root.with_name(f'.{root.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
@@ -75,8 +75,8 @@ def _manifest(sizes: dict[str, int], seed: int) -> dict[str, Any]:
     return {'made_by': _MAKER, 'version': _VERSION, 'seed': seed, **sizes}
 
 
-def _is_made_by_us(root: Path) -> bool:
-    """Tell our own folder from a new one, and refuse everything else."""
+def _is_toy_data(root: Path) -> bool:
+    """Whether a folder is a toy data set; refuse one with any other files."""
     if not root.exists():
         return False
     if not root.is_dir():
@@ -91,13 +91,13 @@ def _is_made_by_us(root: Path) -> bool:
 
 
 def _read_manifest(root: Path) -> dict[str, Any]:
-    """Read our own manifest; anything else counts as none."""
+    """Read the manifest of a toy data set; empty for any other file."""
     try:
         content = json.loads((root / 'manifest.json').read_text())
     except (OSError, ValueError):
         return {}
-    ours = isinstance(content, dict) and content.get('made_by') == _MAKER
-    return content if ours else {}
+    is_toy_data = isinstance(content, dict) and content.get('made_by') == _MAKER
+    return content if is_toy_data else {}
 
 
 def _write_split(root: Path, split: str, size: int, seed: int) -> None:
@@ -114,16 +114,18 @@ def _write_split(root: Path, split: str, size: int, seed: int) -> None:
             instance_record(image_id, order, figure)
             for order, figure in enumerate(figures)
         ]
-    truth = coco_document(images, annotations)
+    document = coco_document(images, annotations)
     if split == 'unlabeled':
-        _write_json(root / 'annotations/unlabeled_oracle.json', truth)
-        truth = coco_document(images, None)
-    _write_json(root / f'annotations/{split}.json', truth)
+        _write_json(root / 'annotations/unlabeled_oracle.json', document)
+        document = coco_document(images, None)
+    _write_json(root / f'annotations/{split}.json', document)
 
 
 def _write_jpeg(path: Path, image: np.ndarray) -> None:
-    done, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    assert done
+    encoded, data = cv2.imencode(
+        '.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    assert encoded
     path.write_bytes(data.tobytes())
 
 

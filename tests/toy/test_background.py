@@ -9,7 +9,7 @@ def test_background_has_the_asked_size_and_texture():
     assert image.std() > 5
 
 
-def test_objects_change_only_what_their_silhouette_tells():
+def test_objects_change_only_what_their_silhouette_covers():
     image = np.full((96, 96, 3), 128, np.uint8)
     silhouette = draw_object(np.random.default_rng(1), image)
     inside = silhouette > 0

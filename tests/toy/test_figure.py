@@ -10,7 +10,7 @@ GRAY = np.full((160, 160, 3), 128, np.uint8)
 
 def drawn(seed):
     rng = np.random.default_rng(seed)
-    pose = sample_pose(rng).placed(np.array([80.0, 85.0]), 110.0, 0.2)
+    pose = sample_pose(rng).to_pixels(np.array([80.0, 85.0]), 110.0, 0.2)
     image = GRAY.copy()
     return image, pose, draw_figure(image, pose, sample_outfit(rng))
 

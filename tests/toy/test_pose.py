@@ -34,19 +34,19 @@ def test_pelvis_is_the_origin(pose):
     assert hips == pytest.approx([0, 0])
 
 
-def test_placing_moves_the_pelvis_and_scales_every_bone(pose):
-    placed = pose.placed(np.array([30.0, 50.0]), 120.0, 0.4)
-    hips = (joint(placed, 'left_hip') + joint(placed, 'right_hip')) / 2
+def test_conversion_to_pixels_moves_the_pelvis_and_scales_every_bone(pose):
+    in_pixels = pose.to_pixels(np.array([30.0, 50.0]), 120.0, 0.4)
+    hips = (joint(in_pixels, 'left_hip') + joint(in_pixels, 'right_hip')) / 2
     assert hips == pytest.approx([30, 50])
-    bones = np.diff(pose.keypoints, axis=0), np.diff(placed.keypoints, axis=0)
+    bones = np.diff(pose.keypoints, axis=0), np.diff(in_pixels.keypoints, axis=0)
     small, large = (np.hypot(*bone.T) for bone in bones)
     assert large == pytest.approx(120 * small)
 
 
 def test_convention_positive_roll_turns_x_towards_y(pose):
-    placed = pose.placed(np.zeros(2), 1.0, np.pi / 2)
+    in_pixels = pose.to_pixels(np.zeros(2), 1.0, np.pi / 2)
     x, y = pose.keypoints.T
-    assert placed.keypoints == pytest.approx(np.stack([-y, x], axis=1))
+    assert in_pixels.keypoints == pytest.approx(np.stack([-y, x], axis=1))
 
 
 def test_the_ear_behind_a_turned_head_is_hidden():

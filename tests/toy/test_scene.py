@@ -8,7 +8,7 @@ from mmdistill.toy.scene import (
     VISIBLE,
     _cover,
     _Drawn,
-    _truth,
+    _ground_truth,
     sample_scene,
 )
 
@@ -19,9 +19,9 @@ def scenes():
 
 
 @pytest.fixture
-def placed():
+def drawn():
     """A figure whose silhouette is the left half of a 100 x 100 image."""
-    pose = sample_pose(np.random.default_rng(3)).placed(np.array([50, 50]), 80, 0)
+    pose = sample_pose(np.random.default_rng(3)).to_pixels(np.array([50, 50]), 80, 0)
     silhouette = np.zeros((100, 100), np.uint8)
     silhouette[10:90, :50] = 255
     return _Drawn(pose, silhouette, np.zeros_like(silhouette))
@@ -54,24 +54,24 @@ def test_visible_joints_lie_in_the_box(scenes):
             assert (joints < [x + width, y + height]).all()
 
 
-def test_box_and_area_are_those_of_the_silhouette(placed):
-    truth = _truth(placed)
+def test_box_and_area_are_those_of_the_silhouette(drawn):
+    truth = _ground_truth(drawn)
     assert truth.bbox.tolist() == [0, 10, 50, 80]
     assert truth.area == 50 * 80
 
 
-def test_joints_under_a_later_shape_are_occluded(placed):
-    later = np.zeros_like(placed.silhouette)
+def test_joints_under_a_later_shape_are_occluded(drawn):
+    later = np.zeros_like(drawn.silhouette)
     later[:, 50:] = 255
-    _cover([placed], later)
-    truth = _truth(placed)
-    x, y = np.floor(placed.pose.keypoints + 0.5).T
+    _cover([drawn], later)
+    truth = _ground_truth(drawn)
+    x, y = np.floor(drawn.pose.keypoints + 0.5).T
     inside = (x >= 0) & (x < 100) & (y >= 0) & (y < 100)
-    expected = np.where((x >= 50) | placed.pose.hidden, OCCLUDED, VISIBLE)
+    expected = np.where((x >= 50) | drawn.pose.hidden, OCCLUDED, VISIBLE)
     assert truth.visible.tolist() == np.where(inside, expected, OUT_OF_IMAGE).tolist()
 
 
-def test_joints_beyond_the_border_are_flagged(placed):
-    placed.pose.keypoints[9] = [-0.6, 40]
-    placed.pose.keypoints[10] = [99.6, 40]
-    assert _truth(placed).visible[[9, 10]].tolist() == [OUT_OF_IMAGE] * 2
+def test_joints_beyond_the_border_are_flagged(drawn):
+    drawn.pose.keypoints[9] = [-0.6, 40]
+    drawn.pose.keypoints[10] = [99.6, 40]
+    assert _ground_truth(drawn).visible[[9, 10]].tolist() == [OUT_OF_IMAGE] * 2
