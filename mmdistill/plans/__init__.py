@@ -1,4 +1,4 @@
-"""What a distillation will take, told before it starts."""
+"""Plans: the estimated cost of a distillation, before it starts."""
 
 from mmdistill.plans.plan import Plan, make_plan
 

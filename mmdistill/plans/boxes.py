@@ -1,4 +1,4 @@
-"""Boxes of the unlabeled images beside the labeled ones, before anything is labeled."""
+"""Comparison of unlabeled and labeled boxes before anything is labeled."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mmdistill.store import Candidates, LabelStore
 
 @dataclass(frozen=True)
 class PlannedBoxes:
-    """How boxes will be fitted, and what the labeled ones are like.
+    """Box fit that labeling will apply, and the fill of the labeled boxes.
 
     Attributes:
         labeled: The fill of the labeled set; None where it cannot be measured.
-        fit: How boxes are fitted; None where they stay as they are.
+        fit: The box fit; None where boxes are used unchanged.
     """
 
     labeled: PoseFill | None
@@ -34,7 +34,7 @@ class PlannedBoxes:
 
     @staticmethod
     def of(config: Config, labeled: Any) -> PlannedBoxes:
-        """Decide it as labeling will.
+        """Settle the box fit in the way labeling does.
 
         Args:
             config: A config with a `distill` section.
@@ -50,15 +50,15 @@ class PlannedBoxes:
         return PlannedBoxes(fill, settle_fit(option, fill, store))
 
     def rows(self, candidates: Sequence[Candidates]) -> list[tuple[str, str]]:
-        """Rows of a plan: what a pose fills of its box on both sides.
+        """Return rows of a plan that compare how poses fill their boxes on both sides.
 
         Args:
-            candidates: What a trial found, image by image.
+            candidates: Candidates of a trial, image by image.
         """
         if self.labeled is None:
             return []
-        found = candidates_fill(candidates, self.labeled)
-        if found is None:
+        unlabeled = candidates_fill(candidates, self.labeled)
+        if unlabeled is None:
             return []
-        comparison = compare_fills(self.labeled, found, self.fit is not None)
+        comparison = compare_fills(self.labeled, unlabeled, self.fit is not None)
         return [('boxes', comparison.sentence)]

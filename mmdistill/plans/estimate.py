@@ -1,4 +1,4 @@
-"""A few batches of each stage, to measure what the whole will take."""
+"""Measured time and size of a few batches of each stage."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from mmdistill.store.parquet import encode
 from mmdistill.store.schema import rows_to_table
 
 BATCHES = 3
-"""Measured batches; one more before them is not."""
+"""Measured batches, after one for warm-up."""
 
 
 @dataclass(frozen=True)
 class LabelingTrial:
-    """What labeling took on a few images.
+    """Cost of labeling a few images.
 
     Attributes:
-        images: Images that were labeled.
-        views: Views of each box, those of a first look included.
-        seconds: For all of them, reading included.
-        num_bytes: Of their rows in the store.
-        candidates: What was found on all images that were tried, image by image;
-            nothing where the teacher is not trained yet.
+        images: Measured images.
+        views: Views of each box, those of the box fit included.
+        seconds: Time for all of them, reading included.
+        num_bytes: Size of their rows in the store.
+        candidates: Candidates of all images, image by image; empty where the teacher
+            is not trained yet.
     """
 
     images: int
@@ -56,14 +56,14 @@ class LabelingTrial:
 def try_labeling(
     stage: Config, dataset: Any, batch_size: int, box_fit: BoxFit | None = None
 ) -> LabelingTrial:
-    """Label a few batches, evenly spread over the pile, into nothing.
+    """Label a few batches, evenly spread over the unlabeled set, without a store.
 
     Args:
         stage: The config of stage 1. A teacher that is not trained yet runs with
-            random weights: it takes as long, and finds something else.
-        dataset: The pile, an `UnlabeledDataset`.
+            random weights, which takes as long.
+        dataset: The unlabeled set, an `UnlabeledDataset`.
         batch_size: Images in a batch.
-        box_fit: How boxes are fitted around poses, if they are.
+        box_fit: How boxes are fitted around poses; None for boxes used unchanged.
 
     Raises:
         UserError: If the teacher's checkpoint cannot be read or does not fit, or the
@@ -77,31 +77,31 @@ def try_labeling(
         load_checkpoint_strict(model.module, weights)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     model.box_fit = box_fit
-    wanted = min(len(dataset), batch_size * (BATCHES + 1))
-    numbers = np.linspace(0, len(dataset) - 1, wanted).astype(int)
-    batches = np.array_split(numbers, max(1, round(wanted / batch_size)))
+    num_images = min(len(dataset), batch_size * (BATCHES + 1))
+    numbers = np.linspace(0, len(dataset) - 1, num_images).astype(int)
+    batches = np.array_split(numbers, max(1, round(num_images / batch_size)))
     metainfo = dataset.metainfo
     sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints']).tolist()
-    rows, seconds = [], []
+    batch_rows, seconds = [], []
     for batch in batches:
         start = time.perf_counter()
         samples = model.test_step(pseudo_collate([dataset[i] for i in batch]))
         seconds.append(time.perf_counter() - start)
-        rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
+        batch_rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
     first = 1 if len(batches) > 1 else 0
-    measured = [row for part in rows[first:] for row in part]
+    measured = [row for batch in batch_rows[first:] for row in batch]
     table = rows_to_table(measured, len(sigmas))
     return LabelingTrial(
         images=len(measured),
         views=model.views_per_box,
         seconds=sum(seconds[first:]),
         num_bytes=len(encode(table, 'a plan')),
-        candidates=[row.candidates for part in rows if trained for row in part],
+        candidates=[row.candidates for batch in batch_rows if trained for row in batch],
     )
 
 
 def time_training_step(config: Config) -> float:
-    """Seconds of a training step on labeled samples, reading included.
+    """Measure the seconds of a training step on labeled samples, reading included.
 
     Args:
         config: A training config; its model runs with random weights.

@@ -1,4 +1,4 @@
-"""Files that a distillation needs and that are not there."""
+"""Files that a distillation needs and that do not exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmdistill.store.manifest import DETECTIONS
 
 
 def missing_files(config: Config) -> list[str]:
-    """What is missing, each with the command that makes it or what to do.
+    """List missing files, each with the command or step that provides it.
 
     Args:
         config: A config with a `distill` section.
@@ -32,13 +32,13 @@ def missing_files(config: Config) -> list[str]:
         *_missing_data('unlabeled', section['unlabeled']),
         *_missing_boxes(section['unlabeled'].get('bbox_file')),
         *_missing_members('validation', members_of(validation) if validation else []),
-        *_missing_truth(config.get('val_evaluator') or ()),
+        *_missing_metric_files(config.get('val_evaluator') or ()),
         *(missing_weights(config) if config.get('train_dataloader') else ()),
     ]
 
 
 def boxes_to_find(config: Config) -> Path | None:
-    """Folder of the boxes that labeling finds first; None where it need not.
+    """Return the folder of the boxes still to be detected; None where there are none.
 
     Args:
         config: A config with a `distill` section.
@@ -49,11 +49,13 @@ def boxes_to_find(config: Config) -> Path | None:
     return folder
 
 
-def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterator[str]:
-    if not part.get('checkpoint'):
+def _missing_model(
+    config: Config, role: str, section: Mapping[str, Any]
+) -> Iterator[str]:
+    if not section.get('checkpoint'):
         yield f'the {role} checkpoint: set distill.{role}.checkpoint'
         return
-    path = str(part['checkpoint'])
+    path = str(section['checkpoint'])
     if '://' in path:
         problem = fetch_problem(path)
         if problem:
@@ -61,8 +63,8 @@ def _missing_model(config: Config, role: str, part: Mapping[str, Any]) -> Iterat
         return
     if Path(path).is_file():
         return
-    own = part.get('config') if role == 'teacher' else None
-    trained_by = own or _config_that_trains(config, Path(path).parent)
+    config_path = section.get('config') if role == 'teacher' else None
+    trained_by = config_path or _training_config(config, Path(path).parent)
     remedy = (
         f'python tools/train.py {trained_by}'
         if trained_by
@@ -76,45 +78,47 @@ def _missing_detector(config: Config) -> Iterator[str]:
         yield from _missing_model(config, 'detector', config.distill.detector)
 
 
-def _config_that_trains(config: Config, work_dir: Path) -> str | None:
-    """The config beside this one whose work folder that is."""
+def _training_config(config: Config, work_dir: Path) -> str | None:
+    """Find the config beside this one with the given work folder."""
     folder = Path(config.filename).parent
-    stated = re.compile(rf"^work_dir = '{re.escape(str(work_dir))}/?'", re.MULTILINE)
+    assignment = re.compile(
+        rf"^work_dir = '{re.escape(str(work_dir))}/?'", re.MULTILINE
+    )
     for path in sorted(folder.glob('*.py')):
-        if stated.search(path.read_text()):
+        if assignment.search(path.read_text()):
             return str(path)
     return None
 
 
-def _missing_members(what: str, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Files of all data sets that a set is made of, each once."""
-    found = [line for member in members for line in _missing_data(what, member)]
-    yield from dict.fromkeys(found)
+def _missing_members(role: str, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Missing files of all members of a set, each once."""
+    lines = [line for member in members for line in _missing_data(role, member)]
+    yield from dict.fromkeys(lines)
 
 
-def _missing_data(what: str, dataset: Mapping[str, Any] | None) -> Iterator[str]:
+def _missing_data(role: str, dataset: Mapping[str, Any] | None) -> Iterator[str]:
     if not dataset:
         return
     root = Path(dataset.get('data_root') or '')
     path = root / (dataset.get('ann_file') or '')
     if dataset.get('ann_file') and not path.is_file():
-        split = path.stem.endswith(('_labeled', '_unlabeled'))
-        remedy = 'python tools/make_splits.py --help' if split else 'put it there'
-        yield f'the {what} list {path}: {remedy}'
+        is_split = path.stem.endswith(('_labeled', '_unlabeled'))
+        remedy = 'python tools/make_splits.py --help' if is_split else 'put it there'
+        yield f'the {role} list {path}: {remedy}'
     folder = root / (dataset.get('data_prefix') or {}).get('img', '')
     if not folder.is_dir():
-        yield f'the {what} images {folder}/: put them there'
+        yield f'the {role} images {folder}/: put them there'
 
 
-def _missing_truth(evaluators: Any) -> Iterator[str]:
-    """The student's metrics are built once the labels are made."""
-    for each in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
+def _missing_metric_files(evaluators: Any) -> Iterator[str]:
+    """Missing annotations of the student's metrics, which are built after labeling."""
+    for evaluator in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
         # A MultiDatasetEvaluator has one for each of its data sets.
-        if each.get('metrics'):
-            yield from _missing_truth(each['metrics'])
-        path = each.get('ann_file')
+        if evaluator.get('metrics'):
+            yield from _missing_metric_files(evaluator['metrics'])
+        path = evaluator.get('ann_file')
         if path and not Path(path).is_file():
-            yield f'the annotations {path} of {each.get("type")}: put them there'
+            yield f'the annotations {path} of {evaluator.get("type")}: put them there'
 
 
 def _missing_boxes(bbox_file: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a distillation will take: counts, hours, disk, the mix and the schedule."""
+"""The plan of a distillation: counts, hours, disk space, label mix and schedule."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from mmdistill.utils.dataset_members import members_of
 
 TRIAL_BATCH = 4
 ANNOTATED = ('the labeled', 'the validation')
-"""Sets whose annotations are read once nothing of them is missing."""
-HIDES_NOTHING = ('the teacher', 'the initial weights')
-"""What may be missing without hiding the rest: a trial runs with random weights."""
+"""Sets whose annotations are read only when none of their files is missing."""
+REPLACEABLE = ('the teacher', 'the initial weights')
+"""Files that may be missing without ending the plan: trials use random weights."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a distillation will take.
+    """Estimated cost of a distillation.
 
     Attributes:
-        rows: What, and how much of it, in words.
-        missing: What is not there, each with what makes it.
+        rows: Names and amounts, in words.
+        missing: Missing files, each with the step that provides it.
     """
 
     rows: list[tuple[str, str]]
@@ -52,11 +52,11 @@ class Plan:
 
 
 def make_plan(config: Config) -> Plan:
-    """Read config and data, and try a few batches of each stage.
+    """Read config and data, and measure a few batches of each stage.
 
-    Nothing is written: hashes of images are taken from the work folder where labeling
-    left them there, and computed anew where it did not. Where files are missing, or
-    boxes are still to be found, only what can be told without them is.
+    Nothing is written: hashes of images are read from the work folder where labeling
+    cached them, and computed otherwise. Where files are missing, or boxes are still to
+    be detected, the plan holds only the rows that need neither.
 
     Args:
         config: A config with a `distill` section.
@@ -65,11 +65,11 @@ def make_plan(config: Config) -> Plan:
         UserError: If the config or the data would stop one of the stages.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
-    # What would be written into the work folder is gone with the plan.
+    # Files for the work folder go to a temporary one instead.
     with tempfile.TemporaryDirectory() as folder:
         missing = missing_files(config)
         sentences: list[str] = []
-        if not any(each.startswith(ANNOTATED) for each in missing):
+        if not any(line.startswith(ANNOTATED) for line in missing):
             config, sentences = with_read_annotations(config, Path(folder))
         plan = _plan(config, missing)
     rows = [('annotations', sentence) for sentence in sentences]
@@ -82,7 +82,7 @@ def _plan(config: Config, missing: list[str]) -> Plan:
     to_find = boxes_to_find(config)
     if to_find is not None:
         return Plan([*_box_rows(config, to_find), *_mix_rows(student)], missing)
-    if any(not each.startswith(HIDES_NOTHING) for each in missing):
+    if any(not line.startswith(REPLACEABLE) for line in missing):
         return Plan(_mix_rows(student), missing)
     try:
         return Plan(_rows(config, student), missing)
@@ -93,7 +93,7 @@ def _plan(config: Config, missing: list[str]) -> Plan:
 
 
 def _student(config: Config) -> Config | None:
-    """The config of stage 2; None where labels are all that is asked for."""
+    """Config of stage 2; None where the config only labels."""
     if config.get('train_dataloader') is None:
         return None
     check_training(config)
@@ -101,52 +101,55 @@ def _student(config: Config) -> Config | None:
 
 
 def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
-    """All there is to tell, of a config whose files are there."""
+    """All rows of a plan, for a config whose files exist."""
     stage = label_config(config, teacher_needed=False)
     for hook in stage.custom_hooks:
         HOOKS.build(hook)
     labeled = build_labeled(labeled_config(config))
     counts = count_labeled(labeled)
     _check_validation(config)
-    pile = _pile(stage)
+    unlabeled = _build_unlabeled(stage)
     boxes = PlannedBoxes.of(config, labeled)
-    trial = try_labeling(stage, pile, TRIAL_BATCH, boxes.fit)
+    trial = try_labeling(stage, unlabeled, TRIAL_BATCH, boxes.fit)
     over = config.distill.get('selection', {}).get('labeled_images', 'all')
-    expected = min(round(counts.mean(over) * len(pile)), pile.num_boxes)
+    expected = min(round(counts.mean(over) * len(unlabeled)), unlabeled.num_boxes)
     return [
-        ('labeled', _described(counts, len(members_of(labeled)))),
-        ('unlabeled', f'{pile.num_boxes} boxes on {len(pile)} images'),
+        ('labeled', _format_counts(counts, len(members_of(labeled)))),
+        ('unlabeled', f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'),
         *boxes.rows(trial.candidates),
-        *_labeling_rows(trial, len(pile), pile.num_boxes, str(config.distill.store)),
+        *_labeling_rows(
+            trial, len(unlabeled), unlabeled.num_boxes, str(config.distill.store)
+        ),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student),
         *_training_rows(config, student, counts, expected),
     ]
 
 
-def _described(counts: LabeledCounts, members: int) -> str:
+def _format_counts(counts: LabeledCounts, members: int) -> str:
     sets = f' of {members} data sets' if members > 1 else ''
     return f'{counts.instances} instances on {counts.images} images{sets}'
 
 
-def _pile(stage: Config) -> Any:
-    """The unlabeled images, found without leaving a trace."""
+def _build_unlabeled(stage: Config) -> Any:
+    """Build the unlabeled set without writing a cache."""
     dataset = stage.test_dataloader.dataset
     if dataset.get('leak_guard'):
         dataset.leak_guard.keep_hashes = False
-    pile = DATASETS.build(dataset)
-    if pile.num_boxes == 0:
+    unlabeled = DATASETS.build(dataset)
+    if unlabeled.num_boxes == 0:
         categories = dataset.get('category_ids')
-        kept = f' of the categories {list(categories)}' if categories else ''
+        of_categories = f' of the categories {list(categories)}' if categories else ''
         raise UserError(
-            f'the {len(pile)} unlabeled images have no box{kept}, so there would be '
-            f'no label; the boxes are those of {dataset.get("bbox_file")}'
+            f'the {len(unlabeled)} unlabeled images have no box{of_categories}, so '
+            'there would be no label; the boxes are those of '
+            f'{dataset.get("bbox_file")}'
         )
-    return pile
+    return unlabeled
 
 
 def _check_validation(config: Config) -> None:
-    """A validation set that cannot be read would stop the student, not the labels."""
+    """Check a validation set, which only the student would read."""
     dataset = (config.get('val_dataloader') or {}).get('dataset')
     for member in members_of(build_labeled(uncut(dataset))) if dataset else ():
         if len(member.dataset) == 0:
@@ -172,11 +175,11 @@ def _labeling_rows(
 
 
 def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
-    """What is still to be found, and how to know more of the rest."""
+    """Rows of boxes that are still to be detected."""
     command = f'python tools/detect.py {config.filename}'
     return [
-        ('boxes', f'labeling finds them first, into {folder}/'),
-        ('', f'with them there is more to tell: {command}'),
+        ('boxes', f'labeling detects them first, into {folder}/'),
+        ('', f'with them the plan is complete: {command}'),
     ]
 
 
@@ -206,9 +209,11 @@ def _training_rows(
 ) -> list[tuple[str, str]]:
     if student is None:
         return []
-    rule = config.distill.get('schedule')
-    if rule is not None:
-        student = grown_schedule(student, counts.instances, expected, **rule)
+    schedule_options = config.distill.get('schedule')
+    if schedule_options is not None:
+        student = grown_schedule(
+            student, counts.instances, expected, **schedule_options
+        )
     schedule = student.train_cfg
     iterations = schedule.get('max_iters')
     length = f'{iterations} iterations'
@@ -223,18 +228,18 @@ def _training_rows(
 
 
 def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:
-    """Batches in an epoch of one process."""
+    """Number of batches in an epoch of one process."""
     loader = student.train_dataloader
-    stated = (loader.get('batch_sampler') or {}).get('num_batches')
-    return stated or math.ceil((counts.instances + expected) / loader.batch_size)
+    num_batches = (loader.get('batch_sampler') or {}).get('num_batches')
+    return num_batches or math.ceil((counts.instances + expected) / loader.batch_size)
 
 
 def _milestones(config: Config) -> str:
     schedulers = config.get('param_scheduler') or []
     if isinstance(schedulers, Mapping):
         schedulers = [schedulers]
-    steps = [list(each.get('milestones', ())) for each in schedulers]
-    return ', '.join(str(step) for each in steps for step in each) or 'none'
+    steps = [list(scheduler.get('milestones', ())) for scheduler in schedulers]
+    return ', '.join(str(step) for milestones in steps for step in milestones) or 'none'
 
 
 def _duration(seconds: float) -> str:

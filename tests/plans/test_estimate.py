@@ -14,8 +14,8 @@ from mmdistill.store import LabelStore
 def label(config, batch_size):
     init_default_scope('mmpose')
     stage = label_config(config, teacher_needed=False)
-    pile = DATASETS.build(stage.test_dataloader.dataset)
-    return try_labeling(stage, pile, batch_size)
+    dataset = DATASETS.build(stage.test_dataloader.dataset)
+    return try_labeling(stage, dataset, batch_size)
 
 
 def test_a_teacher_that_does_not_fit_is_refused(config, tmp_path):
@@ -35,7 +35,7 @@ def test_images_and_views_are_those_of_the_stage(config):
     assert trial.seconds > 0
 
 
-def test_what_a_teacher_finds_is_kept_once_it_is_trained(config, tmp_path):
+def test_candidates_are_kept_once_it_is_trained(config, tmp_path):
     assert label(config, batch_size=1).candidates == []
 
     path = tmp_path / 'teacher.pth'

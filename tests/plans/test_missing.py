@@ -103,7 +103,7 @@ def test_a_detector_is_missing_with_the_config_that_trains_it(config):
     assert boxes_to_find(config) == Path(f'{config.distill.store}_boxes')
 
 
-def test_boxes_that_were_found_are_not_missing(config, make_store, make_rows):
+def test_boxes_that_were_detected_are_not_missing(config, make_store, make_rows):
     config.distill.unlabeled.pop('bbox_file')
     config.distill.detector = dict(checkpoint='gone.pth')
     rows = make_rows((1, 0), num_keypoints=0)

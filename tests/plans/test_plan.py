@@ -35,7 +35,7 @@ def test_the_batch_is_the_samplers(rows):
     assert rows[0]['batch'] == '3 labeled and 2 pseudo-labeled samples a process'
 
 
-def test_the_sampler_s_own_share_is_told_where_none_is_stated(config):
+def test_the_sampler_s_own_share_is_listed_where_none_is_stated(config):
     Path(config.distill.unlabeled.bbox_file).unlink()
     config.train_dataloader.update(batch_size=5)
     config.distill.pop('mixing')
@@ -93,7 +93,7 @@ def trained(config):
     return config
 
 
-def test_a_pile_without_boxes_is_refused(config):
+def test_an_unlabeled_set_without_boxes_is_refused(config):
     Path('none.json').write_text('[]')
     config.distill.unlabeled.bbox_file = 'none.json'
 
@@ -113,7 +113,7 @@ def test_a_pile_without_boxes_is_refused(config):
         ('mixing', dict(labeled_share=0.99), 'leaves none for pseudo-labels'),
     ],
 )
-def test_settings_of_a_later_stage_are_looked_at(config, part, settings, sentence):
+def test_settings_of_a_later_stage_are_checked(config, part, settings, sentence):
     config.distill[part].update(settings)
 
     with pytest.raises(UserError, match=sentence):
@@ -131,7 +131,7 @@ def test_a_validation_set_without_samples_is_refused(config, tmp_path):
         make_plan(trained(config))
 
 
-def test_boxes_that_labeling_finds_are_not_missing(config):
+def test_boxes_that_labeling_detects_are_not_missing(config):
     config.distill.unlabeled.pop('bbox_file')
     config.distill.detector = dict(checkpoint='https://example.org/detector.pth')
 
@@ -140,11 +140,11 @@ def test_boxes_that_labeling_finds_are_not_missing(config):
     assert plan.missing == []
     labels = config.distill.store
     assert (
-        dict(plan.rows)['boxes'] == f'labeling finds them first, into {labels}_boxes/'
+        dict(plan.rows)['boxes'] == f'labeling detects them first, into {labels}_boxes/'
     )
 
 
-def test_initial_weights_that_cannot_be_fetched_are_told_beside_all_the_rest(config):
+def test_initial_weights_that_cannot_be_fetched_are_listed_beside_all_the_rest(config):
     init = dict(type='Pretrained', checkpoint='gone.pth')
     config.model.backbone.init_cfg = init
 
@@ -165,7 +165,7 @@ def test_a_transform_whose_package_is_missing_is_named(config, monkeypatch):
         make_plan(config)
 
 
-def test_a_teacher_of_other_keypoints_is_told(config):
+def test_a_teacher_of_other_keypoints_is_reported(config):
     config.train_dataloader.batch_size = 5
     config.model.head.out_channels = 5
 

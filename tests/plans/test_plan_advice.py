@@ -169,7 +169,7 @@ def test_true_boxes_are_written_by_the_command(whole):
     assert written == right
 
 
-def test_a_part_of_a_set_is_cut_by_the_command(whole, capsys):
+def test_a_split_is_cut_by_the_command(whole, capsys):
     dataset = whole.train_dataloader.dataset
     dataset.ann_file = 'annotations/few_labeled.json'
     (sentence,) = missing_files(whole)
@@ -191,7 +191,7 @@ def test_a_part_of_a_set_is_cut_by_the_command(whole, capsys):
     assert missing_files(whole) == []
 
 
-def test_boxes_are_found_by_the_command(whole, make_store, make_rows):
+def test_boxes_are_detected_by_the_command(whole, make_store, make_rows):
     whole.distill.unlabeled.pop('bbox_file')
     whole.distill.detector = dict(
         config=str(STUDENT.with_name('detector.py')), checkpoint='own.pth'
