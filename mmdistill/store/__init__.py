@@ -1,4 +1,4 @@
-"""The label store: what the teacher predicted, on disk, before any threshold."""
+"""Label store: the predictions of the teacher on disk, before any threshold."""
 
 from mmdistill.store.schema import Candidates, ImageRow, StoredLabels
 from mmdistill.store.store import LabelStore

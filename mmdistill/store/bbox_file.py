@@ -1,4 +1,4 @@
-"""Boxes of a detection store in MMPose's `bbox_file` form, which COCO's tools read."""
+"""Boxes of a detection store in MMPose's `bbox_file` format, which is COCO's."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from mmdistill.utils.files import shortest, write_whole, xywh
 
 
 def write_boxes(store: LabelStore, names: Mapping[str, int | str], path: Path) -> int:
-    """Write a list of {image_id, category_id, bbox (xywh), score}, a line each.
+    """Write boxes as a list of {image_id, category_id, bbox (xywh), score}.
 
-    Read again, it is the boxes of the store to the last bit.
+    Each box is one line, and is restored to the last bit.
 
     Args:
         store: A complete detection store.
-        names: What the file calls each image, by its path; others are left out.
+        names: Id of each image in the file, by its path; other images are left out.
         path: The json to write, whole or not at all.
 
     Returns:
-        How many boxes were written.
+        The number of boxes written.
 
     Raises:
         UserError: If the store is not complete or the disk refuses the file.
     """
     count = 0
 
-    def write(part: Path) -> None:
+    def write(temporary: Path) -> None:
         nonlocal count
-        with part.open('w', encoding='utf-8', errors='backslashreplace') as file:
+        with temporary.open('w', encoding='utf-8', errors='backslashreplace') as file:
             for line in _lines(store, names):
                 file.write((',' if count else '[') + f'\n{line}')
                 count += 1
@@ -42,14 +42,15 @@ def write_boxes(store: LabelStore, names: Mapping[str, int | str], path: Path) -
 
 
 def _lines(store: LabelStore, names: Mapping[str, int | str]) -> Iterator[str]:
+    """Encode each box as a line of JSON."""
     for table in store.scan():
         labels = table_to_labels(table, store.num_keypoints)
-        paths, found = labels.paths.to_pylist(), labels.candidates
+        paths, boxes = labels.paths.to_pylist(), labels.candidates
         columns = (
             labels.image_index.tolist(),
-            found.category_ids.tolist(),
-            xywh(found.bboxes).tolist(),
-            shortest(found.bbox_scores).tolist(),
+            boxes.category_ids.tolist(),
+            xywh(boxes.bboxes).tolist(),
+            shortest(boxes.bbox_scores).tolist(),
         )
         for image, category, bbox, score in zip(*columns, strict=True):
             if paths[image] in names:

@@ -1,9 +1,9 @@
-"""Which image stands in which chunk, also after images came to the pile.
+"""Generations of a store: the images of each chunk, also after images were added.
 
 The images that a store began with are its first generation, in the order of their
-list. Images that come later are the next generation, in the order of theirs: they
-stand behind the others, in chunks of their own, so that no chunk ever changes. An
-image never leaves a store.
+list. Images that are added later are the next generation, in the order of theirs: they
+follow the others, in chunks of their own, so that no chunk ever changes. An image never
+leaves a store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmdistill.utils.files import json_sha256
 
 
 class UnlabeledImages(Protocol):
-    """What a store must know of the images: names and boxes, both pinned."""
+    """Images of a store: their names and boxes, both fixed."""
 
     @property
     def paths(self) -> Sequence[str]:
@@ -32,10 +32,10 @@ class UnlabeledImages(Protocol):
 
 @dataclass(frozen=True)
 class Generation:
-    """Images that joined a store together.
+    """Images that were added to a store together.
 
     Attributes:
-        count: How many.
+        count: Number of images.
         paths: Hash of their paths.
         boxes: Hash of their boxes.
     """
@@ -47,7 +47,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class ChunkSpan:
-    """A chunk's place: images `start` to `stop` of the store, one generation."""
+    """Span of a chunk: images `start` to `stop` of the store, of one generation."""
 
     generation: int
     start: int
@@ -57,42 +57,42 @@ class ChunkSpan:
         return self.stop - self.start
 
 
-def generation_of(pile: UnlabeledImages, numbers: np.ndarray) -> Generation:
-    """Some images of a pile as a generation.
+def generation_of(images: UnlabeledImages, numbers: np.ndarray) -> Generation:
+    """Build a generation of some of the unlabeled images.
 
     Args:
-        pile: The images.
-        numbers: Positions in the pile, (n,).
+        images: The unlabeled images.
+        numbers: Indices of the images, (n,).
     """
-    paths = pile.paths
+    paths = images.paths
     return Generation(
         len(numbers),
         json_sha256([paths[number] for number in numbers]),
-        pile.boxes_sha256(numbers),
+        images.boxes_sha256(numbers),
     )
 
 
 def chunk_spans(generations: Sequence[Generation], chunk_size: int) -> list[ChunkSpan]:
-    """The places of all chunks, in their order.
+    """Compute the spans of all chunks, in their order.
 
     Args:
         generations: The generations of a store.
-        chunk_size: Most images in a chunk.
+        chunk_size: Maximum number of images in a chunk.
     """
-    found = []
+    spans = []
     start = 0
     for number, generation in enumerate(generations):
         end = start + generation.count
-        found += [
+        spans += [
             ChunkSpan(number, first, min(first + chunk_size, end))
             for first in range(start, end, chunk_size)
         ]
         start = end
-    return found
+    return spans
 
 
 def images_entry(generations: Sequence[Generation]) -> dict[str, Any]:
-    """What a manifest says of the images, as JSON values."""
+    """Entry of the images in a manifest, as JSON values."""
     return {
         'count': sum(generation.count for generation in generations),
         'generations': [asdict(generation) for generation in generations],
@@ -100,22 +100,22 @@ def images_entry(generations: Sequence[Generation]) -> dict[str, Any]:
 
 
 def generations_in(manifest: Mapping[str, Any]) -> list[Generation]:
-    """The generations that a manifest names."""
+    """Read the generations of a manifest."""
     return [Generation(**entry) for entry in manifest['images']['generations']]
 
 
 def disagreements(
-    generations: Sequence[Generation], stored: Sequence[str], pile: UnlabeledImages
+    generations: Sequence[Generation], stored: Sequence[str], images: UnlabeledImages
 ) -> list[str]:
-    """Lines that say how a pile contradicts what a store holds of it.
+    """List contradictions between a store and the unlabeled images of a run.
 
     Args:
         generations: The generations of the store.
         stored: Paths of the store's images, in its order.
-        pile: The images of the run.
+        images: The images of the run.
     """
-    numbers = {path: number for number, path in enumerate(pile.paths)}
-    gone = gone_images(stored, pile)
+    numbers = {path: number for number, path in enumerate(images.paths)}
+    gone = gone_images(stored, images)
     if gone:
         shown = ', '.join(gone[:3]) + (', …' if len(gone) > 3 else '')
         return [f'images: {len(gone)} of the store are not in this run: {shown}']
@@ -123,7 +123,7 @@ def disagreements(
     start = 0
     for generation in generations:
         end = start + generation.count
-        boxes = pile.boxes_sha256(np.array([numbers[p] for p in stored[start:end]]))
+        boxes = images.boxes_sha256(np.array([numbers[p] for p in stored[start:end]]))
         if boxes != generation.boxes:
             lines.append(
                 f'boxes of images {start + 1} to {end}: the store has '
@@ -133,31 +133,31 @@ def disagreements(
     return lines
 
 
-def gone_images(stored: Sequence[str], pile: UnlabeledImages) -> list[str]:
-    """Images of a store that a run does not have, in the store's order.
+def gone_images(stored: Sequence[str], images: UnlabeledImages) -> list[str]:
+    """List images of a store that a run does not have, in the store's order.
 
     Args:
         stored: Paths of the store's images.
-        pile: The images of the run.
+        images: The images of the run.
     """
-    present = set(pile.paths)
+    present = set(images.paths)
     return [path for path in stored if path not in present]
 
 
 def store_order(
-    stored: Sequence[str], pile: UnlabeledImages
+    stored: Sequence[str], images: UnlabeledImages
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the images of a pile stand in a store.
+    """Sort the images of a run into those of a store and new ones.
 
     Args:
-        stored: Paths of the store's images, in its order; all are in the pile.
-        pile: The images of the run.
+        stored: Paths of the store's images, in its order; the run has all of them.
+        images: The images of the run.
 
     Returns:
-        Positions in the pile of the store's images, in its order, and of those
-        that are not in it, in the pile's order; int64.
+        Indices into the run's images of the store's images, in its order, and of
+        those that are not in it, in the order of the run; int64.
     """
-    position = {path: place for place, path in enumerate(stored)}
-    places_ = np.array([position.get(path, -1) for path in pile.paths], dtype=np.int64)
-    old = np.flatnonzero(places_ >= 0)
-    return old[np.argsort(places_[old])], np.flatnonzero(places_ < 0)
+    position = {path: i for i, path in enumerate(stored)}
+    order = np.array([position.get(path, -1) for path in images.paths], dtype=np.int64)
+    old = np.flatnonzero(order >= 0)
+    return old[np.argsort(order[old])], np.flatnonzero(order < 0)

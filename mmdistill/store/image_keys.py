@@ -1,10 +1,10 @@
-"""Where the image of a row is a file: beside the others, or written into the store.
+"""Keys of images, and their files: below the image root, or written into the store.
 
 A row names its image by a key. Most keys are paths below the image root. An image
 inside of another file has a key with ``#``: ``videos/m3v1.mp4#000123`` is frame 123
 of a video, counted from 0 in the order of display, ``shards/a-000.tar#dir/7.jpg`` is
-a member of a tar. Labeling reads these where they are; those that train are written
-below ``frames/`` of the store. Names that are not UTF-8 are spelled in keys (see
+a member of a tar. Labeling reads these in place; those that train a student are written
+below ``frames/`` of the store. Names that are not UTF-8 are escaped in keys (see
 `mmdistill.utils.files`).
 """
 
@@ -22,16 +22,18 @@ VIDEO_SUFFIXES = frozenset(
         *('.mpg', '.mts', '.ogv', '.ts', '.webm', '.wmv'),
     }
 )
+"""Endings of video files, in lower case."""
 TAR_SUFFIX = '.tar'
 FRAMES_FOLDER = 'frames'
+"""Folder of a store for images that were written out."""
 SCALED = 'scaled to 8 bits'
-"""How the note of an image begins that stock loaders would read with other pixels."""
+"""Prefix of the note of an image that stock loaders would read with other pixels."""
 LONGEST_NAME = 255
-"""Bytes of a name that file systems take."""
+"""Maximum bytes of a file's name."""
 LONGEST_SUFFIX = 8
-"""Characters of an ending that a shortened name keeps."""
+"""Maximum characters of an ending that a shortened name keeps."""
 LONGEST_PATH = 2000
-"""Bytes of a path that is kept; systems take 4096 with the folder of the store."""
+"""Maximum bytes of a path below the store; systems allow 4096 with its folder."""
 
 _FRAME = re.compile(rf'({"|".join(map(re.escape, VIDEO_SUFFIXES))})#\d+$', re.I)
 _MEMBER = re.compile(rf'{re.escape(TAR_SUFFIX)}#.', re.I)
@@ -43,9 +45,9 @@ def is_packed(key: str) -> bool:
 
 
 def opens_by_key(key: str) -> bool:
-    """Whether an image opens below the image root by its key as it is written.
+    """Whether the key of an image is its path below the image root.
 
-    Images inside of other files do not, nor do those whose names had to be spelled.
+    It is not for images inside of other files, nor for names that had to be escaped.
 
     Args:
         key: The key of the image.
@@ -59,17 +61,17 @@ def is_frame(key: str) -> bool:
 
 
 def frame_key(video: str, number: int) -> str:
-    """The key of a frame.
+    """Compute the key of a frame.
 
     Args:
         video: Path of the video, relative to the image root.
-        number: Number of the frame, from 0, in the order of display.
+        number: Index of the frame, from 0, in the order of display.
     """
     return f'{video}#{number:06d}'
 
 
 def member_key(tar: str, member: str) -> str:
-    """The key of an image in a tar.
+    """Compute the key of an image in a tar.
 
     Args:
         tar: Path of the tar, relative to the image root.
@@ -86,10 +88,10 @@ def container_of(key: str) -> str:
 
 
 def written_name(key: str) -> str:
-    """Path below the store's folder of an image that was written out.
+    """Compute the path below the store's folder of an image that was written out.
 
-    Distinct keys have distinct names, all of them below ``frames/``. What is too long
-    for a file system is cut, and names the key by a hash.
+    Distinct keys have distinct names, all of them below ``frames/``. Names that are too
+    long for a file system are cut and end in a hash of the key.
 
     Args:
         key: The key of the image.
@@ -107,7 +109,22 @@ def written_name(key: str) -> str:
     return PurePosixPath(FRAMES_FOLDER, *safe).as_posix()
 
 
+def image_file(store: Path, img_root: Path, key: str, written: bool = False) -> Path:
+    """Compute the path of an image's file, as training reads it.
+
+    Args:
+        store: Folder of the label store.
+        img_root: Folder that keys of files are relative to.
+        key: The key of the image.
+        written: Whether it was written out although it is a file of its own.
+    """
+    if written or is_packed(key):
+        return store / written_name(key)
+    return img_root / file_name(key)
+
+
 def _cut(name: str, key: str, ending: str) -> str:
+    """Shorten a name where it is too long."""
     return name if len(name.encode()) <= LONGEST_NAME else _hashed(name, key, ending)
 
 
@@ -116,17 +133,3 @@ def _hashed(name: str, key: str, ending: str) -> str:
     tail = f'%-{sha256(key.encode()).hexdigest()[:32]}{ending}'
     start = name.encode()[: LONGEST_NAME - len(tail.encode())]
     return start.decode(errors='ignore') + tail
-
-
-def image_file(store: Path, img_root: Path, key: str, written: bool = False) -> Path:
-    """The file of an image, as training reads it.
-
-    Args:
-        store: Folder of the label store.
-        img_root: Folder that keys of files are relative to.
-        key: The key of the image.
-        written: Whether it was written out although it is a file by itself.
-    """
-    if written or is_packed(key):
-        return store / written_name(key)
-    return img_root / file_name(key)

@@ -1,7 +1,7 @@
-"""One run at a time on a store.
+"""Locks that keep a store to one run at a time.
 
-POSIX record locks: the kernel frees them when the process that took them ends, also
-by SIGKILL, and processes it forked (a loader's workers) do not hold them on.
+They are POSIX record locks: the kernel frees them when the process that took them ends,
+even by SIGKILL, and processes it forked (a loader's workers) do not inherit them.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from typing import BinaryIO
 from mmdistill.errors import UserError
 
 LOCK_FILE = '.lock'
+"""Name of the lock file in a store's folder."""
 PROBE_SECONDS = 1.0
-"""How long a look by `run_alive` may stand in the way."""
+"""Time that a check by `run_alive` may hold the lock."""
 SURVIVOR_SECONDS = 60.0
-"""How long processes may outlive the first one of their run."""
+"""Time that processes may outlive the first one of their run."""
 FLOCK = '@hhqqi0q'
 """`struct flock` of 64-bit Linux: kind, whence, start, length, process."""
 
 
 class RunLock:
-    """The lock of a run on a store's folder, held until `release` or death.
+    """Lock of a run on a store's folder, held until `release` or the process ends.
 
     The first process of a run holds the first byte of the lock file, each other
     process the byte of its rank. A new run needs all of them to be free: it does
     not begin while processes of a killed one are still writing.
 
     Args:
-        root: The store's folder; it is made if need be.
+        root: The store's folder; it is created if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -45,10 +46,10 @@ class RunLock:
         """Take the lock for a process; rank 0 must be the first to do so.
 
         Args:
-            rank: Number of the process in its run.
+            rank: Rank of the process in its run.
 
         Raises:
-            UserError: If another run has it, or the folder can't be written to.
+            UserError: If another run has it, or the folder cannot be written to.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ class RunLock:
             raise self._refused(error) from error
 
     def release(self) -> None:
-        """Give the lock back; does nothing without one."""
+        """Release the lock, if it is held."""
         if self._file is None:
             return
         if self._signed:
@@ -100,7 +101,7 @@ class RunLock:
 
 
 def run_alive(root: Path) -> str:
-    """Which process writes into a store now; empty if none does.
+    """Describe the process that writes into a store now; empty if none does.
 
     Args:
         root: The store's folder.
@@ -117,7 +118,7 @@ def run_alive(root: Path) -> str:
 def _locked(
     file: BinaryIO, length: int, start: int, patience: float, kind: int = fcntl.LOCK_EX
 ) -> bool:
-    """Whether bytes could be locked within some seconds; a length of 0 is all."""
+    """Try to lock bytes within some seconds; a length of 0 is the whole file."""
     deadline = time.monotonic() + patience
     while True:
         try:

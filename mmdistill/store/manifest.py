@@ -1,6 +1,7 @@
-"""The kinds of stores, and what sentences call them.
+"""Manifest of a store: its provenance, a nested mapping that must agree in every leaf.
 
-What produced a store: a nested mapping that must agree in every leaf.
+A run may add to a store only if its manifest equals that of the store, except for the
+images and the entries for readers. The kinds of stores are described for messages.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from mmdistill.utils.files import json_sha256, read_json
 
 @dataclass(frozen=True)
 class StoreKind:
-    """What a store holds, for sentences.
+    """Kind of a store, with the words that messages use.
 
     Attributes:
-        name: What it is called.
-        option: The setting that names its folder.
-        section: The section whose batches and worker processes its run has.
-        tool: The tool that makes it.
-        doing: What its run does with images.
-        row: What is found on an image.
+        name: Name of the kind.
+        option: Setting of its folder.
+        section: Section that states batches and worker processes of its run.
+        tool: Tool that writes it.
+        doing: Action of its run on images.
+        row: Name of its entries on an image.
     """
 
     name: str
@@ -57,9 +58,9 @@ DETECTIONS = StoreKind(
 FORMAT = 2
 """Version of the store's columns; a store of another one cannot be read."""
 LATER = ('flip_indices', 'views.flip_indices')
-"""Leaves that manifests of this format did not have from the start."""
+"""Leaves that were added to manifests of this format later."""
 MOST = 2**40
-"""More images than any store has."""
+"""Exclusive upper limit of numbers of images."""
 
 
 def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
@@ -70,8 +71,8 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
         kind: What the store holds.
 
     Raises:
-        UserError: If there is none, it is not one of ours, or the store has another
-            format.
+        UserError: If there is none, the file is not a manifest of this package, or the
+            store has another format.
     """
     if not path.is_file():
         raise UserError(
@@ -99,18 +100,19 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
             raise ValueError(f'the detector cannot be {about["detector"]!r}')
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f'the manifest {path} is not one of ours (wrong: {error}); it is damaged, '
-            f'or of another version. {remedy}'
+            f'the manifest {path} is not one of mmdistill (wrong: {error}); it is '
+            f'damaged, or of another version. {remedy}'
         ) from error
-    # The first format did not say that it is one.
+    # The first format had no number.
     _check_format(path, manifest.get('format', 1), kind)
     return manifest
 
 
 def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What must agree for labels to stand in one store.
+    """Select the entries that must agree for labels to share a store.
 
-    Not what is for readers (`about`), nor the images, of which more may come.
+    These are all but the entries for readers (`about`) and the images, to which more
+    may be added.
 
     Args:
         manifest: The manifest of a store or of a run.
@@ -120,7 +122,7 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What made the boxes that labels stand on, for readers: boxes are compared.
+    """Select the provenance of the boxes, for messages; boxes themselves are compared.
 
     Args:
         manifest: The manifest of a store or of a run.
@@ -128,37 +130,37 @@ def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {'detector': manifest['about'].get('detector', {})}
 
 
-def origin(manifest: Mapping[str, Any], generation: Generation, *place: int) -> str:
-    """Names the one place of a file: who labeled which images, and its place there.
+def origin(manifest: Mapping[str, Any], generation: Generation, *position: int) -> str:
+    """Compute the identity of a file: its store, its images and its position.
 
     Args:
         manifest: The manifest of the store.
         generation: The images.
-        place: The place among them; none for their list.
+        *position: Position among the images; none for their list.
     """
-    return json_sha256([identity(manifest), asdict(generation), *place])
+    return json_sha256([identity(manifest), asdict(generation), *position])
 
 
-def chunk_origin(manifest: Mapping[str, Any], place: ChunkSpan, index: int) -> str:
-    """Names the one place of a chunk.
+def chunk_origin(manifest: Mapping[str, Any], span: ChunkSpan, index: int) -> str:
+    """Compute the identity of a chunk.
 
     Args:
         manifest: The manifest of the store.
-        place: The images of the chunk.
-        index: Its number.
+        span: The images of the chunk.
+        index: Number of the chunk.
     """
-    generation = generations_in(manifest)[place.generation]
-    return origin(manifest, generation, place.start, index)
+    generation = generations_in(manifest)[span.generation]
+    return origin(manifest, generation, span.start, index)
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Lines that say where two manifests disagree, one a leaf.
+    """List the differences of two manifests, a line for each leaf.
 
-    A store that was begun before a leaf was recorded does not disagree in it.
+    A leaf that is missing in an older store is not a difference.
 
     Args:
         stored: The manifest of the store.
-        wanted: The manifest of the run that wants to add to it.
+        wanted: The manifest of the run that is to add to it.
     """
     left, right = dict(_leaves(stored)), dict(_leaves(wanted))
     return [
@@ -169,17 +171,18 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def unrecorded(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Leaves of a run that its store was begun without, since it is older.
+    """List leaves of a run that are missing in its store, which is older.
 
     Args:
         stored: The manifest of the store.
-        wanted: The manifest of the run that wants to add to it.
+        wanted: The manifest of the run that is to add to it.
     """
     left, right = dict(_leaves(stored)), dict(_leaves(wanted))
     return [name for name in LATER if name in right and name not in left]
 
 
 def _check_format(path: Path, stored: Any, kind: StoreKind) -> None:
+    """Refuse a store of another format."""
     if stored != FORMAT:
         raise UserError(
             f'the {kind.name} {path.parent} has format {stored}, this mmdistill reads '
@@ -189,6 +192,7 @@ def _check_format(path: Path, stored: Any, kind: StoreKind) -> None:
 
 
 def _leaves(manifest: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping with their dotted names."""
     for key, value in manifest.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f'{prefix}{key}.')

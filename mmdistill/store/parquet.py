@@ -1,8 +1,8 @@
-"""A chunk's file: Parquet that knows its place and notices a changed byte.
+"""Parquet files of a store, with their origin and a hash that detects changed bytes.
 
-The footer's key-value metadata holds where the file belongs (`mmdistill.origin`) and
-the SHA-256 of the whole file (`mmdistill.sha256`), counted with zeros in the place of
-the hash itself. Other readers see plain Parquet and ignore both.
+The footer's key-value metadata holds the identity of the file (`mmdistill.origin`) and
+the SHA-256 of the whole file (`mmdistill.sha256`), computed with zeros instead of the
+hash itself. Other readers see plain Parquet and ignore both.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ HASH_KEY = b'mmdistill.sha256'
 NO_HASH = b'0' * 64
 COMPRESSION_LEVEL = 9
 READERS = 2
-"""Groups of files that are read at once; more take memory and no less time."""
+"""Number of groups of files read in parallel; more need memory and are not faster."""
 
 
 def encode(table: pa.Table, origin: str) -> bytes:
-    """A table as the bytes of a Parquet file; equal tables give equal bytes.
+    """Encode a table as a Parquet file; equal tables give equal bytes.
 
     Args:
         table: The content.
-        origin: Names the one place where the file belongs.
+        origin: Identity of the file, see `manifest.origin`.
     """
     sink = pa.BufferOutputStream()
     floats = [
@@ -45,15 +45,15 @@ def encode(table: pa.Table, origin: str) -> bytes:
         compression='zstd',
         compression_level=COMPRESSION_LEVEL,
         use_dictionary=False,
-        # The bytes of equal weight of neighboring numbers resemble each other.
+        # Bytes of equal significance of neighboring numbers are similar.
         column_encoding=dict.fromkeys(floats, 'BYTE_STREAM_SPLIT') or None,
         write_statistics=False,
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({ORIGIN_KEY: origin, HASH_KEY: NO_HASH})
     data = sink.getvalue().to_pybytes()
-    place = data.index(NO_HASH, data.rindex(HASH_KEY))
-    return data[:place] + _hash(data, place) + data[place + len(NO_HASH) :]
+    offset = data.index(NO_HASH, data.rindex(HASH_KEY))
+    return data[:offset] + _hash(data, offset) + data[offset + len(NO_HASH) :]
 
 
 def read(
@@ -63,17 +63,17 @@ def read(
     columns: Sequence[str] | None = None,
     kind: StoreKind = LABELS,
 ) -> pa.Table:
-    """Read a file of `encode`, having checked every byte.
+    """Read a file of `encode` after a check of every byte.
 
     Args:
         path: The file.
-        origin: The place that the file must belong to.
-        schema: The columns that it must have.
-        columns: Those to read, by default all.
+        origin: Identity that the file must have.
+        schema: Columns that it must have.
+        columns: Columns to read, by default all.
         kind: What the store holds.
 
     Raises:
-        UserError: If the file is missing, damaged, foreign or of another place.
+        UserError: If the file is missing, damaged, foreign or at a wrong position.
     """
     remedy = f'remove it and continue with {kind.tool}'
     try:
@@ -92,11 +92,11 @@ def read(
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             if file.metadata.metadata.get(ORIGIN_KEY) != origin.encode():
                 raise UserError(
-                    f'{path} is of another {kind.name}, or of another place in '
+                    f'{path} is of another {kind.name}, or of another position in '
                     f'this one; {remedy}'
                 )
             if not file.schema_arrow.equals(schema):
-                raise UserError(f'{path} has not the columns of a {kind.name}')
+                raise UserError(f'{path} does not have the columns of a {kind.name}')
             return file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -106,13 +106,14 @@ def read(
 def read_ahead(
     reads: Sequence[partial[pa.Table]], together: int = 1
 ) -> Iterator[pa.Table]:
-    """Results of reads in their order, some under way while one is looked at.
+    """Yield the results of reads in their order, with some read ahead.
 
-    Threads that hand over many small tables mostly wait for each other.
+    Small tables are joined, since threads that pass on many of them mostly wait for
+    each other.
 
     Args:
         reads: Calls of `read`.
-        together: How many of them become one table.
+        together: Number of reads that become one table.
     """
     with ThreadPoolExecutor(READERS) as pool:
         waiting: deque[Future[pa.Table]] = deque()
@@ -125,23 +126,26 @@ def read_ahead(
 
 
 def _joined(reads: Sequence[partial[pa.Table]]) -> pa.Table:
+    """Read files and concatenate their tables."""
     return pa.concat_tables([read() for read in reads]).combine_chunks()
 
 
 def _unchanged(data: bytes) -> bool:
+    """Whether the bytes of a file have the hash in its footer."""
     key = data.rfind(HASH_KEY)
     if key < 0:
         return False
-    # The value stands behind its key with a field header and a length between.
-    place = key + len(HASH_KEY) + 2
-    return data[place : place + len(NO_HASH)] == _hash(data, place)
+    # The value follows its key after a field header and a length.
+    offset = key + len(HASH_KEY) + 2
+    return data[offset : offset + len(NO_HASH)] == _hash(data, offset)
 
 
-def _hash(data: bytes, place: int) -> bytes:
+def _hash(data: bytes, offset: int) -> bytes:
+    """Hash of a file with zeros instead of the hash at an offset."""
     view = memoryview(data)
-    digest = hashlib.sha256(view[:place])
+    digest = hashlib.sha256(view[:offset])
     digest.update(NO_HASH)
-    digest.update(view[place + len(NO_HASH) :])
+    digest.update(view[offset + len(NO_HASH) :])
     return digest.hexdigest().encode()
 
 

@@ -1,4 +1,4 @@
-"""The store's columns as arrays, and their form in Parquet.
+"""Columns of a store, as arrays and in Parquet.
 
 Shapes: `I` images, `M` candidates, `K` keypoints. All coordinates are pixels of
 the original image. ``chunks/*.parquet`` has one row an image, in plain Parquet for
@@ -8,38 +8,34 @@ DuckDB, pandas, Spark and others:
 column              type                content
 ==================  ==================  ============================================
 path                string              relative to `about.img_root` in the manifest
-source              string              folder, video or domain it came from; empty
+source              string              folder, video or domain of the image; empty
                                         where the images have one source only
-width, height       int32               pixels; 0 where not even the header was read
+width, height       int32               pixels; 0 where the header was not readable
 status              string              'ok' or 'failed'
-reason              string              why it failed; of an image that was read, what
-                                        is to be known of it, mostly nothing
+reason              string              why it failed; of an image that was read, a
+                                        note on its conversion, mostly empty
 bboxes              list<float[4]>      (x1, y1, x2, y2) of each candidate
 bbox_scores         list<float>         scores of the boxes
-keypoints           list<float[2 K]>    x and y by turns, keypoint after keypoint
+keypoints           list<float[2 K]>    x and y alternating, keypoint after keypoint
 keypoint_scores     list<float[K]>      scores of the keypoints
-keypoint_agreement  list<float[K]>      how far the views agree, 1 being best
-instance_scores     list<float>         what the threshold is compared with
+keypoint_agreement  list<float[K]>      agreement of the views, 1 being best
+instance_scores     list<float>         scores that count matching compares
 category_ids        list<int32>         categories, the detections'; 1 without any
 ==================  ==================  ============================================
 
-The lists of a row are equally long, one element a candidate, best first. The names
-of the keypoints stand in the manifest; a detection store has none, and none of their
-three columns. The most frequent reasons, and the number of candidates above a score
-(see also `mmdistill.store.schema`):
+The lists of a row have equal length, one element a candidate, best first. The names
+of the keypoints are in the manifest; a detection store has none, and none of their
+three columns. The most frequent reasons of failed images:
 
     SELECT reason, count(*) FROM 'chunks/*.parquet' WHERE status = 'failed'
     GROUP BY reason ORDER BY count(*) DESC
 
-A question to a label store, as DuckDB and Spark ask it.
+`QUERY` and `SPARK_QUERY` select the candidates above a score, a row each, best first.
+Their `chunks` is the pattern of the store's files, ``labels/chunks/*.parquet``. pandas
+reads the folder ``labels/chunks``.
 
-The candidates above a score, a row each, best first. `chunks` is the pattern of the
-store's files, ``labels/chunks/*.parquet``. pandas reads ``labels/chunks`` as it stands.
-
-Candidates of a table whose numbers are finite, whoever wrote them.
-
-What is stored today is finite. Stores that were written before that was made sure may
-hold NaN and infinity: such keypoints read as those that nothing is known of.
+Stored values are finite. Older stores may hold NaN and infinity: such keypoints are
+read as unknown, with score 0.
 """
 
 from __future__ import annotations
@@ -57,21 +53,57 @@ from mmdistill.store.sources import Sources, image_sources
 OK = 'ok'
 FAILED = 'failed'
 NONE_FINITE = 'no keypoint is finite'
-"""Why an image has failed on which a model gave NaN or infinity alone."""
+"""Reason of a failed image on which a model gave only NaN or infinity."""
 SOME_NOT_FINITE = 'some numbers are not finite and are no labels'
-"""What is said of an image, which was read, with NaN or infinity among its labels."""
+"""Note of an image that was read, with NaN or infinity among its labels."""
+
+QUERY = """
+SELECT path, bbox, score, points[1] AS nose_x, points[2] AS nose_y
+FROM (
+    SELECT path, unnest(bboxes) AS bbox, unnest(keypoints) AS points,
+           unnest(instance_scores) AS score
+    FROM read_parquet('{chunks}')
+)
+WHERE score >= {score_thr} ORDER BY score DESC
+"""
+"""Query for DuckDB, whose arrays begin at 1."""
+
+SPARK_QUERY = """
+SELECT path, one.bboxes AS bbox, one.instance_scores AS score,
+       one.keypoints[0] AS nose_x, one.keypoints[1] AS nose_y
+FROM (
+    SELECT path, explode(arrays_zip(bboxes, keypoints, instance_scores)) AS one
+    FROM parquet.`{chunks}`
+)
+WHERE one.instance_scores >= {score_thr} ORDER BY score DESC
+"""
+"""Query for Spark, whose arrays begin at 0.
+
+Spark 4.3 reads a store directly. The fast reader of Spark 3.5 does not support the
+encoding of the values (BYTE_STREAM_SPLIT): set
+`spark.sql.parquet.enableNestedColumnVectorizedReader` to `false` there.
+"""
+
+
+NUMBERS = (
+    *('bboxes', 'bbox_scores', 'instance_scores'),
+    *('keypoints', 'keypoint_scores', 'keypoint_agreement'),
+)
+"""Columns with values that may not be finite."""
+OF_KEYPOINTS = frozenset(NUMBERS[3:])
+"""Columns of those that concern keypoints."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Instances the teacher found, before any threshold.
+    """Instances predicted by the teacher, before any threshold.
 
     Attributes:
         bboxes: Boxes (x1, y1, x2, y2), (M, 4).
         bbox_scores: Scores of the boxes, (M,).
         keypoints: Coordinates (x, y), (M, K, 2).
         keypoint_scores: Scores of the keypoints, (M, K).
-        keypoint_agreement: How far the views agree, 1 being best, (M, K).
+        keypoint_agreement: Agreement of the views, 1 being best, (M, K).
         instance_scores: Scores that count matching compares, (M,).
         category_ids: Categories, the detections', (M,), int32.
     """
@@ -93,16 +125,16 @@ class Candidates:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image of the store, whether anything was found on it or not.
+    """Image of the store, with its candidates if any.
 
     Attributes:
         path: Path relative to the image root, with forward slashes.
         width: Width in pixels; 0 when the image could not be read.
         height: Height in pixels; 0 when the image could not be read.
         status: 'ok' or 'failed'.
-        reason: Why it failed; of an image that was read, what is to be known of it.
-        candidates: What the teacher found.
-        source: Folder, video or domain that it came from; empty where there is one.
+        reason: Why it failed; a note on its conversion if it was read.
+        candidates: Predictions of the teacher.
+        source: Folder, video or domain of the image; empty where there is only one.
     """
 
     path: str
@@ -124,7 +156,7 @@ class StoredLabels:
         failures: Reason of each failed image, None for the others, (I,).
         image_index: Image of each candidate, ascending, (M,).
         candidates: The candidates of all images.
-        sources: Where each image came from, (I,).
+        sources: Source of each image, (I,).
     """
 
     paths: pa.ChunkedArray
@@ -136,17 +168,17 @@ class StoredLabels:
 
     @property
     def num_read(self) -> int:
-        """Images that could be read: the denominator of counts per image."""
+        """Number of images that could be read: the denominator of counts per image."""
         return sum(reason is None for reason in self.failures)
 
     @property
     def candidate_sources(self) -> Sources:
-        """Where the image of each candidate came from, (M,)."""
+        """Source of the image of each candidate, (M,)."""
         return self.sources[self.image_index]
 
 
 def empty_candidates(num_keypoints: int) -> Candidates:
-    """No candidates, in the right shapes."""
+    """Make an empty set of candidates with the right shapes."""
     return Candidates(
         *(
             np.zeros((0, *shape), dtype=_dtype(name))
@@ -156,7 +188,7 @@ def empty_candidates(num_keypoints: int) -> Candidates:
 
 
 def chunk_schema(num_keypoints: int) -> pa.Schema:
-    """Columns of a chunk: one row per image, a list per column of candidates."""
+    """Make the schema of a chunk: a row per image, a list per column of candidates."""
     lists = [
         pa.field(name, pa.list_(_element(name, shape)))
         for name, shape in _stored_shapes(num_keypoints).items()
@@ -196,7 +228,7 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         name: candidate_column(table, name, num_keypoints)
         for name in _stored_shapes(num_keypoints)
     }
-    nothing = {
+    absent = {
         name: np.zeros((counts.sum(), *shape), dtype=np.float32)
         for name, shape in _shapes(num_keypoints).items()
         if name not in stored
@@ -209,7 +241,7 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
         sizes=np.stack(sizes, axis=1),
         failures=[r if bad else None for r, bad in zip(reasons, failed, strict=True)],
         image_index=np.repeat(np.arange(len(counts)), counts),
-        candidates=Candidates(**stored, **nothing),
+        candidates=Candidates(**stored, **absent),
         sources=image_sources(table),
     )
 
@@ -217,29 +249,29 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
 def replace_columns(
     table: pa.Table, values: Mapping[str, np.ndarray], num_keypoints: int
 ) -> pa.Table:
-    """Put other values of the candidates into some columns of a table.
+    """Replace some columns of candidates in a table.
 
     Args:
         table: A table of one chunk or more, with `instance_scores`.
-        values: Attributes of `Candidates` by name, (M, ...).
+        values: New values, attributes of `Candidates` by name, (M, ...).
         num_keypoints: Keypoints of each candidate.
     """
     offsets = table['instance_scores'].combine_chunks().offsets
     for name, column in values.items():
         elements = _to_arrow(column.astype(_dtype(name)), _shapes(num_keypoints)[name])
-        place = table.schema.get_field_index(name)
+        column_index = table.schema.get_field_index(name)
         lists = pa.ListArray.from_arrays(offsets, elements)
-        table = table.set_column(place, table.schema.field(place), lists)
+        table = table.set_column(column_index, table.schema.field(column_index), lists)
     return table
 
 
 def candidate_counts(table: pa.Table) -> np.ndarray:
-    """Candidates of each image of a table with `instance_scores`, (I,)."""
+    """Count the candidates of each image of a table with `instance_scores`, (I,)."""
     return np.diff(table['instance_scores'].combine_chunks().offsets.to_numpy())
 
 
 def candidate_column(table: pa.Table, name: str, num_keypoints: int) -> np.ndarray:
-    """One column of a table's candidates, without a copy.
+    """Convert one column of a table's candidates, without a copy.
 
     Args:
         table: A table of one chunk or more.
@@ -247,12 +279,66 @@ def candidate_column(table: pa.Table, name: str, num_keypoints: int) -> np.ndarr
         num_keypoints: Keypoints of each candidate.
 
     Returns:
-        As `Candidates` has it, (M, ...), read-only.
+        The attribute of `Candidates`, (M, ...), read-only.
     """
     return _from_arrow(table[name].combine_chunks(), _shapes(num_keypoints)[name])
 
 
+def columns_to_check(columns: Sequence[str] | None) -> Sequence[str] | None:
+    """Extend requested columns by those that are needed to check them.
+
+    Args:
+        columns: Requested columns, None for all.
+    """
+    if columns is None or not OF_KEYPOINTS & set(columns):
+        return columns
+    return [*columns, *(name for name in NUMBERS if name not in columns)]
+
+
+def with_finite_numbers(table: pa.Table, num_keypoints: int) -> pa.Table:
+    """Replace non-finite keypoints of a table by unknown ones.
+
+    Unknown keypoints have score 0, agreement 0 and the middle of their box as
+    coordinates, and do not count in the score of their instance. A non-finite box is
+    replaced by an empty one.
+
+    Args:
+        table: Rows of a store of labels, with the columns of `columns_to_check`.
+        num_keypoints: Keypoints of each candidate.
+
+    Returns:
+        The table; the same object where all values are finite.
+    """
+    if not set(NUMBERS) <= set(table.column_names):
+        return table
+    columns = {name: candidate_column(table, name, num_keypoints) for name in NUMBERS}
+    # The sum of numbers is finite where each of them is.
+    if all(np.isfinite(values.sum(dtype=np.float64)) for values in columns.values()):
+        return table
+    return replace_columns(table, _cleaned(columns), num_keypoints)
+
+
+def _cleaned(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns in which unknown keypoints and non-finite boxes are replaced."""
+    bboxes, bbox_scores, instances, keypoints, scores, agreement = columns.values()
+    boxed = np.isfinite(bboxes).all(axis=1) & np.isfinite(bbox_scores)
+    known = known_keypoints(keypoints, scores, agreement) & boxed[:, None]
+    bbox_scores = np.where(np.isfinite(bbox_scores), bbox_scores, 0)
+    scores = np.where(known, scores, 0)
+    unchanged = known.all(axis=1) & np.isfinite(instances)
+    values = (
+        np.where(boxed[:, None], bboxes, 0),
+        bbox_scores,
+        np.where(unchanged, instances, instance_scores(bbox_scores, scores)),
+        np.where(known[..., None], keypoints, box_middles(bboxes)[:, None]),
+        scores,
+        np.where(known, agreement, 0),
+    )
+    return dict(zip(columns, values, strict=True))
+
+
 def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
+    """Shape of one candidate's value in each column."""
     return {
         'bboxes': (4,),
         'bbox_scores': (),
@@ -265,7 +351,7 @@ def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
 
 
 def _stored_shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
-    """Those that have a column: Parquet knows no lists of no numbers."""
+    """Shapes of the stored columns: Parquet has no lists of zero values."""
     shapes = _shapes(num_keypoints)
     return {name: shape for name, shape in shapes.items() if 0 not in shape}
 
@@ -291,90 +377,3 @@ def _from_arrow(lists: pa.ListArray, shape: tuple[int, ...]) -> np.ndarray:
     elements = lists.flatten()
     flat = elements.flatten() if shape else elements
     return flat.to_numpy(zero_copy_only=True).reshape(-1, *shape)
-
-
-QUERY = """
-SELECT path, bbox, score, points[1] AS nose_x, points[2] AS nose_y
-FROM (
-    SELECT path, unnest(bboxes) AS bbox, unnest(keypoints) AS points,
-           unnest(instance_scores) AS score
-    FROM read_parquet('{chunks}')
-)
-WHERE score >= {score_thr} ORDER BY score DESC
-"""
-"""For DuckDB, whose arrays begin at 1."""
-
-SPARK_QUERY = """
-SELECT path, one.bboxes AS bbox, one.instance_scores AS score,
-       one.keypoints[0] AS nose_x, one.keypoints[1] AS nose_y
-FROM (
-    SELECT path, explode(arrays_zip(bboxes, keypoints, instance_scores)) AS one
-    FROM parquet.`{chunks}`
-)
-WHERE one.instance_scores >= {score_thr} ORDER BY score DESC
-"""
-"""For Spark, whose arrays begin at 0.
-
-Spark 4.3 reads a store as it stands. The fast reader of Spark 3.5 does not know how
-the numbers are encoded (BYTE_STREAM_SPLIT): set
-`spark.sql.parquet.enableNestedColumnVectorizedReader` to `false` there.
-"""
-
-
-NUMBERS = (
-    *('bboxes', 'bbox_scores', 'instance_scores'),
-    *('keypoints', 'keypoint_scores', 'keypoint_agreement'),
-)
-"""Columns that hold numbers which may not be finite."""
-OF_KEYPOINTS = frozenset(NUMBERS[3:])
-
-
-def columns_to_check(columns: Sequence[str] | None) -> Sequence[str] | None:
-    """Name the columns to read so that what is asked for can be checked.
-
-    Args:
-        columns: Columns that are asked for, None for all.
-    """
-    if columns is None or not OF_KEYPOINTS & set(columns):
-        return columns
-    return [*columns, *(name for name in NUMBERS if name not in columns)]
-
-
-def with_finite_numbers(table: pa.Table, num_keypoints: int) -> pa.Table:
-    """Make keypoints of a table that are not finite such that nothing is known of.
-
-    They have score 0, agreement 0 and the middle of their box as coordinates, and do
-    not count in the score of their instance. A box that is not finite is empty.
-
-    Args:
-        table: Rows of a store of labels, with the columns of `columns_to_check`.
-        num_keypoints: Keypoints of each candidate.
-
-    Returns:
-        The table itself where all is finite.
-    """
-    if not set(NUMBERS) <= set(table.column_names):
-        return table
-    columns = {name: candidate_column(table, name, num_keypoints) for name in NUMBERS}
-    # The sum of numbers is finite where each of them is.
-    if all(np.isfinite(each.sum(dtype=np.float64)) for each in columns.values()):
-        return table
-    return replace_columns(table, _cleaned(columns), num_keypoints)
-
-
-def _cleaned(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    bboxes, bbox_scores, instances, keypoints, scores, agreement = columns.values()
-    boxed = np.isfinite(bboxes).all(axis=1) & np.isfinite(bbox_scores)
-    known = known_keypoints(keypoints, scores, agreement) & boxed[:, None]
-    bbox_scores = np.where(np.isfinite(bbox_scores), bbox_scores, 0)
-    scores = np.where(known, scores, 0)
-    stays = known.all(axis=1) & np.isfinite(instances)
-    values = (
-        np.where(boxed[:, None], bboxes, 0),
-        bbox_scores,
-        np.where(stays, instances, instance_scores(bbox_scores, scores)),
-        np.where(known[..., None], keypoints, box_middles(bboxes)[:, None]),
-        scores,
-        np.where(known, agreement, 0),
-    )
-    return dict(zip(columns, values, strict=True))

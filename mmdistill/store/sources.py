@@ -1,4 +1,4 @@
-"""Where images came from: a folder, a video, a domain."""
+"""Sources of images: folders, videos or domains."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Sources:
-    """Where images, or candidates, came from.
+    """Source of each image or candidate.
 
     Attributes:
-        names: The different sources, in the order of their first image.
-        index: For each image or candidate the position of its source, (I,), int32.
+        names: Distinct sources, in the order of their first image.
+        index: Index of the source of each image or candidate, (I,), int32.
     """
 
     names: tuple[str, ...]
@@ -25,25 +25,25 @@ class Sources:
 
 
 def image_sources(table: pa.Table) -> Sources:
-    """Where each image of a table with `source` came from."""
+    """Read the source of each image of a table with a column `source`."""
     encoded = table['source'].combine_chunks().dictionary_encode()
     names = tuple(encoded.dictionary.to_pylist())
     return Sources(names, encoded.indices.to_numpy().astype(np.int32))
 
 
 class SourceNumbering:
-    """Numbers the sources of one table after the other, each name once."""
+    """Numbering of the sources of successive tables, with each name once."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The sources by number."""
+        """Sources by number."""
         return tuple(self._numbers)
 
     def number(self, sources: Sources) -> np.ndarray:
-        """Numbers of the sources of a table's images, (I,), int32."""
+        """Number the sources of a table's images, (I,), int32."""
         known = self._numbers
         numbers = [known.setdefault(name, len(known)) for name in sources.names]
         return np.array(numbers, dtype=np.int32)[sources.index]

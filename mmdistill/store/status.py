@@ -1,4 +1,4 @@
-"""How far a label store is: done, missing, failed, size, and who works on it."""
+"""Status of a store: written and missing chunks, failures, size and its run."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mmdistill.store.store import LabelStore
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """How far a store is.
+    """Status of a store, complete or not.
 
     Attributes:
-        images: Images of the complete store.
-        done: Images in chunks that are written.
-        chunks: Chunks of the complete store.
-        missing: Chunks that are not written yet.
-        candidates: Candidates in the chunks that are written.
+        images: Number of images of the complete store.
+        done: Number of images in chunks that are written.
+        chunks: Number of chunks of the complete store.
+        missing: Number of chunks that are not written yet.
+        candidates: Number of candidates in the chunks that are written.
         failures: Failed images by reason.
-        damaged: A sentence for each chunk that cannot be used.
+        damaged: Sentence for each chunk that cannot be used.
         num_bytes: Size of the folder on disk.
-        run: The process that labels into it now; empty if none does.
+        run: Process that writes into it now; empty if none does.
     """
 
     images: int
@@ -44,23 +44,23 @@ class StoreStatus:
 
 
 def count_failures(store: LabelStore, chunks: Sequence[int] | None = None) -> Counter:
-    """Failed images by reason.
+    """Count failed images by reason.
 
     Args:
         store: A store.
-        chunks: Chunks to look at, by default all, which must be there.
+        chunks: Chunks to read, by default all, which must exist.
 
     Raises:
         UserError: If a chunk is missing or damaged.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for table in store.scan(['status', 'reason'], chunks):
-        found.update(_reasons(table))
-    return found
+        counts.update(_reasons(table))
+    return counts
 
 
 def count_notes(store: LabelStore) -> Counter:
-    """Images that were read, but not simply as they are, by what was done.
+    """Count images that were read with a conversion, by its note.
 
     Args:
         store: A complete store.
@@ -68,15 +68,15 @@ def count_notes(store: LabelStore) -> Counter:
     Raises:
         UserError: If a chunk is missing or damaged.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for table in store.scan(['status', 'reason']):
         read = table['reason'].filter(pc.not_equal(table['status'], FAILED))
-        found.update(note for note in read.to_pylist() if note)
-    return found
+        counts.update(note for note in read.to_pylist() if note)
+    return counts
 
 
 def has_candidates(store: LabelStore) -> bool:
-    """Whether any chunk that is written holds a candidate.
+    """Whether any written chunk holds a candidate.
 
     Args:
         store: A store, complete or not.
@@ -93,7 +93,7 @@ def has_candidates(store: LabelStore) -> bool:
 
 
 def store_status(store: LabelStore) -> StoreStatus:
-    """Look at a store, complete or not; every chunk is checked.
+    """Determine the status of a store, with a check of every chunk.
 
     Args:
         store: The store.
@@ -101,12 +101,12 @@ def store_status(store: LabelStore) -> StoreStatus:
     Raises:
         UserError: If the folder holds no store.
     """
-    places = store.chunk_spans()
+    spans = store.chunk_spans()
     missing = set(store.missing_chunks())
     failures: Counter[str] = Counter()
     damaged = []
     done = candidates = 0
-    for index, place in enumerate(places):
+    for index, span in enumerate(spans):
         if index in missing:
             continue
         try:
@@ -114,14 +114,14 @@ def store_status(store: LabelStore) -> StoreStatus:
         except UserError as error:
             damaged.append(str(error))
             continue
-        done += len(place)
+        done += len(span)
         failures.update(_reasons(table))
         candidates += pc.sum(pc.list_value_length(table['instance_scores'])).as_py()
     files = (path for path in store.root.rglob('*') if path.is_file())
     return StoreStatus(
-        images=sum(len(place) for place in places),
+        images=sum(len(span) for span in spans),
         done=done,
-        chunks=len(places),
+        chunks=len(spans),
         missing=len(missing),
         candidates=candidates,
         failures=failures,
@@ -132,11 +132,11 @@ def store_status(store: LabelStore) -> StoreStatus:
 
 
 def format_failures(failures: Counter[str], images: int) -> list[str]:
-    """Failed images in the words of the log, a line for each reason.
+    """Format failed images for the log, a line for each reason.
 
     Args:
         failures: Failed images by reason.
-        images: All images.
+        images: Number of all images.
     """
     return [
         f'{failures.total()} of {images} images failed '
@@ -146,7 +146,7 @@ def format_failures(failures: Counter[str], images: int) -> list[str]:
 
 
 def format_progress(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]:
-    """A store's status in the words of `tools/label.py --status`, line by line.
+    """Format a status as the lines of `tools/label.py --status`.
 
     Args:
         status: The status.
@@ -165,7 +165,7 @@ def format_progress(status: StoreStatus, kind: StoreKind = LABELS) -> list[str]:
 
 
 def format_status(store: LabelStore) -> list[str]:
-    """What a store is and how far, line by line.
+    """Format the kind, folder and status of a store as lines.
 
     Args:
         store: The store.
@@ -178,4 +178,5 @@ def format_status(store: LabelStore) -> list[str]:
 
 
 def _reasons(table: pa.Table) -> list[str]:
+    """Reasons of the failed images of a table."""
     return table['reason'].filter(pc.equal(table['status'], FAILED)).to_pylist()

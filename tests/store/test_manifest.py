@@ -56,7 +56,9 @@ def test_a_manifest_is_read_back(tmp_path, make_store, make_rows):
 
 def test_a_manifest_that_lacks_something_is_named(tmp_path):
     (tmp_path / 'manifest.json').write_text('{"images": {"generations": []}}')
-    with pytest.raises(UserError, match=r"not one of ours \(wrong: 'chunk_size'\)"):
+    with pytest.raises(
+        UserError, match=r"not one of mmdistill \(wrong: 'chunk_size'\)"
+    ):
         read_manifest(tmp_path / 'manifest.json')
 
 

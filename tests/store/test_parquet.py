@@ -54,12 +54,14 @@ def test_equal_tables_are_equal_bytes(table):
 
 
 def test_a_file_of_another_place_is_refused(table, read):
-    with pytest.raises(UserError, match='of another label store, or of another place'):
+    with pytest.raises(
+        UserError, match='of another label store, or of another position'
+    ):
         read(parquet.encode(table, 'there'))
 
 
 def test_other_columns_are_refused(table, read):
-    with pytest.raises(UserError, match='has not the columns of a label store'):
+    with pytest.raises(UserError, match='does not have the columns of a label store'):
         read(parquet.encode(table.drop_columns('reason'), 'here'))
 
 

@@ -81,7 +81,7 @@ def test_a_size_of_chunks_that_cannot_be_is_a_sentence(store, size):
     text = path.read_text()
     path.write_text(text.replace('"chunk_size": 3', f'"chunk_size": {size}'))
     assert path.read_text() != text
-    with pytest.raises(UserError, match='is not one of ours'):
+    with pytest.raises(UserError, match='is not one of mmdistill'):
         store_status(store)
 
 
@@ -184,5 +184,5 @@ def test_a_chunk_in_the_place_of_another_is_a_sentence(store):
     data = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
-    with pytest.raises(UserError, match='of another place'):
+    with pytest.raises(UserError, match='of another position'):
         store.read()
