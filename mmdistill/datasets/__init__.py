@@ -1,4 +1,4 @@
-"""Unlabeled images in, pseudo-labels out, and the sampler that mixes them."""
+"""Data sets of unlabeled images and pseudo-labels, and the sampler that mixes them."""
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset

@@ -1,4 +1,4 @@
-"""The labeled and validation sets of a config, read strictly before anything runs."""
+"""Labeled, validation and test sets of a config, checked before a stage runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from mmdistill.errors import UserError
 from mmdistill.utils.files import write_bytes
 
 OWN_READING = ('load_data_list', '_load_annotations', 'parse_data_info')
-"""Methods of a data set whose annotations have a form of their own."""
+"""Methods that a data set with its own annotation format overrides."""
 
 
 ROLES = {'train': 'labeled', 'val': 'validation', 'test': 'test'}
@@ -48,29 +48,29 @@ def with_read_annotations(
     loaders: Sequence[str] = TRAINING,
     images: bool = True,
 ) -> tuple[Config, list[str]]:
-    """Read the labeled and validation json of a config, and have it train on that.
+    """Check the annotation files of a config and normalize those MMPose would misread.
 
-    A file that MMPose would not read as it is meant is written anew, in the form that
-    it reads, below the work folder, and stands in the config in its place; the user's
-    file stays as it is. The log says how many annotations train and why others do not.
+    A normalized copy is written below the work folder and replaces the file in the
+    config; the user's file is unchanged. The log says how many annotations train and
+    why others do not.
 
     Args:
-        config: A config with or without a `distill` section; it stays as it is.
-        folder: Folder of what is written; `annotations` of the work folder by default.
-            With one, nothing is logged.
-        loaders: Whose data sets are read: those of training, or that of a test.
-        images: Whether images are needed, and so looked for; counting does without.
+        config: A config with or without a `distill` section; it is not changed.
+        folder: Folder of normalized copies; by default `annotations` of the work
+            folder. If given, nothing is logged.
+        loaders: Loaders whose data sets are read: those of training, or that of a test.
+        images: Whether the image files are checked; counting does not need them.
 
     Returns:
-        The config, and for each file the sentence that says what trains.
+        The config, and one summary sentence per file.
 
     Raises:
         UserError: If a file contradicts itself, the config or its images, or images
-            that are trained on are not there.
+            that are trained on are missing.
     """
     config = copy.deepcopy(config)
-    written_to = folder or annotations_folder(config)
-    read, replaced = {}, {}
+    copies_folder = folder or annotations_folder(config)
+    summaries, replaced = {}, {}
     for role, member in _members(config, loaders):
         path = _ann_file(member)
         if path is None or not path.is_file():
@@ -81,28 +81,30 @@ def with_read_annotations(
                 check_other_form(role, path, img_root)
             continue
         names = keypoint_names_of(member)
-        used, found = read_ann_file(role, path, names, img_root, written_to, images)
+        used_path, annotations = read_ann_file(
+            role, path, names, img_root, copies_folder, images
+        )
         verb = 'train' if role == 'labeled' else 'count'
-        read[path] = f'the {role} set {found.summary(verb)}'
-        if used != path:
-            member['ann_file'] = replaced[path.resolve()] = str(used)
+        summaries[path] = f'the {role} set {annotations.summary(verb)}'
+        if used_path != path:
+            member['ann_file'] = replaced[path.resolve()] = str(used_path)
     evaluators = (
         each
         for loader in loaders
         for each in _evaluators(config.get(f'{loader}_evaluator'))
     )
     for evaluator in evaluators:
-        stated = evaluator.get('ann_file')
-        if stated and Path(stated).resolve() in replaced:
-            evaluator['ann_file'] = replaced[Path(stated).resolve()]
+        ann_file = evaluator.get('ann_file')
+        if ann_file and Path(ann_file).resolve() in replaced:
+            evaluator['ann_file'] = replaced[Path(ann_file).resolve()]
     if folder is None:
-        for sentence in read.values():
+        for sentence in summaries.values():
             print_log(sentence, logger='current')
-    return config, list(read.values())
+    return config, list(summaries.values())
 
 
 def annotations_folder(config: Config) -> Path:
-    """Folder of the annotations that are written anew for a config.
+    """Return the folder of normalized annotations of a config.
 
     Args:
         config: The config.
@@ -118,33 +120,33 @@ def read_ann_file(
     folder: Path,
     images: bool = True,
 ) -> tuple[Path, CocoAnnotations]:
-    """Read a json, and write it anew where MMPose would not read what it means.
+    """Read a json, and write a normalized copy where MMPose would misread it.
 
     Args:
-        role: The set's role, for the sentences.
+        role: Role of the set, for messages.
         path: The json.
         names: Names of the config's keypoints, (K,).
         img_root: Folder of its images.
-        folder: Folder of what is written, by a name that tells its content.
-        images: Whether its images are looked for.
+        folder: Folder of the normalized copy, whose name holds a hash of its content.
+        images: Whether its images are checked.
 
     Returns:
-        The json to use, the user's own where it is in form, and what was read.
+        The json to use, the user's own if it is normal already, and its content.
 
     Raises:
         UserError: If the json contradicts itself, the config or its images.
     """
-    found, whole = _read(role, path, names, img_root, images)
-    if whole is None:
-        return path, found
-    written = folder / f'{path.stem}-{hashlib.sha256(whole).hexdigest()[:8]}.json'
+    annotations, normalized = _read_normalized(role, path, names, img_root, images)
+    if normalized is None:
+        return path, annotations
+    written = folder / f'{path.stem}-{hashlib.sha256(normalized).hexdigest()[:8]}.json'
     if not written.is_file():
-        write_bytes(written, whole)
-    return written.resolve(), found
+        write_bytes(written, normalized)
+    return written.resolve(), annotations
 
 
 def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Data sets of some loaders, with their roles, each to be changed in place."""
+    """Members of the data sets of some loaders with their roles, to change in place."""
     for loader in loaders:
         sets = [(config.get(f'{loader}_dataloader') or {}).get('dataset')]
         if loader == 'train':
@@ -157,10 +159,10 @@ def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]
 
 
 def _is_pose_set(config: Config, member: Mapping[str, Any]) -> bool:
-    """Whether a data set is one of MMPose, and not of a detector's training."""
+    """Whether a data set is one of MMPose, not one that trains a detector."""
     scope, _, name = str(member.get('type')).rpartition('.')
-    own = scope.partition('.')[0] or config.get('default_scope') or 'mmpose'
-    return bool(name) and own in ('mmpose', 'mmdistill')
+    scope_name = scope.partition('.')[0] or config.get('default_scope') or 'mmpose'
+    return bool(name) and scope_name in ('mmpose', 'mmdistill')
 
 
 def _is_coco(member: Mapping[str, Any]) -> bool:
@@ -177,8 +179,8 @@ def _is_coco(member: Mapping[str, Any]) -> bool:
 
 
 def _ann_file(member: Mapping[str, Any]) -> Path | None:
-    stated = member.get('ann_file')
-    return Path(member.get('data_root') or '', stated) if stated else None
+    ann_file = member.get('ann_file')
+    return Path(member.get('data_root') or '', ann_file) if ann_file else None
 
 
 def _img_root(member: Mapping[str, Any]) -> Path:
@@ -187,7 +189,7 @@ def _img_root(member: Mapping[str, Any]) -> Path:
 
 
 def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the keypoints of a data set, in their order, (K,).
+    """Return the keypoint names of a data set, in order, (K,).
 
     Args:
         member: Its config.
@@ -197,25 +199,25 @@ def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names[number] for number in range(parsed['num_keypoints']))
 
 
-def _read(
+def _read_normalized(
     role: str, path: Path, names: Sequence[str], img_root: Path, images: bool
 ) -> tuple[CocoAnnotations, bytes | None]:
-    """What a file says, and the bytes that stand in for it; None where it can stay."""
-    found = read_annotations(
+    """Content of a file, and its normalized copy as bytes; None if it needs none."""
+    annotations = read_annotations(
         path, names, lambda name: size_of_image(img_root / name.replace('\\', '/'))
     )
     if images:
-        find_images(role, found, img_root)
-        check_sizes(found, lambda name: size_of_image(img_root / name))
-    if role == 'labeled' and not found.trained:
+        find_images(role, annotations, img_root)
+        check_sizes(annotations, lambda name: size_of_image(img_root / name))
+    if role == 'labeled' and not annotations.trained:
         raise UserError(
             f'the labeled set {path} has no instance that would be trained on, so '
-            f'there is no count to match: {found.summary()}'
+            f'there is no count to match: {annotations.summary()}'
         )
-    content, found.content = found.content, {}  # not to be kept in memory
-    if not found.changes and content == json.loads(_text(path)):
-        return found, None
-    return found, json.dumps(content).encode()
+    content, annotations.content = annotations.content, {}  # frees its memory
+    if not annotations.changes and content == json.loads(_text(path)):
+        return annotations, None
+    return annotations, json.dumps(content).encode()
 
 
 def _text(path: Path) -> str:
@@ -223,7 +225,7 @@ def _text(path: Path) -> str:
 
 
 def _evaluators(evaluators: Any) -> Iterator[Any]:
-    for each in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
-        if each:
-            yield each
-            yield from _evaluators(each.get('metrics'))
+    for evaluator in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
+        if evaluator:
+            yield evaluator
+            yield from _evaluators(evaluator.get('metrics'))

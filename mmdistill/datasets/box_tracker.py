@@ -1,4 +1,4 @@
-"""Boxes that are followed from frame to frame of a video, instead of detected."""
+"""Boxes of video frames propagated from the keypoints of the previous frame."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mmdistill.store import ImageRow
 
 @dataclass(frozen=True)
 class BoxTracker:
-    """How the box of a frame follows from the keypoints of the frame before.
+    """Tracker that propagates the box of a single animal from frame to frame.
 
-    For videos of a single animal. A frame is searched whole where nothing is known of
-    the one before: at the start of a video and of a chunk of the store, behind frames
-    that are left out or do not decode, and where the animal was lost.
+    The whole frame is the box where there is no pose in the previous frame: at the
+    start of a video and of a chunk of the store, after frames that are left out or do
+    not decode, and where the animal was lost.
 
     Attributes:
         padding: Factor by which the longer side of the box around the keypoints
-            grows; the crop is larger than the box by the model's own padding too.
+            grows; the crop adds the model's own padding.
         score_thr: Score above which a keypoint counts; an animal with less than half
             of its keypoints is lost.
 
@@ -49,13 +49,13 @@ class BoxTracker:
     def iter_frames(
         self, batch: Mapping[str, Any], rows: Sequence[ImageRow]
     ) -> Iterator[dict[str, Any]]:
-        """The images of a batch, each with its box once the one before is labeled.
+        """Iterate over the images of a batch, each with its propagated box.
 
         Args:
             batch: `inputs` and `data_samples` of an `UnlabeledDataset`, images of one
                 chunk in its order.
-            rows: The rows of the chunk so far. They must grow by that of an image
-                before the next image is taken.
+            rows: The rows of the chunk so far. The caller must append an image's row
+                before it takes the next image.
 
         Yields:
             Batches of one image.
@@ -65,13 +65,13 @@ class BoxTracker:
                 self._set_box(sample, rows[-1])
             yield dict(inputs=[image], data_samples=[sample])
 
-    def _set_box(self, sample: Any, before: ImageRow) -> None:
-        if before.path != sample.metainfo['frame_before'] or not before.candidates:
+    def _set_box(self, sample: Any, previous: ImageRow) -> None:
+        if previous.path != sample.metainfo['frame_before'] or not previous.candidates:
             return
         height, width = sample.metainfo['ori_shape']
         box = propagate_box(
-            before.candidates.keypoints[0],
-            before.candidates.keypoint_scores[0],
+            previous.candidates.keypoints[0],
+            previous.candidates.keypoint_scores[0],
             (width, height),
             self.padding,
             self.score_thr,
@@ -81,13 +81,13 @@ class BoxTracker:
 
 
 def build_box_tracker(options: Mapping[str, Any]) -> BoxTracker:
-    """Make a `BoxTracker` of what a user wrote.
+    """Build a `BoxTracker` from the `follow` options of a config.
 
     Args:
-        options: Its attributes.
+        options: Values of its attributes.
 
     Raises:
-        UserError: If it has no such option, or one is out of its range.
+        UserError: If an option is unknown or out of its range.
     """
     try:
         return BoxTracker(**options)

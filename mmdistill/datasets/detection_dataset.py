@@ -1,4 +1,4 @@
-"""Unlabeled images as a detector takes them."""
+"""Unlabeled images as input of a detector."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mmdistill.store.schema import FAILED
 
 @DATASETS.register_module()
 class DetectionDataset:
-    """Unlabeled images, seen through the test pipeline of a detector.
+    """Unlabeled images, processed by the test pipeline of a detector.
 
-    A sample has `image`, a data sample that says what the image is, and what the
-    pipeline makes of its pixels: `inputs` and `data_samples`, or a list of both where
-    the pipeline augments. An image that cannot be read, or that the pipeline cannot
-    take, has neither, and says why.
+    A sample has `image`, a data sample that describes the image, and the output of the
+    pipeline: `inputs` and `data_samples`, or a list of both where the pipeline
+    augments. The sample of an image that cannot be read or processed has only `image`,
+    with the reason.
 
     Args:
         images: Config of an `UnlabeledDataset` without boxes.
         pipeline: Configs of the transforms, the first of which takes a decoded image
             from `img` (`LoadImageFromNDArray`).
-        scope: The registries in which the transforms are looked up.
+        scope: Registry scope of the transforms.
     """
 
     def __init__(
@@ -60,30 +60,30 @@ class DetectionDataset:
 
     @property
     def in_order(self) -> bool:
-        """Whether one process should read images that follow each other."""
+        """Whether one process should read consecutive images."""
         return self._images.in_order
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """Nothing: there are no boxes yet."""
+        """Return an empty string: there are no boxes yet."""
         return ''
 
     def provenance(self) -> dict[str, Any]:
-        """What decides which image is read, as JSON values."""
+        """Return the settings that decide which images are read, as JSON values."""
         return {'max_pixels': self._images.provenance()['max_pixels']}
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """One image, see the class."""
-        read = self._images.read(number)
-        image = self._images.described(number, read)
-        if read.reason:
+        """Return the sample of an image, see the class."""
+        decoded = self._images.read(number)
+        image = self._images.described(number, decoded)
+        if decoded.reason:
             return dict(image=image)
         try:
-            seen = self._compose(dict(img=read.pixels, img_id=number))
+            processed = self._compose(dict(img=decoded.pixels, img_id=number))
         except cv2.error:
             reason = "an image that the detector's pipeline cannot resize"
             image.set_metainfo(dict(status=FAILED, reason=reason))
             return dict(image=image)
-        return dict(seen, image=image)
+        return dict(processed, image=image)

@@ -1,7 +1,7 @@
-"""Prints of image files: the hash of their bytes and of what they show.
+"""Hashes of image files, by their bytes and by their content.
 
-Two images count as the same when their bytes are, or when the perceptual hashes differ
-in at most 6 of 256 bits: another size, another compression, a frame of the same moment.
+Two images count as duplicates if their bytes are equal, or if their perceptual hashes
+differ in at most 6 of 256 bits: another size, another compression, a neighboring frame.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from mmdistill.utils.files import file_sha256, read_json, spelled_name
 from mmdistill.utils.logging import log_progress
 
 DISTANCE = 6
-"""Bits of 256 up to which two pictures count as the same."""
+"""Maximum Hamming distance of duplicates, of 256 bits."""
 SHA256 = 32
-"""Bytes of a print that are of the file, zeros where there is none."""
+"""Bytes of the file hash at the start of an image hash, zeros without a file."""
 
 
 def file_hashes(files: Sequence[Path], known: dict[str, str]) -> dict[Path, np.ndarray]:
-    """Prints of the files that can be read, (64,), uint8.
+    """Hash the files that can be read; a hash is (64,), uint8.
 
     Args:
         files: Image files.
-        known: Prints of files that are as they were, by `read_known`; it grows by the
-            new ones.
+        known: Cached hashes of unchanged files, by `read_known`; new ones are added.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda file: _known_print(file, known), files)
-        what = 'images are hashed'
-        pairs = zip(files, log_progress(results, len(files), what), strict=True)
-        return {file: found for file, found in pairs if found is not None}
+        results = pool.map(lambda file: _cached_hash(file, known), files)
+        action = 'images are hashed'
+        pairs = zip(files, log_progress(results, len(files), action), strict=True)
+        return {
+            file: image_hash for file, image_hash in pairs if image_hash is not None
+        }
 
 
 def picture_hashes(picture: Image.Image) -> np.ndarray:
-    """Print of an image that is no file, (64,), uint8: no bytes are compared.
+    """Hash an image without a file by its content only, (64,), uint8.
 
     Args:
         picture: The image.
@@ -54,31 +55,38 @@ def picture_hashes(picture: Image.Image) -> np.ndarray:
 def find_duplicates(
     mine: Sequence[np.ndarray | None], theirs: Mapping[Path, np.ndarray]
 ) -> list[tuple[int, Path]]:
-    """Numbers of my images and the first file of theirs that each one equals.
+    """Find images with a duplicate among some files.
 
     Args:
-        mine: Prints; None of an image that cannot be read, which equals nothing.
-        theirs: Prints by file.
+        mine: Hashes of the images; None for an image that cannot be read.
+        theirs: Hashes by file.
+
+    Returns:
+        Numbers of the images with duplicates, and the first duplicate file of each.
     """
-    seen = {number: each for number, each in enumerate(mine) if each is not None}
-    if not seen or not theirs:
+    readable_hashes = {
+        number: image_hash
+        for number, image_hash in enumerate(mine)
+        if image_hash is not None
+    }
+    if not readable_hashes or not theirs:
         return []
-    readable = list(seen)
-    left, right = np.stack([*seen.values()]), np.stack([*theirs.values()])
+    numbers = list(readable_hashes)
+    left, right = np.stack([*readable_hashes.values()]), np.stack([*theirs.values()])
     pairs = near_pairs(left[:, SHA256:], right[:, SHA256:], DISTANCE)
     files = list(theirs)
-    found = {readable[i]: files[j] for i, j in pairs[::-1].tolist()}
+    duplicates = {numbers[i]: files[j] for i, j in pairs[::-1].tolist()}
     by_bytes = {
         row[:SHA256].tobytes(): file for row, file in zip(right, files, strict=True)
     }
-    for number, row in zip(readable, left, strict=True):
+    for number, row in zip(numbers, left, strict=True):
         if row[:SHA256].tobytes() in by_bytes:
-            found[number] = by_bytes[row[:SHA256].tobytes()]
-    return sorted(found.items())
+            duplicates[number] = by_bytes[row[:SHA256].tobytes()]
+    return sorted(duplicates.items())
 
 
 def read_known(cache: Path | None) -> dict[str, str]:
-    """Prints that a run before wrote down; none where the file is unusable.
+    """Read the hashes cached by an earlier run; empty if the file is unusable.
 
     Args:
         cache: A json, or None.
@@ -91,31 +99,31 @@ def read_known(cache: Path | None) -> dict[str, str]:
         return {}
 
 
-def _known_print(file: Path, known: dict[str, str]) -> np.ndarray | None:
+def _cached_hash(file: Path, known: dict[str, str]) -> np.ndarray | None:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            # What is no file has no end, or none writes to it.
+            # A device or a pipe may never end.
             return None
         path = spelled_name(str(file))
         name = f'{path}|{status.st_size}|{status.st_mtime_ns}{_version(file)}'
         if name not in known:
-            known[name] = _file_print(file).tobytes().hex()
+            known[name] = _file_hash(file).tobytes().hex()
         return np.frombuffer(bytes.fromhex(known[name]), dtype=np.uint8)
     # Pillow's parsers let nearly any error through when the bytes are hostile.
     except Exception:
         return None
 
 
-def _file_print(file: Path) -> np.ndarray:
+def _file_hash(file: Path) -> np.ndarray:
     with Image.open(file) as image:
-        # JPEG is decoded no larger than the hash looks at it.
+        # JPEG is decoded no larger than the hash needs.
         image.draft('L', (8 * SIDE, 8 * SIDE))
-        # Pillow makes white of all that is above 255: such images would all be equal.
-        deep = image.mode.startswith(('I', 'F'))
-        seen = picture_hash(_scaled(file) if deep else image)
+        # Pillow clips values above 255: such images would all be equal.
+        is_deep = image.mode.startswith(('I', 'F'))
+        content_hash = picture_hash(_scaled(file) if is_deep else image)
     digest = bytes.fromhex(file_sha256(file))
-    return np.concatenate([np.frombuffer(digest, dtype=np.uint8), seen])
+    return np.concatenate([np.frombuffer(digest, dtype=np.uint8), content_hash])
 
 
 def _scaled(file: Path) -> Image.Image:
@@ -123,5 +131,5 @@ def _scaled(file: Path) -> Image.Image:
 
 
 def _version(file: Path) -> str:
-    """Prints of images of 16 bits were others once; JPEG has 8."""
+    """Version of the hash: hashes of 16-bit images changed once; JPEG has 8 bits."""
     return '' if file.suffix.lower() in ('.jpg', '.jpeg') else '|2'

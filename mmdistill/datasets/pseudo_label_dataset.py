@@ -1,4 +1,4 @@
-"""The selected candidates of a label store as MMPose training instances."""
+"""Selected candidates of a label store as MMPose training instances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
-from mmdistill.datasets.transforms import warn_if_unturned
+from mmdistill.datasets.transforms import warn_if_unrotated
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
@@ -26,25 +26,26 @@ from mmdistill.store.store import LabelStore
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseCocoStyleDataset):
-    """Pseudo-labels for MMPose's top-down pipelines, straight from the store.
+    """Pseudo-labels for MMPose's top-down pipelines, read from a label store.
 
-    A kept candidate whose keypoints all score too low, or whose box is empty on
-    its image, is left out: it would train nothing. Visibility is 0 or 1, never
-    between: codecs give a keypoint with a visibility below one half an empty
-    target that still has weight.
+    A kept candidate without a visible keypoint, or whose box is empty on its image, is
+    left out, because it would not contribute to the loss. Visibility is 0 or 1, never
+    between: codecs give a keypoint with a visibility below one half an empty target
+    that still has weight.
 
     Args:
         store: Folder of the label store.
         metainfo: Keypoints, in MMPose's form; they must be the teacher's.
         pipeline: Training transforms.
-        img_root: Folder of the images, if it is not where the teacher saw them.
+        img_root: Folder of the images, if it is not the one of labeling.
         score_thr: Instance score to keep a candidate at, instead of the
             selection's.
         keypoint_thr: Keypoint score above which a keypoint is visible, instead
             of the selection's.
-        max_refetch: Tries to replace a sample that the pipeline gives up.
-        pseudo_weight: What a keypoint weighs in the loss, beside 1 of a labeled
-            one. The paper treats both alike (section 3.3); 0 trains nothing.
+        max_refetch: Maximum number of replacements of a sample that the pipeline
+            rejects.
+        pseudo_weight: Loss weight of a keypoint; labeled ones have 1. The paper
+            weights both equally (section 3.3); 0 disables the loss.
 
     Raises:
         UserError: If the store is not complete, has no selection, has other
@@ -71,7 +72,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._img_root = img_root
         self._score_thr = score_thr
         self._keypoint_thr = keypoint_thr
-        warn_if_unturned(pipeline)
+        warn_if_unrotated(pipeline)
         super().__init__(
             metainfo=ordered_metainfo(metainfo),
             pipeline=list(pipeline),
@@ -87,22 +88,24 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         selection = self.selection.overridden(self._score_thr, self._keypoint_thr)
         self.labels = read_training_labels(self.store, selection)
         if len(self.labels) == 0:
-            stated = dict(score_thr=self._score_thr, keypoint_thr=self._keypoint_thr)
-            raise UserError(_nothing_kept(self.store, self.labels, selection, stated))
+            overrides = dict(score_thr=self._score_thr, keypoint_thr=self._keypoint_thr)
+            raise UserError(
+                _nothing_kept_sentence(self.store, self.labels, selection, overrides)
+            )
         self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
         _check_written(self.store, self.labels)
         self._fully_initialized = True
 
     @property
     def num_visible_keypoints(self) -> int:
-        """Keypoints of all kept candidates that train the student."""
+        """Number of visible keypoints of all kept candidates."""
         return int(self.labels.visible.sum())
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def get_data_info(self, idx: int) -> dict:
-        """One instance, with the keys that MMPose's datasets give.
+        """Return one instance, with the keys of MMPose's data sets.
 
         Args:
             idx: Number of the instance.
@@ -128,13 +131,13 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             sample_idx=int(idx),
             category_id=np.array(int(labels.category_ids[idx])),
         )
-        # The property `metainfo` copies all of it, each time it is asked for.
+        # The property `metainfo` makes a deep copy on each access.
         for key in METAINFO_KEYS:
             info[key] = copy.deepcopy(self._metainfo[key])
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """One sample of the pipeline, marked and weighed where it is packed already.
+        """Return one sample of the pipeline, tagged and weighted if it is packed.
 
         Args:
             idx: Number of the instance.
@@ -145,11 +148,11 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']
-        wanted = keypoint_names(self.metainfo)
-        if stored != wanted:
+        expected = keypoint_names(self.metainfo)
+        if stored != expected:
             raise UserError(
                 f'the label store {self.store.root} has the keypoints {stored}, the '
-                f'data set wants {wanted}'
+                f'data set wants {expected}'
             )
 
 
@@ -162,19 +165,21 @@ METAINFO_KEYS = (
     'flip_indices',
     'skeleton_links',
 )
-"""Metainfo that MMPose's datasets put into every sample."""
+"""Metainfo that MMPose's data sets copy into every sample."""
 
 
-def _nothing_kept(
+def _nothing_kept_sentence(
     store: LabelStore,
     labels: TrainingLabels,
     selection: Selection,
-    stated: Mapping[str, float | None],
+    overrides: Mapping[str, float | None],
 ) -> str:
-    own = {name: value for name, value in stated.items() if value is not None}
-    words = ' and '.join(f'{name}={value}' for name, value in own.items())
-    if own:
-        # What the data set states holds whatever is selected.
+    given_options = {
+        name: value for name, value in overrides.items() if value is not None
+    }
+    words = ' and '.join(f'{name}={value}' for name, value in given_options.items())
+    if given_options:
+        # Options of the data set override any selection.
         advice = f'the data set itself states {words}: leave that out or lower it'
     else:
         advice = 'choose others with tools/select_labels.py, which says what keeps some'
@@ -195,7 +200,7 @@ def _nothing_kept(
 
 
 def _check_written(store: LabelStore, labels: TrainingLabels) -> None:
-    """Frames of videos train only once they are files."""
+    """Check that packed images of labels were written as files."""
     missing = [
         key
         for key in labels.written_keys

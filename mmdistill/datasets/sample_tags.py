@@ -1,7 +1,4 @@
-"""Which samples of a batch are pseudo-labeled: a mark that travels with them.
-
-What pseudo-labels weigh in the loss, in a sample that is ready for the model.
-"""
+"""Tags and loss weights of pseudo-labeled samples that a pipeline has packed."""
 
 from __future__ import annotations
 
@@ -9,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 MARK = 'pseudo'
-"""Meta field of the data samples that are pseudo-labeled; labeled ones have none."""
+"""Meta field of pseudo-labeled data samples; labeled ones do not have it."""
 
 
 def tag_pseudo(sample: Any) -> Any:
-    """A packed sample that says it is pseudo-labeled.
+    """Tag a packed sample as pseudo-labeled.
 
     Args:
-        sample: What a pipeline gave; one that is not packed, or None, stays as it is.
+        sample: Output of a pipeline; one that is not packed, or None, is unchanged.
     """
     if isinstance(sample, dict) and 'data_samples' in sample:
         sample['data_samples'].set_metainfo({MARK: True})
@@ -24,7 +21,7 @@ def tag_pseudo(sample: Any) -> Any:
 
 
 def count_pseudo_labels(samples: Sequence[Any]) -> int:
-    """How many samples of a batch are marked.
+    """Count the tagged samples of a batch.
 
     Args:
         samples: The data samples of the batch.
@@ -33,19 +30,19 @@ def count_pseudo_labels(samples: Sequence[Any]) -> int:
 
 
 WEIGHTS = ('keypoint_weights', 'keypoints_visible_weights')
-"""Labels that losses of MMPose multiply each keypoint's part with."""
+"""Fields by which losses of MMPose weight each keypoint."""
 
 
 def scale_keypoint_weights(sample: Any, weight: float) -> Any:
-    """A packed sample whose keypoints weigh as much as `weight` times before.
+    """Multiply the keypoint weights of a packed sample by a factor.
 
-    Codecs make weights of visibilities in ways of their own: those of regression
-    round them, those of heatmaps leave targets below one half empty. What all heads
-    multiply with is there after the codec only.
+    Codecs derive weights from visibilities in different ways: those of regression
+    round them, those of heatmaps leave targets below one half empty. The weights that
+    all heads use exist only after the codec.
 
     Args:
-        sample: What a pipeline gave; one that is not packed stays as it is.
-        weight: The factor, at least 0; keypoints that weigh 0 stay so.
+        sample: Output of a pipeline; one that is not packed is unchanged.
+        weight: The factor, at least 0.
     """
     if weight == 1 or not isinstance(sample, dict) or 'data_samples' not in sample:
         return sample

@@ -1,6 +1,7 @@
-"""Samples that depend on their draw alone: not on the worker, nor on a restart.
+"""Samples whose augmentations depend only on the seed of their draw.
 
-One draw of a sample: its index, and the seed of all that is random about it.
+A draw is an index with a seed. The sample of a draw is the same in every worker and
+after a restart.
 """
 
 from __future__ import annotations
@@ -31,30 +32,31 @@ from mmdistill.utils.dataset_members import concatenated
 
 @DATASETS.register_module()
 class SeededDataset(CombinedDataset):
-    """A wrapper that draws every augmentation from the seed of its draw.
+    """Wrapper that seeds all augmentations of a sample with the seed of its draw.
 
-    `MixedRatioBatchSampler` says with each index which draw of the run it is. So a
-    sample is the same with any number of workers, and after a restart. A sample
-    that its pipeline gives up is replaced by another of the same source; MMPose's
-    `CombinedDataset` would take one of any source and so change the mix.
+    `MixedRatioBatchSampler` yields indices with seeds, so a sample is the same with any
+    number of workers and after a restart. A sample that its pipeline rejects is
+    replaced by another of the same source; MMPose's `CombinedDataset` would take one
+    of any source and so change the mix.
 
     It is a combined data set, so that MMPose's `browse_dataset.py` shows each of its
-    sources. Everything else, as `metainfo` and `datasets`, is the wrapped data set's.
+    sources. All other attributes, such as `metainfo` and `datasets`, are those of the
+    wrapped data set.
 
     Args:
         dataset: A `ConcatDataset` or `CombinedDataset`, or its config.
         pipeline: Changes of the sources' pipelines, as `browse_dataset.py` makes
-            them; only with a config. None or a step with a type alone changes
-            nothing, an empty list leaves samples as they are read, and settings of
-            a step join those of the last step of each pipeline that has its type.
+            them; only with a config. None or a step with only a type changes
+            nothing, an empty list removes all pipelines, and the settings of a step
+            are merged into the last step of each pipeline of its type.
 
     Raises:
-        UserError: If the pipeline changes a data set that is built, or has a step
-            that ends none of the pipelines.
+        UserError: If a pipeline is given for a data set that is already built, or has
+            a step that is the last one of no pipeline.
     """
 
     def __init__(self, dataset: Any, pipeline: Sequence[dict] | None = None) -> None:
-        # Not the host's: that builds sources and a pipeline of its own.
+        # Without super().__init__(), which would build sources and a pipeline.
         if isinstance(dataset, dict):
             dataset = with_last_step(dataset, pipeline)
             order_keypoints(dataset)
@@ -66,12 +68,12 @@ class SeededDataset(CombinedDataset):
             )
         self.dataset = dataset
         combined = isinstance(dataset, CombinedDataset)
-        lengths = dataset.lens if combined else map(len, self.datasets)
-        self._ends = [0, *accumulate(lengths)]
+        sizes = dataset.lens if combined else map(len, self.datasets)
+        self._ends = [0, *accumulate(sizes)]
 
     def __getattr__(self, name: str) -> Any:
         if name == 'dataset':
-            # Asked for while a copy is made, before there is one.
+            # Copying accesses it before it exists.
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -82,7 +84,7 @@ class SeededDataset(CombinedDataset):
 
     @property
     def lens(self) -> list[int]:
-        """Samples of each source."""
+        """Number of samples of each source."""
         return [end - start for start, end in pairwise(self._ends)]
 
     def full_init(self) -> None:
@@ -90,25 +92,24 @@ class SeededDataset(CombinedDataset):
         self.dataset.full_init()
 
     def get_data_info(self, idx: int) -> Any:
-        """Annotation of a sample, as the wrapped data set gives it."""
+        """Return the annotation of a sample of the wrapped data set."""
         return self.dataset.get_data_info(idx)
 
     def prepare_data(self, idx: int) -> Any:
-        """One sample; the same as the item."""
+        """Return one sample, as indexing does."""
         return self[idx]
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        """One sample.
+        """Return one sample.
 
         Args:
-            index: A `SeededIndex`; others are read as the wrapped data set reads it,
-                but for the source that replaces what is given up.
+            index: A `SeededIndex`; with a plain index, augmentations are not seeded.
 
         Raises:
-            UserError: If a source gives up every sample that is tried.
+            UserError: If the pipeline rejects every sample of a source that is tried.
         """
         if isinstance(index, SeededIndex):
             with seeded(index.seed):
@@ -122,8 +123,8 @@ class SeededDataset(CombinedDataset):
 
     def _sample(self, index: int) -> Any:
         if not isinstance(self.dataset, BaseDataset):
-            # A concatenation: each source has its own pipeline, and replaces within
-            # itself what that gives up.
+            # A concatenation: each source has its own pipeline, and replaces rejected
+            # samples by its own.
             return self.dataset[index]
         number = bisect_right(self._ends, index)
         source = self.datasets[number - 1]
@@ -135,7 +136,7 @@ class SeededDataset(CombinedDataset):
                 return scale_keypoint_weights(tag_pseudo(sample), source.pseudo_weight)
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
         raise UserError(
-            f'the pipeline of {type(self.dataset).__name__} gives up every sample of '
+            f'the pipeline of {type(self.dataset).__name__} rejects every sample of '
             f'{type(source).__name__} that was tried, '
             f'{self.dataset.max_refetch + 1} of them'
         )
@@ -144,11 +145,11 @@ class SeededDataset(CombinedDataset):
 def with_last_step(
     dataset: Mapping[str, Any], pipeline: Sequence[dict] | None
 ) -> dict[str, Any]:
-    """Change the last step of every pipeline that samples of a data set end with.
+    """Change the last step of every last pipeline of a data set.
 
     Args:
         dataset: Config of the data set.
-        pipeline: A step whose settings join those of the last steps of its type; an
+        pipeline: A step whose settings are merged into the last steps of its type; an
             empty list for no steps at all, None for no change.
 
     Raises:
@@ -164,20 +165,20 @@ def with_last_step(
         return changed
     step = dict(pipeline[-1])
     name = str(step.pop('type', None)).rpartition('.')[2]
-    found = [owner for owner in ends if is_type(owner['pipeline'][-1], name)]
-    if not found:
+    matching = [owner for owner in ends if is_type(owner['pipeline'][-1], name)]
+    if not matching:
         raise UserError(
             'the pipeline of a SeededDataset must be the last step of a pipeline of '
             f'its sources, got {name}'
         )
-    for owner in found:
+    for owner in matching:
         *before, last = owner['pipeline']
         owner['pipeline'] = [*before, {**last, **step}]
     return changed
 
 
 def last_pipelines(dataset: Any) -> Iterator[Any]:
-    """Parts of a data set's config with the pipelines that samples end with.
+    """Iterate over the configs that hold the last pipelines of a data set.
 
     Args:
         dataset: Config of a data set, of a wrapper or of a mix.
@@ -186,12 +187,12 @@ def last_pipelines(dataset: Any) -> Iterator[Any]:
         yield dataset
         return
     inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
-    for each in inner or ():
-        yield from last_pipelines(each)
+    for member in inner or ():
+        yield from last_pipelines(member)
 
 
 class SeededIndex(int):
-    """An index that any data set understands, with the seed of its augmentations.
+    """Index of a sample, with the seed of its augmentations.
 
     Args:
         index: Index of the sample.
@@ -201,22 +202,22 @@ class SeededIndex(int):
     seed: int
 
     def __new__(cls, index: int, seed: int) -> SeededIndex:
-        """Make an int with an attribute; ints are immutable."""
+        """Create an int with an attribute; ints are immutable."""
         draw = super().__new__(cls, index)
         draw.seed = seed
         return draw
 
     def __reduce__(self) -> tuple[type[SeededIndex], tuple[int, int]]:
-        """How it is made anew in the process of a worker."""
+        """Return the call that recreates it in a worker process."""
         return SeededIndex, (int(self), self.seed)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let `random`, NumPy and torch draw from a seed; afterwards they go on as before.
+    """Seed `random`, NumPy and torch, and restore their states afterwards.
 
-    In a worker of a loader, where nobody else draws, they are left as they are: to
-    put NumPy's state back takes longer than all the rest.
+    In a worker of a loader, where nothing else draws, states are not restored:
+    restoring NumPy's takes longer than everything else.
 
     Args:
         seed: Below 2**32.

@@ -1,4 +1,4 @@
-"""Which images of a COCO json are labeled in a split."""
+"""Rules that decide which images of a COCO json are the labeled set of a split."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mmdistill.errors import UserError
 
 
 @dataclass(frozen=True)
-class Part:
-    """What of a COCO json is labeled.
+class LabeledSide:
+    """Labeled side of a split.
 
     Attributes:
         images: Ids of the labeled images.
         annotations: Ids of the annotations that are kept on them; all when None.
-        rule: The rule in words, for the manifest.
+        rule: Description of the rule, for the manifest.
     """
 
     images: set[int]
@@ -27,19 +27,19 @@ class Part:
     rule: str
 
 
-def first_instances(content: Mapping[str, Any], count: int) -> Part:
-    """The first instances that MMPose trains on, in its order.
+def first_instances(content: Mapping[str, Any], count: int) -> LabeledSide:
+    """Take the first instances that MMPose trains on, in its order.
 
-    Image after image in the order of the json, as the semi-supervised pose papers
-    take the first 1,000, 5,000 or 10,000 of COCO. Of the last image only the
-    instances that are still wanted keep their annotation.
+    The order is that of the images in the json, as in the semi-supervised pose papers
+    that take the first 1,000, 5,000 or 10,000 of COCO. The last image keeps only the
+    annotations that complete the count.
 
     Args:
         content: A COCO json.
         count: Number of instances.
 
     Raises:
-        UserError: If there are not as many.
+        UserError: If there are fewer.
     """
     chosen: list[dict[str, Any]] = []
     for annotation in _trained(content):
@@ -53,11 +53,11 @@ def first_instances(content: Mapping[str, Any], count: int) -> Part:
         )
     images = {annotation['image_id'] for annotation in chosen}
     ids = {annotation['id'] for annotation in chosen}
-    return Part(images, ids, f'the first {count} instances')
+    return LabeledSide(images, ids, f'the first {count} instances')
 
 
-def listed_images(content: Mapping[str, Any], listed: Collection[int]) -> Part:
-    """The images that another json lists, by id.
+def listed_images(content: Mapping[str, Any], listed: Collection[int]) -> LabeledSide:
+    """Take the images that another json lists, by id.
 
     COCO's 2014 jsons name co-80 (train) and co-35 (val) among train2017.
 
@@ -70,26 +70,25 @@ def listed_images(content: Mapping[str, Any], listed: Collection[int]) -> Part:
     """
     images = {image['id'] for image in content['images']} & set(listed)
     check_both_sides(images, content, 'the list')
-    return Part(images, None, 'the images of a list')
+    return LabeledSide(images, None, 'the images of a list')
 
 
 def random_images(
     content: Mapping[str, Any], count: int, seed: int, subject: str | None = None
-) -> Part:
-    """Images drawn at random, or all images of subjects drawn at random.
+) -> LabeledSide:
+    """Draw images at random, or all images of subjects drawn at random.
 
-    A larger count with the same seed holds the smaller one's images.
+    A larger count with the same seed contains the images of a smaller one.
 
     Args:
         content: A COCO json.
         count: Number of images, or of subjects.
-        seed: Of the draw.
+        seed: Seed of the draw.
         subject: Field of an image that names its subject (a person, an animal, a
             video); 'folder' is the folder of its file name. None draws images.
 
     Raises:
-        UserError: If an image has no such field, or nothing would be left on one
-            side.
+        UserError: If an image has no such field, or one side would be empty.
     """
     name = _subject_of(subject) if subject else (lambda image: image['id'])
     groups: dict[Any, set[int]] = {}
@@ -100,8 +99,8 @@ def random_images(
     drawn = [groups[keys[i]] for i in order[: max(count, 0)]]
     images = set().union(*drawn)
     check_both_sides(images, content, f'a draw of {count} among {len(groups)}')
-    what = f'subjects ({subject})' if subject else 'images'
-    return Part(images, None, f'{count} {what} at random, seed {seed}')
+    unit = f'subjects ({subject})' if subject else 'images'
+    return LabeledSide(images, None, f'{count} {unit} at random, seed {seed}')
 
 
 def _trained(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -126,11 +125,13 @@ def _is_trained(annotation: Mapping[str, Any], image: Mapping[str, Any]) -> bool
         return False
     x, y, width, height = annotation['bbox']
     right, bottom = image['width'] - 1, image['height'] - 1
-    inside = _length(x, width, right) > 0 and _length(y, height, bottom) > 0
+    inside = (
+        _clipped_length(x, width, right) > 0 and _clipped_length(y, height, bottom) > 0
+    )
     return inside and max(*keypoints[::3], *keypoints[1::3]) > 0
 
 
-def _length(start: float, extent: float, last: float) -> float:
+def _clipped_length(start: float, extent: float, last: float) -> float:
     return min(max(start + extent, 0), last) - min(max(start, 0), last)
 
 
@@ -151,15 +152,15 @@ def _subject_of(field: str) -> Callable[[Mapping[str, Any]], Any]:
 def check_both_sides(
     images: Collection[int], content: Mapping[str, Any], rule: str
 ) -> None:
-    """Make sure that a split leaves images on both sides.
+    """Check that a split leaves images on both sides.
 
     Args:
         images: Ids of the labeled images.
         content: The COCO json.
-        rule: What took them, for the sentence.
+        rule: Description of the rule, for the error message.
 
     Raises:
-        UserError: If one side has none.
+        UserError: If one side is empty.
     """
     total = len(content['images'])
     if not 0 < len(images) < total:

@@ -1,7 +1,4 @@
-"""A labeled part of a COCO json, and the rest of it as unlabeled images.
-
-Images that both sides of a split show, whatever they are called.
-"""
+"""Splits of a COCO json into labeled and unlabeled images, and their duplicates."""
 
 from __future__ import annotations
 
@@ -15,37 +12,37 @@ from mmengine.logging import print_log
 from mmdistill.datasets.coco.annotations import read_structure
 from mmdistill.datasets.image_hashes import file_hashes, find_duplicates
 from mmdistill.datasets.leakage import format_leaks
-from mmdistill.datasets.split_rules import Part, check_both_sides
+from mmdistill.datasets.split_rules import LabeledSide, check_both_sides
 from mmdistill.errors import UserError
 from mmdistill.utils.files import file_sha256, write_json
 
 
 def write_split(
     ann_file: Path,
-    choose: Callable[[dict[str, Any]], Part],
+    choose: Callable[[dict[str, Any]], LabeledSide],
     out: Path,
     name: str,
     img_root: Path | None = None,
     by_content: bool = True,
 ) -> dict[str, Any]:
-    """Write both sides of a split, and what they are.
+    """Write both sides of a split and their manifest.
 
     ``NAME_labeled.json`` has the labeled images with their annotations,
     ``NAME_unlabeled.json`` the others without any, ``NAME_oracle.json`` the others
-    with theirs, for upper bounds alone, and ``NAME.json`` tells the rule, the counts
-    and the hashes of all files. The same json gives the same bytes.
+    with theirs, only for upper bounds, and ``NAME.json`` the rule, the counts and the
+    hashes of all files. The same json gives the same bytes.
 
-    Where the images are on disk, both sides are compared by content: an image of the
-    unlabeled side that a labeled one equals, by its bytes or by what it shows, is
-    named under ``copies``. It stays: a split of the literature is what it is.
+    Where the images are on disk, both sides are compared by content: an unlabeled
+    image that duplicates a labeled one, by its bytes or its perceptual hash, is listed
+    under ``copies``. It is kept, so that splits of the literature stay comparable.
 
     Args:
         ann_file: A COCO json.
-        choose: Makes the labeled part of its content.
+        choose: Function that returns the labeled side of its content.
         out: Folder of the files.
-        name: Begin of their names.
-        img_root: Folder of the images; without it, they are looked for beside the
-            json, as COCO's are.
+        name: Start of their names.
+        img_root: Folder of the images; by default they are searched beside the json,
+            in the layout of COCO.
         by_content: Whether both sides are compared by content.
 
     Returns:
@@ -53,21 +50,21 @@ def write_split(
 
     Raises:
         UserError: If the json has another form, two of its images are one file,
-            nothing would be left on one side, or none of the images is in the folder
-            that was named.
+            one side would be empty, or none of the images is in `img_root`.
     """
-    content = _read(ann_file)
-    part = choose(content)
-    check_both_sides(part.images, content, part.rule)
-    copies = _copies(ann_file, content, part, img_root) if by_content else None
-    sides = _sides(content, part)
+    content = _read_unique(ann_file)
+    labeled_side = choose(content)
+    check_both_sides(labeled_side.images, content, labeled_side.rule)
+    copies = _copies(ann_file, content, labeled_side, img_root) if by_content else None
+    sides = _sides(content, labeled_side)
     for side, images in sides.items():
         write_json(out / f'{name}_{side}.json', images)
     manifest = {
-        'rule': part.rule,
+        'rule': labeled_side.rule,
         'of': {'ann_file': ann_file.name, 'sha256': file_sha256(ann_file)},
         **{
-            side: _described(out / f'{name}_{side}.json', sides[side]) for side in sides
+            side: _describe_side(out / f'{name}_{side}.json', sides[side])
+            for side in sides
         },
         'copies': copies and asdict(copies),
     }
@@ -76,66 +73,77 @@ def write_split(
 
 
 def format_copies(manifest: Mapping[str, Any]) -> str:
-    """What comparing both sides by content found, in words and by name.
+    """Format the result of comparing both sides by content.
 
     Args:
-        manifest: What `write_split` returned.
+        manifest: Result of `write_split`.
     """
     copies = manifest['copies']
     if copies is None:
-        return 'compared by name and id alone: no images were looked at'
+        return 'compared by name and id alone: no images were read'
     pairs = copies['pairs']
     images = manifest['labeled']['images'] + manifest['unlabeled']['images']
-    told = f'{copies["compared"]} of {images} images compared by content: '
+    compared = f'{copies["compared"]} of {images} images compared by content: '
     if not pairs:
-        return told + 'no unlabeled image equals a labeled one'
-    return told + format_leaks('labeled', pairs, 'stay')
+        return compared + 'no unlabeled image equals a labeled one'
+    return compared + format_leaks('labeled', pairs, 'are kept')
 
 
 def _copies(
-    ann_file: Path, content: Mapping[str, Any], part: Part, img_root: Path | None
+    ann_file: Path,
+    content: Mapping[str, Any],
+    labeled_side: LabeledSide,
+    img_root: Path | None,
 ) -> Copies | None:
     root = img_root or images_beside(ann_file, content['images'])
     if root is None:
         return None
-    copies = find_copies(content['images'], part.images, root)
+    copies = find_copies(content['images'], labeled_side.images, root)
     if img_root and copies.compared == 0:
         raise UserError(f'none of the images of {ann_file} is in {img_root}')
     return copies
 
 
-def _read(ann_file: Path) -> dict[str, Any]:
-    found = read_structure(ann_file)
-    names = [image['file_name'] for image in found.content['images']]
+def _read_unique(ann_file: Path) -> dict[str, Any]:
+    json_file = read_structure(ann_file)
+    names = [image['file_name'] for image in json_file.content['images']]
     if len(set(names)) != len(names):
-        # One file on both sides would be a leak that no id shows.
+        # One file on both sides would be a leak that ids do not show.
         raise UserError(f'the annotations {ann_file} name an image twice')
-    if found.changes or found.rejected:
-        print_log(found.notes, logger='current')
-    return found.content
+    if json_file.changes or json_file.rejected:
+        print_log(json_file.notes, logger='current')
+    return json_file.content
 
 
-def _sides(content: Mapping[str, Any], part: Part) -> dict[str, dict[str, Any]]:
-    chosen = [image for image in content['images'] if image['id'] in part.images]
-    rest = [image for image in content['images'] if image['id'] not in part.images]
-    ids = part.annotations
+def _sides(
+    content: Mapping[str, Any], labeled_side: LabeledSide
+) -> dict[str, dict[str, Any]]:
+    labeled = [
+        image for image in content['images'] if image['id'] in labeled_side.images
+    ]
+    rest = [
+        image for image in content['images'] if image['id'] not in labeled_side.images
+    ]
+    ids = labeled_side.annotations
     kept = [
         annotation
         for annotation in content['annotations']
-        if annotation['image_id'] in part.images
+        if annotation['image_id'] in labeled_side.images
         and (ids is None or annotation['id'] in ids)
     ]
-    true = [a for a in content['annotations'] if a['image_id'] not in part.images]
+    true_annotations = [
+        a for a in content['annotations'] if a['image_id'] not in labeled_side.images
+    ]
     head = {key: content[key] for key in ('info', 'licenses') if key in content}
     head['categories'] = content.get('categories', [])
     return {
-        'labeled': {**head, 'images': chosen, 'annotations': kept},
+        'labeled': {**head, 'images': labeled, 'annotations': kept},
         'unlabeled': {**head, 'images': rest},
-        'oracle': {**head, 'images': rest, 'annotations': true},
+        'oracle': {**head, 'images': rest, 'annotations': true_annotations},
     }
 
 
-def _described(path: Path, side: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_side(path: Path, side: Mapping[str, Any]) -> dict[str, Any]:
     return {
         'file': path.name,
         'sha256': file_sha256(path),
@@ -146,11 +154,11 @@ def _described(path: Path, side: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Copies:
-    """What a comparison by content found.
+    """Result of a comparison by content.
 
     Attributes:
         compared: Images of both sides that could be read.
-        pairs: An unlabeled image and a labeled one that it equals, by file name.
+        pairs: File names of an unlabeled image and of the labeled one it duplicates.
     """
 
     compared: int
@@ -160,7 +168,7 @@ class Copies:
 def find_copies(
     images: Sequence[Mapping[str, Any]], labeled: Collection[int], img_root: Path
 ) -> Copies:
-    """Compare both sides by their bytes and by what they show.
+    """Compare both sides of a split by their bytes and perceptual hashes.
 
     Args:
         images: All images of a COCO json.
@@ -170,15 +178,15 @@ def find_copies(
     sides: tuple[list[Path], list[Path]] = ([], [])
     for image in images:
         sides[image['id'] in labeled].append(Path(img_root, image['file_name']))
-    unlabeled, theirs = (file_hashes(side, {}) for side in sides)
-    names = [str(file.relative_to(img_root)) for file in unlabeled]
-    found = find_duplicates([*unlabeled.values()], theirs)
-    pairs = [(names[i], str(file.relative_to(img_root))) for i, file in found]
-    return Copies(len(unlabeled) + len(theirs), pairs)
+    unlabeled_hashes, labeled_hashes = (file_hashes(side, {}) for side in sides)
+    names = [str(file.relative_to(img_root)) for file in unlabeled_hashes]
+    duplicates = find_duplicates([*unlabeled_hashes.values()], labeled_hashes)
+    pairs = [(names[i], str(file.relative_to(img_root))) for i, file in duplicates]
+    return Copies(len(unlabeled_hashes) + len(labeled_hashes), pairs)
 
 
 def images_beside(ann_file: Path, images: Sequence[Mapping[str, Any]]) -> Path | None:
-    """The folder that a json's images are in, where its layout is a usual one.
+    """Find the folder of the images of a json, if the layout is a usual one.
 
     `data/coco/annotations/person_keypoints_train2017.json` has them in
     `data/coco/train2017/`, others in `images/` or named from the root.

@@ -1,7 +1,4 @@
-"""Values of a sample that a data set sets and does not know.
-
-Whether training reads images in the frame in which they were labeled.
-"""
+"""The transform that drops empty values, and a check of how pipelines load images."""
 
 from __future__ import annotations
 
@@ -18,24 +15,23 @@ from mmdistill.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class DropNoneValues(BaseTransform):
-    """Leave out values that are None.
+    """Drop values that are None.
 
-    MMPose's whole-body data sets give `keypoints_3d=None`, and its
-    `KeypointConverter` converts these wherever the key is there, so that the two do
-    not go together without this between them.
+    MMPose's whole-body data sets set `keypoints_3d=None`, and its `KeypointConverter`
+    fails on a key without a value, so it needs this transform before it.
 
     Args:
-        keys: Keys that are left out where they have no value.
+        keys: Keys to drop where their value is None.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = list(keys)
 
     def transform(self, results: dict) -> dict:
-        """Leave out the keys without a value.
+        """Drop the keys without a value.
 
         Args:
-            results: A sample; it is changed.
+            results: A sample, changed in place.
         """
         for key in self.keys:
             if results.get(key, 0) is None:
@@ -44,32 +40,34 @@ class DropNoneValues(BaseTransform):
 
 
 LOADERS = ('LoadImage', 'LoadImageFromFile')
-UNTURNED_FLAGS = (
+UNROTATED_FLAGS = (
     'unchanged',
     'color_ignore_orientation',
     'grayscale_ignore_orientation',
 )
-UNTURNED_BACKENDS = ('turbojpeg', 'tifffile')
+UNROTATED_BACKENDS = ('turbojpeg', 'tifffile')
 
 
-def warn_if_unturned(pipeline: Sequence[Any]) -> None:
-    """Warn when a pipeline loads images without the turn that EXIF asks for.
+def warn_if_unrotated(pipeline: Sequence[Any]) -> None:
+    """Warn if a pipeline loads images without applying the EXIF orientation.
 
-    Labels are those of the turned image, as stock pipelines load it.
+    Labels are in the frame of the rotated image, as stock pipelines load it.
 
     Args:
-        pipeline: Configs of the transforms; built ones are taken as they are.
+        pipeline: Configs of the transforms; built ones are not checked.
     """
     for step in pipeline:
-        if not isinstance(step, Mapping) or not any(is_type(step, n) for n in LOADERS):
+        if not isinstance(step, Mapping) or not any(
+            is_type(step, loader) for loader in LOADERS
+        ):
             continue
         flag = step.get('color_type', 'color')
         backend = step.get('imdecode_backend', 'cv2')
-        if flag in UNTURNED_FLAGS or backend in UNTURNED_BACKENDS:
+        if flag in UNROTATED_FLAGS or backend in UNROTATED_BACKENDS:
             print_log(
                 f'images are loaded with color_type={flag!r} and imdecode_backend='
-                f'{backend!r}, without the turn that EXIF asks for, and labels are '
-                'those of turned images: where images have such a tag, load them with '
+                f'{backend!r}, without the EXIF orientation, and labels are those of '
+                'rotated images: where images have such a tag, load them with '
                 "color_type='color' and imdecode_backend='cv2'",
                 logger='current',
                 level=logging.WARNING,

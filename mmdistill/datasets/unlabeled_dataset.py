@@ -38,14 +38,14 @@ BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
 
 @DATASETS.register_module()
 class UnlabeledDataset:
-    """Images to be labeled by a teacher, each decoded once.
+    """Unlabeled images for a teacher, each decoded once.
 
     The images come from one folder or COCO json (`data_prefix`, `ann_file`), or from
     any number of `sources`: folders, patterns, lists, videos and tars. Boxes come
-    from a detection file, or each image is one box, or the box of a frame of a video
-    is followed from the frame before. A sample holds the whole image
-    and its boxes, as `HeatmapFusionTTA` takes them, and the name of its source. An
-    image that cannot be read is a sample without boxes that says why.
+    from a detection file, or each image is one box, or the box of a video frame is
+    propagated from the previous frame. A sample holds the whole image and its boxes,
+    as `HeatmapFusionTTA` takes them, and the name of its source. An image that cannot
+    be read gives a sample without boxes that holds the reason.
 
     Args:
         metainfo: Keypoints of the teacher, in MMPose's form: a dict with
@@ -59,24 +59,24 @@ class UnlabeledDataset:
         bbox_file: Detections in MMPose's `bbox_file` form; without any, each
             image is one box with score 1.
         detections: A detection store with the images instead.
-        category_ids: Categories of the detections that count, by default all.
-        max_boxes: Detections of an image that are labeled, the best ones.
+        category_ids: Categories of the detections to label, by default all.
+        max_boxes: Maximum number of detections per image, the best ones.
         max_pixels: Width times height above which an image is not decoded.
-        leak_guard: Images that are also in the validation set are left out, and those
-            of the labeled set reported: `val` and `labeled`, each a list of dicts
-            with the `ann_file` and `img_root` of a COCO json, and `cache`, a json that
-            keeps the hashes of the images.
+        leak_guard: Sets to compare with, by which images of the validation set are
+            dropped and those of the labeled set reported: `val` and `labeled`, each a
+            list of dicts with the `ann_file` and `img_root` of a COCO json, and
+            `cache`, a json that caches the hashes of the images.
         hidden: Whether hidden files of the folder are images too, as `FolderSource`
             has it.
-        labeled: The labeled sets, a dict with the `ann_file` and `img_root` of each,
-            which say how the teacher knows images of more than 8 bits.
-        follow: Where given, the box of a frame is followed from the one before, for
-            videos of a single animal: `padding` and `score_thr` of `BoxTracker`. An
-            image that is no frame of a video is one box.
+        labeled: The labeled sets, a dict with the `ann_file` and `img_root` of each, by
+            which the scaling of images of more than 8 bits is chosen.
+        follow: `padding` and `score_thr` of the `BoxTracker` that propagates boxes
+            from frame to frame, for videos of a single animal. An image that is no
+            video frame is one box.
 
     Raises:
-        UserError: If there is no image, the detection file does not fit, or there is
-            no video to follow or boxes that are given.
+        UserError: If there is no image, the detection file does not match the images,
+            or `follow` is given without a video or together with boxes.
     """
 
     def __init__(
@@ -101,19 +101,19 @@ class UnlabeledDataset:
         self.img_root = root / _prefix(data_prefix)
         self._reader = ImageReader(max_pixels, LabeledDepth(labeled))
         if sources is None:
-            built = [_one_source(self.img_root, root, ann_file or '', hidden)]
+            source_list = [_default_source(self.img_root, root, ann_file or '', hidden)]
         elif ann_file or data_prefix or hidden:
             raise UserError(
                 'images come from sources or from data_prefix, ann_file and hidden, '
                 'got both'
             )
         else:
-            built = build_sources(sources, root)
-        self._images = SourceList(built)
+            source_list = build_sources(sources, root)
+        self._images = SourceList(source_list)
         self._boxes = build_box_provider(
             self._images, bbox_file, detections, category_ids, follow, max_boxes
         )
-        # Boxes may name images that are left out here.
+        # Boxes refer to the images before the guard drops some.
         self._numbers = np.arange(len(self._images))
         if leak_guard is not None:
             images, where = self._images, self.img_root
@@ -129,25 +129,25 @@ class UnlabeledDataset:
 
     @property
     def num_boxes(self) -> int:
-        """Boxes on all images."""
+        """Number of boxes on all images."""
         return self._boxes.count(self._numbers)
 
     @property
     def tracker(self) -> BoxTracker | None:
-        """How the boxes of frames are followed, if they are."""
+        """Tracker of the boxes of video frames, if there is one."""
         return self._boxes.tracker
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """Hash of the boxes and scores of some images, in this order, (n,)."""
+        """Hash the boxes and scores of some images, (n,), in this order."""
         return self._boxes.sha256(self._numbers[numbers])
 
     @property
     def in_order(self) -> bool:
-        """Whether one process should read images that follow each other."""
+        """Whether one process should read consecutive images."""
         return self._images.in_order
 
     def read(self, number: int) -> ReadImage:
-        """Read an image; whatever is wrong with it is a reason.
+        """Read an image; a failure is returned as a reason.
 
         Args:
             number: The image.
@@ -155,26 +155,26 @@ class UnlabeledDataset:
         return self._images.read(number, self._reader)
 
     def encoded(self, number: int) -> bytes | None:
-        """The bytes of an image file; None where the image cannot be read.
+        """Return the bytes of an image file; None if the image cannot be read.
 
         Args:
-            number: An image that is not a file by itself, as a frame of a video.
+            number: An image without a file of its own, as a video frame.
         """
         return self._images.encoded(number, self._reader)
 
     def about(self) -> dict[str, Any]:
-        """Where images and boxes came from, for readers, as JSON values."""
+        """Return the origin of images and boxes, for information, as JSON values."""
         about: dict[str, Any] = {'img_root': str(self.img_root)}
         detector = dict(self._boxes.detector)
         return {**about, 'detector': detector} if detector else about
 
     def provenance(self) -> dict[str, Any]:
-        """What decides how an image becomes a row, as JSON values."""
+        """Return the settings that decide the rows of a store, as JSON values."""
         return {
             'boxes': self._boxes.description,
             'max_pixels': self._reader.max_pixels,
             'keypoints': keypoint_names(self.metainfo),
-            # A mirrored view is brought back by these.
+            # They undo mirrored views.
             'flip_indices': [int(i) for i in self.metainfo['flip_indices']],
         }
 
@@ -182,31 +182,35 @@ class UnlabeledDataset:
         return len(self._images)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """One image: `inputs` uint8 (3, height, width), BGR, and `data_samples`."""
+        """Return `inputs`, (3, height, width), uint8, BGR, and `data_samples`."""
         image = self.read(number)
         height, width = image.shape
         boxes, scores, category_ids = self._boxes.of_image(
             self._numbers[number], width, height
         )
-        stay = _meet(boxes, width, height) & (not image.reason)
-        if not image.reason and not stay.all():
+        on_image = _overlap_image(boxes, width, height) & (not image.reason)
+        if not image.reason and not on_image.all():
             notes = filter(None, [image.note, BOX_OFF_IMAGE])
             image = replace(image, note='; '.join(notes))
-        boxes, scores, category_ids = boxes[stay], scores[stay], category_ids[stay]
+        boxes, scores, category_ids = (
+            boxes[on_image],
+            scores[on_image],
+            category_ids[on_image],
+        )
         sample = self.described(number, image)
         sample.gt_instances = InstanceData(
             bboxes=boxes, bbox_scores=scores, category_ids=category_ids
         )
-        # The network never sees the image itself, only crops cut of it.
-        pixels = torch.from_numpy(_planes(image.pixels))
+        # The network input is not the image but crops of it.
+        pixels = torch.from_numpy(_channels_first(image.pixels))
         return dict(inputs=pixels, data_samples=sample)
 
     def described(self, number: int, image: ReadImage) -> PoseDataSample:
-        """A data sample that says what an image is, and what became of it.
+        """Describe an image and the outcome of reading it in a data sample.
 
         Args:
             number: The image.
-            image: What was read.
+            image: The outcome of reading it.
         """
         path = self._images.keys[number].as_py()
         return PoseDataSample(
@@ -225,19 +229,19 @@ class UnlabeledDataset:
         )
 
     def names(self) -> Iterator[tuple[str, int | str]]:
-        """Path of each image, and what a detection file calls it.
+        """Iterate over the paths of images and their names in a detection file.
 
-        The id of a COCO json where no other image has it, else the path.
+        The name is the id of a COCO json if no other image has it, else the path.
         """
         images = self._images.images
         for number, path in enumerate(images.paths):
-            own = None if images.ids is None else images.ids[number]
-            if own is None or images.numbers.get(own) != number:
-                own = path
-            yield path, own
+            name = None if images.ids is None else images.ids[number]
+            if name is None or images.numbers.get(name) != number:
+                name = path
+            yield path, name
 
     def _frame_before(self, number: int) -> str | None:
-        """The frame that a frame follows; none where one between them is left out."""
+        """Path of the previous frame; None if it was dropped."""
         if self.tracker is None or self._numbers[number] == 0:
             return None
         adjacent = self._numbers[number - 1] == self._numbers[number] - 1
@@ -254,19 +258,19 @@ def _prefix(data_prefix: Mapping[str, Any] | None) -> str:
     return text_option('data_prefix.img', data_prefix.get('img', ''))
 
 
-def _one_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> Source:
-    """The source of `data_prefix` and `ann_file`; it needs no name."""
+def _default_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> Source:
+    """Build the unnamed source of `data_prefix` and `ann_file`."""
     if ann_file:
         listed = (root / text_option('ann_file', ann_file)).absolute()
         return CocoSource(img_root, str(listed), name='')
     return FolderSource(img_root, name='', hidden=hidden)
 
 
-def _planes(pixels: np.ndarray) -> np.ndarray:
-    """The channels of an image, (3, height, width), of (height, width, 3)."""
-    # OpenCV takes them apart in a quarter of NumPy's time, and refuses what is empty.
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """Transpose an image of (height, width, 3) to (3, height, width)."""
+    # OpenCV splits channels in a quarter of NumPy's time, and refuses empty images.
     return np.stack(cv2.split(pixels)) if pixels.size else pixels.transpose(2, 0, 1)
 
 
-def _meet(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+def _overlap_image(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     return (boxes[:, :2] < [width, height]).all(1) & (boxes[:, 2:] > 0).all(1)

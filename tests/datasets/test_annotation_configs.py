@@ -106,7 +106,7 @@ def test_what_was_written_is_in_form(make):
     read, _ = with_read_annotations(config)
     _, found = with_read_annotations(read)
 
-    assert not any('brought into form' in each for each in found)
+    assert not any('normalized' in sentence for sentence in found)
 
 
 def test_annotations_of_another_form_are_left_to_their_data_set(make, tmp_path):
@@ -163,7 +163,7 @@ def test_images_that_are_not_there_are_refused_with_the_way_on(make, name, sente
         with_read_annotations(make(renamed(name)))
 
 
-def test_images_of_the_validation_set_are_looked_for_too(make):
+def test_images_of_the_validation_set_are_checked_too(make):
     with pytest.raises(UserError, match='of the validation set'):
         with_read_annotations(make(val=renamed('gone.jpg')))
 
@@ -230,7 +230,7 @@ def whole_body(make, content):
     return config
 
 
-def test_images_of_sets_that_read_by_themselves_are_looked_for(make):
+def test_images_of_sets_with_their_own_format_are_checked(make):
     with pytest.raises(UserError, match=r'of the labeled set .* gone.jpg'):
         with_read_annotations(whole_body(make, renamed('gone.jpg')))
 
@@ -251,7 +251,7 @@ def test_what_such_sets_say_of_instances_is_their_own(make):
 
 
 @pytest.mark.parametrize(('names', 'found'), [(['gone.jpg'], False), (['1.jpg'], True)])
-def test_images_of_mpii_s_list_are_looked_for(make, tmp_path, names, found):
+def test_images_of_mpii_s_list_are_checked(make, tmp_path, names, found):
     config = make()
     config.train_dataloader.dataset.type = 'MpiiDataset'
     (tmp_path / 'labeled.json').write_text(json.dumps([{'image': n} for n in names]))

@@ -57,7 +57,7 @@ def test_an_image_that_cannot_be_seen_says_why(dataset, number, reason):
     assert (sample['image'].status, sample['image'].reason) == ('failed', reason)
 
 
-def test_it_is_a_pile_without_boxes(dataset):
+def test_it_is_an_unlabeled_set_without_boxes(dataset):
     assert (len(dataset), dataset.paths) == (3, ['a.png', 'b.png', 'c.png'])
     assert dataset.boxes_sha256(np.arange(3)) == ''
     assert dataset.provenance() == dict(max_pixels=2**26)

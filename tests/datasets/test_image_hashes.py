@@ -66,7 +66,7 @@ def test_a_file_that_is_no_image_has_no_print(tmp_path):
 
 
 @pytest.mark.parametrize('content', ['[1]', 'no json', '[]'])
-def test_an_unusable_cache_is_as_none(tmp_path, content):
+def test_an_unusable_cache_is_ignored(tmp_path, content):
     path = tmp_path / 'hashes.json'
     path.write_text(content)
 
@@ -97,7 +97,7 @@ def test_a_print_of_a_name_that_is_not_utf8_is_kept(tmp_path):
     assert read_known(tmp_path / 'cache.json') == known
 
 
-def test_what_is_no_file_has_no_print_and_does_not_hang(tmp_path):
+def test_a_device_has_no_hash_and_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / 'a.png')
     (tmp_path / 'b.png').symlink_to('/dev/zero')
 

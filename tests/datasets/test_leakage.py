@@ -20,15 +20,15 @@ from tests.helpers.media import clouds_of, write_video  # noqa: F401
 @pytest.fixture
 def folders(tmp_path):
     """Six unlabeled pictures; the validation set has three of them and another."""
-    for folder in ('pile', 'val'):
+    for folder in ('unlabeled', 'val'):
         (tmp_path / folder).mkdir()
     for number in range(6):
-        cv2.imwrite(str(tmp_path / f'pile/{number}.png'), large(number))
-    shutil.copy(tmp_path / 'pile/1.png', tmp_path / 'val/bytes.png')
+        cv2.imwrite(str(tmp_path / f'unlabeled/{number}.png'), large(number))
+    shutil.copy(tmp_path / 'unlabeled/1.png', tmp_path / 'val/bytes.png')
     cv2.imwrite(
         str(tmp_path / 'val/jpeg.jpg'), large(3), [cv2.IMWRITE_JPEG_QUALITY, 60]
     )
-    half = Image.open(tmp_path / 'pile/4.png').resize((160, 120))
+    half = Image.open(tmp_path / 'unlabeled/4.png').resize((160, 120))
     half.save(tmp_path / 'val/half.png')
     cv2.imwrite(str(tmp_path / 'val/other.png'), large(50))
     (tmp_path / 'val/broken.jpg').write_text('no image')
@@ -43,14 +43,16 @@ def names(found):
     return [(number, file.name) for number, file in found]
 
 
-def pile(root, *configs):
-    configs = configs or (dict(type='FolderSource', path='pile'),)
+def unlabeled(root, *configs):
+    configs = configs or (dict(type='FolderSource', path='unlabeled'),)
     return SourceList(build_sources(configs, root))
 
 
-def test_equal_bytes_and_equal_pictures_are_found(folders):
+def test_equal_bytes_and_equal_content_are_duplicates(folders):
     files = sorted((folders / 'val').iterdir())
-    found = leaked_images(pile(folders), folders, {'val': files, 'labeled': files[:1]})
+    found = leaked_images(
+        unlabeled(folders), folders, {'val': files, 'labeled': files[:1]}
+    )
     expected = [(1, 'bytes.png'), (3, 'jpeg.jpg'), (4, 'half.png')]
     assert names(found['val']) == expected
     assert found['labeled'] == []
@@ -59,7 +61,7 @@ def test_equal_bytes_and_equal_pictures_are_found(folders):
 def test_frames_and_members_are_compared_too(folders, write_video):  # noqa: F811
     write_video(folders / 'v.mp4', range(8), draw=clouds_of, qp='10')
     cv2.imwrite(str(folders / 'val/frame.png'), clouds_of(6))
-    images = pile(folders, dict(type='VideoSource', path='v.mp4'))
+    images = unlabeled(folders, dict(type='VideoSource', path='v.mp4'))
     files = [folders / 'val/frame.png', folders / 'val/other.png']
     found = leaked_images(images, folders, {'val': files})
     assert names(found['val']) == [(6, 'frame.png')]
@@ -67,27 +69,32 @@ def test_frames_and_members_are_compared_too(folders, write_video):  # noqa: F81
 
 def test_hashes_of_unchanged_files_are_kept(folders, monkeypatch):
     files = sorted((folders / 'val').iterdir())
-    arguments = (pile(folders), folders, {'val': files}, folders / 'hashes.json')
+    arguments = (unlabeled(folders), folders, {'val': files}, folders / 'hashes.json')
     first = leaked_images(*arguments)
     calls = []
-    real = image_hashes._file_print
+    real = image_hashes._file_hash
     monkeypatch.setattr(
-        image_hashes, '_file_print', lambda file: calls.append(file.name) or real(file)
+        image_hashes, '_file_hash', lambda file: calls.append(file.name) or real(file)
     )
     assert leaked_images(*arguments) == first
     assert calls == ['broken.jpg']
-    cv2.imwrite(str(folders / 'pile/0.png'), large(77))
+    cv2.imwrite(str(folders / 'unlabeled/0.png'), large(77))
     leaked_images(*arguments)
     assert calls[1:] == ['0.png', 'broken.jpg']
 
 
-def test_a_look_writes_no_hashes_and_uses_those_there(folders, monkeypatch):
+def test_a_plan_writes_no_hashes_and_uses_cached_ones(folders, monkeypatch):
     cache = folders / 'hashes.json'
-    arguments = (pile(folders), folders, {'val': [folders / 'val/jpeg.jpg']}, cache)
+    arguments = (
+        unlabeled(folders),
+        folders,
+        {'val': [folders / 'val/jpeg.jpg']},
+        cache,
+    )
     first = leaked_images(*arguments, keep_hashes=False)
     assert not cache.exists()
     leaked_images(*arguments)
-    monkeypatch.setattr(image_hashes, '_file_print', pytest.fail)
+    monkeypatch.setattr(image_hashes, '_file_hash', pytest.fail)
     assert leaked_images(*arguments, keep_hashes=False) == first
 
 
@@ -99,7 +106,7 @@ def build(folders, coco_metainfo):
         entry = dict(ann_file=f'{folders}/val.json', img_root=f'{folders}/val')
         guard = dict(val=[entry], labeled=[dict(entry, img_root=f'{folders}/none')])
         return UnlabeledDataset(
-            coco_metainfo, f'{folders}/pile', leak_guard=guard, **options
+            coco_metainfo, f'{folders}/unlabeled', leak_guard=guard, **options
         )
 
     return build
@@ -116,9 +123,9 @@ def test_leaks_are_no_images_of_the_data_set_and_boxes_stay_right(folders, build
     assert corners == [0, 2, 3, 5]
 
 
-def test_a_pile_that_is_the_validation_set_is_refused(folders, build):
+def test_an_unlabeled_set_equal_to_the_validation_set_is_refused(folders, build):
     for number in range(6):
-        shutil.copy(folders / f'pile/{number}.png', folders / f'val/{number}.png')
+        shutil.copy(folders / f'unlabeled/{number}.png', folders / f'val/{number}.png')
     with pytest.raises(UserError, match='all 6 unlabeled images are in the val'):
         build([f'{number}.png' for number in range(6)])
 
@@ -134,18 +141,18 @@ def test_images_are_named():
 
 def test_a_set_without_readable_list_guards_nothing(folders, coco_metainfo):
     guard = dict(val=[dict(ann_file='gone.json', img_root='')])
-    dataset = UnlabeledDataset(coco_metainfo, f'{folders}/pile', leak_guard=guard)
+    dataset = UnlabeledDataset(coco_metainfo, f'{folders}/unlabeled', leak_guard=guard)
     assert len(dataset) == 6
     assert np.array_equal(dataset[0]['inputs'].numpy().transpose(1, 2, 0), large(0))
 
 
-def test_images_that_mpii_s_annotations_name_are_found(folders):
+def test_images_of_mpii_s_annotations_are_compared(folders):
     instances = [dict(image='bytes.png'), dict(image='half.png')]
     (folders / 'mpii.json').write_text(json.dumps(instances * 2))
     guard = dict(
         val=[dict(ann_file=str(folders / 'mpii.json'), img_root=str(folders / 'val'))]
     )
-    stay = drop_leaked_images(pile(folders), folders, guard)
+    stay = drop_leaked_images(unlabeled(folders), folders, guard)
     assert stay.tolist() == [0, 2, 3, 5]
 
 
@@ -153,7 +160,7 @@ def test_a_validation_set_of_which_no_image_can_be_read_is_refused(folders):
     files = [folders / 'val/broken.jpg', folders / 'val/gone.jpg']
 
     with pytest.raises(UserError, match=r'none of the 2 images of the val set can be'):
-        leaked_images(pile(folders), folders, {'val': files})
+        leaked_images(unlabeled(folders), folders, {'val': files})
 
 
 def test_images_of_it_that_cannot_be_read_are_counted(folders, monkeypatch):
@@ -163,7 +170,7 @@ def test_images_of_it_that_cannot_be_read_are_counted(folders, monkeypatch):
     )
     files = sorted((folders / 'val').iterdir())
 
-    leaked_images(pile(folders), folders, {'val': files})
+    leaked_images(unlabeled(folders), folders, {'val': files})
 
     (line,) = lines
     assert line.startswith(f'1 of {len(files)} images of the val set cannot be read')

@@ -118,7 +118,7 @@ def test_a_ratio_gives_each_source_its_slots(world, size, number):
         assert labeled == [True] * made.num_labeled + [False] * 6
 
 
-def test_stores_are_told_from_labeled_sets_by_themselves():
+def test_pseudo_label_sets_are_detected():
     assert batches((5, 5, 5, 5), pseudo=(0, 2)).labeled_source == [1, 3]
 
 
@@ -162,7 +162,7 @@ def test_a_start_may_bring_another_seed():
     assert list(made) == list(other)
 
 
-def test_each_draw_has_a_seed_that_its_place_decides():
+def test_the_seed_of_a_draw_follows_from_its_position():
     whole = [draw.seed for batch in batches((7, 9), num_batches=9) for draw in batch]
     made = batches((7, 9), num_batches=9)
     made.start_at(4)
@@ -170,15 +170,15 @@ def test_each_draw_has_a_seed_that_its_place_decides():
     assert [draw.seed for batch in made for draw in batch] == whole[4 * 12 :]
 
 
-def test_what_a_resume_lacks_is_told_once(monkeypatch):
-    told = []
+def test_a_resume_that_would_differ_is_logged_once(monkeypatch):
+    lines = []
     monkeypatch.setattr(
         'mmdistill.datasets.samplers.mixed_ratio_batch_sampler.print_log',
-        lambda text, **options: told.append(text),
+        lambda text, **options: lines.append(text),
     )
     made = batches((7, 9))
     list(made)
     list(made)
 
-    assert len(told) == 1
-    assert 'loop is not one of mmdistill and the data set is not in a' in told[0]
+    assert len(lines) == 1
+    assert 'loop is not one of mmdistill and the data set is not in a' in lines[0]

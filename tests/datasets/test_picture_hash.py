@@ -1,4 +1,4 @@
-"""Hashes of what is seen."""
+"""Perceptual hashes."""
 
 from __future__ import annotations
 

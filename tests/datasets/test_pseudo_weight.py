@@ -107,7 +107,7 @@ def test_a_keypoint_that_is_masked_trains_nothing(labels, name):
     torch.testing.assert_close(loss(head, batch).detach(), before)
 
 
-def test_what_is_not_packed_stays_as_it_is():
+def test_unpacked_samples_are_unchanged():
     results = dict(keypoints=[[1, 2]])
     assert scale_keypoint_weights(results, 0.5) is results
     assert scale_keypoint_weights(None, 0.5) is None

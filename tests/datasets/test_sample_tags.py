@@ -1,4 +1,4 @@
-"""The mark of pseudo-labeled samples."""
+"""The tag of pseudo-labeled samples."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def packed():
     return dict(inputs=None, data_samples=PoseDataSample())
 
 
-def test_marked_samples_are_counted_and_others_are_not():
+def test_only_tagged_samples_are_counted():
     samples = [tag_pseudo(packed()), packed(), tag_pseudo(packed())]
     assert count_pseudo_labels([sample['data_samples'] for sample in samples]) == 2
 
 
-def test_the_mark_passes_from_a_worker_to_the_batch():
+def test_the_tag_passes_from_a_worker_to_the_batch():
     sample = pickle.loads(pickle.dumps(tag_pseudo(packed())['data_samples']))
     assert count_pseudo_labels([sample.to('cpu')]) == 1
 
 
 @pytest.mark.parametrize('sample', [None, dict(img_path='a.png')])
-def test_what_is_not_packed_stays_as_it_is(sample):
+def test_unpacked_samples_are_unchanged(sample):
     before = None if sample is None else dict(sample)
     assert tag_pseudo(sample) == before

@@ -119,7 +119,7 @@ def test_a_draw_gives_the_same_pixels_each_time(sources):
 
 
 @pytest.mark.parametrize('kind', ['concatenated', 'combined'])
-def test_what_is_given_up_is_replaced_within_its_source(sources, combined, kind):
+def test_a_rejected_sample_is_replaced_within_its_source(sources, combined, kind):
     # Ids of pseudo-labels are below 11, those of the labeled set from 1 on.
     dropped = GiveUp({*range(1, 11)})
     if kind == 'combined':

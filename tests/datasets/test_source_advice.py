@@ -96,7 +96,7 @@ def test_videos_and_tars_are_sources_of_their_own(
     assert [len(source.list_images().keys) for source in found] == [2, 1]
 
 
-def test_a_list_of_images_is_saved_as_it_is_read(tmp_path, write_images):
+def test_a_list_of_images_is_saved_unchanged(tmp_path, write_images):
     write_images(tmp_path, 'a.png')
     path = tmp_path / 'list.txt'
     path.write_text('a.png', encoding='utf-16')

@@ -46,7 +46,7 @@ def split(root, *labeled, **options):
     return write_split(ann_file, rule, root / 'out', 'part', **options)
 
 
-def test_copies_on_both_sides_are_found(root):
+def test_duplicates_on_both_sides_are_listed(root):
     copies = find_copies(IMAGES, {0, 1, 2}, root / 'images')
 
     assert copies.compared == 6
@@ -71,16 +71,16 @@ def test_a_split_names_its_copies_and_keeps_them(root):
     assert manifest['unlabeled']['images'] == 3
     assert format_copies(manifest) == (
         '6 of 6 images compared by content: 2 unlabeled images are in the labeled '
-        'set and stay: 4.png (0.png), 5.png (1.png)'
+        'set and are kept: 4.png (0.png), 5.png (1.png)'
     )
     written = json.loads((root / 'out/part.json').read_text())
     assert written['copies']['pairs'] == [['4.png', '0.png'], ['5.png', '1.png']]
 
 
 def test_a_split_without_copies_says_so(root):
-    told = format_copies(split(root, 0, 4))
+    text = format_copies(split(root, 0, 4))
 
-    assert told.endswith(': no unlabeled image equals a labeled one')
+    assert text.endswith(': no unlabeled image equals a labeled one')
 
 
 def test_a_split_whose_images_are_elsewhere_is_compared_by_name_alone(root):
@@ -101,7 +101,7 @@ def test_a_folder_without_the_images_is_refused(root):
 
 
 @pytest.mark.parametrize('folder', ['train2017', 'images', '.'])
-def test_images_are_found_beside_their_json(tmp_path, folder):
+def test_images_beside_their_json_are_compared(tmp_path, folder):
     (tmp_path / folder).mkdir(exist_ok=True)
     (tmp_path / folder / '0.png').touch()
     ann_file = tmp_path / 'annotations/person_keypoints_train2017.json'
@@ -112,5 +112,5 @@ def test_images_are_found_beside_their_json(tmp_path, folder):
     assert found.samefile(tmp_path / folder)
 
 
-def test_images_that_are_nowhere_are_not_found(tmp_path):
+def test_missing_images_are_not_compared(tmp_path):
     assert images_beside(tmp_path / 'annotations/all.json', IMAGES) is None

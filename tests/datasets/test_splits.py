@@ -120,7 +120,7 @@ class TestWriteSplit:
         assert {a['image_id'] for a in oracle['annotations']} == images
         assert len(oracle['annotations']) == 15
 
-    def test_the_manifest_tells_the_counts(self, ann_file, choose, tmp_path):
+    def test_the_manifest_holds_the_counts(self, ann_file, choose, tmp_path):
         manifest = write_split(ann_file, choose, tmp_path, 'three')
 
         assert manifest == json.loads((tmp_path / 'three.json').read_text())

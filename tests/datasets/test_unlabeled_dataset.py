@@ -232,8 +232,8 @@ def test_boxes_of_a_detection_store(tmp_path, write_images, coco_metainfo, make_
     store = LabelStore(tmp_path / 'found', DETECTIONS)
     made_by = dict(about=dict(img_root='x'), detector=dict(score_thr=0.1))
     options = dict(data_root=str(tmp_path), data_prefix=dict(img='images/'))
-    pile = UnlabeledDataset(coco_metainfo, **options)
-    store.claim(dict(made_by, keypoints=[], chunk_size=2), pile)
+    dataset = UnlabeledDataset(coco_metainfo, **options)
+    store.claim(dict(made_by, keypoints=[], chunk_size=2), dataset)
     store.write_chunk(0, rows)
 
     dataset = UnlabeledDataset(coco_metainfo, detections=str(store.root), **options)
@@ -291,7 +291,7 @@ def test_a_value_of_another_kind_is_a_sentence(coco_metainfo, options, sentence)
         UnlabeledDataset(coco_metainfo, **options)
 
 
-def test_what_is_not_stated_may_be_none(tmp_path, write_images, coco_metainfo):
+def test_omitted_options_may_be_none(tmp_path, write_images, coco_metainfo):
     write_images(tmp_path, 'a.png')
     nothing = dict(data_prefix=None, ann_file=None, sources=None, bbox_file=None)
     assert UnlabeledDataset(coco_metainfo, str(tmp_path), **nothing).paths == ['a.png']

@@ -1,1 +1,1 @@
-"""COCO jsons of labeled sets, read with a strict eye."""
+"""Strict reading of COCO jsons with keypoints."""

@@ -1,11 +1,11 @@
-"""A COCO json with annotations, read with a strict eye.
+"""Strict reading of COCO jsons with keypoint annotations.
 
-MMPose believes what a json says: of annotations that share an id all images get the
-last one's points, keypoints in another order than the config's are trained as they
-come, and an instance whose box has no extent is dropped without a word. Here a file is
-read once, before anything else; what a labeling tool legally writes is brought into
-the form that MMPose reads, what contradicts itself is refused, and what will not be
-trained on is counted by its reason.
+MMPose believes a json: if annotations share an id, all images get the points of the
+last one; keypoints in another order than the config's are trained in that order; an
+instance whose box has no extent is dropped without a message. Here a file is read
+once, before anything else: valid output of labeling tools is normalized to the form
+that MMPose reads, contradictions are refused, and annotations that will not train are
+counted by reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.datasets.coco.coordinates import check_coordinates
-from mmdistill.datasets.coco.ids import numbered, without_numbers
+from mmdistill.datasets.coco.ids import count_without_number, number_ids
 from mmdistill.datasets.coco.keypoint_names import compare_names
 from mmdistill.errors import UserError, shortened
 from mmdistill.functional.boxes import (
@@ -33,28 +33,28 @@ from mmdistill.utils.files import read_json
 SizeOf = Callable[[str], Size | None]
 """Width and height of an image by its `file_name`; None if it cannot be read."""
 
-NAMED = 3
-"""Annotations that a sentence names for each reason."""
+MAX_LISTED = 3
+"""Maximum number of annotations named for each reason."""
 UNKNOWN_SIDE = 2**15
-"""Side of an image whose size nobody states."""
+"""Side assumed for an image of unknown size."""
 AREA_OF_BOX = 0.53
-"""Share of its box that a person covers: what MMPose takes where no area is stated."""
+"""Share of its box that a person covers: MMPose's default for the area."""
 
-NUMBERED_ANEW = 'annotations numbered anew'
+RENUMBERED = 'annotations renumbered'
 
 
 @dataclass
 class CocoAnnotations:
-    """A COCO json as training reads it.
+    """Content of a COCO json as training reads it.
 
     Attributes:
         path: The file.
-        content: Its content, in the form that MMPose reads.
+        content: Its normalized content, in the form that MMPose reads.
         total: Annotations in the file.
-        trained: Those that are trained on.
-        rejected: Ids of the others, by the reason.
-        changes: How often each thing was brought into form, by its words.
-        doubts: Sentences about what is taken as it is, though it may be wrong.
+        trained: Number of annotations that are trained on.
+        rejected: Ids of the others, by reason.
+        changes: Number of normalizations of each kind, by description.
+        doubts: Sentences about values that may be wrong and are used unchanged.
     """
 
     path: Path
@@ -66,28 +66,30 @@ class CocoAnnotations:
     doubts: dict[str, None] = field(default_factory=dict)
 
     def summary(self, verb: str = 'train') -> str:
-        """One sentence: how many annotations train, why others do not, changes.
+        """Summarize in one sentence how many annotations train and what was changed.
 
         Args:
-            verb: What those that are in form do.
+            verb: Verb for the annotations that are used.
         """
         count = f'{self.trained} of {self.total} annotations {verb}'
         return f'{self.path}: {count}{self._reasons}'
 
     @property
     def notes(self) -> str:
-        """One sentence about what does not train and what was brought into form."""
+        """One sentence about rejected annotations and normalizations."""
         return f'{self.path}: {self.total} annotations{self._reasons}'
 
     @property
     def _reasons(self) -> str:
         text = ''
         for reason, ids in self.rejected.items():
-            named = ', '.join(map(str, ids[:NAMED])) + (', …' * (len(ids) > NAMED))
-            text += f'; {len(ids)} {reason} (id {named})'
+            listed = ', '.join(map(str, ids[:MAX_LISTED])) + (
+                ', …' * (len(ids) > MAX_LISTED)
+            )
+            text += f'; {len(ids)} {reason} (id {listed})'
         if self.changes:
             counted = (f'{count} {words}' for words, count in self.changes.items())
-            text += f'; brought into form: {", ".join(counted)}'
+            text += f'; normalized: {", ".join(counted)}'
         for doubt in self.doubts:
             text += f'; {doubt}'
         return text
@@ -100,28 +102,28 @@ def read_annotations(
 
     Args:
         path: The file.
-        keypoint_names: Names of the config's keypoints, in their order, (K,).
-        size_of: Reads the size of an image, needed where the json states none.
+        keypoint_names: Keypoint names of the config, in order, (K,).
+        size_of: Function that reads the size of an image the json gives none for.
 
     Raises:
         UserError: If the file is not a COCO json, names an image twice or keypoints
             in another order than the config, or gives all of its annotations another
             number of keypoints.
     """
-    found = read_structure(path)
-    for category in found.content['categories']:
+    json_file = read_structure(path)
+    for category in json_file.content['categories']:
         doubt = compare_names(path, category.get('keypoints'), keypoint_names)
-        found.doubts.update({doubt: None} if doubt else {})
-    sizes = _bring_sizes_into_form(found, size_of)
-    _bring_annotations_into_form(found, len(keypoint_names), sizes)
-    return found
+        json_file.doubts.update({doubt: None} if doubt else {})
+    sizes = _normalize_sizes(json_file, size_of)
+    _normalize_annotations(json_file, len(keypoint_names), sizes)
+    return json_file
 
 
 def read_structure(path: Path) -> CocoAnnotations:
-    """Read a COCO json, with ids that are numbers and images that have a name.
+    """Read a COCO json and normalize its ids and file names.
 
     Args:
-        path: The file; boxes and keypoints of its annotations stay as they are.
+        path: The file; boxes and keypoints of its annotations are not changed.
 
     Raises:
         UserError: If the file is not a COCO json, or names an image twice.
@@ -132,19 +134,19 @@ def read_structure(path: Path) -> CocoAnnotations:
             f'the annotations {path} must be a COCO json, a dict with images and '
             f'annotations, got a {type(content).__name__}'
         )
-    found = CocoAnnotations(path, dict(content))
+    json_file = CocoAnnotations(path, dict(content))
     for key in ('images', 'annotations', 'categories'):
-        found.content[key] = _dicts(path, content, key)
+        json_file.content[key] = _dicts(path, content, key)
     for key in ('images', 'categories'):
-        _drop_repeated(found, key)
-    found.total = len(found.content['annotations'])
-    _bring_ids_into_form(found)
-    _check_file_names(found)
-    return found
+        _drop_repeated(json_file, key)
+    json_file.total = len(json_file.content['annotations'])
+    _normalize_ids(json_file)
+    _check_file_names(json_file)
+    return json_file
 
 
 def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """A list of dicts of the json, copied one level deep."""
+    """Copy a list of dicts of the json, one level deep."""
     if content.get(key) is None and key != 'images':
         return []
     entries = content.get(key)
@@ -156,52 +158,52 @@ def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, A
     return [dict(entry) for entry in entries]
 
 
-def _drop_repeated(found: CocoAnnotations, key: str) -> None:
-    """Take entries that say the same twice, as merged files have them, for one."""
-    entries, kept = found.content[key], dict[str, dict[str, Any]]()
+def _drop_repeated(json_file: CocoAnnotations, key: str) -> None:
+    """Drop repeated identical entries, as merged files have them."""
+    entries, kept = json_file.content[key], dict[str, dict[str, Any]]()
     if not all(entry.get('file_name') or entry.get('name') for entry in entries):
-        return  # What is refused is refused by its own sentence.
+        return  # Missing names are refused later.
     for entry in entries:
         kept.setdefault(json.dumps(entry, sort_keys=True), entry)
     if len(kept) < len(entries):
-        found.changes[f'{key} listed twice'] += len(entries) - len(kept)
-        found.content[key] = list(kept.values())
+        json_file.changes[f'{key} listed twice'] += len(entries) - len(kept)
+        json_file.content[key] = list(kept.values())
 
 
-def _bring_ids_into_form(found: CocoAnnotations) -> None:
-    images, annotations = found.content['images'], found.content['annotations']
-    categories = found.content['categories']
-    where = f'the annotations {found.path}'
-    repeated = without_numbers(annotations)
+def _normalize_ids(json_file: CocoAnnotations) -> None:
+    images, annotations = json_file.content['images'], json_file.content['annotations']
+    categories = json_file.content['categories']
+    where = f'the annotations {json_file.path}'
+    repeated = count_without_number(annotations)
     if repeated:
         # Nothing refers to an annotation, so a new number does no harm.
-        found.changes[f'{NUMBERED_ANEW} (ids absent or repeated)'] += repeated
+        json_file.changes[f'{RENUMBERED} (ids absent or repeated)'] += repeated
         for number, annotation in enumerate(annotations, 1):
             annotation['id'] = number
     for images_or_categories, key in ((images, 'image'), (categories, 'category')):
-        ids = numbered(f'{where} give', key, images_or_categories)
+        ids = number_ids(f'{where} give', key, images_or_categories)
         changed = sum(
             ids.number(entry['id']) != entry['id'] or type(entry['id']) is not int
             for entry in images_or_categories
         )
-        found.changes[f'{key} ids made numbers'] += changed
+        json_file.changes[f'{key} ids made numbers'] += changed
         for entry in images_or_categories:
             entry['id'] = ids.number(entry['id'])
-        _point_to(found, annotations, f'{key}_id', ids)
-    found.changes += Counter()  # drops what did not happen
+        _replace_ids(json_file, annotations, f'{key}_id', ids)
+    json_file.changes += Counter()  # drops zero counts
 
 
-def _point_to(
-    found: CocoAnnotations, annotations: list[dict[str, Any]], key: str, ids: Any
+def _replace_ids(
+    json_file: CocoAnnotations, annotations: list[dict[str, Any]], key: str, ids: Any
 ) -> None:
-    """Let annotations point to images or categories by their numbers."""
+    """Replace image or category ids of annotations by their numbers."""
     kept = []
     for annotation in annotations:
         number = ids.number(annotation.get(key))
         if number is None and key == 'category_id':
-            number = _only_category(found, annotation.get(key))
+            number = _only_category(json_file, annotation.get(key))
         if number is None:
-            found.rejected['name an image that is not listed'].append(
+            json_file.rejected['name an image that is not listed'].append(
                 annotation.get('id')
             )
             continue
@@ -210,45 +212,46 @@ def _point_to(
     annotations[:] = kept
 
 
-def _only_category(found: CocoAnnotations, stated: Any) -> int:
-    """The category of an annotation that states none of those that are listed."""
-    categories = found.content['categories']
-    if type(stated) is int:
-        return stated
+def _only_category(json_file: CocoAnnotations, category_id: Any) -> int:
+    """Category of an annotation whose `category_id` is not listed."""
+    categories = json_file.content['categories']
+    if type(category_id) is int:
+        return category_id
     if len(categories) > 1:
         raise UserError(
-            f'an annotation of {found.path} has category_id {shortened(stated)}, which '
-            f'is none of {[category["id"] for category in categories]}'
+            f'an annotation of {json_file.path} has category_id '
+            f'{shortened(category_id)}, which is none of '
+            f'{[category["id"] for category in categories]}'
         )
-    found.changes['annotations given the only category'] += 1
+    json_file.changes['annotations given the only category'] += 1
     return categories[0]['id'] if categories else 1
 
 
-def _check_file_names(found: CocoAnnotations) -> None:
+def _check_file_names(json_file: CocoAnnotations) -> None:
     counts: Counter[str] = Counter()
-    for image in found.content['images']:
+    for image in json_file.content['images']:
         name = image.get('file_name')
         if not isinstance(name, str) or not name or '\0' in name:
             raise UserError(
-                f'image {image["id"]} of the annotations {found.path} must have a '
+                f'image {image["id"]} of the annotations {json_file.path} must have a '
                 f'file_name, got {shortened(name)}'
             )
         counts[name] += 1
     repeated = sum(count > 1 for count in counts.values())
     if repeated:
-        found.changes['files listed as several images, each counted'] += repeated
+        json_file.changes['files listed as several images, each counted'] += repeated
 
 
-def _bring_sizes_into_form(
-    found: CocoAnnotations, size_of: SizeOf | None
+def _normalize_sizes(
+    json_file: CocoAnnotations, size_of: SizeOf | None
 ) -> dict[int, Size]:
-    """Take sizes that are not stated from the images; returns all sizes by id."""
+    """Complete missing image sizes from the images; return all sizes by id."""
     sizes, unknown = {}, []
-    for image in found.content['images']:
-        size = _stated_size(image)
+    for image in json_file.content['images']:
+        size = _listed_size(image)
         if size is None:
             size = size_of(image['file_name']) if size_of else None
-            found.changes['image sizes read from the images'] += 1
+            json_file.changes['image sizes read from the images'] += 1
         if size is None:
             unknown.append(image['file_name'])
             continue
@@ -257,15 +260,15 @@ def _bring_sizes_into_form(
         sizes[image['id']] = size
     if unknown:
         raise UserError(
-            f'the annotations {found.path} state no width and height for '
+            f'the annotations {json_file.path} state no width and height for '
             f'{len(unknown)} images that cannot be read either, the first is '
             f'{unknown[0]}'
         )
     return sizes
 
 
-def _stated_size(image: Mapping[str, Any]) -> Size | None:
-    """Width and height that the json states; None where it states none."""
+def _listed_size(image: Mapping[str, Any]) -> Size | None:
+    """Width and height in the json; None if it has none."""
     width, height = _side(image.get('width')), _side(image.get('height'))
     return None if width is None or height is None else (width, height)
 
@@ -278,30 +281,32 @@ def _side(value: Any) -> int | None:
     return int(value)
 
 
-def _bring_annotations_into_form(
-    found: CocoAnnotations, num_keypoints: int, sizes: Mapping[int, Size]
+def _normalize_annotations(
+    json_file: CocoAnnotations, num_keypoints: int, sizes: Mapping[int, Size]
 ) -> None:
     kept, others, trained = [], Counter[int](), []
-    for annotation in found.content['annotations']:
-        reason = _bring_into_form(found, annotation, num_keypoints, sizes)
+    for annotation in json_file.content['annotations']:
+        reason = _normalize_annotation(json_file, annotation, num_keypoints, sizes)
         if reason is None:
-            found.trained += 1
+            json_file.trained += 1
             trained.append(annotation)
         else:
-            found.rejected[reason].append(annotation['id'])
+            json_file.rejected[reason].append(annotation['id'])
         if reason in (None, CROWD, NONE_VISIBLE, NO_KEYPOINTS):
             kept.append(annotation)
         elif reason == OTHER_NUMBER:
             others[len(annotation['keypoints'])] += 1
-    if others and not found.trained:
+    if others and not json_file.trained:
         length, count = others.most_common(1)[0]
         raise UserError(
-            f'{count} annotations of {found.path} have {length} numbers as keypoints; '
-            f'the {num_keypoints} keypoints of the config need {3 * num_keypoints}, '
-            'x, y and visibility of each'
+            f'{count} annotations of {json_file.path} have {length} numbers as '
+            f'keypoints; the {num_keypoints} keypoints of the config need '
+            f'{3 * num_keypoints}, x, y and visibility of each'
         )
-    found.content['annotations'] = kept
-    found.doubts.update(dict.fromkeys(check_coordinates(found.path, trained, sizes)))
+    json_file.content['annotations'] = kept
+    json_file.doubts.update(
+        dict.fromkeys(check_coordinates(json_file.path, trained, sizes))
+    )
 
 
 CROWD = 'are crowds'
@@ -310,87 +315,89 @@ NONE_VISIBLE = 'have no visible keypoint'
 OTHER_NUMBER = 'have another number of keypoints than the config'
 AT_CORNER = 'lie at or beyond the corner of the image'
 ONE_PIXEL = 'lie on images of one row or column of pixels'
-NOT_NUMBERS = 'have keypoints that are no numbers'
+NOT_NUMBERS = 'have keypoints that are not numbers'
 
 
-def _bring_into_form(
-    found: CocoAnnotations,
+def _normalize_annotation(
+    json_file: CocoAnnotations,
     annotation: dict[str, Any],
     num_keypoints: int,
     sizes: Mapping[int, Size],
 ) -> str | None:
-    """Bring an annotation into form; returns why it is not trained on, or None."""
+    """Normalize an annotation; return why it is not trained on, or None."""
     crowd = _is_crowd(annotation)
     if 'iscrowd' in annotation and type(annotation['iscrowd']) is not int:
         annotation['iscrowd'] = int(crowd)
-    given = annotation.get('keypoints')
-    if not given:
+    keypoints = annotation.get('keypoints')
+    if not keypoints:
         _drop_broken_box(annotation)
         return CROWD if crowd else NO_KEYPOINTS
-    points, reason = _points(found, given, num_keypoints)
+    points, reason = _parse_keypoints(json_file, keypoints, num_keypoints)
     if points is None:
         return reason
     annotation['keypoints'] = [number for point in points for number in point]
     visible = [(x, y) for x, y, shown in points if shown > 0]
     if annotation.get('num_keypoints') != len(visible):
         if 'num_keypoints' in annotation:
-            found.changes['num_keypoints that were not the visible ones'] += 1
+            json_file.changes['num_keypoints that differed from the visible ones'] += 1
         annotation['num_keypoints'] = len(visible)
     if crowd or not visible:
         _drop_broken_box(annotation)
         return CROWD if crowd else NONE_VISIBLE
     if max(max(point[:2]) for point in points) <= 0:
-        # MMPose takes such an instance for one without points.
+        # MMPose treats such an instance as one without points.
         _drop_broken_box(annotation)
         return AT_CORNER
     size = sizes[annotation['image_id']]
     if min(size) < 2:
-        # Clipped as MMPose clips it, no box on it has an extent.
+        # After clipping by MMPose, no box on it has an extent.
         _drop_broken_box(annotation)
         return ONE_PIXEL
-    _bring_box_into_form(found, annotation, visible, size)
+    _normalize_box(json_file, annotation, visible, size)
     return None
 
 
 def _is_crowd(annotation: Mapping[str, Any]) -> bool:
     """Whether an annotation is a crowd; CSV tools write '0' and 'false'."""
-    stated = annotation.get('iscrowd')
-    if isinstance(stated, str):
-        return stated.strip().casefold() not in ('', '0', '0.0', 'false', 'no', 'none')
-    return bool(stated)
+    value = annotation.get('iscrowd')
+    if isinstance(value, str):
+        return value.strip().casefold() not in ('', '0', '0.0', 'false', 'no', 'none')
+    return bool(value)
 
 
-def _points(
-    found: CocoAnnotations, given: Any, num_keypoints: int | None
+def _parse_keypoints(
+    json_file: CocoAnnotations, keypoints: Any, num_keypoints: int | None
 ) -> tuple[list[list[float]] | None, str]:
     """Keypoints as x, y and visibility, each a finite number, (K, 3)."""
-    if isinstance(given, list) and all(isinstance(each, list) for each in given):
-        given = [number for point in given for number in point]
-        found.changes['nested keypoints made flat'] += 1
-    if not isinstance(given, list):
+    if isinstance(keypoints, list) and all(
+        isinstance(value, list) for value in keypoints
+    ):
+        keypoints = [number for point in keypoints for number in point]
+        json_file.changes['nested keypoints made flat'] += 1
+    if not isinstance(keypoints, list):
         return None, NOT_NUMBERS
     if num_keypoints is None:
-        num_keypoints = len(given) // 3
-    if len(given) != 3 * num_keypoints:
+        num_keypoints = len(keypoints) // 3
+    if len(keypoints) != 3 * num_keypoints:
         return None, OTHER_NUMBER
-    if not all(each is None or is_real(each) for each in given):
+    if not all(value is None or is_real(value) for value in keypoints):
         return None, NOT_NUMBERS
     points = []
-    for start in range(0, len(given), 3):
-        x, y, shown = given[start : start + 3]
-        if not all(map(is_number, (x, y, shown))):
-            x, y, shown = 0, 0, 0
-            found.changes['keypoints without finite numbers made invisible'] += 1
-        elif shown < 0 or 0 < shown < 1:
-            # What is hardly visible would train towards an empty heatmap.
-            shown = int(shown >= 0.5)
-            found.changes['visibilities rounded'] += 1
-        points.append([x, y, min(shown, 2)])
+    for start in range(0, len(keypoints), 3):
+        x, y, visibility = keypoints[start : start + 3]
+        if not all(map(is_number, (x, y, visibility))):
+            x, y, visibility = 0, 0, 0
+            json_file.changes['keypoints without finite numbers made invisible'] += 1
+        elif visibility < 0 or 0 < visibility < 1:
+            # A fractional visibility would train towards an empty heatmap.
+            visibility = int(visibility >= 0.5)
+            json_file.changes['visibilities rounded'] += 1
+        points.append([x, y, min(visibility, 2)])
     return points, ''
 
 
-def _bring_box_into_form(
-    found: CocoAnnotations,
+def _normalize_box(
+    json_file: CocoAnnotations,
     annotation: dict[str, Any],
     visible: Sequence[tuple[float, float]],
     size: Size,
@@ -399,31 +406,31 @@ def _bring_box_into_form(
     if not has_extent(box, size):
         annotation['bbox'] = box_of_points(visible, size)
         annotation.pop('area', None)
-        found.changes['boxes made of the points'] += 1
+        json_file.changes['boxes computed from the points'] += 1
     area: Any = annotation.get('area')
     if not is_number(area) or area <= 0:
         width, height = annotation['bbox'][2:]
         annotation['area'] = max(1.0, AREA_OF_BOX * width * height)
         if area is not None:
-            found.changes['areas that were none'] += 1
+            json_file.changes['areas that were not positive'] += 1
 
 
-def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]:
-    """Boxes (x, y, width, height) of annotations that are no crowd.
+def boxes_of(json_file: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]:
+    """Return the annotations that are no crowd with their boxes (x, y, width, height).
 
-    One without a box of its own, or without an extent, has that of its visible points;
-    one without either is left out.
+    A missing or empty box is replaced by that of the visible points; annotations with
+    neither are left out.
 
     Args:
-        found: The json.
+        json_file: The json.
     """
-    sizes = {image['id']: _stated_size(image) for image in found.content['images']}
+    sizes = {image['id']: _listed_size(image) for image in json_file.content['images']}
     boxes = []
-    for annotation in found.content['annotations']:
+    for annotation in json_file.content['annotations']:
         size = sizes[annotation['image_id']] or (UNKNOWN_SIDE, UNKNOWN_SIDE)
         box = annotation.get('bbox')
         if not has_extent(box, size):
-            points, _ = _points(found, annotation.get('keypoints'), None)
+            points, _ = _parse_keypoints(json_file, annotation.get('keypoints'), None)
             visible = [(x, y) for x, y, shown in points or () if shown > 0]
             box = box_of_points(visible, size) if visible and min(size) > 1 else None
         if box is not None and not _is_crowd(annotation):
@@ -433,8 +440,8 @@ def boxes_of(found: CocoAnnotations) -> list[tuple[dict[str, Any], list[float]]]
 
 def _drop_broken_box(annotation: dict[str, Any]) -> None:
     box = annotation.get('bbox')
-    whole = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
-    if not whole or not annotation.get('keypoints', True):
-        # MMPose would stop at it, though it trains on none of these.
+    is_valid = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+    if not is_valid or not annotation.get('keypoints', True):
+        # MMPose would raise an error on it, though it trains on none of these.
         annotation.pop('bbox', None)
         annotation.pop('keypoints', None)

@@ -1,7 +1,7 @@
-"""Ids of a COCO json as the whole numbers that MMPose needs.
+"""Ids of a COCO json as the integers that MMPose needs.
 
-Labeling tools write ids as texts, hashes or floats, and point to them by another type
-than they were stated in.
+Labeling tools write ids as strings, hashes or floats, and refer to them by another
+type than the one they are defined with.
 """
 
 from __future__ import annotations
@@ -12,39 +12,41 @@ from typing import Any
 
 from mmdistill.errors import UserError, shortened
 
-LARGEST = 2**53
-"""Ids from which on a float, as JSON readers make them, is no exact number."""
+FIRST_INEXACT = 2**53
+"""Ids from which a float, as JSON readers return it, is not exact."""
 
-MOST_DIGITS = 40
-"""Digits of a text that is looked at as a number, with zeros in front."""
+MAX_DIGITS = 40
+"""Maximum number of digits of a string that counts as a number, zeros included."""
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Numbers of ids.
+class IdNumbers:
+    """Mapping from ids to numbers.
 
     Attributes:
-        by_id: Number of each id, by its text.
+        by_id: Number of each id, by the id as a string.
     """
 
     by_id: Mapping[str, int]
 
-    def number(self, given: Any) -> int | None:
-        """Number of an id, however it is written; None if nothing has it."""
-        if given is None or isinstance(given, (bool, list, dict)):
+    def number(self, entry_id: Any) -> int | None:
+        """Return the number of an id of any type; None if it is unknown."""
+        if entry_id is None or isinstance(entry_id, (bool, list, dict)):
             return None
-        return self.by_id.get(_text(given))
+        return self.by_id.get(_text(entry_id))
 
 
-def numbered(where: str, what: str, entries: Sequence[Mapping[str, Any]]) -> Numbers:
+def number_ids(
+    where: str, kind: str, entries: Sequence[Mapping[str, Any]]
+) -> IdNumbers:
     """Number the ids of images or categories.
 
-    Whole numbers stay, texts of digits become the number that they spell unless
-    another entry has it, and all others come behind, in the order of the file.
+    Integers are kept, strings of digits become the number they spell unless another
+    entry has it, and all others follow, in the order of the file.
 
     Args:
-        where: The file, for the error's sentence.
-        what: The kind of entry.
+        where: The file, for error messages.
+        kind: Kind of the entries.
         entries: The entries, each with an `id`.
 
     Raises:
@@ -52,50 +54,52 @@ def numbered(where: str, what: str, entries: Sequence[Mapping[str, Any]]) -> Num
     """
     texts: dict[str, Any] = {}
     for entry in entries:
-        given = entry.get('id')
-        if given is None or isinstance(given, (bool, list, dict)):
+        entry_id = entry.get('id')
+        if entry_id is None or isinstance(entry_id, (bool, list, dict)):
             raise UserError(
-                f'{where} an {what} without an id: {shortened(dict(entry))}'
+                f'{where} an {kind} without an id: {shortened(dict(entry))}'
             )
-        text = _text(given)
+        text = _text(entry_id)
         if text in texts:
-            raise UserError(f'{where} two entries the {what} id {given!r}')
-        texts[text] = given
-    numbers = {text: int(text) for text in texts if text == _as_number(text)}
-    taken, later = set(numbers.values()), []
+            raise UserError(f'{where} two entries the {kind} id {entry_id!r}')
+        texts[text] = entry_id
+    numbers = {text: int(text) for text in texts if text == _canonical(text)}
+    taken, unnumbered = set(numbers.values()), []
     for text in texts:
-        spelled = _as_number(text)
+        digits = _canonical(text)
         if text in numbers:
             continue
-        if spelled is None or int(spelled) in taken:
-            later.append(text)
+        if digits is None or int(digits) in taken:
+            unnumbered.append(text)
         else:
-            numbers[text] = int(spelled)
-            taken.add(int(spelled))
+            numbers[text] = int(digits)
+            taken.add(int(digits))
     first = max(taken, default=0) + 1
-    return Numbers({**numbers, **{text: first + i for i, text in enumerate(later)}})
+    return IdNumbers(
+        {**numbers, **{text: first + i for i, text in enumerate(unnumbered)}}
+    )
 
 
-def without_numbers(annotations: Sequence[Mapping[str, Any]]) -> int:
-    """How many annotations have no whole number of their own as an id.
+def count_without_number(annotations: Sequence[Mapping[str, Any]]) -> int:
+    """Count annotations whose id is not an integer of their own.
 
     Args:
         annotations: The annotations.
     """
     ids = [annotation.get('id') for annotation in annotations]
-    whole = [i for i in ids if type(i) is int and abs(i) < LARGEST]
-    return len(ids) - len(set(whole))
+    integers = [i for i in ids if type(i) is int and abs(i) < FIRST_INEXACT]
+    return len(ids) - len(set(integers))
 
 
-def _text(given: Any) -> str:
-    if isinstance(given, float) and given.is_integer():
-        return str(int(given))
-    return str(given)
+def _text(entry_id: Any) -> str:
+    if isinstance(entry_id, float) and entry_id.is_integer():
+        return str(int(entry_id))
+    return str(entry_id)
 
 
-def _as_number(text: str) -> str | None:
-    """The number that a text of digits spells, as text; None if it spells none."""
+def _canonical(text: str) -> str | None:
+    """Canonical form of a string of digits; None for any other string."""
     digits = text.removeprefix('-')
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > MOST_DIGITS:
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > MAX_DIGITS:
         return None
-    return str(int(text)) if abs(int(text)) < LARGEST else None
+    return str(int(text)) if abs(int(text)) < FIRST_INEXACT else None

@@ -1,4 +1,4 @@
-"""Names of the keypoints of a json beside those of a config."""
+"""Comparison of the keypoint names of a json with those of a config."""
 
 from __future__ import annotations
 
@@ -11,63 +11,66 @@ from typing import Any
 from mmdistill.errors import UserError
 
 SIDES = {'l': 'left', 'r': 'right'}
-NAMED = 3
-"""Names that a sentence shows."""
+MAX_LISTED = 3
+"""Maximum number of names listed in a message."""
 
 
-def compare_names(path: Path, names: Any, wanted: Sequence[str]) -> str:
-    """Compare the names of a category with the config's, however they are spelled.
+def compare_names(path: Path, names: Any, expected: Sequence[str]) -> str:
+    """Compare the keypoint names of a category with the config's, in any spelling.
 
-    Names that only count (`kpt-1`, `kpt-2`, ...) say nothing about the order.
+    Names that are only numbered (`kpt-1`, `kpt-2`, ...) carry no order.
 
     Args:
-        path: The json, for the sentence.
-        names: The names that it states; anything but a list of as many texts as the
-            config has says nothing.
-        wanted: Names of the config's keypoints, in their order, (K,).
+        path: The json, for messages.
+        names: Its names; anything but a list as long as the config's is ignored.
+        expected: Keypoint names of the config, in order, (K,).
 
     Returns:
-        A sentence about names that the config does not have, or an empty text.
+        A sentence about names that the config does not have, or an empty string.
 
     Raises:
-        UserError: If a keypoint of the config stands at another position.
+        UserError: If a keypoint of the config is at another position.
     """
-    if not isinstance(names, list) or len(names) != len(wanted):
+    if not isinstance(names, list) or len(names) != len(expected):
         return ''
-    if _only_count(names) or _only_count(wanted):
+    if _are_numbered(names) or _are_numbered(expected):
         return ''
-    theirs, ours = [_words(n) for n in names], [_words(n) for n in wanted]
-    for number, (their, our) in enumerate(zip(theirs, ours, strict=True)):
-        if their != our and ours.count(their) == 1:
+    json_words, config_words = [_words(n) for n in names], [_words(n) for n in expected]
+    for number, (name_words, expected_words) in enumerate(
+        zip(json_words, config_words, strict=True)
+    ):
+        if name_words != expected_words and config_words.count(name_words) == 1:
             raise UserError(
                 f'keypoint {number} of the annotations {path} is {names[number]!r}, '
-                f'that of the config {wanted[number]!r}: they stand in another order; '
+                f'that of the config {expected[number]!r}: the order differs; '
                 'give the data set metainfo with keypoint_info in the order of the '
                 f'json, {names}'
             )
     unknown = [
-        str(n) for n, words in zip(names, theirs, strict=True) if words not in ours
+        str(n)
+        for n, words in zip(names, json_words, strict=True)
+        if words not in config_words
     ]
     if not unknown:
         return ''
-    shown = ', '.join(unknown[:NAMED]) + ', …' * (len(unknown) > NAMED)
+    listed = ', '.join(unknown[:MAX_LISTED]) + ', …' * (len(unknown) > MAX_LISTED)
     return (
-        f'{len(unknown)} names of keypoints are not those of the config ({shown}): '
-        'they are taken to stand in its order'
+        f'{len(unknown)} names of keypoints are not those of the config ({listed}): '
+        'their order is assumed to be the same'
     )
 
 
 def _words(name: Any) -> tuple[str, ...]:
-    """Words of a name in any spelling: `LeftEye`, `eye_l` and `left eye` are one."""
-    parted = re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', ' ', str(name))
-    words = re.split(r'[\W_]+', parted.casefold())
+    """Words of a name in any spelling: equal for `LeftEye`, `eye_l` and `left eye`."""
+    spaced = re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', ' ', str(name))
+    words = re.split(r'[\W_]+', spaced.casefold())
     return tuple(sorted(SIDES.get(word, word) for word in words if word))
 
 
-def _only_count(names: Sequence[Any]) -> bool:
-    """Whether names differ by their numbers alone, each one more than the last."""
+def _are_numbered(names: Sequence[Any]) -> bool:
+    """Whether names differ only by consecutive numbers."""
     digits = [re.findall(r'[0-9]{1,9}', str(name)) for name in names]
-    if len(names) < 2 or any(len(each) != 1 for each in digits):
+    if len(names) < 2 or any(len(numbers) != 1 for numbers in digits):
         return False
     if len({re.sub('[0-9]+', '', str(name)) for name in names}) > 1:
         return False

@@ -82,7 +82,7 @@ def as_trained(tmp_path):
     return build
 
 
-def test_a_file_in_form_stays_as_it_is(read):
+def test_a_normal_file_is_unchanged(read):
     content = coco(annotation(1), annotation(2, 2))
 
     found = read(content)
@@ -103,8 +103,8 @@ def test_a_file_in_form_stays_as_it_is(read):
         (dict(keypoints=[5, 5, 0] * 3), 'have no visible keypoint'),
         (dict(keypoints=[-5, -5, 2] * 3), 'lie at or beyond the corner'),
         (dict(keypoints=[1, 1, 2] * 2), 'have another number of keypoints'),
-        (dict(keypoints=['a'] * 9), 'have keypoints that are no numbers'),
-        (dict(keypoints='12 12 2'), 'have keypoints that are no numbers'),
+        (dict(keypoints=['a'] * 9), 'have keypoints that are not numbers'),
+        (dict(keypoints='12 12 2'), 'have keypoints that are not numbers'),
         (dict(image_id=99), 'name an image that is not listed'),
         (dict(image_id=None), 'name an image that is not listed'),
     ],
@@ -179,7 +179,7 @@ def test_instances_of_one_id_keep_their_own_points(read, as_trained):
 
     points = [info['keypoints'][0, 0].tolist() for info in as_trained(found)]
     assert points == [[12, 12], [30, 30]]
-    assert 'numbered anew' in found.summary()
+    assert 'renumbered' in found.summary()
 
 
 def test_ids_that_are_texts_become_numbers_of_their_own(read, as_trained):
@@ -233,7 +233,7 @@ def test_points_that_are_no_numbers_are_invisible(read, as_trained):
     assert '2 keypoints without finite numbers' in found.summary()
 
 
-def test_a_visibility_in_between_is_one_or_none(read, as_trained):
+def test_a_fractional_visibility_is_rounded(read, as_trained):
     points = [12, 12, 0.3, 20, 20, 0.7, 28, 25, -1]
     found = read(coco(annotation(1, keypoints=points)))
 
@@ -377,7 +377,7 @@ def test_sides_are_compared_in_any_spelling(read, names, refused):
     if not refused:
         assert 'names of keypoints' not in read(content).summary()
         return
-    with pytest.raises(UserError, match='they stand in another order'):
+    with pytest.raises(UserError, match='the order differs'):
         read(content)
 
 

@@ -72,7 +72,7 @@ def test_an_empty_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['two words.png', 'zwölf 十二 🙂.png', 'a\nb.png'])
-def test_any_other_name_stays_as_it_is(tmp_path, write_images, name):
+def test_any_other_name_is_unchanged(tmp_path, write_images, name):
     write_images(tmp_path, 'a.png')
     (tmp_path / 'a.png').rename(tmp_path / name)
     assert images_of_folder(tmp_path).paths == [name]

@@ -151,7 +151,7 @@ def test_a_truncated_file_fails(read, kind, share):
         (bytes(1000), 'not an image: no header that Pillow reads'),
     ],
 )
-def test_what_is_no_image_fails(read, content, reason):
+def test_other_content_fails(read, content, reason):
     assert read(content).reason == reason
 
 

@@ -33,7 +33,7 @@ def test_members_are_read_as_rgb(images):
 
 
 @pytest.mark.parametrize('key', ['day[1]/a.mp4#000030', 'b.tar#2.png', 'c.mp4#000000'])
-def test_what_is_gone_is_none(images, key):
+def test_missing_images_are_none(images, key):
     assert images(key) is None
 
 

@@ -36,7 +36,7 @@ ODD = [
 
 
 @pytest.mark.parametrize('name', ODD)
-def test_a_video_that_exists_is_taken_as_it_is(tmp_path, write_video, name):
+def test_an_existing_video_is_no_pattern(tmp_path, write_video, name):
     write_video(tmp_path / f'{name}.mp4', range(2))
     source = VideoSource(tmp_path, f'{name}.mp4')
     listing = source.list_images()
@@ -47,14 +47,14 @@ def test_a_video_that_exists_is_taken_as_it_is(tmp_path, write_video, name):
 
 
 @pytest.mark.parametrize('name', ODD)
-def test_a_tar_that_exists_is_taken_as_it_is(tmp_path, write_tar, name):
+def test_an_existing_tar_is_no_pattern(tmp_path, write_tar, name):
     write_tar(tmp_path / f'{name}.tar', {'0.png': b'x'})
     keys = TarSource(tmp_path, f'{name}.tar').list_images().keys
     assert keys == [f'{name}.tar#0.png']
 
 
 @pytest.mark.parametrize('name', ODD)
-def test_a_folder_that_exists_is_taken_as_it_is(
+def test_an_existing_folder_is_no_pattern(
     tmp_path, write_images, write_video, write_tar, name
 ):
     write_images(tmp_path, f'{name}/0.png', f'{name}/sub/1.png')

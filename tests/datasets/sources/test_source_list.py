@@ -46,7 +46,7 @@ def test_an_image_of_two_sources_belongs_to_the_first(tmp_path, write_images, bu
     assert found.source_of(0).name == 'g'
 
 
-def test_a_source_without_images_is_told_and_the_others_go_on(
+def test_a_source_without_images_is_logged_and_the_others_are_used(
     tmp_path, write_images, build, caplog
 ):
     write_images(tmp_path, 'a/0.png')
@@ -54,7 +54,7 @@ def test_a_source_without_images_is_told_and_the_others_go_on(
     assert keys(build(listed, folder('a'))) == ['a/0.png']
 
 
-def test_without_any_image_all_sentences_are_told(build):
+def test_without_any_image_all_problems_are_listed(build):
     with pytest.raises(UserError, match=r'folder .*a does not exist; .*folder .*b'):
         build(folder('a'), folder('b'))
 

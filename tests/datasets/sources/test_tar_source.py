@@ -58,7 +58,9 @@ def test_a_shard_that_ends_early_gives_what_it_has(tmp_path, write_tar):
     assert len(listing.problems) == 1 or 'the tar ends within the image' in reasons[5:]
 
 
-def test_a_missing_shard_of_a_range_is_told_and_the_others_go_on(tmp_path, write_tar):
+def test_a_missing_shard_of_a_range_is_logged_and_the_others_are_used(
+    tmp_path, write_tar
+):
     write_tar(tmp_path / 'p-1.tar', {'0.png': image(1)})
     listing = TarSource(tmp_path, 'p-{0..1}.tar').list_images()
     assert listing.keys == ['p-1.tar#0.png']
@@ -161,7 +163,7 @@ def test_a_compressed_tar_is_named(tmp_path, write_tar, compress, kind):
         TarSource(tmp_path, 'a.tar').list_images()
 
 
-def test_what_is_no_file_does_not_hang(tmp_path):
+def test_a_device_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / 'a.tar')
     (tmp_path / 'b.tar').symlink_to('/dev/zero')
     (tmp_path / 'c.tar').mkdir()

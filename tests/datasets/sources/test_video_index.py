@@ -53,7 +53,7 @@ def test_a_frame_kept_before_is_what_counts(tmp_path, write_video):
     ('content', 'sentence'),
     [(None, 'cannot be opened: No such file'), (b'x', 'cannot be opened: Invalid')],
 )
-def test_what_is_no_video_is_a_sentence(tmp_path, content, sentence):
+def test_another_file_is_refused_in_a_sentence(tmp_path, content, sentence):
     if content:
         (tmp_path / 'a.mp4').write_bytes(content)
     with pytest.raises(UserError, match=sentence):

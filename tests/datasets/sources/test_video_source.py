@@ -75,7 +75,7 @@ def test_seconds_follow_the_times_of_a_variable_rate(tmp_path, write_video):
     assert shown(VideoSource(tmp_path, 'a.mp4', seconds=0.5)) == [0, 5, 10, 11, 12, 15]
 
 
-def test_frames_that_look_like_the_one_before_are_left_out(tmp_path, write_video):
+def test_near_duplicates_of_the_previous_frame_are_left_out(tmp_path, write_video):
     numbers = [5, 5, 5, 40, 40, 5, 5, 21]
     write_video(tmp_path / 'a.mp4', numbers, draw=clouds_of)
     assert numbers_listed(VideoSource(tmp_path, 'a.mp4', duplicate_distance=6)) == [
@@ -140,7 +140,7 @@ def test_a_damaged_stretch_is_failed_frames(tmp_path, write_video):
     assert [number_in(images[i].pixels) for i in good] == good
 
 
-def test_what_is_no_video_is_told_and_the_others_go_on(tmp_path, write_video):
+def test_another_file_is_logged_and_the_videos_are_used(tmp_path, write_video):
     write_video(tmp_path / 'good.mp4', [1])
     (tmp_path / 'bad.mp4').write_bytes(bytes(range(256)) * 8)
     listing = VideoSource(tmp_path, '*.mp4').list_images()

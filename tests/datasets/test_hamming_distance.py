@@ -1,4 +1,4 @@
-"""Bits that differ."""
+"""Hamming distances of hashes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmdistill.datasets import transforms
 from mmdistill.datasets.sources.image_reader import ImageReader
-from mmdistill.datasets.transforms import warn_if_unturned
+from mmdistill.datasets.transforms import warn_if_unrotated
 
 FLAGS = [
     *('color', 'unchanged', 'color_ignore_orientation'),
@@ -36,16 +36,16 @@ def test_it_warns_where_the_host_does_not_turn(tmp_path, warnings, flag, backend
     options = dict(color_type=flag, imdecode_backend=backend)
     loaded = LoadImage(**options).transform(dict(img_path=str(tmp_path / 'a.jpg')))
 
-    warn_if_unturned([dict(type='mmpose.LoadImage', **options), dict(type='Flip')])
+    warn_if_unrotated([dict(type='mmpose.LoadImage', **options), dict(type='Flip')])
     assert bool(warnings) == (loaded['img_shape'] != labeled.shape)
 
 
 @pytest.mark.parametrize('backend', ['turbojpeg', 'tifffile'])
 def test_it_warns_of_backends_that_never_turn(warnings, backend):
-    warn_if_unturned([dict(type='LoadImage', imdecode_backend=backend)])
+    warn_if_unrotated([dict(type='LoadImage', imdecode_backend=backend)])
     assert len(warnings) == 1
 
 
-def test_what_is_built_already_is_taken_as_it_is(warnings):
-    warn_if_unturned([LoadImage(), np.array(1), io.BytesIO()])
+def test_built_transforms_are_not_checked(warnings):
+    warn_if_unrotated([LoadImage(), np.array(1), io.BytesIO()])
     assert warnings == []
