@@ -40,7 +40,7 @@ unit: env
 # Goes on where it was stopped; a sample of ten is part of `make unit`.
 published: env
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python \
-		tools/benchmarks/published_configs.py --jobs 2 --write configs/README.md
+		-m tools.benchmarks.published_configs --jobs 2 --write configs/README.md
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

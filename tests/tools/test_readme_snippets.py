@@ -1,5 +1,6 @@
 """Every snippet of a README runs as it is printed, on small data."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -118,10 +119,10 @@ def test_a_command_runs(workshop, tool, words):
     if words[0].startswith(NOT_OURS):
         return
     assert words[0] == 'python'
-    name, arguments = Path(words[1]).stem, words[2:]
-    if Path(words[1]).parent.name == 'benchmarks':
-        assert (REPOSITORY / words[1]).is_file()
+    if words[1] == '-m':  # a benchmark takes hours
+        assert importlib.util.find_spec(words[2])
         return
+    name, arguments = Path(words[1]).stem, words[2:]
     assert (REPOSITORY / words[1]).is_file()
     assert tool(name, *on_small_data(name, arguments)) in (0, None)
 

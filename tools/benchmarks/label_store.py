@@ -28,8 +28,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from children import in_child, memory
-from drawn_labels import HEIGHT, METAINFO, PARSED, WIDTH, StubTeacher, write_store
 from mmengine.dataset import pseudo_collate
 from mmpose.datasets import CocoDataset
 from torch.utils.data import DataLoader, RandomSampler
@@ -43,6 +41,15 @@ from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.export import ExportOptions, export_coco
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
+from tools.benchmarks.children import in_child, memory
+from tools.benchmarks.drawn_labels import (
+    HEIGHT,
+    METAINFO,
+    PARSED,
+    WIDTH,
+    StubTeacher,
+    write_store,
+)
 
 SELECT = Path(__file__).parents[1] / 'select_labels.py'
 WORKERS = 4

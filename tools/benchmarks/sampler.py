@@ -18,13 +18,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from children import in_child
 from mmengine.dataset import DefaultSampler
 from mmpose.datasets import CombinedDataset
 from mmpose.datasets.samplers import MultiSourceSampler
 
 from mmdistill.cli.main import run
 from mmdistill.datasets import MixedRatioBatchSampler, SeededDataset
+from tools.benchmarks.children import in_child
 
 BATCH, LABELED = 64, 39
 DRAWN = 1000

@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drawn_labels import NAMES, Names
 from mmengine.config import Config
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -37,6 +36,7 @@ from mmdistill.functional.scoring import instance_scores
 from mmdistill.stages.train_config import student_config
 from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.toy import write_toy_data
+from tools.benchmarks.drawn_labels import NAMES, Names
 
 RECIPE = Path(__file__).parents[2] / 'configs/distill/toy/student.py'
 NAMES_OF_RUNS = ('with', 'without', 'again')

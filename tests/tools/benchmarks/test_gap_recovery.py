@@ -25,7 +25,7 @@ PCK = dict(
 @pytest.fixture
 def gap(load):
     pytest.importorskip('efficientnet_lite_pytorch')
-    return load('gap_recovery')
+    return load('gap_recovery.__main__')
 
 
 @pytest.fixture

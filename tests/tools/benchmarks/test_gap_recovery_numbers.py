@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 @pytest.fixture(scope='module')
 def numbers(load):
-    return load('gap_recovery_numbers')
+    return load('gap_recovery.numbers')
 
 
 LOW = {0: 0.70, 1: 0.74}

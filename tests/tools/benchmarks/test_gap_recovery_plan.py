@@ -14,7 +14,7 @@ RICH_VIEWS = dict(
 
 @pytest.fixture
 def gap(load):
-    return load('gap_recovery_plan')
+    return load('gap_recovery.plan')
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ COCO = dict(
 
 @pytest.fixture(scope='module')
 def recipes(load):
-    return load('gap_recovery_recipe')
+    return load('gap_recovery.recipe')
 
 
 @pytest.fixture(scope='module')

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def reports(load):
-    return load('gap_recovery_report')
+    return load('gap_recovery.report')
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_plot_is_a_picture_also_without_all_arms(reports, report, tmp_path):
 
 
 def test_nothing_finished_is_a_table_without_rows(reports, load):
-    arms = load('gap_recovery_plan').ARMS
+    arms = load('gap_recovery.plan').ARMS
     empty = reports.Report({arm: {} for arm in arms}, ['PCK'], 1000, None, {}, 0.0)
     lines = reports.table(empty).strip().splitlines()
     assert [line[:5] for line in lines] == ['| arm', '|---|']

@@ -14,12 +14,12 @@ from mmdistill.errors import UserError
 
 @pytest.fixture
 def runs(load):
-    return load('gap_recovery_runs')
+    return load('gap_recovery.runs')
 
 
 @pytest.fixture
 def make_plan(load):
-    Run = load('gap_recovery_plan').Run  # a dataclass
+    Run = load('gap_recovery.plan').Run  # a dataclass
 
     def make(work_dir, length=10):
         def training(name, config, *rest, needs=()):
@@ -147,7 +147,7 @@ def test_a_work_folder_can_be_moved(runs, ledger, make_plan, tmp_path):
 
 @pytest.mark.parametrize('jobs', [1, 2, 5])
 def test_a_plan_that_grows_is_done_whole_needs_first(runs, load, jobs):
-    Run = load('gap_recovery_plan').Run
+    Run = load('gap_recovery.plan').Run
     done: list[str] = []
     lock = threading.Lock()
 
@@ -167,7 +167,7 @@ def test_a_plan_that_grows_is_done_whole_needs_first(runs, load, jobs):
 
 
 def test_not_more_runs_than_jobs_go_on_at_a_time(runs, load):
-    Run = load('gap_recovery_plan').Run
+    Run = load('gap_recovery.plan').Run
     together = threading.Barrier(2, timeout=10)
     done: dict[str, dict] = {}
 
@@ -183,7 +183,7 @@ def test_not_more_runs_than_jobs_go_on_at_a_time(runs, load):
 
 
 def test_after_a_failure_no_other_run_begins(runs, load):
-    Run = load('gap_recovery_plan').Run
+    Run = load('gap_recovery.plan').Run
     begun: list[str] = []
 
     def perform(run):

@@ -1,6 +1,6 @@
 """A sample of MMPose's published configs through the tools, and the table of all.
 
-The whole suite is `python tools/benchmarks/published_configs.py`.
+The whole suite is `python -m tools.benchmarks.published_configs`.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ REFUSED = {
 
 @pytest.fixture(scope='module')
 def trial(load):
-    return load('published_trial')
+    return load('published_configs.trial')
 
 
 @pytest.fixture(scope='module')
 def suite(load):
-    return load('published_configs')
+    return load('published_configs.__main__')
 
 
 @pytest.fixture(scope='module')
 def table(load):
-    return load('published_table')
+    return load('published_configs.table')
 
 
 @pytest.fixture

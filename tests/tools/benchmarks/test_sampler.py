@@ -6,10 +6,12 @@ from tests.tools.conftest import REPOSITORY
 
 
 def test_a_small_run_prints_the_table_and_the_figures():
-    command = [sys.executable, str(REPOSITORY / 'tools/benchmarks/sampler.py')]
+    command = [sys.executable, '-m', 'tools.benchmarks.sampler']
     command += ['--sizes', '1000', '2000', '--tries', '1']
 
-    done = subprocess.run(command, check=True, capture_output=True, timeout=280)
+    done = subprocess.run(
+        command, check=True, capture_output=True, timeout=280, cwd=REPOSITORY
+    )
 
     *table, last = done.stdout.decode().splitlines()
     assert [line.split()[1] for line in table[-2:]] == ['1,000', '2,000']

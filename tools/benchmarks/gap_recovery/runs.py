@@ -13,14 +13,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gap_recovery_plan import Run, ready
-
 from mmdistill.errors import UserError
 from mmdistill.utils.files import json_sha256, read_json, write_json
+from tools.benchmarks.gap_recovery.plan import Run, ready
 
 PROGRESS = 'progress.json'
 RESULT = 'result.json'
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 TAIL = 15
 """Lines of a log that are shown when its command failed."""
 

@@ -1,4 +1,4 @@
-"""The two ways of labeling that `labeling_throughput.py` compares, and their data."""
+"""The two labeling methods that the benchmark compares, and their data."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ from mmengine.config import Config
 from mmengine.config.config import ConfigParsingError
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from published_data import leaves, write_data
 
 from mmdistill.cli.main import run
 from mmdistill.config.schema import is_type
 from mmdistill.engine.initial_weights import initial_weights
+from tools.benchmarks.published_configs.data import leaves, write_data
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 STAGES = ('plan', 'label', 'select_labels', 'train')
 BATCH = 2
 MANY_MEMBERS = 8

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
-from tests.tools.conftest import REPOSITORY
 
-
-def test_a_small_run_prints_the_figures_as_its_last_line(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'benchmarks'))
-    benchmark = importlib.import_module('count_matching')
+def test_a_small_run_prints_the_figures_as_its_last_line(load, capsys):
+    benchmark = load('count_matching')
 
     benchmark.main(['--scores', '1700', '--repeats', '1'])
 

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gap_recovery_plan import Recipe, candidate_iterations
-
 from mmdistill.cli.arguments import load_config
 from mmdistill.config.datasets import is_pseudo
 from mmdistill.errors import UserError
 from mmdistill.utils.files import read_json, write_json
+from tools.benchmarks.gap_recovery.plan import Recipe, candidate_iterations
 
 
 def read_recipe(

@@ -29,7 +29,7 @@ def build_model(name: str, data: Any, checkpoint: str | None = None) -> Any:
 
     Args:
         name: One of `MODELS`.
-        data: A `labeling_ways.Data`.
+        data: A `methods.Data`.
         checkpoint: Weights of this model, by default none.
     """
     from mmengine.config import Config

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[3]
 KEYS = {'stock_over_ours', 'ours_over_bare', 'mean_px_diff', 'median_px_diff'}
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'benchmarks'))
-    return importlib.import_module('labeling_throughput')
+def benchmark(load):
+    return load('labeling.__main__')
 
 
 @pytest.mark.slow

@@ -9,11 +9,13 @@ from tests.tools.conftest import REPOSITORY
 
 @pytest.mark.slow
 def test_a_small_run_prints_the_figures_as_its_last_line(tmp_path):
-    command = [sys.executable, str(REPOSITORY / 'tools/benchmarks/label_store.py')]
+    command = [sys.executable, '-m', 'tools.benchmarks.label_store']
     command += ['--candidates', '1000', '--images', '10', '40']
     command += ['--plot', str(tmp_path / 'plot.png')]
 
-    done = subprocess.run(command, check=True, capture_output=True, timeout=280)
+    done = subprocess.run(
+        command, check=True, capture_output=True, timeout=280, cwd=REPOSITORY
+    )
 
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures['candidates'] == 1000

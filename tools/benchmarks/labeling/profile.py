@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from labeling_ways import Ours
+
+from tools.benchmarks.labeling.methods import Ours
 
 BATCH = 8
 REPEATS = 5

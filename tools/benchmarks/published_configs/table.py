@@ -11,7 +11,7 @@ from typing import Any
 WORKS = 'works'
 OPEN = 'not run yet'
 BEGIN, END = '<!-- published configs -->', '<!-- end of published configs -->'
-COMMAND = 'python tools/benchmarks/published_configs.py --write configs/README.md'
+COMMAND = 'python -m tools.benchmarks.published_configs --write configs/README.md'
 TITLE = '# Recipes and the published configs\n\n'
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gap_recovery_numbers import Scores, differences, gap_closed
-from gap_recovery_plan import ARMS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmdistill.reports.results_table import mean_and_deviation
+from tools.benchmarks.gap_recovery.numbers import Scores, differences, gap_closed
+from tools.benchmarks.gap_recovery.plan import ARMS
 
 SUPERVISED = ('best_supervised', 'supervised')
 
@@ -41,7 +41,7 @@ class Report:
         return {seed: found[metric] for seed, found in self.scores[arm].items()}
 
     def gap_closed(self, arm: str, metric: str) -> float | None:
-        """Share of the gap that an arm closes; see `gap_recovery_numbers`."""
+        """Share of the gap that an arm closes; see `numbers.gap_closed`."""
         supervised = [self.of(each, metric) for each in SUPERVISED]
         upper_bound = self.of('upper_bound', metric)
         known = [each for each in supervised if each]

@@ -44,12 +44,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from fitted_models import MODELS, build_model, recipe_model
-from labeling_profile import show_profile
-from labeling_ways import Data, Ours, Poses, Stock
 
 from mmdistill.cli.environment import check_environment
 from mmdistill.cli.main import run
+from tools.benchmarks.labeling.methods import Data, Ours, Poses, Stock
+from tools.benchmarks.labeling.models import MODELS, build_model, recipe_model
+from tools.benchmarks.labeling.profile import show_profile
 
 
 def measure(

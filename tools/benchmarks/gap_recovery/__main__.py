@@ -7,7 +7,7 @@ command of tools/, shown before it begins, with a folder of its own: a finished 
 is not done again unless what it is made of changed, and a training that was stopped
 goes on from its last checkpoint. Stop it when you like and start it again.
 
-    python tools/benchmarks/gap_recovery.py configs/distill/lspe/student.py --jobs 2
+    python -m tools.benchmarks.gap_recovery configs/distill/lspe/student.py --jobs 2
 
 The configs of the supervised runs and of the upper bound are baseline.py and
 upper_bound.py beside CONFIG.
@@ -24,8 +24,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gap_recovery_numbers import best_schedule
-from gap_recovery_plan import (
+from mmdistill.cli.main import run
+from mmdistill.errors import UserError
+from mmdistill.utils.files import write_json
+from tools.benchmarks.gap_recovery.numbers import best_schedule
+from tools.benchmarks.gap_recovery.plan import (
     ARMS,
     Recipe,
     Run,
@@ -34,13 +37,9 @@ from gap_recovery_plan import (
     plan,
     run_name,
 )
-from gap_recovery_recipe import read_recipe, write_subset
-from gap_recovery_report import Report, draw_plot, figures, table
-from gap_recovery_runs import Ledger, call, locked, shown, work_off
-
-from mmdistill.cli.main import run
-from mmdistill.errors import UserError
-from mmdistill.utils.files import write_json
+from tools.benchmarks.gap_recovery.recipe import read_recipe, write_subset
+from tools.benchmarks.gap_recovery.report import Report, draw_plot, figures, table
+from tools.benchmarks.gap_recovery.runs import Ledger, call, locked, shown, work_off
 
 
 class Comparison:

@@ -1,6 +1,6 @@
 """Every top-down config that MMPose ships through plan, label, select and two steps.
 
-    python tools/benchmarks/published_configs.py [--only PATTERN] [--jobs N]
+    python -m tools.benchmarks.published_configs [--only PATTERN] [--jobs N]
         [--resume FILE] [--write configs/README.md]
 
 Each config runs in a process of its own, with a time limit, and is one line of JSON in
@@ -25,11 +25,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from published_table import put_into, render
-from published_trial import STAGES, load_tool, published_root, remove, try_config
-
 from mmdistill.cli.environment import check_environment
 from mmdistill.cli.main import run
+from tools.benchmarks.published_configs.table import put_into, render
+from tools.benchmarks.published_configs.trial import (
+    STAGES,
+    load_tool,
+    published_root,
+    remove,
+    try_config,
+)
 
 FORK = multiprocessing.get_context('fork')
 SUBJECTS = ('body', 'face', 'hand', 'animal', 'wholebody', 'fashion')
