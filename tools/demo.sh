@@ -160,7 +160,7 @@ both evaluate_supervised evaluate_distilled
 
 run python tools/draw_labels.py $CONFIGS/student.py --out "$WORK_DIR/labels.png" \
   --cfg-options "distill.store=$WORK_DIR/labels"
-run python tools/compare.py \
+run python tools/compare_results.py \
   "baseline=$METRICS/baseline.json" "teacher=$METRICS/teacher.json" \
   "teacher+TTA=$METRICS/teacher_tta.json" "student=$METRICS/student.json" \
   --metrics coco/AP 'coco/AP .5' 'coco/AP .75' coco/AR

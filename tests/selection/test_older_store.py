@@ -1,4 +1,4 @@
-"""A store written before its config keys were renamed: read, selected from, trained on."""
+"""A store of before the keys were renamed: read, selected from, trained on."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def on_small_data(name, arguments):
         label, _, path = word.partition('=')
         if path.endswith('.json') and label.isalpha():
             Path(path).write_text('{"coco/AP": 0.5}')
-    if name in ('make_splits', 'make_toy_data', 'report', 'agreement'):
+    if name in ('make_splits', 'make_toy_data', 'report', 'compare_agreement'):
         return made
     quick = QUICK if name == 'train' else ()
     distill = DISTILL if STUDENT in made else ()

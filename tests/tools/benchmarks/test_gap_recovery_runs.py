@@ -198,15 +198,16 @@ def test_after_a_failure_no_other_run_begins(runs, load):
 
 def test_a_command_that_fails_is_told_with_its_log(runs, tmp_path, capfd):
     log = tmp_path / 'log.txt'
-    with pytest.raises(UserError, match=r'tools/compare\.py ended with 2, see .*log'):
-        runs.call(['tools/compare.py'], log)
+    sentence = r'tools/compare_results\.py ended with 2, see .*log'
+    with pytest.raises(UserError, match=sentence):
+        runs.call(['tools/compare_results.py'], log)
     assert 'usage' in log.read_text()
     assert 'usage' in capfd.readouterr().err
 
 
 def test_seconds_of_a_command_are_those_of_the_processor(runs, tmp_path):
     before = os.times()
-    seconds = runs.call(['tools/compare.py', '--help'], tmp_path / 'log.txt')
+    seconds = runs.call(['tools/compare_results.py', '--help'], tmp_path / 'log.txt')
     after = os.times()
     spent = after.children_user + after.children_system
     spent -= before.children_user + before.children_system

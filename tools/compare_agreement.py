@@ -1,4 +1,4 @@
-"""Tell on how many images of label stores the views agree, before and after."""
+"""Compare on how many images the views agree, a row for each label store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         nargs='+',
         type=float,
         default=THRESHOLDS,
-        help='agreement from which on the views agree, on the scale of OKS',
+        help='agreement from which on the views count as agreeing, on the scale of OKS',
     )
     arguments = parser.parse_args(argv)
     sys.stdout.write(compare_agreement(arguments.stores, arguments.thresholds) + '\n')

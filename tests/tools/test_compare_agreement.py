@@ -14,7 +14,7 @@ def test_the_share_of_the_toy_s_images_is_told(workshop, tool, capsys):
     threshold = sorted(best.values())[len(best) // 2] - 1e-4
     share = sum(value >= threshold for value in best.values()) / labels.num_read
 
-    assert tool('agreement', str(LABELS), '--thresholds', str(threshold)) == 0
+    assert tool('compare_agreement', str(LABELS), '--thresholds', str(threshold)) == 0
 
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row[:3] == [str(LABELS), str(labels.num_read), f'{share:.1%}']
