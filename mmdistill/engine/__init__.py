@@ -1,1 +1,1 @@
-"""What runs inside MMEngine's runner: the loop, the hooks, safe loading."""
+"""Runners, loops and hooks for MMEngine, and safe loading of checkpoints."""

@@ -1,6 +1,8 @@
-"""Whether and how boxes are fitted around poses: by the option, the store, the set.
+"""Fitting boxes around poses: the decision, and the comparison of both sides.
 
-Which part of its box a pose fills, in the labeled set and in what was labeled.
+The option, the store and the labeled set decide whether boxes are fitted and with
+which margins. How much of its box a pose fills is measured in the labeled set and on
+the candidates of a store, and compared.
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.schema import table_to_labels
 from mmdistill.utils.dataset_members import Member, members_of
 
-LEAST_OVERLAP = 0.6
-"""Overlap below which boxes of a labeled set say nothing of where a pose is in them."""
+MIN_OVERLAP = 0.6
+"""Median overlap below which labeled boxes do not follow their poses."""
+MAX_SAMPLES = 4096
+"""Maximum number of labeled samples measured, evenly spread: medians need no more."""
+MIN_POSES = 4
+"""Minimum number of poses for a comparison."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,9 @@ class RefitOption:
     """The option `distill.labeling.refit_boxes`.
 
     Attributes:
-        on: Whether boxes are fitted around the poses of a first look.
-        stated: Whether the config states it. If it does not, a store goes on as it was
-            begun, and boxes are not fitted where those of the labeled set do not
+        on: Whether boxes are fitted around the poses of a first pass.
+        stated: Whether the config states it. If it does not, a store is continued as
+            it was begun, and boxes are not fitted where those of the labeled set do not
             follow their poses.
     """
 
@@ -48,7 +54,7 @@ def settle_fit(
     the labeled set has changed.
 
     Args:
-        option: Whether they are.
+        option: The option of the config.
         labeled: The fill of the labeled set; None where it cannot be measured.
         store: The store that is begun or continued.
 
@@ -75,13 +81,13 @@ def settle_fit(
 
 
 def held_fit(store: LabelStore) -> BoxFit | None:
-    """How the boxes of a store were fitted.
+    """Read from a manifest how the boxes of a store were fitted.
 
     Args:
         store: A store that was begun.
 
     Returns:
-        The fit; None if they were not.
+        The fit; None if they were not fitted.
 
     Raises:
         UserError: If its manifest is damaged.
@@ -99,7 +105,7 @@ def held_fit(store: LabelStore) -> BoxFit | None:
 
 
 def _fit_of(labeled: PoseFill | None, stated: bool) -> BoxFit | None:
-    """The fit with the labeled set's margins, where they say something."""
+    """Fit with the margins of the labeled set; None where they are not informative."""
     if labeled is None:
         print_log(
             'boxes are not fitted around poses: no labeled sample has a box and two '
@@ -108,7 +114,7 @@ def _fit_of(labeled: PoseFill | None, stated: bool) -> BoxFit | None:
             level=logging.WARNING,
         )
         return None
-    if labeled.overlap < LEAST_OVERLAP and not stated:
+    if labeled.overlap < MIN_OVERLAP and not stated:
         print_log(
             'boxes are not fitted around poses: those of the labeled set do not follow '
             f'their poses either (median overlap {labeled.overlap:.2f}); '
@@ -121,29 +127,23 @@ def _fit_of(labeled: PoseFill | None, stated: bool) -> BoxFit | None:
     return fit
 
 
-def _log_fit(fit: BoxFit, why: str) -> None:
+def _log_fit(fit: BoxFit, origin: str) -> None:
     margins = ', '.join(f'{100 * margin:.0f} %' for margin in fit.margins)
     print_log(
-        'each box is fitted around the pose that a first look finds in it: left, top, '
-        f'right and bottom margins of {margins} of the diagonal of the pose, {why} '
+        'each box is fitted around the pose that a first pass finds in it: left, top, '
+        f'right and bottom margins of {margins} of the diagonal of the pose, {origin} '
         '(distill.labeling.refit_boxes)',
         logger='current',
     )
 
 
-MOST_SAMPLES = 4096
-"""Labeled samples that are measured, evenly spread: medians need no more."""
-FEWEST_POSES = 4
-"""Poses without which there is nothing to compare."""
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison of boxes on both sides says.
+    """Comparison of how poses fill their boxes on both sides.
 
     Attributes:
-        sentence: In words.
-        differs: Whether the boxes are unlike each other.
+        sentence: The result in words.
+        differs: Whether the boxes of both sides differ.
     """
 
     sentence: str
@@ -151,7 +151,7 @@ class Comparison:
 
     @property
     def level(self) -> int:
-        """Level of the logging at which it is said."""
+        """Logging level of the sentence."""
         return logging.WARNING if self.differs else logging.INFO
 
 
@@ -165,8 +165,12 @@ def labeled_fill(dataset: Any) -> PoseFill | None:
     Returns:
         The medians; None where no sample can be measured.
     """
-    samples = _spread(members_of(dataset))
-    rows = [_boxed(sample) for sample in samples if sample.get('bbox') is not None]
+    samples = _sample_evenly(members_of(dataset))
+    rows = [
+        _box_and_keypoints(sample)
+        for sample in samples
+        if sample.get('bbox') is not None
+    ]
     if not rows:
         return None
     bboxes, keypoints, visible = (
@@ -181,7 +185,7 @@ def candidates_fill(
     """Measure the boxes of candidates by their confident keypoints.
 
     Args:
-        candidates: Those of some images.
+        candidates: Candidates of some images, (N,) each.
         labeled: The fill of the labeled set, for the usual number of keypoints.
 
     Returns:
@@ -189,68 +193,68 @@ def candidates_fill(
     """
     if not candidates:
         return None
-    scores = np.concatenate([each.keypoint_scores for each in candidates])
+    scores = np.concatenate([image.keypoint_scores for image in candidates])
     fill = measure_fill(
-        np.concatenate([each.bboxes for each in candidates]),
-        np.concatenate([each.keypoints for each in candidates]),
+        np.concatenate([image.bboxes for image in candidates]),
+        np.concatenate([image.keypoints for image in candidates]),
         scores > BoxFit.score_thr,
         labeled.keypoints,
     )
-    return fill if fill and fill.poses >= FEWEST_POSES else None
+    return fill if fill and fill.poses >= MIN_POSES else None
 
 
 def stored_candidates(store: LabelStore, chunks: Sequence[int]) -> Candidates:
-    """Candidates of some chunks.
+    """Read the candidates of some chunks.
 
     Args:
-        store: The store; it has these chunks.
-        chunks: Their numbers, at least one.
+        store: A store that has these chunks.
+        chunks: Numbers of the chunks, at least one.
     """
     tables = pa.concat_tables(store.scan(chunks=chunks))
     return table_to_labels(tables, store.num_keypoints).candidates
 
 
-def compare_fills(labeled: PoseFill, found: PoseFill, fitted: bool) -> Comparison:
-    """Say whether poses fill their boxes alike on both sides.
+def compare_fills(labeled: PoseFill, unlabeled: PoseFill, fitted: bool) -> Comparison:
+    """Compare how poses fill their boxes on both sides.
 
     Args:
         labeled: The fill of the labeled set.
-        found: That of the candidates.
+        unlabeled: The fill of the candidates.
         fitted: Whether their boxes were fitted around poses.
     """
-    both = (
+    sentence = (
         f'in the labeled set a pose fills {_shares(labeled)} of its box, in the '
-        f'unlabeled images {_shares(found)} (width x height, medians of '
-        f'{labeled.poses} and {found.poses} poses)'
+        f'unlabeled images {_shares(unlabeled)} (width x height, medians of '
+        f'{labeled.poses} and {unlabeled.poses} poses)'
     )
-    if not found.differs_from(labeled):
-        return Comparison(both, differs=False)
-    give = (
+    if not unlabeled.differs_from(labeled):
+        return Comparison(sentence, differs=False)
+    advice = (
         'give boxes like the labeled ones (distill.unlabeled.bbox_file or a detector)'
     )
     if fitted:
         return Comparison(
-            f'{both}, even after boxes were fitted around the poses of a first look: '
-            f'the teacher errs more in boxes unlike those it learned; {give}',
+            f'{sentence}, even after boxes were fitted around the poses of a first '
+            f'pass: the teacher errs more in boxes unlike those it learned; {advice}',
             differs=True,
         )
     return Comparison(
-        f'{both}: the teacher errs more in boxes unlike those it learned; set '
+        f'{sentence}: the teacher errs more in boxes unlike those it learned; set '
         'distill.labeling.refit_boxes=True to label in boxes fitted around the poses '
-        f'of a first look, or {give}',
+        f'of a first pass, or {advice}',
         differs=True,
     )
 
 
-def _spread(members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
-    """Samples evenly spread over all members, in the keypoints of the whole."""
+def _sample_evenly(members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
+    """Draw samples evenly over all members, in the keypoints of the whole set."""
     ends = np.cumsum([len(member.dataset) for member in members])
     total = int(ends[-1]) if len(ends) else 0
-    for place in np.linspace(0, total - 1, min(total, MOST_SAMPLES)).astype(int):
-        owner = int(np.searchsorted(ends, place, side='right'))
-        member = members[owner]
-        first = int(ends[owner]) - len(member.dataset)
-        info = member.dataset.get_data_info(int(place) - first)
+    for index in np.linspace(0, total - 1, min(total, MAX_SAMPLES)).astype(int):
+        member_index = int(np.searchsorted(ends, index, side='right'))
+        member = members[member_index]
+        first = int(ends[member_index]) - len(member.dataset)
+        info = member.dataset.get_data_info(int(index) - first)
         # The host's converters take a key for a value.
         sample = {key: value for key, value in info.items() if value is not None}
         for converter in member.converters:
@@ -262,7 +266,9 @@ def _shares(fill: PoseFill) -> str:
     return f'{100 * fill.width:.0f} % x {100 * fill.height:.0f} %'
 
 
-def _boxed(sample: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _box_and_keypoints(
+    sample: Mapping[str, Any],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Box (4,), keypoints (K, 2) and which of them are annotated (K,) of a sample."""
     keypoints = np.asarray(sample['keypoints'], dtype=np.float64)[0, :, :2]
     visible = np.asarray(sample['keypoints_visible'])

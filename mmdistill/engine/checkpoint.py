@@ -2,16 +2,14 @@
 
 A pickle can run any code. torch reads checkpoints with ``weights_only=True``, which
 refuses what is not on a list; MMEngine's checkpoints hold a few harmless objects
-beside weights, and these are the list. The loaders take the place of MMEngine's in
+beside weights, and these are the list. The loaders replace MMEngine's in
 its `CheckpointLoader`, a registry made for that, so that `load_from`, `resume` and
 `init_cfg` all go through them.
 
-Weights that fit their model wholly, or are refused.
-
-MMEngine only warns when keys are missing, and goes on with random weights. What a
-checkpoint holds beside the weights of its model (averages of a training, counters of
-a profiler, the prefix of a wrapper) does no harm and is left out, in one line. More
-layers in the model's own parts are no leftover: the network is another one.
+Weights must fit their model completely: MMEngine only warns about missing keys and
+continues with random weights. Entries beside the weights of the model (averages of a
+training, counters of a profiler, the prefix of a wrapper) are left out, with one log
+line. Further layers in the model's own modules mean another network and are refused.
 """
 
 from __future__ import annotations
@@ -44,24 +42,24 @@ DTYPES = (
     *('uint32', 'uint64', 'float16', 'float32', 'float64'),
 )
 
-LISTS = {
+MODEL_LISTS = {
     ('modelzoo://', 'torchvision://'): get_torchvision_models,
     ('open-mmlab://', 'openmmlab://'): get_external_models,
     ('mmcls://',): get_mmcls_models,
 }
-"""Lists of MMEngine's that give the address of a model's name, by their prefixes."""
+"""MMEngine's lists of addresses by model name, keyed by the prefixes they serve."""
 
-# What torch raises at files that are no checkpoints, by where it stumbles.
-UNREADABLE = (
+# Errors of torch for files that are not checkpoints.
+UNREADABLE_ERRORS = (
     *(pickle.UnpicklingError, EOFError, RuntimeError),
     *(KeyError, IndexError, OSError, UnicodeDecodeError),
 )
-REFUSED = re.compile(r'GLOBAL (.+?) (?:was not|whose module|is no statistic)')
-"""How torch's unpickler and ours name the object that they refuse."""
+REFUSED_OBJECT = re.compile(r'GLOBAL (.+?) (?:was not|whose module|is no statistic)')
+"""Name of the object that torch's unpickler or ours refuses."""
 
 
 def load_local(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint file of this machine.
+    """Load a checkpoint from a local file.
 
     Args:
         filename: Path of the file.
@@ -97,13 +95,13 @@ def load_url(filename: str, map_location: Any = None) -> Any:
         )
 
     loaded: list[Any] = []
-    # The others wait for the file, and hear why there is none.
+    # The other ranks wait for the file, and get the same error if there is none.
     run_on_rank_zero(lambda: loaded.append(_load(filename, load)))
     return loaded[0] if loaded else _load(filename, load)
 
 
 def address_of(checkpoint: str) -> str | None:
-    """The address that a checkpoint is downloaded from; None where it is not.
+    """Return the address a checkpoint is downloaded from; None for local files.
 
     Args:
         checkpoint: A file, an address, or a name such as 'torchvision://resnet50'.
@@ -113,13 +111,13 @@ def address_of(checkpoint: str) -> str | None:
     """
     if checkpoint.startswith(('http://', 'https://')):
         return checkpoint
-    for prefixes, models in LISTS.items():
+    for prefixes, models in MODEL_LISTS.items():
         if checkpoint.startswith(prefixes):
-            return _named(checkpoint, models)
+            return _listed_address(checkpoint, models)
     return None
 
 
-def _named(checkpoint: str, models: Callable[[], dict[str, str]]) -> str:
+def _listed_address(checkpoint: str, models: Callable[[], dict[str, str]]) -> str:
     name = checkpoint.split('://', 1)[1]
     known = models()
     if name not in known:
@@ -127,11 +125,11 @@ def _named(checkpoint: str, models: Callable[[], dict[str, str]]) -> str:
     return known[name]
 
 
-def _by_name(models: Callable[[], dict[str, str]]) -> Callable[..., Any]:
-    """A loader of models that a list names."""
+def _listed_model_loader(models: Callable[[], dict[str, str]]) -> Callable[..., Any]:
+    """Make a loader for the models of a list."""
 
     def load_named(filename: str, map_location: Any = None) -> Any:
-        return load_url(_named(filename, models), map_location)
+        return load_url(_listed_address(filename, models), map_location)
 
     return load_named
 
@@ -140,10 +138,10 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
     with safe_globals(list(_allowed())):
         try:
             return load()
-        except UNREADABLE as error:
-            # torch wraps what the unpickler refuses in its own long message; the
-            # one line that names the object is what a user needs.
-            refused = REFUSED.search(str(error))
+        except UNREADABLE_ERRORS as error:
+            # torch wraps the refusal in a long message; a user needs only the line that
+            # names the object.
+            refused = REFUSED_OBJECT.search(str(error))
             if refused is None:
                 raise UserError(
                     f'{name} cannot be read as a checkpoint: {_reason(error)}'
@@ -156,26 +154,26 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What torch says, without its advice to switch the check off."""
+    """Return torch's message without its advice to switch the check off."""
     message = str(error)
     message = message.partition('WeightsUnpickler error:')[2] or message
     return (message.strip().splitlines() or ['it ends too early'])[0]
 
 
 def _history_attribute(owner: Any, name: str) -> Any:
-    """Stand-in for `getattr`, which `HistoryBuffer` pickles its statistics by."""
+    """Replace `getattr`, by which `HistoryBuffer` pickles its statistics."""
     if owner is not HistoryBuffer:
         raise pickle.UnpicklingError(f'GLOBAL {name} of {owner} is no statistic')
     return getattr(HistoryBuffer, name)
 
 
 def _no_bytes() -> bytes:
-    """Stand-in for `bytes`, which an array without elements pickles its data by."""
+    """Replace `bytes`, by which an empty array pickles its data."""
     return b''
 
 
 def _allowed() -> Iterator[Any]:
-    """What a checkpoint of MMEngine and MMPose holds beside weights."""
+    """Iterate over the objects that checkpoints of MMEngine and MMPose hold."""
     yield HistoryBuffer
     yield (_history_attribute, 'builtins.getattr')
     yield (_no_bytes, 'builtins.bytes')
@@ -193,25 +191,28 @@ def _allowed() -> Iterator[Any]:
 for _prefixes, _loader in (
     ('', load_local),
     (('http://', 'https://'), load_url),
-    *((prefixes, _by_name(models)) for prefixes, models in LISTS.items()),
+    *(
+        (prefixes, _listed_model_loader(models))
+        for prefixes, models in MODEL_LISTS.items()
+    ),
 ):
     CheckpointLoader.register_scheme(_prefixes, loader=_loader, force=True)
 
 
-HOLDERS = ('state_dict', 'model_state_dict', 'model', 'ema_state_dict', 'ema')
-"""Entries of a checkpoint that may hold its weights; the first that is there does."""
-WRAPPERS = re.compile(r'(?:(?:module|_orig_mod|model)\.)*')
+WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'ema_state_dict', 'ema')
+"""Entries of a checkpoint that may hold its weights, in order of preference."""
+WRAPPER_PREFIX = re.compile(r'(?:(?:module|_orig_mod|model)\.)*')
 """Prefixes that wrapping a model puts before its keys."""
-PARTS = ('backbone', 'neck', 'head', 'keypoint_head', 'bbox_head', 'rpn_head')
-"""Parts that models of MMPose and MMDetection have, this one or others."""
+MODULES = ('backbone', 'neck', 'head', 'keypoint_head', 'bbox_head', 'rpn_head')
+"""Names of the modules of models of MMPose and MMDetection."""
 COUNTERS = ('total_ops', 'total_params', 'num_batches_tracked')
-"""What profilers and norms count, in any module."""
+"""Counters of profilers and norms, in any module."""
 CLASSIFIER = re.compile(r'backbone\.(?:fc|classifier)\.')
-"""What is left of a classification that a backbone was trained with."""
+"""Layers left from training a backbone as a classifier."""
 TESTED = 'tested'
-"""Role of a model that no section of `distill` names."""
-SHOWN = 3
-"""Keys that are named at most."""
+"""Role of a model that is not named by a section of `distill`."""
+MAX_KEYS_SHOWN = 3
+"""Maximum number of keys named in a message."""
 
 Weights = OrderedDict[str, Tensor]
 
@@ -219,20 +220,20 @@ Weights = OrderedDict[str, Tensor]
 def load_checkpoint_strict(
     model: nn.Module, checkpoint: Any, role: str = 'teacher'
 ) -> Weights:
-    """Load a checkpoint into its model, and refuse one that does not fit.
+    """Load a checkpoint into its model, or refuse one that does not match it.
 
     Args:
         model: The model.
-        checkpoint: What was read of its file.
-        role: What the model is, as the section of `distill` that names it; 'tested'
-            where none does.
+        checkpoint: The content of its file.
+        role: The section of `distill` that names the model; 'tested' where none
+            does.
 
     Returns:
         The weights of the checkpoint that are the model's, by the model's names.
 
     Raises:
         UserError: If a weight of the model is missing or of another shape, or the
-            checkpoint has further layers in one of the model's parts.
+            checkpoint has further layers in one of the model's modules.
     """
     held = _held_weights(checkpoint, role)
     needed = [key for key in model.state_dict() if not _is_counter(key)]
@@ -246,7 +247,7 @@ def load_checkpoint_strict(
         result = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise UserError(
-            f'the {role} checkpoint does not fit its model: {_first_misfit(error)}; '
+            f'the {role} checkpoint does not fit its model: {_first_mismatch(error)}; '
             f'{advice}'
         ) from error
     missing = [key for key in result.missing_keys if not _is_counter(key)]
@@ -254,40 +255,40 @@ def load_checkpoint_strict(
         raise UserError(
             f'the {role} checkpoint misses {len(missing)} of the keys of its model '
             f'{type(model).__name__}, the first is {missing[0]}; '
-            f'{_why_missing(checkpoint, needed, missing, role) or advice}'
+            f'{_missing_advice(checkpoint, needed, missing, role) or advice}'
         )
-    parts = {*PARTS, *(name for name, _ in model.named_children())}
-    more = [key for key in result.unexpected_keys if _is_layer(key, parts)]
-    if more:
+    modules = {*MODULES, *(name for name, _ in model.named_children())}
+    further = [key for key in result.unexpected_keys if _is_layer(key, modules)]
+    if further:
         raise UserError(
-            f'the {role} checkpoint has {len(more)} weights that its model '
-            f'{type(model).__name__} has not, the first is {more[0]}, so it is of '
+            f'the {role} checkpoint has {len(further)} weights that its model '
+            f'{type(model).__name__} has not, the first is {further[0]}, so it is of '
             f'another network; {advice}'
         )
     others = [key for key in held if not key.startswith(prefix)]
-    _log_left_out([*others, *result.unexpected_keys], prefix, role)
+    _log_ignored_keys([*others, *result.unexpected_keys], prefix, role)
     for key in result.unexpected_keys:
         weights.pop(key, None)
     return weights
 
 
 def _held_weights(checkpoint: Any, role: str) -> Weights:
-    """The tensors of a checkpoint by name, with what torch notes of their modules."""
+    """Collect the tensors of a checkpoint by name, with torch's module versions."""
     weights = checkpoint
     if isinstance(checkpoint, dict):
-        holder = next((key for key in HOLDERS if _holds(checkpoint, key)), None)
-        weights = checkpoint if holder is None else checkpoint[holder]
+        key = next((key for key in WEIGHT_KEYS if _holds(checkpoint, key)), None)
+        weights = checkpoint if key is None else checkpoint[key]
     if not isinstance(weights, dict):
         raise UserError(
             f'a {role} checkpoint must hold weights by name, got a '
             f'{type(weights).__name__}'
         )
     tensors = ((key, value) for key, value in weights.items() if _is_weight(key, value))
-    return _with_notes(OrderedDict(tensors), getattr(weights, '_metadata', None))
+    return _with_versions(OrderedDict(tensors), getattr(weights, '_metadata', None))
 
 
 def _holds(checkpoint: dict, key: str) -> bool:
-    # A name of its own may also be that of a part of a model.
+    # Except for state_dict, an entry of this name may be a module of the model.
     return (key == 'state_dict' and key in checkpoint) or isinstance(
         checkpoint.get(key), dict
     )
@@ -297,10 +298,10 @@ def _is_weight(key: Any, value: Any) -> bool:
     return isinstance(key, str) and isinstance(value, Tensor)
 
 
-def _with_notes(weights: Weights, notes: Any) -> Weights:
-    """Weights with the versions of their modules, where torch looks for them."""
-    if notes:
-        vars(weights)['_metadata'] = notes
+def _with_versions(weights: Weights, versions: Any) -> Weights:
+    """Attach module versions to weights, as the attribute that torch reads."""
+    if versions:
+        vars(weights)['_metadata'] = versions
     return weights
 
 
@@ -310,21 +311,21 @@ def _without_prefix(held: Weights, prefix: str) -> Weights:
         for key, value in held.items()
         if key.startswith(prefix)
     )
-    notes = vars(held).get('_metadata', {})
-    return _with_notes(
+    versions = vars(held).get('_metadata', {})
+    return _with_versions(
         kept,
         OrderedDict(
-            (f'{module}.'.removeprefix(prefix).rstrip('.'), note)
-            for module, note in notes.items()
+            (f'{module}.'.removeprefix(prefix).rstrip('.'), version)
+            for module, version in versions.items()
             if f'{module}.'.startswith(prefix)
         ),
     )
 
 
 def _prefix(held: Weights, needed: Sequence[str], role: str) -> str:
-    """What stands before the names of the model's weights.
+    """Find the prefix of the model's weights in a checkpoint.
 
-    The one that makes all of them complete; no prefix where there is a choice.
+    A prefix under which all weights are present; the shortest one of a wrapper wins.
     """
     first = needed[0] if needed else ''
     prefixes = dict.fromkeys(
@@ -333,7 +334,7 @@ def _prefix(held: Weights, needed: Sequence[str], role: str) -> str:
         if key == first or key.endswith(f'.{first}')
     )
     complete = [p for p in prefixes if all(p + key in held for key in needed)]
-    plain = sorted((p for p in complete if WRAPPERS.fullmatch(p)), key=len)
+    plain = sorted((p for p in complete if WRAPPER_PREFIX.fullmatch(p)), key=len)
     if plain:
         return plain[0]
     if len(complete) > 1:
@@ -343,8 +344,8 @@ def _prefix(held: Weights, needed: Sequence[str], role: str) -> str:
         )
     if complete:
         return complete[0]
-    # Names of older versions, or too few: the same wrapper before all of them.
-    wrapped = {WRAPPERS.match(key)[0] for key in held}  # type: ignore[index]
+    # Names of older versions, or missing weights: a wrapper common to all keys.
+    wrapped = {WRAPPER_PREFIX.match(key)[0] for key in held}  # type: ignore[index]
     return wrapped.pop() if len(wrapped) == 1 else ''
 
 
@@ -352,40 +353,42 @@ def _is_counter(key: str) -> bool:
     return key.rpartition('.')[2] in COUNTERS
 
 
-def _is_layer(key: str, parts: set[str]) -> bool:
-    """Whether a key that the model has not is a layer of one of its parts."""
-    part = key.partition('.')[0]
+def _is_layer(key: str, modules: set[str]) -> bool:
+    """Whether an unexpected key is a layer of one of the model's modules."""
+    module = key.partition('.')[0]
     # Means and deviations of the input are the config's.
-    beside = part == 'data_preprocessor' or CLASSIFIER.match(key) or _is_counter(key)
-    return part in parts and not beside
+    ignored = module == 'data_preprocessor' or CLASSIFIER.match(key) or _is_counter(key)
+    return module in modules and not ignored
 
 
-def _why_missing(
+def _missing_advice(
     checkpoint: Any, needed: Sequence[str], missing: Sequence[str], role: str
 ) -> str:
-    """What to do where another config would not help, else nothing."""
+    """Advice for missing keys that another config would not fix, else empty."""
     if len(missing) == len(needed):
-        entries = [str(key) for key in checkpoint][:SHOWN]
+        entries = [str(key) for key in checkpoint][:MAX_KEYS_SHOWN]
         if not any('.' in entry for entry in entries):
-            found = f'it holds {", ".join(entries)}' if entries else 'it is empty'
-            return f'{found}: save its weights by name as state_dict'
+            content = f'it holds {", ".join(entries)}' if entries else 'it is empty'
+            return f'{content}: save its weights by name as state_dict'
         return ''
-    lost, had = (
+    missing_modules, present_modules = (
         {key.partition('.')[0] for key in keys}
         for keys in (missing, set(needed) - set(missing))
     )
-    if lost.isdisjoint(had) and lost <= set(PARTS):
+    if missing_modules.isdisjoint(present_modules) and missing_modules <= set(MODULES):
         option = 'this test' if role == TESTED else f'distill.{role}.checkpoint'
         return (
-            f'it has nothing of the {", ".join(sorted(lost))}: train the whole model '
-            f'and give {option} what that leaves'
+            f'it has nothing of the {", ".join(sorted(missing_modules))}: train the '
+            f'whole model and give {option} what that leaves'
         )
     return ''
 
 
-def _log_left_out(keys: Sequence[str], prefix: str, role: str) -> None:
+def _log_ignored_keys(keys: Sequence[str], prefix: str, role: str) -> None:
     if keys:
-        shown = ', '.join(keys[:SHOWN]) + (', …' if len(keys) > SHOWN else '')
+        shown = ', '.join(keys[:MAX_KEYS_SHOWN]) + (
+            ', …' if len(keys) > MAX_KEYS_SHOWN else ''
+        )
         below = f' below {prefix}' if prefix else ''
         print_log(
             f'the {role} checkpoint has every weight of its model{below}; {len(keys)} '
@@ -394,7 +397,7 @@ def _log_left_out(keys: Sequence[str], prefix: str, role: str) -> None:
         )
 
 
-def _first_misfit(error: RuntimeError) -> str:
-    """The first key of torch's list of misfits, which can be hundreds long."""
+def _first_mismatch(error: RuntimeError) -> str:
+    """Return the first entry of torch's list of mismatches, which can be long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)].split('", ')[0].rstrip('.')

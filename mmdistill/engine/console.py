@@ -1,6 +1,8 @@
-"""Which lines of a run's log reach the terminal; the log file has them all.
+"""Terminal output of a run: filtered log lines, and progress over images.
 
-How far a run over images is: a bar on a terminal, else a line now and then.
+The log file has every line; a terminal shows neither MMEngine's start-up lines nor
+its batch counter. Progress is a bar on a terminal, and a line every ten seconds in a
+log file.
 """
 
 from __future__ import annotations
@@ -15,23 +17,23 @@ from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 
 LogCall = tuple[str, str]
-"""Module and function that write a line."""
+"""Module and function that write a log line."""
 
 START_LINES: tuple[LogCall, ...] = (('runner', '_log_env'), ('runner', '__init__'))
-"""Where MMEngine's runner logs environment, config and hooks: hundreds of lines."""
+"""Functions by which MMEngine's runner logs environment, config and hooks."""
 BATCH_LINES: tuple[LogCall, ...] = (
     ('logger_hook', 'after_test_iter'),
     ('logger_hook', 'after_test_epoch'),
 )
-"""Where MMEngine's hook counts the batches of a test run."""
+"""Functions by which MMEngine's hook counts the batches of a test run."""
 FILE_ONLY = 'file_only'
-"""Attribute of records that no terminal shows."""
+"""Attribute of log records that are not shown on a terminal."""
 
 
 class ConsoleFilter(logging.Filter):
-    """Filter that leaves out what only the log file is for, and no warning.
+    """Filter that hides lines meant for the log file only, but never a warning.
 
-    A bar that stands in the terminal's last line is erased before a line is shown.
+    A bar in the terminal's last line is erased before a line is shown.
 
     Args:
         handler: The handler that writes to the terminal.
@@ -49,7 +51,7 @@ class ConsoleFilter(logging.Filter):
         return self._handler.stream
 
     def hide(self, calls: Iterable[LogCall]) -> None:
-        """Leave out the lines of some functions.
+        """Hide the lines of some functions.
 
         Args:
             calls: The functions.
@@ -70,7 +72,7 @@ class ConsoleFilter(logging.Filter):
         return True
 
     def draw_bar(self, text: str) -> None:
-        """Show a text in the last line, in place of the one before.
+        """Show a text in the last line; it replaces the previous bar.
 
         Args:
             text: One line.
@@ -81,7 +83,7 @@ class ConsoleFilter(logging.Filter):
         self._bar_is_shown = True
 
     def erase_bar(self) -> None:
-        """Empty the last line if a bar stands there."""
+        """Clear the last line if it is a bar."""
         if self._bar_is_shown:
             self.stream.write('\r\x1b[2K')
             self.stream.flush()
@@ -89,7 +91,7 @@ class ConsoleFilter(logging.Filter):
 
 
 def console_filters(logger: logging.Logger) -> list[ConsoleFilter]:
-    """The filters of the handlers that write to a terminal, made where there is none.
+    """Return the filters of the handlers that write to a terminal, adding missing ones.
 
     Args:
         logger: The logger of a run.
@@ -100,30 +102,30 @@ def console_filters(logger: logging.Logger) -> list[ConsoleFilter]:
         if isinstance(handler, logging.StreamHandler) and not isinstance(
             handler, logging.FileHandler
         ):
-            own = [each for each in handler.filters if isinstance(each, ConsoleFilter)]
-            if not own:
-                own = [ConsoleFilter(handler)]
-                handler.addFilter(own[0])
-            filters += own
+            present = [f for f in handler.filters if isinstance(f, ConsoleFilter)]
+            if not present:
+                present = [ConsoleFilter(handler)]
+                handler.addFilter(present[0])
+            filters += present
     return filters
 
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_BARS = 0.5
-BAR_WIDTH, SHORTEST_BAR = 20, 4
+BAR_WIDTH, MIN_BAR_WIDTH = 20, 4
 
 
 class ProgressLines:
-    """Report images a second and the time left, on the first process alone.
+    """Report images per second and the time left, on rank 0 only.
 
-    The rate is that of this run, all processes together: each has an even part of the
-    chunks, so the first one's progress stands for the others'.
+    The rate is that of all processes of this run: each has an equal share of the
+    chunks, so the progress of rank 0 stands for the others.
 
     Args:
-        action: What is done with the images, as ``'labeling'``.
+        action: The action on the images, as ``'labeling'``.
         total: Images of the whole set.
-        to_do: Those that this run has to do, on all processes.
-        own: Those of them that this process has.
+        to_do: Images that this run has to do, on all processes.
+        own: Images of these that this process has to do.
     """
 
     def __init__(self, action: str, total: int, to_do: int, own: int) -> None:
@@ -144,7 +146,7 @@ class ProgressLines:
         """Count finished images.
 
         Args:
-            images: How many more of this process are done.
+            images: Number of images that this process has finished since the last call.
         """
         self._own_done += images
         if not is_main_process():
@@ -159,27 +161,27 @@ class ProgressLines:
                 console.draw_bar(self._bar(now))
 
     def close(self) -> None:
-        """Erase the bar, and say how long it took where all is done."""
+        """Erase the bar, and log the time taken where all images are done."""
         for console in self._consoles:
             console.erase_bar()
         if is_main_process() and self.own and self._own_done == self.own:
             seconds = time.monotonic() - self._start
             self._logger.info(
-                f'{self.action}: {self.to_do} images took {duration(seconds)}, '
-                f'{rate(self.to_do, seconds)}'
+                f'{self.action}: {self.to_do} images took {format_duration(seconds)}, '
+                f'{format_rate(self.to_do, seconds)}'
             )
 
     def _terminals(self) -> list[ConsoleFilter]:
         if not self._logger.isEnabledFor(logging.INFO):
             return []
-        return [each for each in self._consoles if each.stream.isatty()]
+        return [console for console in self._consoles if console.stream.isatty()]
 
     def _extra(self) -> dict[str, bool]:
-        """A terminal has its bar."""
+        """Keep progress lines out of terminals, which show a bar."""
         return {FILE_ONLY: True} if self._terminals() else {}
 
-    def _numbers(self, now: float) -> tuple[int, float, float]:
-        """Images of the whole set that are done, seconds so far and seconds left."""
+    def _progress(self, now: float) -> tuple[int, float, float]:
+        """Return finished images of the whole set, seconds so far and seconds left."""
         seconds = now - self._start
         share = self._own_done / max(self.own, 1)
         done = self.total - self.to_do + round(self.to_do * share)
@@ -187,40 +189,41 @@ class ProgressLines:
         return done, seconds, left
 
     def _sentence(self, now: float) -> str:
-        done, seconds, left = self._numbers(now)
+        done, seconds, left = self._progress(now)
         new = done - (self.total - self.to_do)
         return (
             f'{self.action}: {done} of {self.total} images '
-            f'({done / self.total:.1%}), {rate(new, seconds)}, {duration(left)} left'
+            f'({done / self.total:.1%}), {format_rate(new, seconds)}, '
+            f'{format_duration(left)} left'
         )
 
     def _bar(self, now: float) -> str:
-        done, _, _ = self._numbers(now)
+        done, _, _ = self._progress(now)
         sentence = self._sentence(now)
         # A line that wraps could not be erased.
         room = shutil.get_terminal_size().columns - 1
         width = min(room - len(sentence) - len('[] '), BAR_WIDTH)
-        if width < SHORTEST_BAR:
+        if width < MIN_BAR_WIDTH:
             return sentence[:room]
         full = width * done // self.total
         return f'[{"#" * full}{"." * (width - full)}] {sentence}'
 
 
-def rate(images: int, seconds: float) -> str:
-    """Images a second in words.
+def format_rate(images: int, seconds: float) -> str:
+    """Format a rate as images per second.
 
     Args:
-        images: Images.
+        images: Number of images.
         seconds: Time they took.
     """
     return f'{images / max(seconds, 1e-9):.3g} images/s'
 
 
-def duration(seconds: float) -> str:
-    """Time in words, in the two largest of its units.
+def format_duration(seconds: float) -> str:
+    """Format a time in its two largest units.
 
     Args:
-        seconds: The time; infinite where it is not known.
+        seconds: The time; infinite where it is unknown.
     """
     if seconds == float('inf'):
         return 'unknown time'

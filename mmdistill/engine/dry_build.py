@@ -1,7 +1,7 @@
-"""Parts of a training that are built when it begins, tried before the labeling.
+"""Trial build of a training's transforms, data sets and model before labeling.
 
 A transform may need a package that is not installed, and a model may name a type that
-nobody registered. MMEngine finds out when it builds them, after the labeling.
+is not registered. MMEngine notices when it builds them, which is after labeling.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmdistill.cli.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
 from mmdistill.config.datasets import registered_dataset
 from mmdistill.errors import UserError
 
-PIPELINES = ('pipeline', 'switch_pipeline')
+PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
 NOT_INSTALLED = re.compile(
     r"(?:No module named '([\w.]+)'|\b([\w.-]+) is not installed)"
 )
@@ -31,45 +31,44 @@ NOT_REGISTERED = re.compile(r'([\w.]+) is not in the [\w:]+ registry')
 
 
 def check_training_parts(config: Config) -> None:
-    """Build the transforms and the model of a training, and drop them.
+    """Build the transforms and the model of a training, and discard them.
 
     Args:
         config: A training config.
 
     Raises:
-        UserError: If one cannot be built, naming it, and the package that it lacks
-            with the command that installs it.
+        UserError: If one cannot be built, with its name, and the missing package with
+            the command that installs it.
     """
     init_default_scope(config.get('default_scope') or 'mmpose')
     for loader in ('train_dataloader', 'val_dataloader'):
         _check_datasets(config.get(loader))
-    for place, pipeline in _pipelines(config):
+    for section, pipeline in _pipelines(config):
         for transform in pipeline:
-            _check_transform(place, transform)
+            _check_transform(section, transform)
     if config.get('model'):
         _check_model(config.model)
 
 
 def _pipelines(config: Config) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
-    """Every pipeline of the data sets and of the hooks that switch them."""
-    sections = ('train_dataloader', 'val_dataloader', 'custom_hooks')
-    for section in sections:
-        yield from _within(section, config.get(section))
+    """Iterate over the pipelines of data sets and of hooks that switch them."""
+    for section in ('train_dataloader', 'val_dataloader', 'custom_hooks'):
+        yield from _pipelines_within(section, config.get(section))
 
 
-def _within(place: str, part: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(part, (list, tuple)):
-        for each in part:
-            yield from _within(place, each)
-    if isinstance(part, dict):
-        for name, value in part.items():
-            if name in PIPELINES and isinstance(value, (list, tuple)):
-                yield place, value
+def _pipelines_within(section: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _pipelines_within(section, item)
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in PIPELINE_KEYS and isinstance(item, (list, tuple)):
+                yield section, item
             else:
-                yield from _within(place, value)
+                yield from _pipelines_within(section, item)
 
 
-def _check_transform(place: str, transform: Any) -> None:
+def _check_transform(section: str, transform: Any) -> None:
     if not isinstance(transform, dict):
         return
     try:
@@ -79,24 +78,24 @@ def _check_transform(place: str, transform: Any) -> None:
     except Exception as error:
         name = str(transform.get('type')).rpartition('.')[2]
         raise UserError(
-            f'the transform {name} of {place} cannot be built: {_reason(name, error)}'
+            f'the transform {name} of {section} cannot be built: {_reason(name, error)}'
         ) from error
 
 
-def _check_datasets(part: Any) -> None:
-    """Make sure that the classes of data sets and of their wrappers are known."""
-    for each in part if isinstance(part, (list, tuple)) else [part]:
-        if not isinstance(each, dict):
+def _check_datasets(configs: Any) -> None:
+    """Make sure that the classes of data sets and of their wrappers are registered."""
+    for config in configs if isinstance(configs, (list, tuple)) else [configs]:
+        if not isinstance(config, dict):
             continue
         for name in ('dataset', 'datasets'):
-            _check_datasets(each.get(name))
-        kind = each.get('type')
-        is_dataset = 'dataset' not in each or 'batch_size' not in each
-        if is_dataset and isinstance(kind, str) and not _is_known(kind):
-            registered_dataset(each)
+            _check_datasets(config.get(name))
+        kind = config.get('type')
+        is_dataset = 'dataset' not in config or 'batch_size' not in config
+        if is_dataset and isinstance(kind, str) and not _is_registered(kind):
+            registered_dataset(config)
 
 
-def _is_known(kind: str) -> bool:
+def _is_registered(kind: str) -> bool:
     with DATASETS.switch_scope_and_registry(None) as registry:
         return registry.get(kind) is not None
 
@@ -111,13 +110,13 @@ def _check_model(model: Mapping[str, Any]) -> None:
             f'the model {model.get("type")} cannot be built: {_reason("", error)}'
         ) from error
     except Exception as error:
-        # Tensors of this device have no values, which some models look at: what is
-        # wrong with one that could not be built here is left to the training.
+        # Tensors of this device have no values, which some models read: other errors
+        # are left to the training.
         logging.getLogger(__name__).debug('%s', error)
 
 
 def _reason(transform: str, error: Exception) -> str:
-    """Why something cannot be built, with the command that mends it if one does."""
+    """Explain why something cannot be built, with the command that fixes it."""
     text = ' '.join(str(error.args[0] if error.args else error).split())
     missing = NOT_INSTALLED.search(text)
     package = PACKAGE_OF_TRANSFORM.get(transform)
@@ -125,22 +124,22 @@ def _reason(transform: str, error: Exception) -> str:
         module = (missing[1] or missing[2]).partition('.')[0]
         command = TRANSFORM_COMMANDS.get(module, f'pip install {module}')
         return f'{module} is not installed; run `{command}`'
-    fits = (
+    is_pinned = (
         package and f'"{package}=={_version(package)}"' in TRANSFORM_COMMANDS[package]
     )
-    if package and not fits:
+    if package and not is_pinned:
         return (
             f'{package} {_version(package)} does not fit MMPose ({text}); run '
             f'`{TRANSFORM_COMMANDS[package]}`'
         )
     unregistered = NOT_REGISTERED.search(text)
     if unregistered:
-        return f'{unregistered[0]}; {_register(unregistered[1])}'
+        return f'{unregistered[0]}; {_registration_advice(unregistered[1])}'
     return text
 
 
-def _register(kind: str) -> str:
-    """How a type that is not registered may become so."""
+def _registration_advice(kind: str) -> str:
+    """Advise how to register a type."""
     package = kind.partition('.')[0]
     if '.' in kind and importlib.util.find_spec(package) is None:
         return f'the package {package} is not installed'

@@ -1,6 +1,6 @@
-"""Weights that a student starts from, and whether they can be fetched.
+"""Initial weights of a training, and a check that they can be fetched.
 
-MMEngine fetches them when training begins, which is after the labeling.
+MMEngine fetches them when training begins, which is after labeling.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from mmdistill.config.schema import is_type
 from mmdistill.engine.checkpoint import address_of
 from mmdistill.errors import UserError
 
-SECONDS_TO_ANSWER = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Weights that a config names.
+    """Initial weights named by a config.
 
     Attributes:
         checkpoint: Their file, address or name, as the config has it.
         key: The setting that names them, from the config's root.
-        unset: The option of the command line without which they are not asked for.
+        unset: The command-line option that starts the training without them.
     """
 
     checkpoint: str
@@ -38,7 +38,7 @@ class InitialWeights:
 
 
 def initial_weights(config: Config) -> list[InitialWeights]:
-    """All weights that a training config starts from.
+    """List the weights that a training starts from.
 
     Args:
         config: A training config: `load_from`, and `init_cfg` and `pretrained` of any
@@ -47,21 +47,21 @@ def initial_weights(config: Config) -> list[InitialWeights]:
     loaded = config.get('load_from')
     return [
         *([InitialWeights(loaded, 'load_from', 'load_from=None')] if loaded else []),
-        *_of_model(config.get('model'), 'model'),
+        *_model_weights(config.get('model'), 'model'),
     ]
 
 
 def missing_weights(config: Config) -> list[str]:
-    """What cannot be fetched of the weights that a training config starts from.
+    """List the initial weights of a training that cannot be fetched.
 
-    Files are looked for, and addresses are asked without a download: what is in
-    torch's cache already is not.
+    Files must exist, and addresses must answer; nothing is downloaded, and weights in
+    torch's cache are not asked for.
 
     Args:
         config: A training config.
 
     Returns:
-        A sentence each, with the way on.
+        A sentence for each, with what to do.
     """
     return [
         f'the initial weights {weights.checkpoint} of {weights.key}: {problem}'
@@ -71,7 +71,7 @@ def missing_weights(config: Config) -> list[str]:
 
 
 def check_initial_weights(config: Config) -> None:
-    """Make sure that a training can start, before anything expensive.
+    """Make sure that the initial weights of a training can be fetched.
 
     Args:
         config: A training config.
@@ -83,14 +83,14 @@ def check_initial_weights(config: Config) -> None:
         raise UserError(sentence)
 
 
-def _of_model(part: Any, key: str) -> Iterator[InitialWeights]:
-    """Weights that parts of a model name, from the outside in."""
-    if isinstance(part, (list, tuple)):
-        for index, each in enumerate(part):
-            yield from _of_model(each, f'{key}.{index}')
-    if not isinstance(part, dict):
+def _model_weights(module: Any, key: str) -> Iterator[InitialWeights]:
+    """Iterate over the weights named within a model, outer modules first."""
+    if isinstance(module, (list, tuple)):
+        for index, item in enumerate(module):
+            yield from _model_weights(item, f'{key}.{index}')
+    if not isinstance(module, dict):
         return
-    for name, value in part.items():
+    for name, value in module.items():
         inner = f'{key}.{name}'
         if isinstance(value, dict) and is_type(value, 'Pretrained'):
             checkpoint = str(value.get('checkpoint'))
@@ -98,41 +98,41 @@ def _of_model(part: Any, key: str) -> Iterator[InitialWeights]:
         elif name == 'pretrained' and isinstance(value, str):
             yield InitialWeights(value, inner, f'{inner}=None')
         elif name == 'init_cfg' and isinstance(value, (list, tuple)):
-            yield from _of_list(value, inner)
+            yield from _listed_weights(value, inner)
         else:
-            yield from _of_model(value, inner)
+            yield from _model_weights(value, inner)
 
 
-def _of_list(configs: Any, key: str) -> Iterator[InitialWeights]:
-    """Weights among several initializations of one part."""
-    for index, each in enumerate(configs):
-        if isinstance(each, dict) and is_type(each, 'Pretrained'):
+def _listed_weights(configs: Any, key: str) -> Iterator[InitialWeights]:
+    """Iterate over the weights among several initializations of one module."""
+    for index, init in enumerate(configs):
+        if isinstance(init, dict) and is_type(init, 'Pretrained'):
             # MMEngine refuses a None in the list, so all of it is unset.
-            checkpoint = str(each.get('checkpoint'))
+            checkpoint = str(init.get('checkpoint'))
             yield InitialWeights(checkpoint, f'{key}.{index}', f'{key}=None')
 
 
 def _problem(weights: InitialWeights) -> str | None:
-    otherwise = f'start without them with --cfg-options {weights.unset}'
+    alternative = f'start without them with --cfg-options {weights.unset}'
     problem = fetch_problem(weights.checkpoint)
     if problem:
-        return f'{problem}, or {otherwise}'
+        return f'{problem}, or {alternative}'
     path = Path(weights.checkpoint).expanduser()
     if '://' in weights.checkpoint or path.is_file():
         return None
-    return f'there is no such file; put it there, or {otherwise}'
+    return f'there is no such file; put it there, or {alternative}'
 
 
 def fetch_problem(checkpoint: str) -> str | None:
-    """Why a checkpoint cannot be downloaded, and where to put it instead.
+    """Explain why a checkpoint cannot be downloaded, and where to put it instead.
 
-    Nothing is downloaded: the address is asked, unless torch has the file already.
+    Nothing is downloaded: the address is asked, unless torch has the file cached.
 
     Args:
         checkpoint: A file, an address, or a name such as 'torchvision://resnet50'.
 
     Returns:
-        A sentence; None where nothing is to be downloaded or it can be.
+        A sentence; None where the checkpoint is local or can be downloaded.
     """
     address = address_of(checkpoint)
     if address is None:
@@ -143,23 +143,23 @@ def fetch_problem(checkpoint: str) -> str | None:
     try:
         # No HEAD: some servers refuse one that would answer a GET.
         request = Request(address, headers={'User-Agent': 'torch.hub'})
-        with urlopen(request, timeout=SECONDS_TO_ANSWER):
+        with urlopen(request, timeout=TIMEOUT_SECONDS):
             return None
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, 'reason', error)
-        where = '' if address == checkpoint else f'{address} '
-        return f'{where}cannot be fetched ({reason}); put the file at {cached}'
+        shown = '' if address == checkpoint else f'{address} '
+        return f'{shown}cannot be fetched ({reason}); put the file at {cached}'
 
 
 def check_fetchable(role: str, checkpoint: str) -> None:
-    """Make sure that a model's checkpoint can be downloaded, where it has to be.
+    """Make sure that a model's checkpoint can be downloaded, if it is not local.
 
     Args:
-        role: What the model is, as the section of `distill` that names it.
+        role: The section of `distill` that names the model.
         checkpoint: A file, an address or a name.
 
     Raises:
-        UserError: If it cannot.
+        UserError: If it cannot be downloaded.
     """
     problem = fetch_problem(checkpoint)
     if problem:

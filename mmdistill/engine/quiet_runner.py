@@ -1,4 +1,8 @@
-"""MMEngine's runner with a terminal that a user can read."""
+"""MMEngine's runner with a short terminal output.
+
+A module of its own, since MMEngine's runner takes seconds to import and selecting
+needs none.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,11 @@ class QuietRunner(Runner):
     """Runner that logs environment, config and hooks to the log file alone."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger; its terminal shows what happens, and not what is set.
+        """Build the logger; its terminal shows events, not settings.
 
         Args:
-            args: Those of `Runner.build_logger`.
-            kwargs: Likewise.
+            args: Positional arguments of `Runner.build_logger`.
+            kwargs: Keyword arguments of `Runner.build_logger`.
         """
         logger = super().build_logger(*args, **kwargs)
         for console in console_filters(logger):

@@ -1,14 +1,10 @@
-"""The runner of a stage.
+"""Runner of a stage, for any number of processes with or without an accelerator.
 
-Several processes: joined without CUDA too, left before the interpreter ends.
-
-MMEngine's launchers set a CUDA device before anything else, and its default model
-wrapper names one. Both steps are skipped when they are already done.
-
-Mixed precision in a config, on a machine without an accelerator.
-
-MMEngine's `AmpOptimWrapper` is for accelerators alone and stops with an assertion on
-others. The config is right all the same: in single precision it trains the same model.
+MMEngine's launchers set a CUDA device first, and its default model wrapper names one;
+both steps are skipped when they are already done, so processes without CUDA join by
+gloo, and leave the group before the interpreter ends. `AmpOptimWrapper` stops with an
+assertion on a machine without an accelerator; the same config trains there in single
+precision.
 """
 
 from __future__ import annotations
@@ -21,6 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from torch import distributed
 
 from mmdistill.config.loops import check_loaders
@@ -28,6 +25,12 @@ from mmdistill.config.schema import is_type
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
+
+AMP_WRAPPER = 'AmpOptimWrapper'
+DEVICES_WITHOUT_AMP = ('cpu', 'mps')
+"""Devices for which MMEngine has no mixed precision."""
+AMP_ARGUMENTS = ('loss_scale', 'dtype', 'use_fsdp')
+"""Arguments that the plain `OptimWrapper` does not take."""
 
 
 def stage_runner(config: Config) -> Runner:
@@ -39,7 +42,7 @@ def stage_runner(config: Config) -> Runner:
     Raises:
         UserError: If a loader of the config cannot be built.
     """
-    # Here, because choosing labels anew needs no runner, which takes long to import.
+    # Imported here: selecting needs no runner, which takes long to import.
     from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
     from mmdistill.engine.quiet_runner import QuietRunner
 
@@ -49,16 +52,25 @@ def stage_runner(config: Config) -> Runner:
     runner = QuietRunner.from_cfg(config)
     leave_process_group_at_exit()
     if note:
-        # Only now there is a log file to say it in.
+        # The log file exists only now.
         print_log(note, logger='current')
     return runner
 
 
-def prepare_cpu_launch(config: Config) -> None:
-    """Join the process group by gloo where a launcher started us without CUDA.
+def unwrap_model(model: Any) -> Any:
+    """Return a model without the wrapper of several processes.
 
     Args:
-        config: The runner's config; its model wrapper is set where it is needed.
+        model: The model of a runner.
+    """
+    return model.module if is_model_wrapper(model) else model
+
+
+def prepare_cpu_launch(config: Config) -> None:
+    """Join the process group by gloo in processes launched without CUDA.
+
+    Args:
+        config: The runner's config; its model wrapper is set if none is given.
     """
     if config.get('launcher', 'none') != 'pytorch' or torch.cuda.is_available():
         return
@@ -69,11 +81,10 @@ def prepare_cpu_launch(config: Config) -> None:
 
 
 def leave_process_group_at_exit() -> None:
-    """Have the process group destroyed while the interpreter is whole.
+    """Destroy the process group at exit, before the interpreter is torn down.
 
-    Threads of gloo that still hold tensors when the interpreter is taken down end the
-    process by SIGABRT now and then, after its work is done, and the launcher then
-    takes the run for a failed one.
+    Threads of gloo that still hold tensors then sometimes end the process by SIGABRT
+    after its work is done, and the launcher reports the run as failed.
     """
     atexit.unregister(_leave_process_group)
     atexit.register(_leave_process_group)
@@ -84,13 +95,6 @@ def _leave_process_group() -> None:
         distributed.destroy_process_group()
 
 
-MIXED = 'AmpOptimWrapper'
-WITHOUT = ('cpu', 'mps')
-"""Devices for which MMEngine has no mixed precision."""
-OF_MIXED = ('loss_scale', 'dtype', 'use_fsdp')
-"""Arguments that its plain `OptimWrapper` does not take."""
-
-
 def use_single_precision(config: Config, device: str | None = None) -> str | None:
     """Train in single precision where the machine has no accelerator.
 
@@ -99,28 +103,28 @@ def use_single_precision(config: Config, device: str | None = None) -> str | Non
         device: The device; this machine's by default.
 
     Returns:
-        The line for the log; None where the config stays.
+        The line for the log; None where the config is unchanged.
     """
     device = device or get_device()
-    if device not in WITHOUT:
+    if device not in DEVICES_WITHOUT_AMP:
         return None
-    mixed = [*_mixed(config.get('optim_wrapper'))]
-    for wrapper in mixed:
+    wrappers = [*_amp_wrappers(config.get('optim_wrapper'))]
+    for wrapper in wrappers:
         wrapper['type'] = 'OptimWrapper'
-        for name in OF_MIXED:
+        for name in AMP_ARGUMENTS:
             wrapper.pop(name, None)
-    if not mixed:
+    if not wrappers:
         return None
     return (
-        f'{MIXED} needs an accelerator: on this machine ({device}) the training runs '
-        'in single precision'
+        f'{AMP_WRAPPER} needs an accelerator: on this machine ({device}) the training '
+        'runs in single precision'
     )
 
 
-def _mixed(wrapper: Any) -> Iterator[dict[str, Any]]:
-    """Wrappers of mixed precision; a config may have one for each part of a model."""
+def _amp_wrappers(wrapper: Any) -> Iterator[dict[str, Any]]:
+    """Iterate over mixed-precision wrappers; a model may have one for each module."""
     if isinstance(wrapper, dict):
-        if is_type(wrapper, MIXED):
+        if is_type(wrapper, AMP_WRAPPER):
             yield wrapper
-        for part in wrapper.values():
-            yield from _mixed(part)
+        for value in wrapper.values():
+            yield from _amp_wrappers(value)

@@ -145,7 +145,7 @@ def test_an_address_that_does_not_answer_is_named_with_its_place_in_the_cache(ca
 def test_a_name_stands_for_its_address(cache, monkeypatch):
     models = {'net': 'http://127.0.0.1:9/net-1.pth'}
     monkeypatch.setattr(
-        'mmdistill.engine.checkpoint.LISTS', {('torchvision://',): lambda: models}
+        'mmdistill.engine.checkpoint.MODEL_LISTS', {('torchvision://',): lambda: models}
     )
 
     (sentence,) = missing_weights(model('torchvision://net'))

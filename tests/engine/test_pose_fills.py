@@ -46,7 +46,7 @@ def test_a_labeled_set_is_measured_as_training_sees_it(tmp_path):
 
 
 def test_a_large_set_is_sampled_evenly(tmp_path, monkeypatch):
-    monkeypatch.setattr(box_fits, 'MOST_SAMPLES', 3)
+    monkeypatch.setattr(box_fits, 'MAX_SAMPLES', 3)
     boxes = [(10, 10, 30 + i, 40) for i in range(9)]
     config = labeled_set(tmp_path / 'labeled.json', (0.6, 0.4), boxes)
 

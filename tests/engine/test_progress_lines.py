@@ -9,7 +9,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from mmdistill.engine import console
-from mmdistill.engine.console import ProgressLines, duration
+from mmdistill.engine.console import ProgressLines, format_duration
 
 
 class Stream(io.StringIO):
@@ -125,4 +125,4 @@ def test_a_run_without_work_says_nothing(clock, log):
     ],
 )
 def test_time_in_words(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
