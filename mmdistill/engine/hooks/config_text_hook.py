@@ -1,4 +1,7 @@
-"""Texts of a run's config in the order of its dicts, also under MMPose's own tools."""
+"""Hook that keeps the order of dicts in a run's written config.
+
+MMPose's own tools build the runner from the config alone, so this is a hook.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from mmdistill.registry import HOOKS
 
 @HOOKS.register_module()
 class ConfigTextHook(Hook):
-    """Keep the order of keypoints in the texts that a run writes of its config.
+    """Keep the order of keypoints in every text that a run writes of its config.
 
-    The host writes keys sorted as text: keypoint 10 before keypoint 2. A config that
-    is read back from the work folder or a checkpoint would mirror the wrong ones.
+    MMEngine sorts keys as text: keypoint 10 before keypoint 2. A config read back
+    from the work folder or a checkpoint would mirror the wrong keypoints.
     """
 
     # Before the hook that puts the config's text into the message hub.
     priority = 'HIGHEST'
 
     def before_run(self, runner: Runner) -> None:
-        """Give the runner a config that keeps order, and write it again.
+        """Replace the runner's config by one that keeps order, and write it again.
 
         Args:
-            runner: The runner, which has written its config once by now.
+            runner: The runner; it has written its config once.
         """
         if isinstance(runner.cfg, TextConfig):
             return

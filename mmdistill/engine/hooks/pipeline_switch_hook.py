@@ -1,4 +1,4 @@
-"""Another pipeline for the last epochs, for every source of the training set."""
+"""Hook that switches the pipeline of every source for the last epochs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mmdistill.utils.dataset_members import Concatenation, Wrapper
 class SourcePipelineSwitchHook(Hook):
     """Switch the pipeline of every source at an epoch.
 
-    MMDetection's `PipelineSwitchHook` gives the pipeline to the training set itself,
-    which of several sources has none that is used. In a `CombinedDataset` it is the
-    combined set's own that switches; what its members convert stays. Workers must not
-    be persistent: they would keep the pipeline they started with.
+    MMDetection's `PipelineSwitchHook` sets the pipeline of the training set itself,
+    which is unused where the set has several sources. In a `CombinedDataset` the
+    pipeline of the combined set switches; the converters of its members stay. Workers
+    must not be persistent: they would keep the pipeline they started with.
 
     Args:
         switch_epoch: First epoch, counted from 0, with the other pipeline.
@@ -35,7 +35,7 @@ class SourcePipelineSwitchHook(Hook):
         self._switched = False
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Switch, once the epoch has come; also when a training is resumed later.
+        """Switch once the epoch is reached, also when training is resumed after it.
 
         Args:
             runner: The runner of the training stage.
@@ -43,18 +43,18 @@ class SourcePipelineSwitchHook(Hook):
         if self._switched or runner.epoch < self.switch_epoch:
             return
         dataset = runner.train_dataloader.dataset
-        for source in _with_pipelines(dataset):
+        for source in _pipeline_owners(dataset):
             source.pipeline = Compose(self.switch_pipeline)
         self._switched = True
         print_log(f'the pipeline switches at epoch {runner.epoch}', logger='current')
 
 
-def _with_pipelines(dataset: Any) -> Iterator[Any]:
-    """The data sets whose pipelines the samples end in."""
+def _pipeline_owners(dataset: Any) -> Iterator[Any]:
+    """Iterate over the data sets whose pipelines make the final samples."""
     if isinstance(dataset, Wrapper):
-        yield from _with_pipelines(dataset.dataset)
+        yield from _pipeline_owners(dataset.dataset)
     elif isinstance(dataset, CombinedDataset) or not isinstance(dataset, Concatenation):
         yield dataset
     else:
         for source in dataset.datasets:
-            yield from _with_pipelines(source)
+            yield from _pipeline_owners(source)

@@ -1,4 +1,4 @@
-"""The trained model as one plain file: weights, numbers and text, nothing else.
+"""Hook that exports the trained model as one file of weights, numbers and text.
 
 Checkpoints of MMEngine hold pickled objects beside the weights, which torch 2.6 and
 later refuse to load for tools that do not list them, as those of MMPose.
@@ -26,26 +26,26 @@ from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import write_whole
 
 MODEL_FILE = 'plain_model.pth'
-"""The plain file's name in the work folder."""
-META = ('dataset_meta', 'cfg', 'epoch', 'iter', 'seed', 'mmengine_version')
-"""What the file records of its training; no times, so equal runs leave equal files."""
+"""Name of the exported file in the work folder."""
+META_KEYS = ('dataset_meta', 'cfg', 'epoch', 'iter', 'seed', 'mmengine_version')
+"""Entries of `meta` that are exported; no times, so equal runs leave equal files."""
 
 
 @HOOKS.register_module()
 class PlainModelHook(Hook):
-    """Leave the best checkpoint of a training, or else the last, as one plain file.
+    """Export the best checkpoint of a training, or else the last, as a plain file.
 
     ``plain_model.pth`` loads with stock MMPose under any version of torch
-    (`init_model`, `test.py`, `publish_model.py`). It holds the weights that the
-    checkpoint has for use, averaged ones where the run averages them (`EMAHook`). It
-    is written anew, whole, whenever a checkpoint was saved.
+    (`init_model`, `test.py`, `publish_model.py`). It holds the weights for
+    inference, averaged ones where the run averages them (`EMAHook`). It is rewritten
+    as a whole whenever a checkpoint is saved.
     """
 
-    # Behind the hook that saves checkpoints.
+    # After the hook that saves checkpoints.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self._seen: tuple[str, ...] = ()
+        self._saved: tuple[str, ...] = ()
         self._written = ''
 
     def after_train_iter(
@@ -60,8 +60,8 @@ class PlainModelHook(Hook):
         Args:
             runner: The runner.
             batch_idx: Number of the batch.
-            data_batch: Not looked at.
-            outputs: Not looked at.
+            data_batch: Not used.
+            outputs: Not used.
         """
         self._write(runner)
 
@@ -70,14 +70,14 @@ class PlainModelHook(Hook):
         self._write(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """Write the file if a validation was the best."""
+        """Write the file if a best checkpoint was saved."""
         self._write(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Say where the file is.
+        """Log where the file is.
 
         Raises:
-            UserError: If the checkpoint cannot be read, or the file not be written.
+            UserError: If the checkpoint cannot be read, or the file cannot be written.
         """
         self._write(runner)
         if self._written:
@@ -88,19 +88,19 @@ class PlainModelHook(Hook):
         print_log(text, logger='current')
 
     def _write(self, runner: Runner) -> None:
-        """Write the file if checkpoints were saved; errors on all ranks."""
+        """Write the file if checkpoints were saved; errors are raised on all ranks."""
         saved = _saved_checkpoints(runner.message_hub.runtime_info)
-        if saved != self._seen:
+        if saved != self._saved:
             path = Path(runner.work_dir, MODEL_FILE)
-            self._seen = saved
+            self._saved = saved
             self._written = run_on_rank_zero(lambda: _write_plain(saved, path))
 
 
 def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the weights of a checkpoint, and its metainfo as numbers and text.
+    """Extract weights from a checkpoint, and its metainfo as numbers and text.
 
     Args:
-        checkpoint: A checkpoint of MMEngine's. Where a run averages its weights, its
+        checkpoint: A checkpoint of MMEngine. Where a run averages its weights, its
             `state_dict` holds the averages.
 
     Returns:
@@ -114,8 +114,10 @@ def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     if versions:
         # torch and MMPose rename weights of older versions by these.
         vars(plain)['_metadata'] = versions
-    given = checkpoint.get('meta') or {}
-    meta = {key: _plain(given[key]) for key in META if key in given}
+    checkpoint_meta = checkpoint.get('meta') or {}
+    meta = {
+        key: _plain(checkpoint_meta[key]) for key in META_KEYS if key in checkpoint_meta
+    }
     dataset = meta.get('dataset_meta') or {}
     if {'flip_indices', 'flip_pairs'} <= dataset.keys():
         dataset['flip_indices'] = true_flip_indices(dataset)
@@ -123,29 +125,29 @@ def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _saved_checkpoints(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """The best checkpoints of a run, by each of its metrics, then the last one."""
+    """Return the paths of the best checkpoint of each metric, then of the last one."""
     best = [info[key] for key in info if key.startswith('best_ckpt')]
     paths = (*best, info.get('last_ckpt'))
     return tuple(str(path) for path in paths if path is not None)
 
 
-def _write_plain(saved: Sequence[str], path: Path) -> str:
-    """Write the first checkpoint that is a file of this machine; returns its path."""
-    source = next((each for each in saved if Path(each).is_file()), '')
+def _write_plain(saved: Sequence[str], target: Path) -> str:
+    """Export the first checkpoint that exists on this machine; return its path."""
+    source = next((path for path in saved if Path(path).is_file()), '')
     if not source:
         return ''
-    for part in path.parent.glob(f'.{path.name}.*.part'):
-        # What a killed run left.
+    for leftover in target.parent.glob(f'.{target.name}.*.part'):
+        # A killed run left it.
         with suppress(OSError):
-            part.unlink()
+            leftover.unlink()
     content = plain_model(load_local(source, 'cpu'))
 
-    def write(part: Path) -> None:
-        # An open file, since torch writes a path's name into the file.
-        with part.open('wb') as file:
+    def write(temporary: Path) -> None:
+        # An open file: torch writes the name of a path into the file.
+        with temporary.open('wb') as file:
             torch.save(content, file)
 
-    write_whole(path, write)
+    write_whole(target, write)
     return source
 
 
@@ -158,7 +160,7 @@ def _plain(value: Any) -> Any:
         return list(map(_plain, value))
     if isinstance(value, (np.ndarray, np.generic, Tensor)):
         return value.tolist()
-    # Subclasses are objects of their own to a pickle.
+    # A subclass would be pickled as an object of its own.
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)

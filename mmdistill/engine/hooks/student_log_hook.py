@@ -1,4 +1,4 @@
-"""Loss and accuracy of labeled and of pseudo-labeled samples apart, in the log."""
+"""Hook that logs loss and accuracy per kind of sample: labeled and pseudo-labeled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
+from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import UserError
 from mmdistill.registry import HOOKS
 
@@ -28,28 +28,28 @@ KINDS = ('labeled', 'pseudo')
 
 @HOOKS.register_module()
 class StudentLogHook(Hook):
-    """Log what the head reports for each kind of sample, as `loss_kpt/labeled`.
+    """Log the losses of the head for each kind of sample, as `loss_kpt/labeled`.
 
     Every `interval` iterations the head runs once more on the features that the
     training step has made, before the step changes anything: without gradient, on
     the whole batch, so that batch statistics are those of training. The loss is then
-    taken of the labeled and of the pseudo-labeled samples alone. Buffers and
-    random states are put back, so training goes on as without the hook. It costs a
+    taken over the labeled and over the pseudo-labeled samples alone. Buffers and
+    random states are restored, so training is the same as without the hook. It costs a
     forward pass of the head every `interval` iterations; the default is the interval
     at which MMPose's configs log.
 
-    Needs batches of a `MixedRatioBatchSampler`, which says which samples are
-    labeled; without them nothing is logged, and the log says so. Of several
-    processes the first one tells its own batches.
+    Needs batches of a `MixedRatioBatchSampler`, which orders samples by kind; without
+    them nothing is logged but a warning. Of several processes rank 0 logs its own
+    batches.
 
     Args:
-        interval: Iterations from one look to the next, at least 1.
+        interval: Iterations between two logged steps, at least 1.
 
     Raises:
-        UserError: If the interval is no such number.
+        UserError: If the interval is not an integer of at least 1.
     """
 
-    # After what might change the batch, before the logger and MMEngine's own scalars.
+    # After hooks that may change the batch, before the logger and MMEngine's scalars.
     priority = 'NORMAL'
 
     def __init__(self, interval: int = 50) -> None:
@@ -57,17 +57,17 @@ class StudentLogHook(Hook):
             raise UserError(f'interval must be at least 1, got {interval!r}')
         self.interval = interval
         self._num_labeled = 0
-        self._seen: dict[str, Tensor] = {}
+        self._losses: dict[str, Tensor] = {}
         self._handles: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look whether kinds can be told apart here.
+        """Check that batches say which samples are labeled, and that there is a head.
 
         Args:
             runner: The runner of the training stage.
         """
         batches = runner.train_dataloader.batch_sampler
-        model = _bare(runner.model)
+        model = unwrap_model(runner.model)
         has_head = isinstance(model, BasePoseEstimator) and model.with_head
         if isinstance(batches, MixedRatioBatchSampler) and has_head:
             self._num_labeled = batches.num_labeled
@@ -83,7 +83,7 @@ class StudentLogHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Listen to this step, if it is one of those that are looked at.
+        """Register forward hooks, if this step is to be logged.
 
         Args:
             runner: The runner.
@@ -92,23 +92,23 @@ class StudentLogHook(Hook):
         """
         if not self._num_labeled or (runner.iter + 1) % self.interval:
             return
-        model = _bare(runner.model)
+        model = unwrap_model(runner.model)
         features = model.neck if model.with_neck else model.backbone
         samples: list[Any] = []
 
         def keep_samples(module: nn.Module, inputs: Any, batch: Mapping) -> None:
             samples[:] = batch['data_samples']
 
-        def look(module: nn.Module, inputs: Any, feats: Any) -> None:
-            # Activation checkpointing runs it twice; the first time counts.
-            if samples and not self._seen:
-                self._seen = losses_apart(
+        def log_losses(module: nn.Module, inputs: Any, feats: Any) -> None:
+            # Activation checkpointing runs it twice; the first run counts.
+            if samples and not self._losses:
+                self._losses = losses_by_kind(
                     model.head, feats, samples, self._num_labeled, model.train_cfg
                 )
 
         self._handles = [
             model.data_preprocessor.register_forward_hook(keep_samples),
-            features.register_forward_hook(look),
+            features.register_forward_hook(log_losses),
         ]
 
     def after_train_iter(
@@ -118,64 +118,68 @@ class StudentLogHook(Hook):
         data_batch: Any = None,
         outputs: dict | None = None,
     ) -> None:
-        """Hand what was seen to the log.
+        """Pass the losses of this step to the log.
 
         Args:
             runner: The runner.
             batch_idx: Number of the batch in its epoch.
             data_batch: The batch.
-            outputs: What the training step returned.
+            outputs: Outputs of the training step.
         """
         while self._handles:
             self._handles.pop().remove()
-        for name, value in self._seen.items():
+        for name, value in self._losses.items():
             runner.message_hub.update_scalar(f'train/{name}', value.item())
-        self._seen = {}
+        self._losses = {}
 
 
 @torch.no_grad()
-def losses_apart(
+def losses_by_kind(
     head: Any,
     feats: Any,
     samples: Sequence[Any],
     num_labeled: int,
     train_cfg: Mapping[str, Any],
 ) -> dict[str, Tensor]:
-    """What a head reports for the labeled and the other samples of a batch.
+    """Compute the losses of a head for the labeled and the other samples of a batch.
 
     Args:
-        head: Head of an estimator; it stays as it is, buffers included.
+        head: Head of an estimator; it is left unchanged, buffers included.
         feats: Features of the batch, tensors (B, ...) or sequences of such.
         samples: Data samples of the batch, B of them, the labeled ones first.
-        num_labeled: How many are labeled.
-        train_cfg: The estimator's.
+        num_labeled: Number of labeled samples.
+        train_cfg: `train_cfg` of the estimator.
 
     Returns:
         Scalars by name and kind, as `loss_kpt/labeled`.
     """
-    apart = {}
+    losses = {}
     rows = (slice(0, num_labeled), slice(num_labeled, len(samples)))
     with _unchanged(head):
-        # Copies, as a head may write into its features.
-        feats = _mapped(feats, torch.clone)
+        # Copies: a head may write into its features.
+        feats = _map_tensors(feats, torch.clone)
         outputs = head.forward(feats)
         for kind, chosen in zip(KINDS, rows, strict=True):
-            # A copy that shares all weights, and answers with what is known already.
-            part = copy.copy(head)
-            known, own = (
-                _mapped(each, operator.itemgetter(chosen)) for each in (outputs, feats)
+            # A copy that shares all weights and returns the outputs computed above.
+            head_copy = copy.copy(head)
+            take = operator.itemgetter(chosen)
+            kind_outputs, kind_feats = (
+                _map_tensors(outputs, take),
+                _map_tensors(feats, take),
             )
-            part.forward = lambda *_, known=known: known
-            reported = part.loss(own, list(samples[chosen]), train_cfg=train_cfg)
+            head_copy.forward = lambda *_, value=kind_outputs: value
+            reported = head_copy.loss(
+                kind_feats, list(samples[chosen]), train_cfg=train_cfg
+            )
             for name, value in reported.items():
                 values = value if isinstance(value, (list, tuple)) else [value]
-                apart[f'{name}/{kind}'] = torch.stack([v.mean() for v in values]).sum()
-    return apart
+                losses[f'{name}/{kind}'] = torch.stack([v.mean() for v in values]).sum()
+    return losses
 
 
 @contextmanager
 def _unchanged(head: nn.Module) -> Iterator[None]:
-    """Put back buffers and random states that a forward pass changes."""
+    """Restore the buffers and random states that a forward pass changes."""
     buffers = [(buffer, buffer.clone()) for buffer in head.buffers()]
     devices = {p.device for p in head.parameters() if p.device.type == 'cuda'}
     with torch.random.fork_rng(devices=devices):
@@ -184,16 +188,12 @@ def _unchanged(head: nn.Module) -> Iterator[None]:
         finally:
             for buffer, before in buffers:
                 buffer.copy_(before)
-            # Else mixed precision would train with the casts made without gradient.
+            # Mixed precision would else train with casts made without gradient.
             torch.clear_autocast_cache()
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The tensors of a structure changed, in the structure they come in."""
+def _map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Apply a function to all tensors of a nested structure."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(each, change) for each in value)
+        return type(value)(_map_tensors(item, change) for item in value)
     return change(value)
-
-
-def _bare(model: nn.Module) -> Any:
-    return model.module if is_model_wrapper(model) else model

@@ -1,4 +1,4 @@
-"""The detecting loop: detector in, detection store out, nothing kept in memory."""
+"""Loop of the detect stage: it streams a detector's boxes to a detection store."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mmdistill.store import ImageRow, LabelStore
 from mmdistill.store.manifest import DETECTIONS
 from mmdistill.utils.files import json_sha256
 
-UNDECIDING = ('_scope_', 'init_cfg', 'train_cfg')
-"""Parts of a config that are about training, or about where names are looked up."""
+IGNORED_KEYS = ('_scope_', 'init_cfg', 'train_cfg')
+"""Keys of a config that concern training or registry scopes, not the boxes."""
 
 
 @LOOPS.register_module()
 class DetectLoop(StoreLoop):
-    """Find the boxes of every image of the data set, into a detection store.
+    """Detect the boxes of every image of the data set, into a detection store.
 
     Args:
         runner: The runner; its model is a `BoxDetector`.
         dataloader: Config of the loader, with a `DetectionDataset`.
-        evaluator: Not used: there is nothing to evaluate against.
+        evaluator: Not used; MMEngine passes it to every test loop.
         boxes: Folder of the detection store.
         chunk_size: Images in a chunk.
         max_failures: Share of failed images above which the run, with everything
@@ -51,25 +51,25 @@ class DetectLoop(StoreLoop):
         super().__init__(runner, dataloader, store, chunk_size, max_failures)
 
     def manifest(self, model: Any) -> dict[str, Any]:
-        """Everything that decides what the store holds, as JSON values.
+        """Return everything that determines the content of the store, as JSON values.
 
         Args:
             model: The `BoxDetector`, its `module` the detector with its weights.
         """
         config = self.runner.cfg
-        parts = config['model']['module']
+        detector = config['model']['module']
         return {
             'about': {
                 'img_root': str(self.dataset.img_root),
                 'checkpoint': str(config.get('load_from')),
             },
             'detector': {
-                'architecture': json_sha256(_deciding({**parts, 'test_cfg': None})),
+                'architecture': json_sha256(_relevant({**detector, 'test_cfg': None})),
                 'weights': weights_sha256(model.module),
-                'test_cfg': _deciding(parts.get('test_cfg')),
-                'pipeline': json_sha256(_deciding(self.dataset.pipeline)),
+                'test_cfg': _relevant(detector.get('test_cfg')),
+                'pipeline': json_sha256(_relevant(self.dataset.pipeline)),
                 **model.provenance(),
-                'tta': _deciding(config['model'].get('tta_model')),
+                'tta': _relevant(config['model'].get('tta_model')),
                 'max_pixels': self.dataset.provenance()['max_pixels'],
                 'versions': {**VERSIONS, 'mmdet': mmdet.__version__},
             },
@@ -78,7 +78,7 @@ class DetectLoop(StoreLoop):
         }
 
     def collate(self, samples: Sequence[Any]) -> list[Any]:
-        """The samples as they are: the detector joins those of one size.
+        """Return the samples unchanged: the detector batches those of one size.
 
         Args:
             samples: Samples of the data set.
@@ -86,7 +86,7 @@ class DetectLoop(StoreLoop):
         return list(samples)
 
     def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
-        """The boxes of a batch of images as rows of the store.
+        """Convert the boxes of a batch of images to rows of the store.
 
         Args:
             outputs: The images' data samples, with `pred_instances`.
@@ -94,14 +94,16 @@ class DetectLoop(StoreLoop):
         return [boxes_to_row(sample) for sample in outputs]
 
 
-def _deciding(part: Any) -> Any:
-    """What of a config decides the boxes, as JSON values.
+def _relevant(config: Any) -> Any:
+    """Extract what determines the boxes from a config, as JSON values.
 
-    Unlike the model itself it is the same in one process and in several, where norms
-    are others by name.
+    Unlike the model itself it is the same in one process and in several, where norm
+    layers have other names.
     """
-    if isinstance(part, Mapping):
-        return {k: _deciding(v) for k, v in sorted(part.items()) if k not in UNDECIDING}
-    if isinstance(part, Sequence) and not isinstance(part, str):
-        return [_deciding(each) for each in part]
-    return part if isinstance(part, (int, float, str, NoneType)) else str(part)
+    if isinstance(config, Mapping):
+        return {
+            k: _relevant(v) for k, v in sorted(config.items()) if k not in IGNORED_KEYS
+        }
+    if isinstance(config, Sequence) and not isinstance(config, str):
+        return [_relevant(item) for item in config]
+    return config if isinstance(config, (int, float, str, NoneType)) else str(config)

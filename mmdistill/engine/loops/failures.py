@@ -1,4 +1,4 @@
-"""Failed images of a finished store: told by reason, and too many of them."""
+"""Summary of a store's failed images by reason, and an error above a limit."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from mmdistill.store.status import (
 )
 from mmdistill.utils.dist import run_on_rank_zero
 
-NAMED = 3
-"""Files that the error names."""
+MAX_FILES_NAMED = 3
+"""Maximum number of files named in an error."""
 
 
 def check_failures(
     store: LabelStore, max_failures: float
 ) -> TooManyFailuresError | None:
-    """Log the failed images of a complete store by reason, and what was changed.
+    """Log the failed images of a complete store by reason, and notes on others.
 
     Args:
         store: The store.
         max_failures: Share of failed images that is accepted.
 
     Returns:
-        The error to end with where more failed; none otherwise.
+        The error to end the run with if more failed; None otherwise.
 
     Raises:
-        TooManyFailuresError: If more failed and no image could be read at all, or
-            images failed since nothing is finite and no other has a candidate: then
-            there is nothing to select from.
+        TooManyFailuresError: If more failed and no image could be read at all.
+        UserError: If images failed because no keypoint is finite, and no other image
+            has a candidate: then there is nothing to select from.
     """
     failures, notes = run_on_rank_zero(
         lambda: (count_failures(store), count_notes(store))
     )
-    nothing = failures[NONE_FINITE] and run_on_rank_zero(
+    nothing_finite = failures[NONE_FINITE] and run_on_rank_zero(
         lambda: not has_candidates(store)
     )
-    images = sum(len(place) for place in store.chunk_spans())
+    images = sum(len(span) for span in store.chunk_spans())
     if is_main_process():
         lines = format_failures(failures, images) if failures else []
         lines += [f'{count} images: {note}' for note, count in sorted(notes.items())]
         for line in lines:
             print_log(line, logger='current')
-    if nothing:
+    if nothing_finite:
         raise UserError(no_finite_number(store.root, failures[NONE_FINITE]))
     share = failures.total() / images
     if share <= max_failures:
@@ -64,19 +64,21 @@ def check_failures(
 
 
 def _failed_chunks(store: LabelStore) -> str:
-    """Names of the first files with failed images, and how many others there are."""
+    """Name the first chunk files with failed images, and count the others."""
     failed = [i for i in range(store.num_chunks) if count_failures(store, [i])]
-    names = ', '.join(f'chunks/{index:06d}.parquet' for index in failed[:NAMED])
-    more = len(failed) - NAMED
+    names = ', '.join(
+        f'chunks/{index:06d}.parquet' for index in failed[:MAX_FILES_NAMED]
+    )
+    more = len(failed) - MAX_FILES_NAMED
     return f'{names} and {more} others' if more > 0 else names
 
 
 def no_finite_number(root: Path, images: int) -> str:
-    """The sentence about a teacher that gives NaN or infinity alone.
+    """Write the error for a teacher that predicts only NaN or infinity.
 
     Args:
         root: Folder of the store.
-        images: Images that it was seen on.
+        images: Number of images without a finite keypoint.
     """
     return (
         f'no keypoint is finite on any of {images} labeled images: the teacher gives '

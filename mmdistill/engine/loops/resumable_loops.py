@@ -1,8 +1,8 @@
-"""Training loops that continue where a stopped training stood, without reading on.
+"""Training loops that resume at the exact batch without reading the earlier ones.
 
-MMEngine's loops start a resumed epoch anew, or read all data up to the iteration
-where training stood. `MixedRatioBatchSampler` knows the batch of any number, so it
-is told the number instead.
+MMEngine's loops restart a resumed epoch, or read all data up to the iteration of the
+checkpoint. `MixedRatioBatchSampler` can draw the batch of any number, so these loops
+set the number instead.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ from mmdistill.registry import LOOPS
 
 @LOOPS.register_module()
 class ResumableIterLoop(IterBasedTrainLoop):
-    """MMEngine's iteration-based loop, whose resume reads nothing twice."""
+    """Iteration-based loop that resumes without reading earlier batches."""
 
     @property
     def dataloader(self) -> Any:
-        """The loader, which is started when training starts."""
-        return self._late_loader
+        """Loader whose workers start when training starts."""
+        return self._lazy_loader
 
     @dataloader.setter
     def dataloader(self, loader: DataLoader) -> None:
-        self._late_loader = LateLoader(loader)
+        self._lazy_loader = LazyLoader(loader)
 
     def run(self) -> Any:
-        """Train, from the iteration where the runner stands.
+        """Train from the current iteration of the runner.
 
         Raises:
             UserError: If the batches are not those of a `MixedRatioBatchSampler`.
         """
         batches = _batch_sampler(self.dataloader)
         batches.start_at(self._iter, _common_seed(self.runner), endless=True)
-        # The host draws as many batches as were trained; these are no batches.
-        passed = itertools.repeat(None, self._iter)
-        self.dataloader_iterator: Any = itertools.chain(passed, iter(self.dataloader))
+        # MMEngine skips as many batches as were trained; these are placeholders.
+        skipped = itertools.repeat(None, self._iter)
+        self.dataloader_iterator: Any = itertools.chain(skipped, iter(self.dataloader))
         return super().run()
 
 
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
-    """MMEngine's epoch-based loop, which continues in the middle of an epoch."""
+    """Epoch-based loop that resumes in the middle of an epoch."""
 
     def run(self) -> Any:
-        """Train, from the iteration where the runner stands.
+        """Train from the current iteration of the runner.
 
         Raises:
             UserError: If the batches are not those of a `MixedRatioBatchSampler`, or
@@ -72,20 +72,20 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self) -> None:
-        """Train what is left of an epoch."""
+        """Train the rest of an epoch."""
         length = len(self.dataloader)
-        self._done = self._iter - self._epoch * length
-        if not 0 <= self._done <= length:
+        self._offset = self._iter - self._epoch * length
+        if not 0 <= self._offset <= length:
             print_log(
-                f'epoch {self._epoch} starts anew: the training stands at iteration '
+                f'epoch {self._epoch} starts anew: the training is at iteration '
                 f'{self._iter}, which is outside it at {length} iterations an epoch; '
                 'data, batch size or number of processes must have changed',
                 logger='current',
                 level=logging.WARNING,
             )
-            self._done = 0
+            self._offset = 0
         batches = _batch_sampler(self.dataloader)
-        batches.start_at(self._done, self._common_seed)
+        batches.start_at(self._offset, self._common_seed)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
@@ -95,14 +95,14 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             idx: Number of the batch among those read in this epoch.
             data_batch: The batch.
         """
-        super().run_iter(self._done + idx, data_batch)
+        super().run_iter(self._offset + idx, data_batch)
 
 
-class LateLoader:
-    """A data loader whose workers start with the first batch that is asked for.
+class LazyLoader:
+    """Data loader whose workers start with the first requested batch.
 
     Args:
-        loader: The loader; everything but iteration is its own.
+        loader: The wrapped loader; its attributes are available here.
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -132,9 +132,9 @@ def _batch_sampler(loader: Any) -> MixedRatioBatchSampler:
 
 
 def _common_seed(runner: Runner) -> int:
-    """The seed of the run: after a resume that of the checkpoint, on every rank.
+    """Return the seed of the run on every rank: that of the checkpoint after a resume.
 
-    The loader was built before the checkpoint was read.
+    The loader was built before the checkpoint was read, so it has another one.
     """
     seeds = [runner.seed]
     broadcast_object_list(seeds)

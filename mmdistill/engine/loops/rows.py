@@ -1,6 +1,7 @@
-"""From a predicted data sample to a row of the label store.
+"""Rows and manifest of a label store, made of predictions and their provenance.
 
-What produced a label store, written into its manifest.
+A data sample becomes one row: candidates without duplicates, quantized and finite. The
+manifest holds everything that determines the rows: teacher, views, images, versions.
 """
 
 from __future__ import annotations
@@ -37,40 +38,49 @@ from mmdistill.store.schema import (
     empty_candidates,
 )
 
+VERSIONS = {
+    'mmdistill': mmdistill.__version__,
+    'mmengine': mmengine.__version__,
+    'torch': torch.__version__,
+}
+"""Versions recorded in every manifest."""
+
 
 def sample_to_row(
     sample: PoseDataSample, sigmas: Sequence[float], score_floor: float, nms_thr: float
 ) -> ImageRow:
-    """Arrange what was predicted on one image as its row.
+    """Convert the predictions on one image to its row.
 
     Two candidates on the same person would count twice, so of any two of a category
-    whose OKS exceeds `nms_thr` only the better one stays, as in MMPose's `CocoMetric`.
-    Coordinates are rounded to 1/64 pixel, scores of keypoints and agreement to
-    1/1024: what is finer is noise and would be most of the store.
+    whose OKS exceeds `nms_thr` only the better one is kept, as in MMPose's
+    `CocoMetric`. Coordinates are rounded to 1/64 pixel, scores of keypoints and
+    agreement to 1/1024: finer digits are noise and would be most of the store.
 
     A keypoint that is not finite is never a label: it has score 0 and agreement 0, and
-    the middle of its box as its coordinates. An instance without another keypoint is
-    no candidate, and an image without another instance has failed.
+    the center of its box as its coordinates. An instance without a finite keypoint is
+    not a candidate, and an image whose instances have none has failed.
 
     Args:
         sample: The image's data sample, with `pred_instances`.
         sigmas: Per-keypoint OKS sigmas, (K,).
         score_floor: Instance score below which a candidate is not stored.
-        nms_thr: OKS above which of two candidates only the better is stored.
+        nms_thr: OKS above which only the better of two candidates is stored.
     """
-    nothing = empty_candidates(len(sigmas))
+    no_candidates = empty_candidates(len(sigmas))
     if sample.metainfo['status'] != OK or not len(sample.gt_instances.bboxes):
-        return _row(sample, nothing)
-    found, known = _candidates(sample)
-    if not known.any():
-        return replace(_row(sample, nothing), status=FAILED, reason=NONE_FINITE)
-    found = found[known.any(axis=1) & (found.instance_scores >= score_floor)]
-    row = _row(sample, found[_distinct(found, np.array(sigmas), nms_thr)])
-    return row if known.all() else _with_note(row, SOME_NOT_FINITE)
+        return _row(sample, no_candidates)
+    candidates, finite = _candidates(sample)
+    if not finite.any():
+        return replace(_row(sample, no_candidates), status=FAILED, reason=NONE_FINITE)
+    scored = finite.any(axis=1) & (candidates.instance_scores >= score_floor)
+    candidates = candidates[scored]
+    distinct = _distinct(candidates, np.array(sigmas), nms_thr)
+    row = _row(sample, candidates[distinct])
+    return row if finite.all() else _with_note(row, SOME_NOT_FINITE)
 
 
 def boxes_to_row(sample: PoseDataSample) -> ImageRow:
-    """Arrange what was detected on one image as its row, without keypoints.
+    """Convert the detections on one image to its row, without keypoints.
 
     Boxes and scores that are not finite are left out.
 
@@ -81,23 +91,23 @@ def boxes_to_row(sample: PoseDataSample) -> ImageRow:
     finite = np.isfinite(detected.bboxes).all(axis=1) & np.isfinite(
         detected.bbox_scores
     )
-    found = detected[finite]
-    nothing = np.zeros((len(found), 0), dtype=np.float32)
+    boxes = detected[finite]
+    no_keypoints = np.zeros((len(boxes), 0), dtype=np.float32)
     candidates = Candidates(
-        bboxes=found.bboxes,
-        bbox_scores=found.bbox_scores,
-        keypoints=nothing[..., None].repeat(2, axis=2),
-        keypoint_scores=nothing,
-        keypoint_agreement=nothing,
-        instance_scores=found.bbox_scores,
-        category_ids=found.category_ids,
+        bboxes=boxes.bboxes,
+        bbox_scores=boxes.bbox_scores,
+        keypoints=no_keypoints[..., None].repeat(2, axis=2),
+        keypoint_scores=no_keypoints,
+        keypoint_agreement=no_keypoints,
+        instance_scores=boxes.bbox_scores,
+        category_ids=boxes.category_ids,
     )
     row = _row(sample, candidates)
     return row if finite.all() else _with_note(row, SOME_NOT_FINITE)
 
 
 def _with_note(row: ImageRow, note: str) -> ImageRow:
-    """A row of an image that was read, with one more thing to be said of it."""
+    """Append a note to the row of an image that was read."""
     return replace(row, reason='; '.join(filter(None, [row.reason, note])))
 
 
@@ -115,48 +125,48 @@ def _row(sample: PoseDataSample, candidates: Candidates) -> ImageRow:
 
 
 def _candidates(sample: PoseDataSample) -> tuple[Candidates, np.ndarray]:
-    """All predictions, and which of their keypoints are finite, (N, K), bool."""
+    """Return all predictions, and which of their keypoints are finite, (N, K), bool."""
     predicted = sample.pred_instances
     categories = sample.gt_instances.get('category_ids', np.ones(len(predicted)))
-    # What float32 does not hold is infinite once it is rounded.
+    # Values beyond float32 become infinite when rounded.
     with np.errstate(invalid='ignore', over='ignore'):
         keypoints = rounded(predicted.keypoints, STEPS_PER_PIXEL)
         scores = rounded_scores(predicted.keypoint_scores, STEPS_OF_SCORE)
         agreement = rounded(predicted.keypoint_agreement, STEPS_OF_SCORE)
-    known = known_keypoints(keypoints, scores, agreement)
-    known &= np.isfinite(predicted.bboxes).all(axis=1)[:, None]
-    known &= np.isfinite(predicted.bbox_scores)[:, None]
-    known &= predicted.get('keypoints_known', True)
-    scores = np.where(known, scores, np.float32(0))
-    middles = box_middles(predicted.bboxes)[:, None]
+    finite = known_keypoints(keypoints, scores, agreement)
+    finite &= np.isfinite(predicted.bboxes).all(axis=1)[:, None]
+    finite &= np.isfinite(predicted.bbox_scores)[:, None]
+    finite &= predicted.get('keypoints_known', True)
+    scores = np.where(finite, scores, np.float32(0))
+    centers = box_middles(predicted.bboxes)[:, None]
     candidates = Candidates(
         bboxes=predicted.bboxes,
         bbox_scores=predicted.bbox_scores,
-        keypoints=np.where(known[..., None], keypoints, middles),
+        keypoints=np.where(finite[..., None], keypoints, centers),
         keypoint_scores=scores,
-        keypoint_agreement=np.where(known, agreement, np.float32(0)),
+        keypoint_agreement=np.where(finite, agreement, np.float32(0)),
         instance_scores=instance_scores(predicted.bbox_scores, scores),
         category_ids=np.asarray(categories, dtype=np.int32),
     )
-    return candidates, known
+    return candidates, finite
 
 
-def _distinct(found: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:
-    """Rows that stay, best first."""
-    stay = [
-        rows[_distinct_in_one(found[rows], sigmas, nms_thr)]
-        for category in np.unique(found.category_ids)
-        for rows in [np.flatnonzero(found.category_ids == category)]
+def _distinct(candidates: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:
+    """Suppress duplicates within each category; return kept indices, best first."""
+    kept = [
+        indices[_distinct_in_category(candidates[indices], sigmas, nms_thr)]
+        for category in np.unique(candidates.category_ids)
+        for indices in [np.flatnonzero(candidates.category_ids == category)]
     ]
-    together = np.concatenate([np.zeros(0, dtype=np.int64), *stay])
-    return together[np.argsort(-found.instance_scores[together], kind='stable')]
+    merged = np.concatenate([np.zeros(0, dtype=np.int64), *kept])
+    return merged[np.argsort(-candidates.instance_scores[merged], kind='stable')]
 
 
-def _distinct_in_one(
-    found: Candidates, sigmas: np.ndarray, nms_thr: float
+def _distinct_in_category(
+    candidates: Candidates, sigmas: np.ndarray, nms_thr: float
 ) -> np.ndarray:
-    """Rows that stay, best first."""
-    sides = found.bboxes[:, 2:] - found.bboxes[:, :2]
+    """Suppress duplicates among candidates of one category; return kept indices."""
+    sides = candidates.bboxes[:, 2:] - candidates.bboxes[:, :2]
     poses = [
         dict(
             keypoints=np.column_stack([keypoints, scores]),
@@ -164,9 +174,9 @@ def _distinct_in_one(
             area=area,
         )
         for keypoints, scores, score, area in zip(
-            found.keypoints,
-            found.keypoint_scores,
-            found.instance_scores,
+            candidates.keypoints,
+            candidates.keypoint_scores,
+            candidates.instance_scores,
             AREA_OF_BOX * sides.prod(axis=1),
             strict=True,
         )
@@ -174,16 +184,8 @@ def _distinct_in_one(
     return np.array(oks_nms(poses, nms_thr, sigmas), dtype=np.int64)
 
 
-VERSIONS = {
-    'mmdistill': mmdistill.__version__,
-    'mmengine': mmengine.__version__,
-    'torch': torch.__version__,
-}
-"""Of what every stage runs on."""
-
-
 def weights_sha256(module: nn.Module) -> str:
-    """Hash of a model's weights as they are in memory, wherever they came from."""
+    """Hash a model's weights in memory, independent of their file."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         array = tensor.detach().cpu().contiguous()
@@ -200,9 +202,9 @@ def make_manifest(
     nms_thr: float,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Everything that decides what a store holds, as JSON values.
+    """Collect everything that determines the content of a store, as JSON values.
 
-    `about` names paths, which may move; the rest must agree for a run to be
+    `about` names paths, which may move; the rest must be equal for a run to be
     continued. The store itself adds the images and their boxes.
 
     Args:
@@ -210,8 +212,8 @@ def make_manifest(
         dataset: The unlabeled images.
         chunk_size: Images in a chunk.
         score_floor: Instance score below which nothing is stored.
-        nms_thr: OKS above which of two candidates only the better is stored.
-        checkpoint: Where the teacher's weights came from.
+        nms_thr: OKS above which only the better of two candidates is stored.
+        checkpoint: Path or address of the teacher's weights.
     """
     return {
         'about': {**dataset.about(), 'checkpoint': checkpoint},

@@ -1,6 +1,6 @@
-"""The loop of a stage that writes rows to a store and keeps nothing in memory.
+"""Base loop of the stages that stream rows to a store, in any number of processes.
 
-All processes of a run on one store: one of them speaks to it first.
+Rank 0 locks and claims the store for the run; then every rank writes its own chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.logging import MMLogger, print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -24,6 +23,7 @@ from torch.utils.data import DataLoader
 from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.failures import check_failures
+from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import UserError
 from mmdistill.store import ImageRow, LabelStore
 from mmdistill.store.generations import ChunkSpan, UnlabeledImages
@@ -33,16 +33,16 @@ from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.worker_failures import FAILURES, failure_cause
 
 LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
-"""Options of a loader's config that the loader of a store takes over."""
+"""Options of the loader's config that are passed to the `DataLoader`."""
 
 
 class StoreLoop(BaseLoop):
-    """Look at every image of a data set and stream the rows to a store.
+    """Run a model on every image of a data set and stream the rows to a store.
 
-    Chunks of images are the unit of work. A chunk is written when its last image
-    is done; one that exists is done, so an interrupted run continues with
-    what is missing, with any number of processes, and ends in the same files.
-    Images that the store does not have yet join it. One run at a time.
+    Chunks of images are the unit of work. A chunk is written when its last image is
+    done; an existing chunk is done, so an interrupted run continues with the missing
+    ones, with any number of processes, and ends in the same files. New images extend
+    the store. Only one run at a time may write to it.
 
     Args:
         runner: The runner.
@@ -76,14 +76,14 @@ class StoreLoop(BaseLoop):
 
     @abstractmethod
     def manifest(self, model: Any) -> dict[str, Any]:
-        """Everything that decides what the store holds, as JSON values.
+        """Return everything that determines the content of the store, as JSON values.
 
         Args:
             model: The model, without the wrapper of several processes.
         """
 
     def collate(self, samples: Sequence[Any]) -> Any:
-        """A batch as the model takes it.
+        """Collate samples to a batch of the model.
 
         Args:
             samples: Samples of the data set.
@@ -91,29 +91,29 @@ class StoreLoop(BaseLoop):
         return pseudo_collate(samples)
 
     def parts(self, batch: Any, rows: Sequence[ImageRow]) -> Iterable[Any]:
-        """What of a batch goes through the model at once, one part after the other.
+        """Split a batch into pieces that go through the model one after the other.
 
         Args:
             batch: The batch.
-            rows: The rows of the chunk so far; those of a part join them before the
-                next part is taken.
+            rows: The rows of the chunk so far; those of a piece are appended before
+                the next piece is requested.
         """
         return [batch]
 
     @abstractmethod
     def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
-        """What the model gave for a batch as rows of the store, in their order.
+        """Convert the outputs of the model to rows of the store, in the same order.
 
         Args:
-            outputs: What the model's `test_step` returned.
+            outputs: Outputs of the model's `test_step`.
         """
 
     def run(self) -> dict[str, float]:
-        """Do what the store misses.
+        """Write the missing chunks of the store.
 
         Raises:
-            UserError: If the store was made otherwise, another run has it, the disk
-                refuses a file, or too many images failed.
+            UserError: If the store was made with other settings, another run has it,
+                a file cannot be written, or too many images failed.
         """
         lock = RunLock(self.store.root)
         try:
@@ -128,7 +128,7 @@ class StoreLoop(BaseLoop):
         return {}
 
     def _failure(self, cause: str) -> UserError:
-        """The error of worker processes or memory, with the way on."""
+        """Make the error for failed worker processes or memory, with what to do."""
         config, section = self._loader_config, self.store.kind.section
         size, workers = config['batch_size'], config.get('num_workers', 0)
         options = []
@@ -137,14 +137,14 @@ class StoreLoop(BaseLoop):
             options.append(f'{without}, which reads without worker processes')
         if size > 1:
             options.append(f'{section}.batch_size={size // 2} (now {size})')
-        way = f' with --cfg-options {" or ".join(options)}' if options else ''
+        advice = f' with --cfg-options {" or ".join(options)}' if options else ''
         error = UserError(
-            f'{self.store.kind.doing} stopped: {cause}. Run it again{way}: it goes on '
-            'where it was'
+            f'{self.store.kind.doing} stopped: {cause}. Run it again{advice}: it goes '
+            'on where it was'
         )
         logger = MMLogger.get_current_instance()
         logger.info(cause, exc_info=True, extra={FILE_ONLY: True})
-        # The command line tells the first rank's errors only.
+        # The command line reports errors of rank 0 only.
         if get_rank():
             logger.error(str(error))
         return error
@@ -154,17 +154,19 @@ class StoreLoop(BaseLoop):
         order, missing = claim_on_all_ranks(
             self.store, lock, self._manifest, self.dataset
         )
-        places = self.store.chunk_spans()
-        to_do = sum(len(places[chunk]) for chunk in missing)
+        spans = self.store.chunk_spans()
+        to_do = sum(len(spans[chunk]) for chunk in missing)
         self._log_start(to_do)
-        mine = missing[get_rank() :: get_world_size()]
-        own = sum(len(places[chunk]) for chunk in mine)
-        self.dataloader = self._loader([places[chunk] for chunk in mine], order)
+        own_chunks = missing[get_rank() :: get_world_size()]
+        own_images = sum(len(spans[chunk]) for chunk in own_chunks)
+        self.dataloader = self._loader([spans[chunk] for chunk in own_chunks], order)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        progress = ProgressLines(self.store.kind.doing, len(self.dataset), to_do, own)
+        progress = ProgressLines(
+            self.store.kind.doing, len(self.dataset), to_do, own_images
+        )
         try:
-            self._run_batches(mine, places, progress)
+            self._run_batches(own_chunks, spans, progress)
         finally:
             progress.close()
         barrier()
@@ -175,49 +177,48 @@ class StoreLoop(BaseLoop):
             raise too_many
 
     def _run_batches(
-        self, chunks: Sequence[int], places: list[ChunkSpan], progress: ProgressLines
+        self, chunks: Sequence[int], spans: list[ChunkSpan], progress: ProgressLines
     ) -> None:
-        begun: dict[int, list[ImageRow]] = {}
+        unfinished: dict[int, list[ImageRow]] = {}
         for number, batch in enumerate(self.dataloader):
             chunk = chunks[self._batches.chunks[number]]
-            rows = begun.setdefault(chunk, [])
+            rows = unfinished.setdefault(chunk, [])
             before = len(rows)
             self._run_iter(number, batch, rows)
             progress.advance(len(rows) - before)
-            if len(rows) == len(places[chunk]):
-                self._write(chunk, begun.pop(chunk))
+            if len(rows) == len(spans[chunk]):
+                self._write(chunk, unfinished.pop(chunk))
 
     @torch.no_grad()
     def _run_iter(self, number: int, batch: Any, rows: list[ImageRow]) -> None:
-        """Run the model on a batch; its rows join those of its chunk."""
+        """Run the model on a batch, and append its rows to those of its chunk."""
         self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
         outputs: list[Any] = []
-        for part in self.parts(batch, rows):
-            found = self.runner.model.test_step(part)
-            rows += self.rows(found)
-            outputs += found
+        for piece in self.parts(batch, rows):
+            predictions = self.runner.model.test_step(piece)
+            rows += self.rows(predictions)
+            outputs += predictions
         self.runner.call_hook(
             'after_test_iter', batch_idx=number, data_batch=batch, outputs=outputs
         )
 
     def _manifest(self) -> dict[str, Any]:
-        model = self.runner.model
-        return self.manifest(model.module if is_model_wrapper(model) else model)
+        return self.manifest(unwrap_model(self.runner.model))
 
     def _write(self, chunk: int, rows: list[ImageRow]) -> None:
         try:
             self.store.write_chunk(chunk, rows)
         except UserError as error:
-            # The command line tells the first rank's errors only.
+            # The command line reports errors of rank 0 only.
             if get_rank():
                 print_log(str(error), logger='current', level=logging.ERROR)
             raise
 
-    def _loader(self, places: list[ChunkSpan], order: np.ndarray) -> DataLoader:
+    def _loader(self, spans: list[ChunkSpan], order: np.ndarray) -> DataLoader:
         config = self._loader_config
         workers = config.get('num_workers', 0)
         lanes = max(workers, 1) if self.dataset.in_order else 1
-        self._batches = ChunkBatchSampler(places, order, config['batch_size'], lanes)
+        self._batches = ChunkBatchSampler(spans, order, config['batch_size'], lanes)
         return DataLoader(
             self.dataset,
             batch_sampler=self._batches,
@@ -237,30 +238,30 @@ def claim_on_all_ranks(
     store: LabelStore,
     lock: RunLock,
     make_manifest: Callable[[], Mapping[str, Any]],
-    pile: UnlabeledImages,
+    images: UnlabeledImages,
 ) -> tuple[np.ndarray, list[int]]:
     """Lock a store for this run, then begin, continue or extend it.
 
     Args:
         store: The store.
-        lock: Its lock; every rank takes it.
-        make_manifest: What produces the store; called on the first rank.
-        pile: The images.
+        lock: Its lock; every rank acquires it.
+        make_manifest: Collects what determines the store; called on rank 0.
+        images: The unlabeled images.
 
     Returns:
-        For each image of the store its position in the pile, (I,), and the chunks
-        that are missing.
+        For each image of the store its position in the unlabeled set, (I,), and the
+        missing chunks.
 
     Raises:
-        UserError: On every rank, if another run has the store or it was made
-            otherwise.
+        UserError: On every rank, if another run has the store or it was made with
+            other settings.
     """
 
     def claim() -> tuple[np.ndarray, list[int]]:
         lock.acquire()
         manifest = make_manifest()
         _log_unrecorded(store, manifest)
-        return store.claim(manifest, pile), store.missing_chunks()
+        return store.claim(manifest, images), store.missing_chunks()
 
     claimed = run_on_rank_zero(claim)
     if get_rank():

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from mmdistill.config.text import TextConfig
-from mmdistill.engine.hooks.student_log_hook import StudentLogHook, losses_apart
+from mmdistill.engine.hooks.student_log_hook import StudentLogHook, losses_by_kind
 from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import resumable_config
@@ -89,7 +89,7 @@ def test_what_is_logged_is_what_the_head_reports_of_each_part(labels, name):
     head = MODELS.build(HEADS[name]).eval()
     feats, batch = (torch.randn(4, 32, 1, 1),), samples(labels, HEADS[name])
 
-    found = losses_apart(head, feats, batch, 3, {})
+    found = losses_by_kind(head, feats, batch, 3, {})
 
     for kind, rows in (('labeled', slice(0, 3)), ('pseudo', slice(3, 4))):
         expected = head.loss((feats[0][rows],), batch[rows], train_cfg={})
@@ -103,7 +103,7 @@ def test_a_look_changes_neither_head_nor_random_state_nor_features(labels):
     feats, batch = (torch.randn(4, 32, 1, 1),), samples(labels, HEADS['msra'])
     before = copy.deepcopy(head.state_dict()), feats[0].clone(), torch.get_rng_state()
 
-    losses_apart(head, feats, batch, 2, {})
+    losses_by_kind(head, feats, batch, 2, {})
 
     assert all(torch.equal(v, before[0][k]) for k, v in head.state_dict().items())
     assert torch.equal(feats[0], before[1])
@@ -122,7 +122,7 @@ def test_gradients_under_mixed_precision_are_those_without_a_look(labels):
         head.zero_grad()
         with torch.autocast('cpu', torch.bfloat16):
             if look:
-                losses_apart(head, feats, batch, 2, train_cfg)
+                losses_by_kind(head, feats, batch, 2, train_cfg)
             loss = head.loss(feats, batch, train_cfg=train_cfg)['loss_kpt']
         loss.backward()
         gradients.append([p.grad.clone() for p in head.parameters()])

@@ -130,7 +130,7 @@ def test_an_epoch_that_has_another_length_now_starts_anew(resumed, monkeypatch):
 
     continued, _ = train(other)
 
-    assert 'epoch 1 starts anew: the training stands at iteration 5' in told[0]
+    assert 'epoch 1 starts anew: the training is at iteration 5' in told[0]
     assert len(continued.samples) == 2 * BATCH
 
 
