@@ -1,4 +1,4 @@
-"""Pictures and tables of what labeling and training did."""
+"""Pictures, tables and the HTML page that report on labels and trained models."""
 
 from mmdistill.reports.gallery import draw_labels
 from mmdistill.reports.results_table import compare

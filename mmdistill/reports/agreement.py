@@ -1,7 +1,7 @@
-"""On how many images the views agree, store beside store.
+"""Comparison of label stores by the share of images on which the views agree.
 
-The only measure of labels that needs no truth: before and after a student was trained,
-on images of another domain.
+Agreement needs no ground truth: it compares the labels of a teacher with those of its
+student on images of another domain.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from mmdistill.store.schema import OK, candidate_column, candidate_counts
 from mmdistill.utils.logging import format_table
 
 THRESHOLDS = (0.5, 0.75, 0.95)
-"""The ends and the middle of the OKS thresholds of COCO's AP."""
-COMPARED = ('views', 'boxes', 'keypoints', 'score_floor', 'images')
-"""Parts of a manifest that must agree for two stores to be compared."""
+"""Lowest, middle and highest OKS threshold of COCO's AP."""
+COMPARABLE_KEYS = ('views', 'boxes', 'keypoints', 'score_floor', 'images')
+"""Entries of a manifest that must be equal for two stores to be compared."""
 
 
 def compare_agreement(
     folders: Sequence[str], thresholds: Sequence[float] = THRESHOLDS
 ) -> str:
-    """Table of the shares of images on which the views agree, a row a store.
+    """Format a table of the shares of images on which the views agree, a row per store.
 
     The views agree on an image where the mean agreement of all keypoints of its best
     candidate, on the scale of OKS, is at least a threshold. Images that could not be
@@ -34,7 +34,7 @@ def compare_agreement(
 
     Args:
         folders: Folders of complete stores of the same images, boxes and views.
-        thresholds: A column each, above 0, up to 1.
+        thresholds: Thresholds of the columns, above 0, up to 1.
 
     Returns:
         The table, without a line break at its end.
@@ -51,15 +51,15 @@ def compare_agreement(
         _check_comparable(stores[0], store)
     cells = [['', 'images', *(f'>= {t:g}' for t in thresholds), 'mean']]
     for folder, store in zip(folders, stores, strict=True):
-        agreement = agreement_of(store)
+        agreement = mean_agreement(store)
         shares = [f'{(agreement >= t).mean():.1%}' for t in thresholds]
         mean = f'{agreement.mean():.3f}'
         cells.append([folder, str(len(agreement)), *shares, mean])
     return format_table(cells)
 
 
-def agreement_of(store: LabelStore) -> np.ndarray:
-    """How far the views agree on each image of a store that could be read, (I,).
+def mean_agreement(store: LabelStore) -> np.ndarray:
+    """Compute the agreement of the views on each readable image of a store, (I,).
 
     Args:
         store: A complete store.
@@ -67,19 +67,21 @@ def agreement_of(store: LabelStore) -> np.ndarray:
     Raises:
         UserError: If a chunk is missing or damaged, or no image could be read.
     """
-    parts = []
+    chunks = []
     for table in store.scan(['status', 'keypoint_agreement', 'instance_scores']):
         column = candidate_column(table, 'keypoint_agreement', store.num_keypoints)
         read = np.array([status == OK for status in table['status'].to_pylist()])
-        parts.append(image_agreement(column, candidate_counts(table))[read])
-    agreement = np.concatenate(parts)
+        chunks.append(image_agreement(column, candidate_counts(table))[read])
+    agreement = np.concatenate(chunks)
     if not len(agreement):
         raise UserError(f'no image of the label store {store.root} could be read')
     return agreement
 
 
 def _check_comparable(first: LabelStore, other: LabelStore) -> None:
-    rules = [{key: s.manifest.get(key) for key in COMPARED} for s in (first, other)]
+    rules = [
+        {key: s.manifest.get(key) for key in COMPARABLE_KEYS} for s in (first, other)
+    ]
     lines = differences(*rules)
     if lines:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a reader should conclude from a plot, in words and numbers."""
+"""Captions of the page's plots: the conclusion, in words and numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmdistill.selection.counts import LabeledStatistics
 
 
 def scores_caption(data: ReportData, selection: Selection | None) -> str:
-    """What hangs on the threshold."""
+    """Describe how much the number of labels depends on the threshold."""
     if selection is None:
         return (
             f'{len(data.scores):,} candidates by their instance score. Two humps with '
@@ -20,8 +20,8 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
         )
     words = (
         f'A threshold {STEP} higher would lose {data.lost:,} of {data.num_kept:,} '
-        f'labels, one {STEP} lower would win {data.won:,}. The fewer, the less hangs '
-        'on where exactly it is.'
+        f'labels, one {STEP} lower would gain {data.won:,}. The fewer, the less '
+        'depends on its exact value.'
     )
     blind = int((data.visible == 0).sum())
     if blind:
@@ -30,7 +30,7 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
 
 
 def curve_caption(selection: Selection) -> str:
-    """How near the two means are."""
+    """Compare the means of instances per image of both sides."""
     ours, theirs = (
         selection.unlabeled.mean,
         selection.labeled.mean(selection.labeled_images),
@@ -49,11 +49,11 @@ def curve_caption(selection: Selection) -> str:
 
 
 def per_image_caption(data: ReportData, labeled: LabeledStatistics | None) -> str:
-    """Images without labels."""
-    bare = int((data.labels_per_image == 0).sum())
-    share = bare / max(len(data.labels_per_image), 1)
+    """Count the images without labels."""
+    unlabeled = int((data.labels_per_image == 0).sum())
+    share = unlabeled / max(len(data.labels_per_image), 1)
     words = (
-        f'{share:.1%} of the unlabeled images carry no label ({bare:,}; '
+        f'{share:.1%} of the unlabeled images carry no label ({unlabeled:,}; '
         f'{data.emptied:,} of them had candidates and lost them all)'
     )
     if labeled is None:
@@ -62,7 +62,7 @@ def per_image_caption(data: ReportData, labeled: LabeledStatistics | None) -> st
 
 
 def per_label_caption(data: ReportData, labeled: LabeledStatistics | None) -> str:
-    """Keypoints of a label."""
+    """Compare the visible keypoints of a label with those of a labeled instance."""
     visible = data.visible[data.kept]
     mean = visible.mean() if len(visible) else 0.0
     words = f'A label carries {mean:.1f} visible keypoints on average'
@@ -78,7 +78,7 @@ def per_label_caption(data: ReportData, labeled: LabeledStatistics | None) -> st
 def per_type_caption(
     names: Sequence[str], shares: np.ndarray, labeled: LabeledStatistics | None
 ) -> str:
-    """Types that labels have, and those that they lack."""
+    """Name the keypoint types that labels have most and fewest of."""
     names = [name.replace('_', ' ') for name in names]
     most, least = names[int(shares.argmax())], names[int(shares.argmin())]
     words = (
@@ -87,40 +87,40 @@ def per_type_caption(
     )
     if labeled is None:
         return f'{words} The student learns a type only where it is visible.'
-    lack = labeled.visible.mean(axis=0) - shares
-    worst = int(lack.argmax())
-    if lack[worst] <= 0:
+    deficit = labeled.visible.mean(axis=0) - shares
+    worst = int(deficit.argmax())
+    if deficit[worst] <= 0:
         return f'{words} No type is rarer on labels than on labeled instances.'
     return (
         f'{words} Against labeled instances, {names[worst]} is lacking most, by '
-        f'{100 * lack[worst]:.0f} percentage points.'
+        f'{100 * deficit[worst]:.0f} percentage points.'
     )
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of two arrays (M,); NaN where one is constant."""
+    """Compute Spearman's rank correlation of arrays (M,); NaN if one is constant."""
     if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
         return np.nan
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks (M,); equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    """Rank values, (M,); equal values share the mean of their ranks."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[group]
 
 
 def agreement_caption(correlation: float) -> str:
-    """What agreement tells beyond the score."""
+    """Interpret the rank correlation of score and agreement."""
     if np.isnan(correlation):
         return 'Score or agreement is the same everywhere: nothing to compare.'
     if correlation > 0.7:
-        meaning = 'agreement tells little that the score does not'
+        meaning = 'agreement adds little to the score'
     elif correlation > 0.3:
-        meaning = 'agreement tells something that the score does not'
+        meaning = 'agreement adds information to the score'
     else:
-        meaning = 'agreement is a second opinion, hardly bound to the score'
+        meaning = 'agreement is nearly independent of the score'
     return (
         f'Rank correlation {correlation:.2f}: {meaning}. High scores low in the plot '
-        'are the labels to look at.'
+        'are the labels to check.'
     )

@@ -1,4 +1,4 @@
-"""The plots of the report, each with what a reader should conclude from it."""
+"""The plots of the report with their titles and captions."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class PagePlot:
     """A plot of the page.
 
     Attributes:
-        title: What it shows.
+        title: Title of the plot.
         svg: The plot.
-        caption: What to conclude.
+        caption: The conclusion a reader should draw.
         tall: Whether it is as high as two others.
     """
 
@@ -48,19 +48,21 @@ class PagePlot:
 
 
 def threshold_plots(data: ReportData, selection: Selection | None) -> list[PagePlot]:
-    """The histogram of scores, and the counting curve where there is a selection."""
+    """Plot the histogram of scores, and the counting curve if there is a selection."""
 
     def draw_scores(axes: Axes) -> None:
         if selection is None:
             plots.draw_all_scores(axes, data.scores)
         else:
-            draw_score_histogram(axes, data.scores, data.kept, _lines(selection))
+            draw_score_histogram(
+                axes, data.scores, data.kept, _score_thresholds(selection)
+            )
         axes.set_title('')
 
     caption = captions.scores_caption(data, selection)
     title = 'Scores of all candidates'
     svg = plot('scores', f'{title}. {caption}', draw_scores)
-    shown = [PagePlot(title, svg, caption)]
+    page_plots = [PagePlot(title, svg, caption)]
     if selection is not None and selection.curve_thresholds:
 
         def draw_curve(axes: Axes) -> None:
@@ -69,25 +71,25 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
 
         title, caption = 'Count matching', captions.curve_caption(selection)
         svg = plot('counting', f'{title}. {caption}', draw_curve)
-        shown.append(PagePlot(title, svg, caption))
-    return shown
+        page_plots.append(PagePlot(title, svg, caption))
+    return page_plots
 
 
 def count_plots(
     data: ReportData, labeled: LabeledStatistics | None, names: Sequence[str]
 ) -> list[PagePlot]:
-    """Instances of an image, keypoints of an instance, and keypoints by type.
+    """Plot instances per image, keypoints per instance, and keypoints by type.
 
     Args:
         data: The numbers of the store.
-        labeled: The labeled set, if it is known.
-        names: The keypoints, (K,).
+        labeled: Statistics of the labeled set, if known.
+        names: Names of the keypoints, (K,).
     """
     shares = label_shares(data)
     per_type = {LABELS: shares}
     if labeled is not None:
         per_type[LABELED_SIDE] = labeled.visible.mean(axis=0)
-    height = 0.9 + 0.19 * min(len(names), plots.MOST_NAMES)
+    height = 0.9 + 0.19 * min(len(names), plots.MAX_NAMES)
     caption = captions.per_type_caption(names, shares, labeled)
     title = 'Keypoints by type'
     draw = partial(plots.draw_keypoint_shares, names=names, shares=per_type)
@@ -100,7 +102,7 @@ def count_plots(
 
 
 def label_shares(data: ReportData) -> np.ndarray:
-    """Share of the labels on which each type of keypoint is visible, (K,)."""
+    """Compute the share of labels on which each keypoint type is visible, (K,)."""
     return data.keypoints.visible / max(data.num_kept, 1)
 
 
@@ -110,7 +112,7 @@ def _per_image(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
         counts['labeled images'] = labeled.per_image
 
     def draw(axes: Axes) -> None:
-        plots.draw_shares(axes, counts, (KEPT, LABELED), plots.MOST_INSTANCES)
+        plots.draw_shares(axes, counts, (KEPT, LABELED), plots.MAX_INSTANCES)
         axes.set(xlabel='instances on an image', ylabel='images (%)')
 
     title, caption = 'Instances per image', captions.per_image_caption(data, labeled)
@@ -131,39 +133,39 @@ def _per_label(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
 
 
 def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
-    """Score against agreement, of candidates with a visible keypoint."""
-    seen = data.visible > 0
-    scores, agreement = data.scores[seen], data.agreement[seen]
+    """Plot score against agreement of candidates with a visible keypoint."""
+    has_keypoint = data.visible > 0
+    scores, agreement = data.scores[has_keypoint], data.agreement[has_keypoint]
     correlation = captions.rank_correlation(scores, agreement)
     caption = captions.agreement_caption(correlation)
     draw = partial(
         plots.draw_agreement,
         scores=scores,
         agreement=agreement,
-        kept=data.kept[seen],
-        score_thrs=_lines(selection),
+        kept=data.kept[has_keypoint],
+        score_thrs=_score_thresholds(selection),
     )
     title = 'Score against agreement'
     return PagePlot(title, plot('agreement', f'{title}. {caption}', draw), caption)
 
 
-def _lines(selection: Selection | None) -> list[float]:
-    """The thresholds, where they are scores."""
+def _score_thresholds(selection: Selection | None) -> list[float]:
+    """Return the thresholds if they are scores, else none."""
     if selection is None or selection.options.criterion != 'score':
         return []
     return selection.score_thrs
 
 
 def audit_plots(audit: Audit) -> list[PagePlot]:
-    """Precision and recall over the threshold, and the calibration."""
-    shown = []
+    """Plot precision and recall over the threshold, and the calibration."""
+    page_plots = []
     if len(audit.thresholds) and audit.curves:
         draw = partial(
             plots.draw_curves,
             thresholds=audit.thresholds,
             curves=audit.curves,
             score_thrs=audit.score_thrs,
-            what=audit.by or 'instance score',
+            quantity=audit.by or 'instance score',
         )
         title = 'Precision and recall over the threshold'
         caption = (
@@ -171,28 +173,28 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
             'bought with wrong labels, right of it precision with lost ones.'
         )
         svg = plot('precision', f'{title}. {caption}', draw, (SIZE[0], 3.2))
-        shown.append(PagePlot(title, svg, caption))
-    shown += [
-        _calibration_plot(name, part)
-        for name, part in audit.calibration.items()
-        if not np.isnan(part.error).all()
+        page_plots.append(PagePlot(title, svg, caption))
+    page_plots += [
+        _calibration_plot(name, calibration)
+        for name, calibration in audit.calibration.items()
+        if not np.isnan(calibration.error).all()
     ]
-    return shown
+    return page_plots
 
 
-def _calibration_plot(name: str, part: Calibration) -> PagePlot:
-    known = np.flatnonzero(~np.isnan(part.error))
-    first, last = part.error[known[0]], part.error[known[-1]]
-    means = 'predicts the error' if last < first else 'does not predict the error'
+def _calibration_plot(name: str, calibration: Calibration) -> PagePlot:
+    known = np.flatnonzero(~np.isnan(calibration.error))
+    first, last = calibration.error[known[0]], calibration.error[known[-1]]
+    relation = 'predicts the error' if last < first else 'does not predict the error'
     caption = (
-        f'{part.count.sum():,.0f} keypoints. Mean error {first:.3g} in the lowest bin, '
-        f'{last:.3g} in the highest: {name} {means}.'
+        f'{calibration.count.sum():,.0f} keypoints. Mean error {first:.3g} in the '
+        f'lowest bin, {last:.3g} in the highest: {name} {relation}.'
     )
     draw = partial(
         plots.draw_calibration,
-        edges=part.edges,
-        error=part.error,
-        what=f'{name} of the keypoint',
+        edges=calibration.edges,
+        error=calibration.error,
+        quantity=f'{name} of the keypoint',
         unit=ERROR_UNIT,
     )
     title = f'Keypoint error over {name}'
@@ -201,32 +203,31 @@ def _calibration_plot(name: str, part: Calibration) -> PagePlot:
 
 
 def gains_plot(audit: Audit) -> PagePlot:
-    """AP of a single view, of flipping, and of all views fused."""
-    # The best colored bar is the last one.
+    """Plot the AP of a single view, of flipping, and of all views fused."""
+    # The last bar has the highlight color.
     bars = dict(sorted(audit.gains.items(), key=lambda item: item[0] == FUSED))
-    words = [
+    gains = [
         f'{bars[FUSED] - value:+.3f} against {name}'
         for name, value in bars.items()
         if FUSED in bars and name != FUSED
     ]
-    caption = f'Fused views: {", ".join(words)}.' if words else 'AP of the labels.'
+    caption = f'Fused views: {", ".join(gains)}.' if gains else 'AP of the labels.'
     values = {name: [value] for name, value in bars.items()}
     return _bars('gains', 'What fusing views gained', caption, values)
 
 
 def results_plot(results: Results) -> PagePlot | None:
-    """The first metric of each model of which it is known; None without any."""
+    """Plot the first metric of each model that has it; None without any."""
     metric = results.metrics[0]
     values = {name: row[0] for name, row in results.rows.items()}
     if all(isnan(sum(row)) for row in values.values()):
         return None
-    words = lead(results)
-    caption = f'{words} Bars are means, lines standard deviations over seeds.'
+    caption = f'{lead(results)} Bars are means, lines standard deviations over seeds.'
     return _bars('results', metric, caption.strip(), values, metric)
 
 
 def lead(results: Results) -> str:
-    """By how much the student is ahead of the baseline, where both are given."""
+    """State by how much the student leads the baseline, if both are given."""
     if not {'student', 'baseline'} <= results.rows.keys():
         return ''
     student, baseline = (fmean(results.rows[n][0]) for n in ('student', 'baseline'))
@@ -245,7 +246,7 @@ def _bars(
     title: str,
     caption: str,
     values: Mapping[str, Sequence[float]],
-    what: str = 'AP',
+    quantity: str = 'AP',
 ) -> PagePlot:
     bars = {
         row: (fmean(v), stdev(v) if len(v) > 1 else 0.0)
@@ -253,5 +254,5 @@ def _bars(
         if not isnan(sum(v))
     }
     size = (SIZE[0], 0.8 + 0.32 * len(bars))
-    draw = partial(plots.draw_bars, bars=bars, what=what)
+    draw = partial(plots.draw_bars, bars=bars, quantity=quantity)
     return PagePlot(title, plot(name, f'{title}. {caption}', draw, size), caption)

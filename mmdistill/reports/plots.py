@@ -1,7 +1,4 @@
-"""What the report draws, each on axes of its own.
-
-Count matching as a curve and a histogram.
-"""
+"""Drawing of the report's plots, each on given axes."""
 
 from __future__ import annotations
 
@@ -14,27 +11,31 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from mmdistill.selection import Selection
 from mmdistill.selection.thresholds import format_range
 
-MOST_INSTANCES = 10
-"""Images with as many instances or more share a bar."""
+MAX_INSTANCES = 10
+"""Images with at least this many instances share a bar."""
+MAX_NAMES = 40
+"""Maximum number of keypoints that are named beside their bars."""
+MAX_POINTS = 1000
+"""Maximum number of candidates drawn as points; more are counted in cells."""
 
-MOST_NAMES = 40
-"""Keypoints up to which each has its name beside its bar."""
-
-MOST_POINTS = 1000
-"""Candidates up to which each is a point; more are counted in cells."""
+KEPT = '#1b7f5c'
+REJECTED = '#b8453a'
+LABELED = '#3465a4'
+LEGEND_ROOM = 1.25
+"""Height of a plot with a two-line legend, relative to that of its data."""
 
 CELLS = 48
-# One color from thin to full can be read on a light page and on a dark one.
+# One color from transparent to opaque is readable on a light and on a dark page.
 DENSITY = LinearSegmentedColormap.from_list(
     'density', [(*to_rgb('#2a9187'), 0.12), (*to_rgb('#2a9187'), 1.0)]
 )
 
 
 def draw_all_scores(axes: Axes, scores: np.ndarray) -> None:
-    """How many candidates have which score, while nothing is selected.
+    """Draw the histogram of scores of all candidates, before a selection.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         scores: Instance scores, (M,).
     """
     axes.hist(scores, bins=40, color=LABELED)
@@ -44,13 +45,13 @@ def draw_all_scores(axes: Axes, scores: np.ndarray) -> None:
 def draw_shares(
     axes: Axes, counts: Mapping[str, np.ndarray], colors: Sequence[str], most: int
 ) -> None:
-    """How many of each have 0, 1, 2, ... of something, in per cent.
+    """Draw distributions of counts as grouped bars, in percent.
 
     Args:
-        axes: Where to draw.
-        counts: Counts by what they are of, an array (N,) each.
-        colors: A color for each.
-        most: Counts from this on share a bar.
+        axes: Axes to draw on.
+        counts: Counts by name of their group, (N,) each.
+        colors: A color for each group.
+        most: Counts from this value on share a bar.
     """
     highest = max((int(c.max(initial=0)) for c in counts.values()), default=0)
     last = min(highest, most)
@@ -71,22 +72,22 @@ def draw_shares(
 def draw_keypoint_shares(
     axes: Axes, names: Sequence[str], shares: Mapping[str, np.ndarray]
 ) -> None:
-    """On how many instances each type of keypoint is visible, in per cent.
+    """Draw the share of instances on which each keypoint is visible, in percent.
 
     Args:
-        axes: Where to draw.
-        names: The keypoints, (K,).
-        shares: Shares by what they are of, in [0, 1], (K,) each; labels first.
+        axes: Axes to draw on.
+        names: Names of the keypoints, (K,).
+        shares: Shares by name of their group, in [0, 1], (K,) each; labels first.
     """
     colors = (KEPT, LABELED)
     y = np.arange(len(names))
     height = 0.8 / len(shares)
     for number, (name, values) in enumerate(shares.items()):
-        place = y + (number - (len(shares) - 1) / 2) * height
-        axes.barh(place, 100 * values, height, color=colors[number], label=name)
+        offset_y = y + (number - (len(shares) - 1) / 2) * height
+        axes.barh(offset_y, 100 * values, height, color=colors[number], label=name)
     axes.set(xlim=(0, 100), xlabel='instances on which it is visible (%)')
     axes.set_ylim(len(names) - 0.4, -0.6)
-    if len(names) <= MOST_NAMES:
+    if len(names) <= MAX_NAMES:
         axes.set_yticks(y, [name.replace('_', ' ') for name in names])
     else:
         axes.set_ylabel('number of the keypoint')
@@ -101,16 +102,16 @@ def draw_agreement(
     kept: np.ndarray,
     score_thrs: Iterable[float],
 ) -> None:
-    """Which score and which agreement candidates have.
+    """Draw agreement over score, as points or as a density.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         scores: Instance scores, (M,).
         agreement: Mean agreement of the visible keypoints, (M,).
         kept: Which candidates are kept, (M,), bool.
-        score_thrs: The thresholds, where they are scores.
+        score_thrs: The thresholds, if they are scores.
     """
-    if len(scores) > MOST_POINTS:
+    if len(scores) > MAX_POINTS:
         _draw_density(axes, scores, agreement)
     else:
         for side, color in ((~kept, REJECTED), (kept, KEPT)):
@@ -144,16 +145,16 @@ def draw_curves(
     thresholds: np.ndarray,
     curves: Mapping[str, np.ndarray],
     score_thrs: Iterable[float],
-    what: str,
+    quantity: str,
 ) -> None:
-    """Precision and recall over the threshold.
+    """Draw precision and recall over the threshold.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         thresholds: Thresholds, (T,).
-        curves: Values by name, (T,) each; NaN where there is none.
+        curves: Values by name, (T,) each; NaN where undefined.
         score_thrs: The matched thresholds.
-        what: What the thresholds are compared with.
+        quantity: Quantity that is compared with the thresholds.
     """
     for name, values in curves.items():
         color = KEPT if name.startswith('precision') else LABELED
@@ -163,37 +164,40 @@ def draw_curves(
     for threshold in score_thrs:
         axes.axvline(threshold, color='black', ls=':', lw=1, label=label)
         label = ''
-    axes.set(xlabel=f'{what} threshold', ylabel='share of instances')
+    axes.set(xlabel=f'{quantity} threshold', ylabel='share of instances')
     axes.set_ylim(0, 1.02)
     axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=2)
 
 
 def draw_calibration(
-    axes: Axes, edges: np.ndarray, error: np.ndarray, what: str, unit: str
+    axes: Axes, edges: np.ndarray, error: np.ndarray, quantity: str, unit: str
 ) -> None:
-    """Error of the keypoints over what was said of them.
+    """Draw the mean keypoint error over a predicted quantity.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         edges: Bounds of the bins, (B + 1,).
         error: Mean error of each bin, (B,); NaN where it is empty.
-        what: Name of the horizontal axis.
+        quantity: Name of the horizontal axis.
         unit: Unit of the error.
     """
     known = ~np.isnan(error)
     axes.bar(
         edges[:-1][known], error[known], np.diff(edges)[known], align='edge', color=KEPT
     )
-    axes.set(xlabel=what, ylabel=f'mean error ({unit})', ylim=(0, None))
+    axes.set(xlabel=quantity, ylabel=f'mean error ({unit})', ylim=(0, None))
 
 
-def draw_bars(axes: Axes, bars: Mapping[str, tuple[float, float]], what: str) -> None:
-    """A value and its deviation for each name.
+def draw_bars(
+    axes: Axes, bars: Mapping[str, tuple[float, float]], quantity: str
+) -> None:
+    """Draw a bar with its deviation for each name.
 
     Args:
-        axes: Where to draw.
-        bars: Mean and standard deviation by name; the last one is the best colored.
-        what: Name of the values' axis.
+        axes: Axes to draw on.
+        bars: Mean and standard deviation by name; the last one has the
+            highlight color.
+        quantity: Name of the horizontal axis.
     """
     names = list(bars)
     means, deviations = np.array(list(bars.values())).T
@@ -201,31 +205,24 @@ def draw_bars(axes: Axes, bars: Mapping[str, tuple[float, float]], what: str) ->
     errors = deviations if deviations.any() else None
     y = np.arange(len(names))
     axes.barh(y, means, 0.6, xerr=errors, color=colors, ecolor='black')
-    for place, mean, deviation in zip(y, means, deviations, strict=True):
+    for row, mean, deviation in zip(y, means, deviations, strict=True):
         axes.annotate(
             f' {mean:.3f}',
-            (mean + deviation, place),
+            (mean + deviation, row),
             (2, 0),
             textcoords='offset points',
             va='center',
         )
     axes.set_yticks(y, names)
-    axes.set(xlabel=what, xlim=(0, 1.18 * max((means + deviations).max(), 1e-6)))
+    axes.set(xlabel=quantity, xlim=(0, 1.18 * max((means + deviations).max(), 1e-6)))
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-KEPT = '#1b7f5c'
-REJECTED = '#b8453a'
-LABELED = '#3465a4'
-LEGEND_ROOM = 1.25
-"""Height of a plot with a legend of two lines, by that of what is drawn."""
-
-
 def draw_counting_curve(axes: Axes, selection: Selection) -> None:
-    """Instances per unlabeled image over the threshold, and where it was set.
+    """Draw instances per unlabeled image over the threshold, and the matched one.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         selection: The selection with its curve.
     """
     mean = selection.labeled.mean(selection.labeled_images)
@@ -236,15 +233,16 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
         axes.axvline(threshold, color=KEPT, ls='--', label=label)
         label = ''
     if len(selection.score_thrs) == 1:
-        at = selection.score_thrs[0]
-        axes.plot(at, selection.unlabeled.mean, 'o', color=KEPT, ms=8)
+        axes.plot(
+            selection.score_thrs[0], selection.unlabeled.mean, 'o', color=KEPT, ms=8
+        )
     axes.set(
         title='Count matching',
         xlabel=f'{selection.options.compared} threshold',
         ylabel='instances per unlabeled image',
     )
-    # A falling curve leaves room there, the line of the mean may not; to look for the
-    # best place may take seconds.
+    # A falling curve leaves room there, the line of the mean may not; searching the
+    # best position may take seconds.
     highest = max([mean, *selection.curve_means])
     axes.set_ylim(0, (highest or 1) * LEGEND_ROOM)
     axes.legend(frameon=False, loc='upper right')
@@ -253,13 +251,13 @@ def draw_counting_curve(axes: Axes, selection: Selection) -> None:
 def draw_score_histogram(
     axes: Axes, scores: np.ndarray, kept: np.ndarray, score_thrs: Iterable[float]
 ) -> None:
-    """How many candidates have which score, kept and rejected.
+    """Draw the histogram of scores, kept and rejected.
 
     Args:
-        axes: Where to draw.
+        axes: Axes to draw on.
         scores: Instance scores of all candidates, (M,).
         kept: Which candidates are kept, (M,), bool.
-        score_thrs: The thresholds, where they are scores.
+        score_thrs: The thresholds, if they are scores.
     """
     axes.hist(
         [scores[kept], scores[~kept]],
@@ -275,10 +273,10 @@ def draw_score_histogram(
 
 
 def legend_above_bars(axes: Axes) -> None:
-    """Make room for a legend above the highest bar, wherever that is.
+    """Add a legend with room above the highest bar.
 
     Args:
-        axes: Where bars are drawn.
+        axes: Axes with bars.
     """
     axes.margins(y=0.16)
     axes.legend(frameon=False, loc='upper right', ncols=2)

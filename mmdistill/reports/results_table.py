@@ -1,4 +1,4 @@
-"""A plain table of metrics, one row per model, several seeds a row."""
+"""Table of metrics, a row per model, over one or several seeds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Run = dict[str, float]
 
 @dataclass(frozen=True)
 class Results:
-    """What several models reached, each with one seed or several.
+    """Metrics of several models, over one or several seeds each.
 
     Attributes:
         metrics: Names of the metrics.
-        rows: For each model, and each metric, the values of its seeds.
+        rows: Values of each seed, by model, in the order of `metrics`.
     """
 
     metrics: list[str]
@@ -30,22 +30,22 @@ class Results:
 
 
 def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str:
-    """Table of the metrics that several models reached.
+    """Format a table of the metrics of several models.
 
-    A model with several files, one a seed, gets the mean and the sample standard
-    deviation.
+    A model with several files, one per seed, is shown by the mean and the sample
+    standard deviation.
 
     Args:
-        sources: `name=a.json` or `name=a.json,b.json,...`, one a row; each file as
+        sources: `name=a.json` or `name=a.json,b.json,...`, one per row; each file as
             tools/test.py writes it.
-        metrics: Metrics to show, one a column; all of the first file when None.
+        metrics: Metrics to show, one per column; all of the first file when None.
 
     Returns:
         The table, aligned, without a line break at its end.
 
     Raises:
-        UserError: If a source has another form, a file is missing or not a mapping
-            of numbers, or a metric is not in it.
+        UserError: If a source has another form, a file is missing or is not a mapping
+            of numbers, or lacks a metric.
     """
     results = read_results(sources, metrics)
     cells = [['', *results.metrics]]
@@ -57,7 +57,7 @@ def compare(sources: Sequence[str], metrics: Sequence[str] | None = None) -> str
 def read_results(
     sources: Sequence[str], metrics: Sequence[str] | None = None
 ) -> Results:
-    """Read the metrics that several models reached.
+    """Read the metrics of several models.
 
     Args:
         sources: As `compare` takes them.
@@ -69,19 +69,21 @@ def read_results(
     rows = [_read_source(source) for source in sources]
     if not rows:
         raise UserError('a table needs at least one name=metrics.json, got none')
-    shown = list(metrics or rows[0][1][0][1])
-    values = {name: [_values(runs, metric) for metric in shown] for name, runs in rows}
+    columns = list(metrics or rows[0][1][0][1])
+    values = {
+        name: [_values(runs, metric) for metric in columns] for name, runs in rows
+    }
     if len(values) < len(rows):
         raise UserError('two rows of a table must not have the same name')
-    return Results(shown, values)
+    return Results(columns, values)
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """Three decimals; with several values the mean ± the sample deviation.
+    """Format a metric by three decimals, several seeds as mean ± sample deviation.
 
     Args:
-        values: The metric of each seed, at least one. A dash stands for a figure that
-            is not known of one of them.
+        values: The metric of each seed, at least one; a dash is shown if one is not
+            finite.
     """
     if not all(map(math.isfinite, values)):
         return '-'
@@ -108,14 +110,14 @@ def _read_run(path: Path) -> Run:
             raise UserError(
                 f'{name} of the metrics file {path} must be a number, got {value!r}'
             )
-    return {name: _known(value) for name, value in content.items()}
+    return {name: _finite_or_nan(value) for name, value in content.items()}
 
 
-def _known(value: float | None) -> float:
-    """A figure as float; NaN where it is not known, as null and infinity say."""
+def _finite_or_nan(value: float | None) -> float:
+    """Convert a metric to float; null, infinity and overflow become NaN."""
     try:
         number = math.nan if value is None else float(value)
-    except OverflowError:  # an integer that no float holds
+    except OverflowError:  # an integer beyond float
         return math.nan
     return number if math.isfinite(number) else math.nan
 

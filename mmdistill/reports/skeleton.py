@@ -1,4 +1,4 @@
-"""How keypoints are joined and colored: MMPose's metainfo, ready to draw."""
+"""Skeletons for drawing: links and colors of keypoints, of MMPose's metainfo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Skeleton:
 
 
 def skeleton_of(dataset: Mapping[str, Any]) -> Skeleton:
-    """Skeleton of a data set's config.
+    """Make the skeleton of a data set's config.
 
     Args:
         dataset: Its `metainfo` in MMPose's unparsed form, or a registered `type`
@@ -45,7 +45,7 @@ def skeleton_of(dataset: Mapping[str, Any]) -> Skeleton:
 
 
 def skeleton_of_config(config: Config) -> Skeleton:
-    """Skeleton of a config's test set, else of its validation or labeled set.
+    """Make the skeleton of a config's test set, else of its validation or labeled set.
 
     Args:
         config: A config of MMPose.
@@ -65,16 +65,16 @@ def skeleton_of_config(config: Config) -> Skeleton:
 
 
 def skeleton_of_names(names: Sequence[str]) -> Skeleton:
-    """Skeleton of the first of MMPose's data sets that has these keypoints.
+    """Make the skeleton of the first data set of MMPose with these keypoints.
 
     Args:
         names: Names of the keypoints, in their order, (K,).
 
     Returns:
-        Its links and colors; no links and colors by turns where none has them.
+        Its links and colors; without such a data set no links, and cycling colors.
     """
     known = DATASETS.module_dict
-    # The most frequent one first: every further one is a file to read.
+    # The most frequent one first: each further one is another file to read.
     for name in sorted(known, key=lambda name: name != 'CocoDataset'):
         metainfo = getattr(known[name], 'METAINFO', None)
         if not metainfo:
@@ -88,7 +88,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
 
 def _parsed(metainfo: Mapping[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings():
-        # That the file is MMPose's own and not below this folder is as it should be.
+        # The file is MMPose's own and is not expected below this folder.
         warnings.filterwarnings('ignore', 'The metainfo config file')
         return parse_pose_metainfo(ordered_metainfo(metainfo))
 

@@ -1,6 +1,7 @@
-"""The numbers of a report, collected chunk by chunk.
+"""Statistics of a label store for its report, collected chunk by chunk.
 
-Where the images of a store come from: a folder, a video, a domain each.
+They cover candidates, labels, keypoint types, sources of images, categories and failed
+images.
 """
 
 from __future__ import annotations
@@ -24,20 +25,22 @@ from mmdistill.utils.growing_array import GrowingArray
 
 KEYPOINT_THR = 0.2
 """Keypoint score above which a keypoint is visible while nothing is selected."""
+ONE_SOURCE = 'all images'
+"""Name of the source of a store without sources."""
 STEP = 0.02
-"""By how much thresholds are moved to see what hangs on them."""
+"""Change of the thresholds for counting the labels that depend on them."""
 
 Visible = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class KeypointNumbers:
-    """Keypoints of the labels, by type; a label is a kept candidate.
+class KeypointStatistics:
+    """Sums over the labels for each keypoint type; a label is a kept candidate.
 
     Attributes:
-        visible: Labels on which it is visible, (K,).
-        score_sum: Sum of its scores where it is visible, (K,).
-        agreement_sum: Sum of its agreement where it is visible, (K,).
+        visible: Number of labels on which the type is visible, (K,).
+        score_sum: Sum of its scores where visible, (K,).
+        agreement_sum: Sum of its agreement where visible, (K,).
     """
 
     visible: np.ndarray
@@ -47,7 +50,7 @@ class KeypointNumbers:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Numbers of a store: `M` candidates on `I` images of which `R` were read.
+    """Statistics of a store: `M` candidates on `I` images of which `R` were read.
 
     Without a selection every candidate with a visible keypoint counts as kept.
 
@@ -56,17 +59,17 @@ class ReportData:
         agreement: Mean agreement of the visible keypoints, 0 without any, (M,).
         visible: Number of visible keypoints, (M,).
         kept: Which candidates are labels, (M,), bool.
-        margins: How far what is compared of each lies above its threshold, minus
-            infinity where nothing can be compared, (M,).
+        margins: Compared quantity minus threshold of each candidate, minus infinity
+            where it has no such quantity, (M,).
         labels_per_image: Kept candidates of each image that could be read, (R,).
         candidates_per_image: Candidates of each such image, (R,).
-        image_starts: Number of each image's first candidate, and M, (I + 1,).
-        keypoints: The labels' keypoints by type.
+        image_starts: Index of each image's first candidate, and M, (I + 1,).
+        keypoints: Statistics of the labels by keypoint type.
         sources: Counts of each source.
         failures: Failed images by reason.
         failed_example: The first failed image of each reason.
-        lost: Labels lost by thresholds that are `STEP` higher.
-        won: Labels won by thresholds that are `STEP` lower.
+        lost: Number of labels lost by thresholds `STEP` higher.
+        won: Number of labels gained by thresholds `STEP` lower.
     """
 
     scores: np.ndarray
@@ -77,7 +80,7 @@ class ReportData:
     labels_per_image: np.ndarray
     candidates_per_image: np.ndarray
     image_starts: np.ndarray
-    keypoints: KeypointNumbers
+    keypoints: KeypointStatistics
     sources: SourceTotals
     failures: Counter[str]
     failed_example: dict[str, str]
@@ -86,70 +89,71 @@ class ReportData:
 
     @property
     def num_images(self) -> int:
-        """Images of the store, failed ones included."""
+        """Number of images of the store, failed ones included."""
         return len(self.labels_per_image) + self.failures.total()
 
     @property
     def num_kept(self) -> int:
-        """Labels."""
+        """Number of labels."""
         return int(self.kept.sum())
 
     @property
     def emptied(self) -> int:
-        """Images that have candidates and none that is kept."""
+        """Number of images that have candidates but no label."""
         lost = (self.candidates_per_image > 0) & (self.labels_per_image == 0)
         return int(lost.sum())
 
 
 def visible_by(selection: Selection | None) -> Visible:
-    """What tells by the scores of keypoints, (..., K), which are visible."""
+    """Return a function from scores of keypoints, (..., K), to their visibility."""
     if selection is None:
         return partial(label_keypoints, thresholds=KEYPOINT_THR)
     return selection.visible
 
 
 def collect(store: LabelStore, selection: Selection | None) -> ReportData:
-    """Read a complete store once.
+    """Compute the statistics of a complete store in one pass.
 
     Args:
         store: The store.
-        selection: What is kept of it; None where nothing was selected yet.
+        selection: The selection; None before one was made.
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
     """
     margins = _Margins(store, selection)
-    collected = _Collected(store.num_keypoints, visible_by(selection), margins)
+    collector = _Collector(store.num_keypoints, visible_by(selection), margins)
     for table in store.scan():
-        collected.add(table)
-    return collected.result()
+        collector.add(table)
+    return collector.result()
 
 
 class _Margins:
-    """Tells chunk after chunk how far candidates lie above their thresholds."""
+    """Margins of candidates above their thresholds, chunk by chunk."""
 
     def __init__(self, store: LabelStore, selection: Selection | None) -> None:
         self.selection = selection
-        self.whole: np.ndarray | None = None
+        self.store_margins: np.ndarray | None = None
         if selection is not None and selection.needs_all_candidates:
-            found = read_scores(store, selection.options.counted_thr, agreement=True)
-            self.whole = _above(selection, found.scores)
+            counted_thr = selection.options.counted_thr
+            stored = read_scores(store, counted_thr, agreement=True)
+            self.store_margins = _above(selection, stored.scores)
 
     def of_chunk(self, labels: StoredLabels, start: int) -> np.ndarray:
-        """Margins of a chunk, infinite while nothing is selected, (m,), float32.
+        """Compute the margins of a chunk, infinite before a selection, (m,), float32.
 
         Args:
             labels: The chunk.
-            start: Number of its first candidate in the store.
+            start: Index of its first candidate in the store.
         """
-        found = labels.candidates
+        candidates = labels.candidates
         if self.selection is None:
-            return np.full(len(found), np.inf, dtype=np.float32)
-        if self.whole is not None:
-            return self.whole[start : start + len(found)]
+            return np.full(len(candidates), np.inf, dtype=np.float32)
+        if self.store_margins is not None:
+            return self.store_margins[start : start + len(candidates)]
         counted_thr = self.selection.options.counted_thr
         agreement = self.selection.needs_agreement
-        scores = scores_of(found, labels.candidate_sources, counted_thr, agreement)
+        scores = scores_of(candidates, labels.candidate_sources, counted_thr, agreement)
         return _above(self.selection, scores)
 
 
@@ -160,7 +164,9 @@ def _above(selection: Selection, scores: Scores) -> np.ndarray:
     return margins
 
 
-class _Collected:
+class _Collector:
+    """Accumulates the statistics of chunks."""
+
     def __init__(
         self, num_keypoints: int, visible_of: Visible, margins_of: _Margins
     ) -> None:
@@ -169,13 +175,13 @@ class _Collected:
         self.scores, self.agreement, self.margins = (
             GrowingArray((), np.float32) for _ in range(3)
         )
-        self.visible, self.per_image, self.found_per_image = (
+        self.visible, self.per_image, self.candidates_per_image = (
             GrowingArray((), np.int32) for _ in range(3)
         )
         self.kept = GrowingArray((), np.bool_)
         self.num_candidates = 0
         self.per_any_image = GrowingArray((), np.int64)
-        self.keypoints = KeypointNumbers(
+        self.keypoints = KeypointStatistics(
             np.zeros(num_keypoints, np.int64), *np.zeros((2, num_keypoints))
         )
         self.sources = SourceTotals()
@@ -184,22 +190,22 @@ class _Collected:
 
     def add(self, table: pa.Table) -> None:
         labels = table_to_labels(table, self.num_keypoints)
-        found = labels.candidates
-        visible = self.visible_of(found.keypoint_scores)
+        candidates = labels.candidates
+        visible = self.visible_of(candidates.keypoint_scores)
         counts = visible.sum(axis=1)
-        total = np.where(visible, found.keypoint_agreement, 0).sum(axis=1)
+        total = np.where(visible, candidates.keypoint_agreement, 0).sum(axis=1)
         agreement = total / np.maximum(counts, 1)
         margins = self.margins_of.of_chunk(labels, self.num_candidates)
-        moved = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
-        self.num_kept += [choice.sum() for choice in moved]
-        kept = moved[0]
-        self.scores.append(found.instance_scores)
+        kept_at = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
+        self.num_kept += [mask.sum() for mask in kept_at]
+        kept = kept_at[0]
+        self.scores.append(candidates.instance_scores)
         self.agreement.append(agreement)
         self.visible.append(counts)
         self.kept.append(kept)
         self.margins.append(margins)
-        self.num_candidates += len(found)
-        self._add_keypoints(found[kept], visible[kept])
+        self.num_candidates += len(candidates)
+        self._add_keypoints(candidates[kept], visible[kept])
         self._add_images(labels, sources_of(table), kept, agreement)
 
     def _add_keypoints(self, labels: Candidates, visible: np.ndarray) -> None:
@@ -229,7 +235,7 @@ class _Collected:
         )
         self.per_any_image.append(images.candidates)
         self.per_image.append(images.kept[read])
-        self.found_per_image.append(images.candidates[read])
+        self.candidates_per_image.append(images.candidates[read])
         self.sources.add(sources, images)
         for number in np.flatnonzero(~read).tolist():
             reason = labels.failures[number] or ''
@@ -244,7 +250,7 @@ class _Collected:
             kept=self.kept.finish(),
             margins=self.margins.finish(),
             labels_per_image=self.per_image.finish(),
-            candidates_per_image=self.found_per_image.finish(),
+            candidates_per_image=self.candidates_per_image.finish(),
             image_starts=np.append(0, np.cumsum(self.per_any_image.finish())),
             keypoints=self.keypoints,
             sources=self.sources,
@@ -255,19 +261,16 @@ class _Collected:
         )
 
 
-ONE_SOURCE = 'all images'
-
-
 @dataclass
 class SourceCounts:
-    """What labeling gave for one source.
+    """Counts of one source of images.
 
     Attributes:
-        images: Images that could be read.
-        failed: Images that could not.
-        without_labels: Images that could be read and have no label.
-        candidates: Candidates on them.
-        kept: Candidates that are kept.
+        images: Number of images that could be read.
+        failed: Number of images that could not be read.
+        without_labels: Number of read images without a label.
+        candidates: Number of candidates.
+        kept: Number of kept candidates.
         score_sum: Sum of the kept candidates' scores.
         agreement_sum: Sum of the kept candidates' agreement.
     """
@@ -282,7 +285,7 @@ class SourceCounts:
 
     @property
     def mean(self) -> float:
-        """Kept candidates per image."""
+        """Mean number of kept candidates per image."""
         return self.kept / self.images if self.images else 0.0
 
     @property
@@ -298,12 +301,12 @@ class SourceCounts:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """Images of a part of a store, `I` of them.
+    """Counts of `I` images of a store.
 
     Attributes:
-        read: Which could be read, (I,), bool.
-        candidates: Candidates of each, (I,).
-        kept: Kept candidates of each, (I,).
+        read: Which images could be read, (I,), bool.
+        candidates: Number of candidates of each, (I,).
+        kept: Number of kept candidates of each, (I,).
         score_sum: Sum of their scores, (I,).
         agreement_sum: Sum of their agreement, (I,).
     """
@@ -317,7 +320,7 @@ class ImageCounts:
 
 @dataclass
 class SourceTotals:
-    """Counts of all sources, part by part of a store."""
+    """Counts of all sources, summed over chunks."""
 
     counts: dict[str, SourceCounts] = field(default_factory=dict)
 
@@ -326,16 +329,16 @@ class SourceTotals:
 
         Args:
             names: The source of each image, (I,).
-            images: What was found on them.
+            images: Counts of the images.
         """
-        known, place = np.unique(np.array(names, dtype=object), return_inverse=True)
-        for number, name in enumerate(known):
-            here = place == number
+        sources, index = np.unique(np.array(names, dtype=object), return_inverse=True)
+        for number, name in enumerate(sources):
+            here = index == number
             counts = self.counts.setdefault(name, SourceCounts())
             counts.images += int(images.read[here].sum())
             counts.failed += int((~images.read[here]).sum())
-            bare = images.read & (images.kept == 0)
-            counts.without_labels += int(bare[here].sum())
+            without = images.read & (images.kept == 0)
+            counts.without_labels += int(without[here].sum())
             counts.candidates += int(images.candidates[here].sum())
             counts.kept += int(images.kept[here].sum())
             counts.score_sum += float(images.score_sum[here].sum())
@@ -343,11 +346,11 @@ class SourceTotals:
 
 
 def sources_of(table: pa.Table) -> list[str]:
-    """The source of each image of a table of the store, (I,).
+    """Return the source of each image of a table of the store, (I,).
 
     Args:
-        table: Rows of a store; without a column `source`, or where it is
-            empty, they are one source.
+        table: Rows of a store; rows without a source, or a table without the column
+            `source`, belong to one source.
     """
     if 'source' in table.column_names:
         return [source or ONE_SOURCE for source in table['source'].to_pylist()]
@@ -355,14 +358,14 @@ def sources_of(table: pa.Table) -> list[str]:
 
 
 def thresholds_of(selection: Selection, source: str) -> str:
-    """What candidates of a source must at least have, over all categories."""
+    """Format the thresholds of a source, over all categories."""
     own = '' if source == ONE_SOURCE else source
-    found = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
-    return format_range(found, 3)
+    thresholds = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
+    return format_range(thresholds, 3)
 
 
 def categories_of(selection: Selection) -> list[dict[str, Any]]:
-    """What becomes of each category, over all sources; nothing where there is one.
+    """Count candidates and labels of each category; empty if there is only one.
 
     Args:
         selection: The selection.

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that stands in a page and takes on its colors."""
+"""Inline SVG of matplotlib figures, in the colors and type of the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from mmdistill.reports.plots import KEPT, LABELED, REJECTED
 
 STYLE = {
-    # Text stays text: small, and in the page's own type.
+    # Text stays text: smaller, and in the font of the page.
     'svg.fonttype': 'none',
     'svg.hashsalt': 'mmdistill',
     'font.size': 9,
@@ -33,11 +33,11 @@ COLORS = {
     LABELED: 'var(--labeled)',
 }
 SIZE = (4.4, 2.8)
-"""Inches; about the width of a phone, so that the text is as large as the page's."""
+"""Inches; about the width of a phone, so that text is as large as on the page."""
 
 IMAGE_DPI = 150
-DROPPED = ('metadata', 'style')
-"""Elements that name places on the net, or would style the whole page."""
+DROPPED_ELEMENTS = ('metadata', 'style')
+"""Elements that link to the network, or would style the whole page."""
 
 
 def plot(
@@ -49,9 +49,9 @@ def plot(
     """Draw a plot as an inline SVG element.
 
     Args:
-        name: Sets its identifiers apart from those of the page's other plots.
-        description: What a reader is told who cannot see it.
-        draw: Draws on the axes it is given.
+        name: Prefix of its identifiers, unique on the page.
+        description: Text alternative for readers who cannot see it.
+        draw: Function that draws on given axes.
         size: Width and height, inches.
     """
     with matplotlib.rc_context(STYLE):
@@ -65,13 +65,14 @@ def plot(
 def _inline(document: str, name: str, description: str) -> str:
     root = ElementTree.fromstring(document)
     for parent in list(root.iter()):
-        for child in [c for c in parent if _bare(c.tag) in DROPPED]:
+        for child in [c for c in parent if _local_name(c.tag) in DROPPED_ELEMENTS]:
             parent.remove(child)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', document))
     for element in root.iter():
-        element.tag = _bare(element.tag)
+        element.tag = _local_name(element.tag)
         kept = {
-            _bare(key): _renamed(value, name) for key, value in element.attrib.items()
+            _local_name(key): _prefix_references(value, name)
+            for key, value in element.attrib.items()
         }
         if element.get('id') in used:
             kept['id'] = f'{name}-{element.get("id")}'
@@ -87,11 +88,11 @@ def _inline(document: str, name: str, description: str) -> str:
     return re.sub(r'\n\s*', '\n', colors.sub(lambda m: COLORS[m[0]], text))
 
 
-def _bare(name: str) -> str:
-    """A name without its namespace: HTML gives it to what is inside of svg."""
+def _local_name(name: str) -> str:
+    """Strip the namespace of a name: in HTML it is implied within svg."""
     return name.rpartition('}')[2]
 
 
-def _renamed(value: str, name: str) -> str:
-    """An attribute whose references, if any, carry the plot's name."""
+def _prefix_references(value: str, name: str) -> str:
+    """Prefix the references of an attribute, if any, with the name of the plot."""
     return re.sub(r'(^|url\()#(?=[A-Za-z]\w*\)?$)', rf'\1#{name}-', value)

@@ -24,9 +24,9 @@ def side(per_image, visible):
     return LabeledStatistics(np.array(per_image), np.array(visible, dtype=bool))
 
 
-def test_what_hangs_on_the_threshold_is_told(data, selection):
+def test_labels_that_depend_on_the_threshold_are_counted(data, selection):
     changed = replace(data, lost=3, won=1)
-    assert f'would lose 3 of {data.num_kept} labels, one 0.02 lower would win 1.' in (
+    assert f'would lose 3 of {data.num_kept} labels, one 0.02 lower would gain 1.' in (
         captions.scores_caption(changed, selection)
     )
 
@@ -96,7 +96,7 @@ def test_what_does_not_vary_has_no_correlation(values):
 
 @pytest.mark.parametrize(
     ('correlation', 'words'),
-    [(0.9, 'tells little'), (0.5, 'tells something'), (-0.5, 'second opinion')],
+    [(0.9, 'adds little'), (0.5, 'adds information'), (-0.5, 'independent')],
 )
 def test_the_correlation_is_put_in_words(correlation, words):
     assert words in captions.agreement_caption(correlation)

@@ -47,7 +47,7 @@ def test_types_have_their_names_and_shares(axes):
 
 
 def test_many_types_are_numbered(axes):
-    count = plots.MOST_NAMES + 1
+    count = plots.MAX_NAMES + 1
     plots.draw_keypoint_shares(axes, ['name'] * count, {'a': np.ones(count)})
     assert 'name' not in [t.get_text() for t in axes.get_yticklabels()]
     assert axes.get_ylabel() == 'number of the keypoint'
@@ -55,7 +55,7 @@ def test_many_types_are_numbered(axes):
 
 def test_every_candidate_is_in_a_cell(axes):
     rng = np.random.default_rng(0)
-    count = plots.MOST_POINTS + 1
+    count = plots.MAX_POINTS + 1
     kept = rng.random(count) > 0.5
     plots.draw_agreement(axes, rng.random(count), rng.random(count), kept, [0.5])
     assert axes.images[0].get_array().sum() == count
@@ -63,7 +63,7 @@ def test_every_candidate_is_in_a_cell(axes):
 
 
 def test_equal_candidates_are_in_one_cell(axes):
-    count = plots.MOST_POINTS + 1
+    count = plots.MAX_POINTS + 1
     values, kept = np.full(count, 0.5), np.ones(count, dtype=bool)
     plots.draw_agreement(axes, values, values, kept, [])
     assert axes.images[0].get_array().compressed().tolist() == [count]
