@@ -1,6 +1,6 @@
-"""Our registry nodes: children of MMEngine's roots.
+"""Registries of mmdistill, as children of MMEngine's root registries.
 
-So ``type='mmdistill.X'`` builds under any default scope, without
+``type='mmdistill.X'`` therefore builds under any default scope, without
 ``custom_imports``.
 """
 
@@ -12,8 +12,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-# Not the package: what only selects has no need of a runner, a second of imports.
-ENGINE = [
+# Modules, not the package: selecting needs no runner, which takes a second to import.
+ENGINE_MODULES = [
     'mmdistill.engine.hooks.box_fit_hook',
     'mmdistill.engine.checkpoint',
     'mmdistill.engine.hooks.config_text_hook',
@@ -26,9 +26,8 @@ ENGINE = [
     'mmdistill.engine.loops.resumable_loops',
     'mmdistill.engine.hooks.pipeline_switch_hook',
     'mmdistill.engine.hooks.student_log_hook',
-    'mmdistill.engine.hooks.checkpoint_guard_hooks',
 ]
-"""Modules that register hooks and loops; `checkpoint` the safe loaders."""
+"""Modules that register hooks, loops and, in `checkpoint`, the safe loaders."""
 
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmdistill', locations=['mmdistill.models']
@@ -51,9 +50,13 @@ TRANSFORMS = Registry(
     scope='mmdistill',
     locations=['mmdistill.datasets'],
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=ENGINE)
-LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENGINE)
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='mmdistill', locations=ENGINE_MODULES
+)
+LOOPS = Registry(
+    'loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENGINE_MODULES
+)
 SOURCES = Registry(
     'source', scope='mmdistill', locations=['mmdistill.datasets.sources']
 )
-"""Sources of unlabeled images; nothing of the kind exists in the host."""
+"""Sources of unlabeled images; MMEngine has no such registry."""

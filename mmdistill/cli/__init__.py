@@ -1,1 +1,1 @@
-"""The command line: arguments, exit codes, and a look at the environment."""
+"""The command line: arguments, exit codes, and a check of the environment."""

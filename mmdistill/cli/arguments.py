@@ -1,4 +1,7 @@
-"""Command-line arguments of configs, named as MMPose names them, and of selections."""
+"""Command-line arguments of configs, trainings and selections.
+
+Arguments of configs and trainings have the names of MMPose's tools.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ LAUNCHERS = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
     'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK'),
 }
-"""Each launcher with what it puts into the environment of its processes."""
+"""Environment variables that each launcher sets in its processes."""
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,17 +57,17 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(arguments: argparse.Namespace) -> Config:
-    """Read the config that the arguments name, with their overrides.
+    """Read the config named by the arguments, with their overrides.
 
-    The config's folder joins the import path, so that a recipe's own modules stand
-    beside it. The recipes of mmdistill are found from any folder.
+    The config's folder is added to the import path, so that a recipe can import
+    modules beside it. The recipes of mmdistill are found from any folder.
 
     Args:
         arguments: Parsed arguments of `add_config_arguments`.
 
     Raises:
-        UserError: If there is no such file, it cannot be read, or the launcher did
-            not start us.
+        UserError: If there is no such file, it cannot be read, or the process was not
+            started by the launcher.
     """
     _check_launched(arguments.launcher)
     path = recipe_file(arguments.config)
@@ -86,34 +89,34 @@ def load_config(arguments: argparse.Namespace) -> Config:
 
 def _override(config: Config, options: Mapping[str, Any]) -> None:
     for key, value in options.items():
-        if _is_of_no_loader(config, key):
+        if _is_missing_loader(config, key):
             continue
         try:
             config.merge_from_dict({key: value})
         except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
-            # MMEngine's errors speak of its own functions; the first sentence says why.
+            # MMEngine's errors mention its functions; the first sentence is the reason.
             reason = str(error).partition('. ')[0]
             raise UserError(
                 f'--cfg-options {key}={value} cannot be put into the config: {reason}'
             ) from error
 
 
-def _is_of_no_loader(config: Config, key: str) -> bool:
-    """Whether it sets the workers of a loader that the config has not.
+def _is_missing_loader(config: Config, key: str) -> bool:
+    """Whether a key sets the workers of a loader that the config does not have.
 
-    The command that does without workers names all loaders, for every config.
+    The advice to run without workers names all loaders, for every config.
     """
     loader, _, setting = key.partition('.')
     return loader in LOADERS and setting == 'num_workers' and not config.get(loader)
 
 
 def _check_launched(launcher: str) -> None:
-    lacking = [name for name in LAUNCHERS[launcher] if name not in os.environ]
-    if lacking:
-        how = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
+    missing = [name for name in LAUNCHERS[launcher] if name not in os.environ]
+    if missing:
+        command = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
         raise UserError(
-            f'--launcher {launcher} is for processes that {how} started; the '
-            f'environment has no {", ".join(lacking)}'
+            f'--launcher {launcher} is for processes that {command} started; the '
+            f'environment has no {", ".join(missing)}'
         )
 
 
@@ -139,15 +142,15 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Config:
-    """The config with what the training arguments ask for.
+    """Apply the training arguments to a config.
 
     Args:
         config: A training config; it is changed.
         arguments: Parsed arguments of `add_training_arguments`.
 
     Raises:
-        UserError: If mixed precision is asked of an optimizer wrapper without it,
-            or of a machine without an accelerator.
+        UserError: If mixed precision is requested with an optimizer wrapper without
+            it, or on a machine without an accelerator.
     """
     if arguments.resume is not None:
         config.resume = True

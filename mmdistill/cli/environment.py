@@ -1,9 +1,9 @@
-"""Find a missing or wrong piece of the host before it fails in the middle of imports.
+"""Check of the environment before MMPose is imported.
 
-MMPose imports MMDetection, the compiled operators of mmcv and xtcocotools as soon as
-it is imported; where one of them is wrong, what a user sees is a traceback through
-files nobody here wrote. Every tool therefore calls ``check_environment`` first. It
-imports only what MMPose is about to import anyway.
+MMPose imports MMDetection, the compiled operators of mmcv and xtcocotools at once; if
+one of them is missing or does not match, a user sees a traceback through the files of
+other packages. Every tool therefore calls ``check_environment`` first. It imports only
+packages that MMPose is about to import anyway.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from mmdistill.errors import UserError
 
-Find = Callable[[str], bool]
-Load = Callable[[str], Any]
+FindModule = Callable[[str], bool]
+LoadModule = Callable[[str], Any]
 
 # From 2.14 on torch needs C++20, and mmcv 2.1 asks its compiler for C++17.
 TORCH = 'pip install "torch>=2.6,<2.14" torchvision'
@@ -39,36 +39,36 @@ COMMANDS = {
     'jinja2': 'pip install jinja2',
 }
 
-# From source it takes the OpenCV that is there; its wheel would install a second one.
+# Built from source it uses the installed OpenCV; its wheel would install another one.
 TRANSFORM_COMMANDS = {
     'albumentations': 'pip install --no-build-isolation --no-binary '
     'albumentations,qudida "albumentations==1.3.1" "numpy<2"',
 }
 PACKAGE_OF_TRANSFORM = {'Albumentation': 'albumentations'}
-"""Transforms of MMPose that need a package of their own, of a version that fits."""
+"""Packages, at a matching version, that single transforms of MMPose need."""
 
 
 def has_module(name: str) -> bool:
-    """Tell whether a module could be imported, without importing it."""
+    """Check whether a module can be imported, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 
 def check_environment(
-    find: Find = has_module,
-    load: Load = importlib.import_module,
+    find: FindModule = has_module,
+    load: LoadModule = importlib.import_module,
     network: bool = True,
 ) -> None:
-    """Make sure that MMPose and what it needs can be imported.
+    """Make sure that MMPose and its dependencies can be imported.
 
     Args:
-        find: Tells whether a module is there.
-        load: Imports a module.
-        network: Whether a network is going to run. What only reads labels needs
-            none of mmcv's operators, which take a second to import.
+        find: Function that checks whether a module exists.
+        load: Function that imports a module.
+        network: Whether a network will run. Tools that only read labels need no
+            operators of mmcv, which take a second to import.
 
     Raises:
-        UserError: A piece is missing or does not fit the others; the sentence ends
-            in the command that mends it.
+        UserError: If a package is missing or does not match the others; the sentence
+            ends with the command that fixes it.
     """
     _check_installed(find, load)
     _check_torch(load)
@@ -80,8 +80,8 @@ def check_environment(
     _check_host_versions(load)
 
 
-def _check_installed(find: Find, load: Load) -> None:
-    # The set-up of mmcv imports it as well, so it comes first.
+def _check_installed(find: FindModule, load: LoadModule) -> None:
+    # Building mmcv imports it as well, so it comes first.
     if not find('pkg_resources'):
         raise UserError(
             'this setuptools has no pkg_resources, which MMEngine imports; '
@@ -89,69 +89,69 @@ def _check_installed(find: Find, load: Load) -> None:
         )
     for module, command in COMMANDS.items():
         if not find(module):
-            mend = _compile_mmcv(load) if module == 'mmcv' else f'`{command}`'
-            raise UserError(f'{module} is not installed; run {mend}')
+            fix = _mmcv_commands(load) if module == 'mmcv' else f'`{command}`'
+            raise UserError(f'{module} is not installed; run {fix}')
 
 
-def _compile_mmcv(load: Load) -> str:
-    """Commands that compile mmcv, and before them a torch beside which it compiles."""
+def _mmcv_commands(load: LoadModule) -> str:
+    """Return commands that compile mmcv, after those for a torch that it supports."""
     version = _torch_version(load)
     if version is None or (2, 6) <= version < (2, 14):
         return f'`{COMPILE_MMCV}`'
     return f'`{TORCH}`, then `{COMPILE_MMCV}`'
 
 
-def _torch_version(load: Load) -> tuple[int, ...] | None:
-    """Major and minor version of torch, where it says so."""
-    parts = str(getattr(load('torch'), '__version__', '')).split('.')[:2]
-    return tuple(map(int, parts)) if all(p.isdecimal() for p in parts) else None
+def _torch_version(load: LoadModule) -> tuple[int, ...] | None:
+    """Return major and minor version of torch; None if it states none."""
+    numbers = str(getattr(load('torch'), '__version__', '')).split('.')[:2]
+    return tuple(map(int, numbers)) if all(n.isdecimal() for n in numbers) else None
 
 
-def _check_torch(load: Load) -> None:
-    # Older ones have no list of objects that a checkpoint may hold beside weights.
+def _check_torch(load: LoadModule) -> None:
+    # Older versions have no allow-list of objects in a checkpoint.
     version = _torch_version(load)
     if version is not None and version < (2, 6):
         raise UserError(
             'torch must be at least 2.6 to load checkpoints safely, this is '
-            f'{load("torch").__version__}; run {_compile_mmcv(load)}'
+            f'{load("torch").__version__}; run {_mmcv_commands(load)}'
         )
 
 
-def _check_opencv(load: Load) -> None:
+def _check_opencv(load: LoadModule) -> None:
     try:
         load('cv2')
     except ImportError as error:
-        # Without a display, the system library is the piece that is missing.
-        mend = (
+        # On a machine without a display the system library is missing.
+        fix = (
             'apt-get install libgl1 libglib2.0-0'
             if '.so' in str(error)
             else 'pip install "opencv-python<4.12"'
         )
-        raise UserError(f'OpenCV does not import ({error}); run `{mend}`') from error
+        raise UserError(f'OpenCV does not import ({error}); run `{fix}`') from error
 
 
-def _check_mmcv_ops(find: Find, load: Load) -> None:
+def _check_mmcv_ops(find: FindModule, load: LoadModule) -> None:
     if not find('mmcv._ext'):
         raise UserError(
             'mmcv is installed without its compiled operators (mmcv-lite, or a build '
-            f'without MMCV_WITH_OPS=1); run {_compile_mmcv(load)}'
+            f'without MMCV_WITH_OPS=1); run {_mmcv_commands(load)}'
         )
     try:
         _run_operator(load)
     except (ImportError, RuntimeError) as error:
         raise UserError(
             'the operators of mmcv were compiled for another torch than the one '
-            f'installed; run {_compile_mmcv(load)}'
+            f'installed; run {_mmcv_commands(load)}'
         ) from error
 
 
-def _run_operator(load: Load) -> None:
+def _run_operator(load: LoadModule) -> None:
     # A library built for another torch may import and still fail when it runs.
     torch, ops = load('torch'), load('mmcv.ops')
     ops.nms(torch.ones(1, 4), torch.ones(1), iou_threshold=0.5)
 
 
-def _check_xtcocotools(load: Load) -> None:
+def _check_xtcocotools(load: LoadModule) -> None:
     try:
         load('xtcocotools.mask')
     except ValueError as error:
@@ -161,7 +161,7 @@ def _check_xtcocotools(load: Load) -> None:
         ) from error
 
 
-def _check_pyarrow(load: Load) -> None:
+def _check_pyarrow(load: LoadModule) -> None:
     try:
         load('pyarrow')
     except ImportError as error:
@@ -171,12 +171,12 @@ def _check_pyarrow(load: Load) -> None:
         ) from error
 
 
-def _check_host_versions(load: Load) -> None:
+def _check_host_versions(load: LoadModule) -> None:
     for module in ('mmdet', 'mmpose'):
         try:
             load(module)
         except AssertionError as error:
             raise UserError(
                 f'{module} refuses the versions beside it ({error}); '
-                f'run {_compile_mmcv(load)}'
+                f'run {_mmcv_commands(load)}'
             ) from error

@@ -1,4 +1,4 @@
-"""What every tool does about errors: one sentence, an exit code, no traceback."""
+"""Entry point of every tool: errors become one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from mmdistill.utils.worker_failures import FAILURES, failure_cause
 Main = Callable[[Sequence[str] | None], int | None]
 
 EXIT_INTERRUPTED = 130
-WAY_ON = (
+WORKER_ADVICE = (
     'Run it again with --cfg-options train_dataloader.num_workers=0 '
     'val_dataloader.num_workers=0 test_dataloader.num_workers=0, which read without '
     'worker processes, or a smaller train_dataloader.batch_size; a training goes on at '
     'its last checkpoint with --resume'
 )
-"""What helps where worker processes or memory fail outside of a store's loop."""
-SECONDS_TO_SPEAK = 5.0
-"""By which processes that are told the same thing may differ in their start."""
+"""Advice for failed worker processes or memory outside of a store's loop."""
+SECONDS_BEFORE_EXIT = 5.0
+"""Time that other ranks wait with an error, so that rank 0 reports it first."""
 
 
 def run(main: Main, argv: Sequence[str] | None = None) -> int:
     """Run a tool's ``main`` and return the exit code of its process.
 
-    A ``UserError`` becomes one line on stderr, told once however many processes
-    the launcher started, and so does a failure of worker processes or of memory.
-    Everything else is a defect and keeps its traceback.
+    A ``UserError`` becomes one line on stderr, from rank 0 only, and so does a
+    failure of worker processes or of memory. Everything else is a defect and keeps
+    its traceback.
 
     Args:
-        main: The tool's function of the command line.
-        argv: Arguments after the tool's name; those of the process when None.
+        main: The tool's main function.
+        argv: Arguments after the tool's name; those of the process if None.
 
     Returns:
         What ``main`` returned (0 for None), 130 after Ctrl-C, the `exit_code` of a
         user error (2, or 1 where too many images failed).
     """
-    # OpenMP's threads spin while they wait, and on few cores take the time of the
-    # loader's processes. Read when torch is imported, so it must be set before.
+    # OpenMP's threads spin while they wait, and on few cores slow down the loader's
+    # processes. It is read when torch is imported, so it must be set before.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     try:
         return main(argv) or 0
     except UserError as error:
-        _tell(f'error: {original_sentence(error)}')
+        _report(f'error: {original_sentence(error)}')
         return error.exit_code
     except FAILURES as error:
         cause = failure_cause(error)
         if cause is None:
             raise
-        _tell(f'error: {cause}. {WAY_ON}')
+        _report(f'error: {cause}. {WORKER_ADVICE}')
         return UserError.exit_code
     except KeyboardInterrupt:
-        _tell('stopped from the keyboard before the end')
+        _report('stopped from the keyboard before the end')
         return EXIT_INTERRUPTED
 
 
 def original_sentence(error: UserError) -> str:
-    """Return the sentence as it was first raised, particulars on their own lines.
+    """Return the sentence as it was first raised, details on their own lines.
 
     MMEngine's registries raise a built object's error again with the class
     prepended, and a loader's worker sends it with its traceback as text. Both keep
     the type and contain the first sentence; an error that merely followed another
-    one does not, and is told as it stands.
+    one does not, and is reported unchanged.
 
     Args:
         error: The error that reached the command line.
@@ -77,12 +77,11 @@ def original_sentence(error: UserError) -> str:
     return '\n- '.join(' '.join(line.split()) for line in lines)
 
 
-def _tell(sentence: str) -> None:
+def _report(sentence: str) -> None:
     rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
     if rank == '0':
         sys.stderr.write(f'{sentence}\n')
         sys.stderr.flush()
     else:
-        # A launcher ends all processes when one has failed: the first one speaks
-        # before that.
-        time.sleep(SECONDS_TO_SPEAK)
+        # A launcher ends all processes when one has failed: rank 0 reports first.
+        time.sleep(SECONDS_BEFORE_EXIT)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmdistill.cli.main import SECONDS_TO_SPEAK, original_sentence, run
+from mmdistill.cli.main import SECONDS_BEFORE_EXIT, original_sentence, run
 from mmdistill.errors import TooManyFailuresError, UserError
 
 SENTENCE = 'the folder must hold images, found none'
@@ -77,7 +77,7 @@ def test_only_the_first_rank_speaks_and_the_others_give_it_time(
     monkeypatch.setenv(variable, '0')
     assert run(refuse) == 2
     assert capsys.readouterr().err == f'error: {SENTENCE}\n'
-    assert slept == [SECONDS_TO_SPEAK]
+    assert slept == [SECONDS_BEFORE_EXIT]
 
 
 def test_registry_wrapping_is_undone(capsys):

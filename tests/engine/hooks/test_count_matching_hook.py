@@ -113,7 +113,7 @@ def select_as(rank, root, hook, runner):
 def test_what_stops_the_first_process_stops_the_others_in_silence(
     labeled, store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr('mmdistill.cli.main.SECONDS_TO_SPEAK', 0)
+    monkeypatch.setattr('mmdistill.cli.main.SECONDS_BEFORE_EXIT', 0)
     hook = CountMatchingHook(labeled, score_thr=2)
     hook.before_test(labeling(store))
     arguments = (tmp_path, hook, labeling(store))
