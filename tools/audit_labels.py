@@ -1,4 +1,4 @@
-"""Tell what the teacher's labels are worth, on labeled images it did not see."""
+"""Audit the teacher's labels on labeled images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         '--folds',
         type=int,
         metavar='K',
-        help='audit the labeled set instead: train K teachers, each without a K-th '
-        'of it. This takes K trainings',
+        help='audit the labeled set instead: train K teachers, each without one '
+        'K-th of it; takes K trainings',
     )
     parser.add_argument(
         '--teacher-config',

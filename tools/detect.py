@@ -1,4 +1,4 @@
-"""Find the boxes of a config's unlabeled images with its detector."""
+"""Detect boxes on the unlabeled images of a config."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--status',
         action='store_true',
-        help='tell what is done, missing and failed and who detects, detect nothing',
+        help='print what is done, missing and failed and who detects, detect nothing',
     )
     parser.add_argument(
         '--bbox-file',
         metavar='FILE',
-        help="write the boxes as a json in MMPose's bbox_file form when all are found",
+        help="write the boxes as a json in MMPose's bbox_file form when complete",
     )
     arguments = parser.parse_args(argv)
     config = load_config(arguments)

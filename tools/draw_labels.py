@@ -1,4 +1,4 @@
-"""Draw labels that were kept and labels that were rejected, with the count curve."""
+"""Draw kept and rejected labels, with the counting curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label the unlabeled images of a config and match counts."""
+"""Label the unlabeled images of a config and select labels by count matching."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--status',
         action='store_true',
-        help='tell what is done, missing and failed and who labels, label nothing',
+        help='print what is done, missing and failed and who labels, label nothing',
     )
     parser.add_argument(
         '--max-failures',

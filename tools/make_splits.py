@@ -1,4 +1,4 @@
-"""Split a COCO json into a labeled part and unlabeled images.
+"""Split a COCO json into labeled and unlabeled images.
 
 python tools/make_splits.py ANN_FILE OUT co-35 --listed instances_val2014.json
 python tools/make_splits.py ANN_FILE OUT first-1000 --first-instances 1000
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('ann_file', type=Path, help='COCO json with annotations')
     parser.add_argument('out', type=Path, help='folder of the jsons to write')
-    parser.add_argument('name', help='begin of their names')
+    parser.add_argument('name', help='prefix of their names')
     rules = parser.add_mutually_exclusive_group(required=True)
     rules.add_argument(
         '--first-instances',
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         '--listed',
         type=Path,
         metavar='FILE',
-        help='the images that this COCO json has too are labeled',
+        help='the images that are also in this COCO json are labeled',
     )
     rules.add_argument(
         '--random', type=int, metavar='N', help='N images, or subjects, are labeled'
@@ -74,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         '--img',
         type=Path,
         metavar='FOLDER',
-        help='the images, to compare both sides by content; looked for beside the '
-        'json by default',
+        help='the images, to compare both sides by content; by default searched '
+        'beside the json',
     )
     parser.add_argument(
         '--no-content', action='store_true', help='do not compare by content'
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
-    """What the arguments say is labeled."""
+    """Return the split rule that the arguments name."""
     from mmdistill.datasets import split_rules
     from mmdistill.datasets.sources.image_list import images_of_coco
 

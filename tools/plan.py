@@ -1,4 +1,4 @@
-"""Tell what a distillation will take and what it lacks, before it starts."""
+"""Plan a distillation: what it will take and what is missing, before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what the labels of a store are worth, as one HTML file."""
+"""Write a report on the labels of a store, as one HTML file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', help='the page; by default STORE/report.html')
     parser.add_argument(
         '--config',
-        help='the config of the store: with it the labeled set stands beside the '
-        'labels, and skeletons are drawn as its test set says',
+        help='the config of the store; adds the statistics of the labeled set, and '
+        'draws skeletons as defined by its test set',
     )
     parser.add_argument(
-        '--img-root', type=Path, help='folder of the images, where it has moved'
+        '--img-root', type=Path, help='folder of the images, if it was moved'
     )
     parser.add_argument('--num', type=int, default=12, help='labels in each gallery')
     parser.add_argument(

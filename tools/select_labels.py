@@ -1,4 +1,4 @@
-"""Choose pseudo-labels of a finished label store anew, without the teacher."""
+"""Select pseudo-labels of a finished label store again, without the teacher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmdistill.cli.main import run
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, select, print the table and export."""
-    # Imports make a million objects and no garbage; looking for it takes long.
+    # Imports create a million objects and no garbage; collecting takes long.
     gc.disable()
     check_environment(network=False)
     from mmdistill import stages
@@ -56,7 +56,7 @@ def _add_export_arguments(parser: argparse.ArgumentParser) -> None:
         '--export-coco',
         metavar='FILE',
         help='also write the selected labels as COCO json; frames of videos and '
-        'members of tars come to stand in a folder beside it, which the log names',
+        'members of tars are written to a folder beside it, which the log names',
     )
     parser.add_argument(
         '--rejected',
@@ -69,7 +69,7 @@ def _add_export_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar='N',
         help='with --export-coco: only the N images whose views disagree most, the '
-        'worst first, to be corrected by hand',
+        'worst first, for manual correction',
     )
 
 

@@ -1,7 +1,7 @@
 """Create the environment of `make demo` and `make test`, or reuse it.
 
-Needs nothing but Python, and states every version. A step whose packages are there
-is skipped, so an interrupted set-up goes on; a stamp makes a finished one cheap.
+Needs nothing but Python, and states every version. A step whose packages are
+installed is skipped, so an interrupted set-up continues; a stamp marks a finished one.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ STEPS = {
     'mmpretrain==1.2.0 einops==0.8.2',
 }
 
-# From source: mmcv, so that it fits torch; the others, whose set-up takes the OpenCV
-# that is there, while their wheels install a second one into the same folder.
+# From source: mmcv, so that it matches torch; the others, whose build uses the
+# installed OpenCV, while their wheels install another one into the same folder.
 FROM_SOURCE = 'mmcv,albumentations,qudida'
 
 # Beside another torch than its own, mmcv may import and still fail in every operator.
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
-# What pip or the compiler print -> what happened and how to mend it.
+# Output of pip or the compiler -> the reason and how to fix it.
 FAILURES = {
     'No matching dist|ResolutionImpossible': 'no package index; see `pip config list`',
     'No space left on device': 'the disk is full; free 8 GB and run `make env` again',
@@ -52,28 +52,30 @@ FAILURES = {
 
 
 class SetupError(RuntimeError):
-    """What stopped the set-up, in one sentence with the command that mends it."""
+    """A failed set-up, in one sentence with the command that fixes it."""
 
 
 def installed_versions(site: pathlib.Path) -> dict[str, str]:
-    """Return the version of each package whose installation came to its end."""
+    """Return the version of each completely installed package."""
     done = (folder.stem.rsplit('-', 1) for folder in _dist_infos(site, whole=True))
     return {_normalized(name): version.split('+')[0] for name, version in done}
 
 
 def is_installed(pins: str, versions: dict[str, str]) -> bool:
-    """Tell whether every pin is met."""
-    wanted = (pin.split('==') for pin in pins.split())
-    return all(versions.get(_normalized(name)) == version for name, version in wanted)
+    """Check whether every pin is met."""
+    requirements = (pin.split('==') for pin in pins.split())
+    return all(
+        versions.get(_normalized(name)) == version for name, version in requirements
+    )
 
 
 def fingerprint(venv: pathlib.Path) -> str:
-    """Return what the stamp of a finished set-up holds: places and versions."""
+    """Return the content of the stamp of a finished set-up: paths and versions."""
     return hashlib.sha256(repr((venv, REPOSITORY, PYTHON, STEPS)).encode()).hexdigest()
 
 
 def is_complete(venv: pathlib.Path) -> bool:
-    """Tell whether nothing is left to do, without starting a process."""
+    """Check whether the set-up is complete, without starting a process."""
     stamp = venv / 'mmdistill-stamp'
     if not stamp.exists() or stamp.read_text() != fingerprint(venv):
         return False
@@ -87,7 +89,7 @@ def explain_failure(log: str) -> str | None:
 
 
 def describe_progress(log: str) -> str:
-    """Return where pip is by its verbose output: ninja's count, or pip's own step."""
+    """Return the progress of pip from its output: ninja's count, or pip's own step."""
     step = r'^ *(\[\d+/\d+\]|(?:Collecting|Downloading|Installing|Building) .{1,60})'
     return next(iter(re.findall(step, log, re.MULTILINE)[-1:]), 'starting')
 
@@ -96,7 +98,7 @@ def create_environment(venv: pathlib.Path) -> None:
     """Install what is missing step by step; raise SetupError where a step fails."""
     _create_venv(venv)
     for folder in _dist_infos(_site(venv), whole=False):
-        shutil.rmtree(folder)  # pip would take the package for installed
+        shutil.rmtree(folder)  # pip would consider the package installed
     constraints = ' '.join(STEPS.values()).replace(' ', '\n')
     (venv / 'mmdistill-constraints.txt').write_text(constraints)
     for name, packages in STEPS.items():
@@ -122,15 +124,15 @@ def _site(venv: pathlib.Path) -> pathlib.Path:
 
 
 def _create_venv(venv: pathlib.Path) -> None:
-    found = _site(venv).exists() and (venv / 'bin' / 'python').exists()
-    if found and _runs(venv, '-m', 'pip', '--version'):
+    exists = _site(venv).exists() and (venv / 'bin' / 'python').exists()
+    if exists and _runs(venv, '-m', 'pip', '--version'):
         return
     python = shutil.which(PYTHON)
-    mend = f'run `apt-get install {PYTHON}-venv {PYTHON}-dev`'
+    fix = f'run `apt-get install {PYTHON}-venv {PYTHON}-dev`'
     if not python:
-        raise SetupError(f'{PYTHON} is not on the PATH; {mend}')
+        raise SetupError(f'{PYTHON} is not on the PATH; {fix}')
     if subprocess.run([python, '-m', 'venv', '--clear', venv], check=False).returncode:
-        raise SetupError(f'{python} cannot create {venv}; {mend}')
+        raise SetupError(f'{python} cannot create {venv}; {fix}')
 
 
 def _runs(venv: pathlib.Path, *arguments: str) -> bool:

@@ -36,16 +36,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     config.load_from = arguments.checkpoint
     if arguments.dump:
         dump = dict(type='DumpResults', out_file_path=arguments.dump)
-        config.test_evaluator = [*_listed(config.get('test_evaluator')), dump]
+        config.test_evaluator = [*_as_list(config.get('test_evaluator')), dump]
     check_test(config)
     metrics = stages.test(tta_config(config) if arguments.tta else config)
     if arguments.out:
-        # JSON has no NaN, as which MMPose gives a metric of nothing.
-        known = {k: float(v) if isfinite(v) else None for k, v in metrics.items()}
-        write_json(Path(arguments.out), known)
+        # JSON has no NaN, which MMPose returns for an undefined metric.
+        finite = {k: float(v) if isfinite(v) else None for k, v in metrics.items()}
+        write_json(Path(arguments.out), finite)
 
 
-def _listed(evaluator: object) -> list:
+def _as_list(evaluator: object) -> list:
     if isinstance(evaluator, (list, tuple)):
         return list(evaluator)
     return [] if evaluator is None else [evaluator]

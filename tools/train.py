@@ -1,4 +1,4 @@
-"""Train a model; with a `distill` section in the config, label the pile first."""
+"""Train a model, after labeling if the config has a `distill` section."""
 
 from __future__ import annotations
 
