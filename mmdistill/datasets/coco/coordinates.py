@@ -8,7 +8,7 @@ box does not hold its own points, or only when it is read in another form.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,19 @@ OTHER_FORM = 0.95
 """Share of annotations that fit a form of boxes, from which on it is the file's."""
 FEWEST = 4
 """Annotations that corners are told from."""
-AWAY = 0.5
+AWAY = 0.1
 """Of the right or lower number of a box, how far from the image's corner its left or
-upper one is, from which on corners can be told from a width and a height."""
+upper one is, from which on corners differ from a width and a height."""
+BETTER = 0.75
+"""Share of annotations whose points are nearer to the middle of a box of corners."""
+NEARER = 0.5
+"""Of the distance of points from the middle of a box, what is left of it in a box of
+the form that a file has."""
+PERCENT = 100
 NAMED = 3
 
-Form = Callable[[np.ndarray], np.ndarray]
-"""Corners (x1, y1, x2, y2) of four numbers that may be a box, both (M, 4)."""
+Fit = Callable[['AnnotatedPoints'], np.ndarray]
+"""Share of the visible points that boxes hold in a form that they may have, (M,)."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,22 @@ class AnnotatedPoints:
 
     def held(self, corners: np.ndarray) -> np.ndarray:
         """Share of the visible points that lie in a box, by its corners, (M,)."""
-        slack = SLACK * (corners[:, 2:] - corners[:, :2]) + 1
+        slack = SLACK * np.maximum(corners[:, 2:] - corners[:, :2], 0) + 1
         inside = self.inside(corners[:, :2] - slack, corners[:, 2:] + slack)
         return inside.sum(axis=1) / self.visible.sum(axis=1)
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Upper left and lower right corner of the visible points, both (M, 2)."""
+        shown = self.visible[..., None]
+        low = np.where(shown, self.points, np.inf).min(axis=1)
+        return low, np.where(shown, self.points, -np.inf).max(axis=1)
+
+    def off_middle(self, corners: np.ndarray) -> np.ndarray:
+        """Distance of the points' middle from a box's, of the box's sides, (M, 2)."""
+        low, high = self.extent()
+        sides = np.maximum(corners[:, 2:] - corners[:, :2], 1e-6)
+        middle = (corners[:, :2] + corners[:, 2:]) / 2
+        return np.abs((low + high) / 2 - middle) / sides
 
 
 def check_coordinates(
@@ -102,10 +121,15 @@ def check_coordinates(
     places = AnnotatedPoints.of(annotations, sizes)
     _refuse_shares(path, places)
     held = places.held(_xywh(places.boxes))
-    other = _are_corners(places) or _are_centered(places, held)
-    if (held < HELD).mean() > 0.5 or other:
-        raise UserError(_sentence(path, places, held))
+    form = None
+    if _are_corners(places):
+        form = CORNERS
+    elif _are_centered(places, held):
+        form = CENTERED
+    if form or (held < HELD).mean() > 0.5:
+        raise UserError(_sentence(path, places, held, form or _best_form(places)))
     return [
+        *_small_numbers(places),
         *_empty_boxes(places, held),
         *_points_off(places),
         *_repeated(annotations),
@@ -152,12 +176,44 @@ def _centered(boxes: np.ndarray) -> np.ndarray:
 
 
 def _are_corners(places: AnnotatedPoints) -> bool:
-    """Whether boxes are corners: these hold all points, though far from (0, 0)."""
+    """Whether boxes are corners, by comparing both readings.
+
+    Corners that are read as x, y, width and height are boxes that reach too far to the
+    right and down, beyond the image or far beyond the points; read as corners, they
+    have the points around their middle.
+    """
     low, high = places.boxes[:, :2], places.boxes[:, 2:]
-    hold = (places.held(places.boxes) == 1) & (high > low).all(axis=1)
-    away = (low >= AWAY * high).any(axis=1)
-    enough = len(hold) >= FEWEST and hold.mean() >= OTHER_FORM
-    return bool(enough and away.mean() >= 0.5)
+    valid = (high > low).all(axis=1)
+    hold = places.held(places.boxes).mean()
+    if valid.mean() < OTHER_FORM or hold < OTHER_FORM:
+        return False
+    slack = SLACK * high + 1
+    leave = (low + high > places.sizes + slack).any(axis=1)
+    stay = ((high <= places.sizes + slack) & (low >= -slack)).all(axis=1)
+    if stay.mean() >= OTHER_FORM and leave.mean() >= 0.5:
+        return len(leave) >= FEWEST or bool(leave.all())
+    return _are_around_middle(places, valid)
+
+
+def _are_around_middle(places: AnnotatedPoints, valid: np.ndarray) -> bool:
+    """Whether points lie around the middle of corners, and elsewhere otherwise.
+
+    Where corners are close to that of the image both readings are nearly the same, and
+    show nothing.
+    """
+    differ = (places.boxes[:, :2] >= AWAY * places.boxes[:, 2:]) & valid[:, None]
+    as_corners = places.off_middle(places.boxes)
+    as_extents = places.off_middle(_xywh(places.boxes))
+    nearer = []
+    for axis in (0, 1):
+        rows = differ[:, axis]
+        if rows.sum() < FEWEST:
+            continue
+        here, there = as_corners[rows, axis], as_extents[rows, axis]
+        if (here < there).mean() < BETTER:
+            return False
+        nearer.append(np.median(here) <= NEARER * np.median(there))
+    return any(nearer)
 
 
 def _are_centered(places: AnnotatedPoints, held: np.ndarray) -> bool:
@@ -166,24 +222,61 @@ def _are_centered(places: AnnotatedPoints, held: np.ndarray) -> bool:
     return bool(len(held) >= FEWEST and better and held.mean() < MOST_HELD)
 
 
-def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray) -> str:
-    sides = np.tile(places.sizes, 2)
-    forms: dict[str, Form] = {
-        'they look like corners [x1, y1, x2, y2]': lambda boxes: boxes,
-        'they look like [center x, center y, width, height]': _centered,
-        'they look like shares of the width and height of the image': (
-            lambda boxes: _xywh(boxes * sides)
-        ),
-        'they look like percentages of the width and height of the image': (
-            lambda boxes: _xywh(boxes * sides / 100)
-        ),
-    }
-    fits = {
-        words: float(places.held(form(places.boxes)).mean())
-        for words, form in forms.items()
-    }
-    looks = max(fits, key=lambda words: fits[words])
-    hint = looks if fits[looks] >= OTHER_FORM else 'or x and y may be exchanged'
+def _held_in(form: Callable[[AnnotatedPoints], np.ndarray]) -> Fit:
+    return lambda places: places.held(form(places))
+
+
+def _held_scaled(factor: float) -> Fit:
+    """Keypoints in another unit: of the image's sides, `factor` is one."""
+
+    def fit(places: AnnotatedPoints) -> np.ndarray:
+        points = places.points * places.sizes[:, None] / factor
+        return replace(places, points=points).held(_xywh(places.boxes))
+
+    return fit
+
+
+def _held_exchanged(places: AnnotatedPoints) -> np.ndarray:
+    points = places.points[..., ::-1]
+    return replace(places, points=points).held(_xywh(places.boxes))
+
+
+CORNERS = 'the boxes look like corners [x1, y1, x2, y2]'
+CENTERED = 'the boxes look like [center x, center y, width, height]'
+FORMS: Mapping[str, Fit] = {
+    CORNERS: _held_in(lambda p: p.boxes),
+    CENTERED: _held_in(lambda p: _centered(p.boxes)),
+    'the boxes look like shares of the width and height of the image': _held_in(
+        lambda p: _xywh(p.boxes * np.tile(p.sizes, 2))
+    ),
+    'the boxes look like percentages of the width and height of the image': _held_in(
+        lambda p: _xywh(p.boxes * np.tile(p.sizes, 2) / 100)
+    ),
+    'the keypoints look like shares of the width and height of the image': (
+        _held_scaled(1)
+    ),
+    'the keypoints look like percentages of the width and height of the image': (
+        _held_scaled(100)
+    ),
+    'x and y of the keypoints look exchanged': _held_exchanged,
+}
+"""What may be wrong with all annotations of a file, by the words for it."""
+
+
+def _best_form(places: AnnotatedPoints) -> str:
+    """Words for the form in which boxes hold their points; empty if there is none."""
+    fits = {words: float(fit(places).mean()) for words, fit in FORMS.items()}
+    best = max(fits, key=lambda words: fits[words])
+    return best if fits[best] >= OTHER_FORM else ''
+
+
+def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray, form: str) -> str:
+    low, high = (corner[0].round(2).tolist() for corner in places.extent())
+    shown = (
+        f'annotation {places.ids[0]!r} has the bbox {places.boxes[0].tolist()} and '
+        f'visible keypoints from {low} to {high} on an image of '
+        f'{places.sizes[0].astype(int).tolist()}'
+    )
     wrong = int((held < HELD).sum())
     what = (
         f'{wrong} of {len(held)} boxes of {path} hold less than half of their '
@@ -191,11 +284,24 @@ def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray) -> str:
         if wrong > len(held) / 2
         else f'the boxes of {path} are in another form'
     )
-    box = [float(number) for number in places.boxes[0]]
+    hint = f'{form}; ' if form else ''
     return (
         f'{what}: a bbox must be [x, y, width, height], and it and the keypoints '
-        f'pixels of the image; {hint}, as {box} of annotation {places.ids[0]!r}'
+        f'pixels of the image; {hint}{shown}'
     )
+
+
+def _small_numbers(places: AnnotatedPoints) -> list[str]:
+    """Boxes and points within 100 on larger images, as percentages are."""
+    _, high = places.extent()
+    largest = max(high.max(), _xywh(places.boxes)[:, 2:].max())
+    enough = len(high) >= FEWEST and places.sizes.min() >= 2 * PERCENT
+    if not enough or not PERCENT / 2 < largest <= PERCENT:
+        return []
+    return [
+        f'no box or keypoint lies beyond ({PERCENT}, {PERCENT}), though all images '
+        'are larger than twice that: they must be pixels, not percentages'
+    ]
 
 
 def _empty_boxes(places: AnnotatedPoints, held: np.ndarray) -> list[str]:
