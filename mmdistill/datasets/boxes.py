@@ -5,6 +5,7 @@ The boxes that unlabeled images have: detections, or each image its own box.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,13 @@ from mmengine.logging import print_log
 from mmdistill.datasets.box_tracker import BoxTracker, build_box_tracker
 from mmdistill.datasets.coco.annotations import boxes_of, read_structure
 from mmdistill.datasets.detection_entries import Detection, read_detections
+from mmdistill.datasets.detection_forms import (
+    SizesOf,
+    check_on_images,
+    check_shares,
+)
 from mmdistill.datasets.sources.image_list import ImageList
+from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
@@ -65,6 +72,7 @@ def read_boxes(
     images: ImageList,
     category_ids: Collection[int] | None = None,
     max_boxes: int = MAX_BOXES,
+    sizes_of: SizesOf | None = None,
 ) -> Boxes:
     """Read detections: a list of {image_id, category_id, bbox (xywh), score}.
 
@@ -76,24 +84,34 @@ def read_boxes(
         images: The images that the detections may name.
         category_ids: Categories that count; all of them by default.
         max_boxes: Boxes of an image that stay, the best ones.
+        sizes_of: Reads the sizes of some images, where the list does not state them.
 
     Raises:
-        UserError: If the file has another form, a number that no detector gives,
-            contradicts itself, or has no box for any of the images.
+        UserError: If the file has another form, boxes in another form, a number that
+            no detector gives, contradicts itself, or has no box for any of the images.
     """
     detections = read_detections(path)
+    if not detections:
+        raise UserError(
+            f'the detection file {path} is an empty list, so there is nothing to '
+            'label; without distill.unlabeled.bbox_file each image is one box'
+        )
     chosen = _of_categories(path, detections, category_ids)
     numbers = _image_numbers(path, chosen, images)
     rows = [row for row, number in enumerate(numbers) if number is not None]
+    owners = np.array([numbers[row] for row in rows], dtype=np.int64)
+    given = np.array([chosen[row].bbox for row in rows], dtype=np.float64)
+    check_shares(path, given)
+    check_on_images(path, owners, given, images, sizes_of)
     boxes = _by_image(
-        np.array([numbers[row] for row in rows], dtype=np.int64),
+        owners,
         _corners([chosen[row].bbox for row in rows]),
         np.array([chosen[row].score for row in rows], dtype=np.float32),
         np.array([chosen[row].category_id for row in rows], dtype=np.int32),
         len(images),
     )
     boxes = _usable(f'the detection file {path}', boxes, max_boxes)
-    if detections and not len(boxes.scores):
+    if not len(boxes.scores):
         raise UserError(
             f'none of the {len(detections)} boxes of the detection file {path} has an '
             'extent, so there is nothing to label; boxes are [x, y, width, height]'
@@ -375,6 +393,7 @@ def build_box_provider(
     category_ids: Collection[int] | None,
     follow: Mapping[str, Any] | None,
     max_boxes: int = MAX_BOXES,
+    reader: ImageReader | None = None,
 ) -> BoxProvider:
     """Choose where boxes come from, by the arguments of `UnlabeledDataset`.
 
@@ -385,6 +404,7 @@ def build_box_provider(
         category_ids: Categories of the detections that count, by default all.
         follow: Settings of `BoxTracker`.
         max_boxes: Detections of an image that count, the best ones.
+        reader: Reads some images, to compare a detection file with their sizes.
 
     Raises:
         UserError: If the detections do not fit, are followed as well, or there is no
@@ -401,10 +421,13 @@ def build_box_provider(
     if category_ids is not None:
         description += f' of the categories {sorted(category_ids)}'
     if bbox_file:
-        return DetectedBoxes(
-            read_boxes(Path(bbox_file), images.images, category_ids, max_boxes),
-            description,
+        sizes_of = None
+        if reader is not None:
+            sizes_of = functools.partial(images.sizes, reader=reader)
+        boxes = read_boxes(
+            Path(bbox_file), images.images, category_ids, max_boxes, sizes_of
         )
+        return DetectedBoxes(boxes, description)
     if detections:
         store = LabelStore(detections, DETECTIONS)
         boxes = stored_boxes(store, images.keys.to_pylist(), category_ids, max_boxes)

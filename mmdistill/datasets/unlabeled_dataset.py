@@ -111,7 +111,13 @@ class UnlabeledDataset:
             source_list = build_sources(sources, root)
         self._images = SourceList(source_list)
         self._boxes = build_box_provider(
-            self._images, bbox_file, detections, category_ids, follow, max_boxes
+            self._images,
+            bbox_file,
+            detections,
+            category_ids,
+            follow,
+            max_boxes,
+            self._reader,
         )
         # Boxes refer to the images before the guard drops some.
         self._numbers = np.arange(len(self._images))

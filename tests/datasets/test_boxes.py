@@ -90,9 +90,9 @@ def test_a_box_that_hangs_over_the_edge_is_kept_as_it_is(read):
     assert boxes.tolist() == [[-5, -6, 95, 84]]
 
 
-def test_a_file_without_detections_gives_no_boxes(read):
-    boxes = read([])
-    assert boxes.offsets.tolist() == [0, 0, 0, 0]
+def test_an_image_without_detections_has_no_box(read):
+    boxes = read([detection(1)])
+    assert boxes.offsets.tolist() == [0, 1, 1, 1]
     assert boxes.of_image(2)[0].shape == (0, 4)
 
 

@@ -134,6 +134,29 @@ class SourceList:
         key = file_name(self.keys[number].as_py())
         return self.source_of(number).read(key, self._places[number], reader)
 
+    def sizes(self, numbers: np.ndarray, reader: ImageReader) -> np.ndarray:
+        """Width and height of some images, (n, 2); not a number where unreadable.
+
+        All frames of a video have the size of one of them.
+
+        Args:
+            numbers: The images, (n,).
+            reader: Decodes image files.
+        """
+        known: dict[str, tuple[float, float]] = {}
+        for number in numbers:
+            owner = self._size_owner(number)
+            if owner not in known:
+                image = self.read(number, reader)
+                height, width = (np.nan, np.nan) if image.reason else image.shape
+                known[owner] = (width, height)
+        sizes = [known[self._size_owner(number)] for number in numbers]
+        return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+
+    def _size_owner(self, number: int) -> str:
+        key: str = self.keys[int(number)].as_py()
+        return container_of(key) if self.source_of(number).has_sequences else key
+
     def encoded(self, number: int, reader: ImageReader) -> bytes | None:
         """The bytes of an image file; None where the image cannot be read.
 
