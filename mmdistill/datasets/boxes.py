@@ -258,6 +258,10 @@ def _number_of(image_id: int | str, images: ImageList) -> int | None:
     if number is None and isinstance(image_id, str) and image_id.isdecimal():
         # Tools that write ids as texts mean the same images.
         number = images.numbers.get(int(image_id)) if len(image_id) < 20 else None
+    if number is None and isinstance(image_id, str):
+        # Paths are spelled with ./ or / in front, with //, or as on Windows.
+        path = PurePosixPath('/', image_id.replace('\\', '/'))
+        number = images.numbers.get(path.relative_to(path.anchor).as_posix())
     return number
 
 

@@ -350,3 +350,18 @@ def test_an_image_that_a_store_lacks_is_told(store):
         UserError, match=r'lacks 1 of the images, the first is x\.png; continue with'
     ):
         stored_boxes(store, ['000.png', 'x.png'])
+
+
+@pytest.mark.parametrize(
+    'name', ['./day/a.jpg', '/day/a.jpg', 'day//a.jpg', 'day/./a.jpg', r'.\day\a.jpg']
+)
+@pytest.mark.parametrize('ids', [None, [7, 8]])
+def test_a_path_may_be_spelled_in_several_ways(read, name, ids):
+    boxes = read([detection(name)], ImageList(['b.jpg', 'day/a.jpg'], ids))
+    assert np.diff(boxes.offsets).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('name', ['.', './', '/', '', '../a.jpg', 'day'])
+def test_other_paths_are_of_no_image(read, name):
+    with pytest.raises(UserError, match='of an unlabeled image'):
+        read([detection(name)], ImageList(['a.jpg', 'day/a.jpg']))
