@@ -267,4 +267,5 @@ class CocoSource(FileSource):
         images = images_of_coco(self.root / self.ann_file)
         listed = [Path(self.path, path).as_posix() for path in images.paths]
         keys, problems = existing_paths(self.root / self.ann_file, self.root, listed)
+        problems = [*images.problems, *problems]
         return Listing(keys, ids=images.ids, sizes=images.sizes, problems=problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def images_of_folder(root: Path, hidden: bool = False) -> ImageList:
 def images_of_coco(ann_file: Path) -> ImageList:
     """The images of a COCO json, in the order of their ids; annotations are ignored.
 
-    Ids are numbers or texts, numbers first.
+    Ids are numbers or texts, numbers first. Entries that say the same twice, as merged
+    files have them, are one.
 
     Args:
         ann_file: A json with `images`, each with `id` and `file_name`.
@@ -112,8 +114,11 @@ def images_of_coco(ann_file: Path) -> ImageList:
         )
     for name, fits, rule in _FIELDS:
         _check_field(ann_file, images, name, fits, rule)
+    distinct = {json.dumps(image, sort_keys=True): image for image in images}
+    repeated = len(images) - len(distinct)
+    problems = (f'{repeated} entries of {ann_file} are listed twice',) * bool(repeated)
     images = sorted(
-        images, key=lambda image: (isinstance(image['id'], str), image['id'])
+        distinct.values(), key=lambda image: (isinstance(image['id'], str), image['id'])
     )
     paths = [image['file_name'] for image in images]
     ids = [image['id'] for image in images]
@@ -125,7 +130,7 @@ def images_of_coco(ann_file: Path) -> ImageList:
             raise UserError(f'the image list {ann_file} names {what} twice: {value}')
     sizes = [(image.get('width'), image.get('height')) for image in images]
     known = all(_is_size(side) for size in sizes for side in size)
-    return ImageList(paths, ids, np.array(sizes) if known else None)
+    return ImageList(paths, ids, np.array(sizes) if known else None, problems)
 
 
 def annotated_images(ann_file: Path) -> list[str]:

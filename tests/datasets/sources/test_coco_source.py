@@ -30,3 +30,14 @@ def test_a_json_of_missing_images_is_a_sentence(tmp_path):
     (tmp_path / 'x.json').write_text(json.dumps(infos))
     with pytest.raises(UserError, match=r'the first would be i/a\.png'):
         CocoSource(tmp_path, 'x.json', path='i').list_images()
+
+
+def test_an_entry_that_is_listed_twice_is_one(tmp_path, write_images):
+    write_images(tmp_path, 'a.png', 'b.png')
+    infos = [dict(id=i, file_name=f'{name}.png') for i, name in enumerate('ab')]
+    (tmp_path / 'x.json').write_text(json.dumps({'images': [*infos, infos[1]]}))
+
+    listing = CocoSource(tmp_path, 'x.json').list_images()
+
+    assert listing.keys == ['a.png', 'b.png']
+    assert listing.problems == [f'1 entries of {tmp_path / "x.json"} are listed twice']

@@ -107,7 +107,10 @@ def test_coco_sizes_are_unknown_when_one_is_not_given(tmp_path):
         ({'images': [{'id': 1}]}, "must be a COCO json .*missing: 'file_name'"),
         ({'images': [{'file_name': 'a'}]}, "must be a COCO json .*missing: 'id'"),
         ({'images': []}, 'lists no image'),
-        ({'images': [{'id': 1, 'file_name': 'a'}] * 2}, 'names an image id twice: 1'),
+        (
+            {'images': [{'id': 1, 'file_name': name} for name in 'ab']},
+            'names an image id twice: 1',
+        ),
         (
             {'images': [{'id': i, 'file_name': 'a'} for i in (1, 2)]},
             'names the file twice: a',
