@@ -120,7 +120,10 @@ def read_json(path: Path, description: str, remedy: str = '') -> Any:
         UserError: If the file is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding='utf-8-sig'))
+        data = path.read_bytes()
+        if trouble := _not_text(data):
+            raise UserError(f'{what} {path} is not valid JSON: {trouble}')
+        return json.loads(data.decode('utf-8-sig'))
     except OSError as error:
         advice = (
             f'. {remedy}' if remedy and isinstance(error, FileNotFoundError) else ''
@@ -133,6 +136,37 @@ def read_json(path: Path, description: str, remedy: str = '') -> Any:
         raise UserError(
             f'{description} {path} is not valid JSON: {error}{advice}'
         ) from error
+
+
+COMPRESSIONS = {
+    b'\x1f\x8b': 'gzip',
+    b'BZh': 'bzip2',
+    b'\xfd7zXZ\x00': 'xz',
+    b'\x28\xb5\x2f\xfd': 'zstandard',
+    b'PK\x03\x04': 'zip',
+    b'7z\xbc\xaf\x27\x1c': '7-zip',
+}
+"""First bytes of compressed files."""
+
+
+def compression(start: bytes) -> str | None:
+    """How a file is compressed, by its first bytes; None if it is not."""
+    return next(
+        (name for mark, name in COMPRESSIONS.items() if start.startswith(mark)), None
+    )
+
+
+def _not_text(data: bytes) -> str:
+    """Why bytes are not text in UTF-8, with a way on; empty if they are."""
+    if packed := compression(data):
+        return f'it is compressed ({packed}); unpack it'
+    if data.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in data[:4]:
+        return 'it is UTF-16 or UTF-32; save it as UTF-8'
+    try:
+        data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        return f'byte {error.start} is not UTF-8; save it as UTF-8'
+    return ''
 
 
 def file_sha256(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 
 import pytest
@@ -102,3 +104,25 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
     write_bytes(tmp_path / ('x' * 255), b'1')
 
     assert [path.name for path in tmp_path.iterdir()] == ['x' * 255]
+
+
+@pytest.mark.parametrize(
+    ('packed', 'sentence'),
+    [
+        (gzip.compress, r'compressed \(gzip\); unpack it'),
+        (bz2.compress, r'compressed \(bzip2\); unpack it'),
+        (lambda data: data.decode().encode('utf-16'), 'UTF-16 .*; save it as UTF-8'),
+        (lambda data: data.decode().encode('utf-16-le'), 'save it as UTF-8'),
+        (lambda data: data.decode().encode('utf-32'), 'save it as UTF-8'),
+        (lambda data: data.decode().encode('latin-1'), 'save it as UTF-8'),
+    ],
+)
+def test_json_that_is_no_utf_8_is_a_sentence_with_a_way_on(tmp_path, packed, sentence):
+    text = '{"name": "\u00c5se"}'.encode()
+    (tmp_path / 'c.json').write_bytes(packed(text))
+
+    with pytest.raises(UserError, match=rf'c\.json is not valid JSON: .*{sentence}$'):
+        read_json(tmp_path / 'c.json', 'the list')
+
+    (tmp_path / 'c.json').write_bytes(text)
+    assert read_json(tmp_path / 'c.json', 'the list') == {'name': '\u00c5se'}

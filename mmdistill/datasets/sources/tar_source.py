@@ -24,7 +24,7 @@ from mmdistill.datasets.sources.patterns import find_files
 from mmdistill.errors import UserError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import TAR_SUFFIX, container_of, member_key
-from mmdistill.utils.files import is_hidden
+from mmdistill.utils.files import compression, is_hidden
 
 
 @SOURCES.register_module()
@@ -112,15 +112,6 @@ class TarSource(Source):
             return file.read(int(place[1]))
 
 
-COMPRESSIONS = {
-    b'\x1f\x8b': 'gzip',
-    b'BZh': 'bzip2',
-    b'\xfd7zXZ\x00': 'xz',
-    b'\x28\xb5\x2f\xfd': 'zstandard',
-    b'PK\x03\x04': 'zip',
-    b'7z\xbc\xaf\x27\x1c': '7-zip',
-}
-"""First bytes of files whose members have no place of their own."""
 LARGEST_PLACE = 2**62
 """Bytes; no disk has more, and places are int64."""
 
@@ -189,12 +180,11 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
 def _check_plain(shard: Path) -> None:
     with shard.open('rb') as file:
         start = file.read(8)
-    for mark, name in COMPRESSIONS.items():
-        if start.startswith(mark):
-            raise UserError(
-                f'the tar {shard} is compressed ({name}), and members are read by '
-                'their place; make a plain tar of what it holds'
-            )
+    if packed := compression(start):
+        raise UserError(
+            f'the tar {shard} is compressed ({packed}), and members are read by '
+            'their place; make a plain tar of what it holds'
+        )
 
 
 def _members(
