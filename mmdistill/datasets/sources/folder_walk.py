@@ -90,7 +90,8 @@ def passed_over(
         found: The files below the folder.
         folder: The folder.
         suffixes: Endings of the files that are taken.
-        images: Whether these are images, beside which other pictures are missed.
+        images: Whether these are images, beside which other pictures are missed;
+            beside videos and tars archives are.
         way: How hidden files are taken.
     """
     sentences = []
@@ -100,18 +101,23 @@ def passed_over(
             f'{len(hidden)} hidden files of {folder} are not taken ({way}): '
             f'{named_paths(hidden)}'
         )
+    missed = (UNREAD_SUFFIXES if images else ARCHIVE_SUFFIXES).difference(suffixes)
     others = Counter(suffix_of(path) for path in found.files)
-    unread = {
-        suffix: count
-        for suffix, count in sorted(others.items())
-        if images and suffix in UNREAD_SUFFIXES and suffix not in suffixes
-    }
+    unread = {suffix: others[suffix] for suffix in sorted(missed & others.keys())}
     if unread:
         listed = ', '.join(f'{count} {suffix}' for suffix, count in unread.items())
+        ways = []
+        if unread.keys() - ARCHIVE_SUFFIXES:
+            ways.append(
+                'MMPose does not read such files, so convert them (JPEG, PNG), and '
+                'name videos and tars in sources of their own'
+            )
+        if unread.keys() & ARCHIVE_SUFFIXES:
+            ways.append(UNPACK)
         sentences.append(
-            f'{sum(unread.values())} files of {folder} are not read as images, for '
-            f'their endings: {listed}; MMPose does not read such files, so convert '
-            'them (JPEG, PNG), and name videos and tars in sources of their own'
+            f'{sum(unread.values())} files of {folder} are not read'
+            f'{" as images" if images else ""}, for their endings: {listed}; '
+            f'{"; ".join(ways)}'
         )
     if found.unreadable:
         sentences.append(
@@ -126,15 +132,22 @@ def named_paths(paths: Sequence[str]) -> str:
     return ', '.join(paths[:NAMED]) + (', …' if len(paths) > NAMED else '')
 
 
-UNREAD_SUFFIXES = frozenset(
+ARCHIVE_SUFFIXES = frozenset(
     {
-        *('.gif', '.heic', '.heif', '.avif', '.jxl', '.jxr', '.psd', '.ico', '.tga'),
-        *('.exr', '.hdr', '.pfm', '.dcm', '.dng', '.nef', '.cr2', '.cr3', '.arw'),
-        *('.orf', '.rw2', '.raf', '.svg', '.pcx', '.sgi', '.pdf', '.zip', '.tgz'),
-        *('.tar', '.gz', '.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v', '.mpg'),
-        *('.mpeg', '.wmv', '.3gp', '.flv', '.mts', '.m2ts', '.ogv'),
+        *('.zip', '.tgz', '.gz', '.tbz', '.tbz2', '.bz2', '.txz', '.xz', '.tzst'),
+        *('.zst', '.7z', '.rar'),
     }
 )
+"""Endings of files whose members have no place of their own."""
+UNPACK = 'unpack what is compressed, or make plain tars of it'
+
+UNREAD_SUFFIXES = ARCHIVE_SUFFIXES | {
+    *('.gif', '.heic', '.heif', '.avif', '.jxl', '.jxr', '.psd', '.ico', '.tga'),
+    *('.exr', '.hdr', '.pfm', '.dcm', '.dng', '.nef', '.cr2', '.cr3', '.arw'),
+    *('.orf', '.rw2', '.raf', '.svg', '.pcx', '.sgi', '.pdf'),
+    *('.tar', '.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v', '.mpg'),
+    *('.mpeg', '.wmv', '.3gp', '.flv', '.mts', '.m2ts', '.ogv'),
+}
 """Endings of files with pictures that are not read; others are none of ours."""
 
 

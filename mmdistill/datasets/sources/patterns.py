@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from mmdistill.datasets.sources.folder_walk import (
+    ARCHIVE_SUFFIXES,
+    UNPACK,
     is_file,
     is_folder,
     named_paths,
@@ -90,6 +92,12 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
             f'{len(missing)} of the {len(names)} files that {pattern} names are '
             f'missing below {root}: {named_paths(missing)}'
         )
+    packed = _packed_beside(root, folder, names, suffixes)
+    if packed:
+        result.problems.append(
+            f'{len(packed)} files beside those of {pattern} are not read, for their '
+            f'endings: {named_paths(packed)}; {UNPACK}'
+        )
     hidden = [path for path in hidden if suffix_of(path) in suffixes]
     if hidden:
         result.problems.append(
@@ -97,6 +105,18 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
             f'fits them: {named_paths(hidden)}'
         )
     return result
+
+
+def _packed_beside(
+    root: Path, folder: str, names: Collection[str], suffixes: Collection[str]
+) -> list[str]:
+    """Archives that a pattern would match if they ended as what it asks for."""
+    packed: set[str] = set()
+    for name in names:
+        if has_magic(name) and suffix_of(name) in suffixes:
+            stem = name[: -len(suffix_of(name))]
+            packed.update(_matches(root, folder, f'{stem}.*', []))
+    return sorted(path for path in packed if suffix_of(path) in ARCHIVE_SUFFIXES)
 
 
 def _with_suffix(

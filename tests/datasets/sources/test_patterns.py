@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import gzip
 import subprocess
 from pathlib import Path
 
@@ -158,3 +159,52 @@ def test_a_file_with_another_ending_is_named(tmp_path):
     (tmp_path / 'a.tar.gz').touch()
     with pytest.raises(UserError, match=r'1 files of a\.tar\.gz are not read'):
         TarSource(tmp_path, 'a.tar.gz').list_images()
+
+
+PACKED = ('c.tgz', 'd.tar.gz', 'e.zip', 'sub/f.tar.xz')
+
+
+@pytest.fixture
+def folder_of_tars(tmp_path, write_tar):
+    """A plain tar beside compressed ones."""
+    (tmp_path / 't/sub').mkdir(parents=True)
+    write_tar(tmp_path / 't/a.tar', {'0.png': b'x'})
+    for name in (*PACKED, 'notes.txt'):
+        (tmp_path / 't' / name).touch()
+    return tmp_path
+
+
+def test_compressed_tars_of_a_folder_are_said(folder_of_tars):
+    listing = TarSource(folder_of_tars, 't').list_images()
+
+    assert listing.keys == ['t/a.tar#0.png']
+    (problem,) = listing.problems
+    assert problem.startswith(f'4 files of {folder_of_tars / "t"} are not read')
+    assert ': 1 .gz, 1 .tgz, 1 .xz, 1 .zip; unpack what is compressed' in problem
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'count'), [('t/*.tar', 3), ('t/**/*.tar', 4), ('{t,u}/?.tar', 3)]
+)
+def test_compressed_tars_beside_those_of_a_pattern_are_said(
+    folder_of_tars, pattern, count
+):
+    listing = TarSource(folder_of_tars, pattern).list_images()
+
+    assert listing.keys == ['t/a.tar#0.png']
+    (problem,) = listing.problems
+    assert problem.startswith(f'{count} files beside those of {pattern} are not read')
+    assert 't/c.tgz' in problem
+
+
+def test_the_advice_about_compressed_tars_is_followed(tmp_path, write_tar):
+    packed = tmp_path / 't/a.tar.gz'
+    plain = write_tar(tmp_path / 'a.tar', {'0.png': b'x'})
+    packed.parent.mkdir()
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(UserError, match='unpack what is compressed'):
+        TarSource(tmp_path, 't').list_images()
+
+    (tmp_path / 't/a.tar').write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    assert TarSource(tmp_path, 't').list_images().problems == []
