@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,37 +47,81 @@ class BoxTracker:
         )
 
     def iter_frames(
-        self, batch: Mapping[str, Any], rows: Sequence[ImageRow]
-    ) -> Iterator[dict[str, Any]]:
-        """Iterate over the images of a batch, each with its propagated box.
+        self, batch: Mapping[str, Any], before: ImageRow | None
+    ) -> TrackedFrames:
+        """Go through a batch image by image, each box made of the row before.
 
         Args:
             batch: `inputs` and `data_samples` of an `UnlabeledDataset`, images of one
                 chunk in its order.
-            rows: The rows of the chunk so far. The caller must append an image's row
-                before it takes the next image.
-
-        Yields:
-            Batches of one image.
+            before: The last row of the chunk so far; None at its start.
         """
-        for image, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
-            if rows and len(sample.gt_instances):
-                self._set_box(sample, rows[-1])
-            yield dict(inputs=[image], data_samples=[sample])
+        return TrackedFrames(self, batch, before)
 
-    def _set_box(self, sample: Any, previous: ImageRow) -> None:
-        if previous.path != sample.metainfo['frame_before'] or not previous.candidates:
+    def set_box(self, sample: Any, before: ImageRow) -> None:
+        """Put the box of an image where the frame before has the animal.
+
+        The box stays as it is where the row is not of the frame before, or the animal
+        was lost there.
+
+        Args:
+            sample: Data sample of the image, with one box.
+            before: The row of the image before it.
+        """
+        if before.path != sample.metainfo['frame_before'] or not before.candidates:
             return
         height, width = sample.metainfo['ori_shape']
         box = propagate_box(
-            previous.candidates.keypoints[0],
-            previous.candidates.keypoint_scores[0],
+            before.candidates.keypoints[0],
+            before.candidates.keypoint_scores[0],
             (width, height),
             self.padding,
             self.score_thr,
         )
         if box is not None:
             sample.gt_instances.bboxes = box[None]
+
+
+class TrackedFrames:
+    """The images of a batch one by one, as batches of one image.
+
+    `observe` takes the row of each image before the next image is asked for.
+
+    Args:
+        tracker: How boxes follow.
+        batch: `inputs` and `data_samples`.
+        before: The row of the image before the batch; None where there is none.
+
+    Raises:
+        RuntimeError: If an image is asked for before the row of the last one came.
+    """
+
+    def __init__(
+        self, tracker: BoxTracker, batch: Mapping[str, Any], before: ImageRow | None
+    ) -> None:
+        self._tracker = tracker
+        self._batch = batch
+        self._before = before
+        self._awaits_row = False
+
+    def observe(self, row: ImageRow) -> None:
+        """Take the row of the image that was given out last.
+
+        Args:
+            row: The row.
+        """
+        self._before = row
+        self._awaits_row = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        images, samples = self._batch['inputs'], self._batch['data_samples']
+        for image, sample in zip(images, samples, strict=True):
+            if self._awaits_row:
+                raise RuntimeError('the row of a frame decides the box of the next one')
+            if self._before is not None and len(sample.gt_instances):
+                self._tracker.set_box(sample, self._before)
+            self._awaits_row = True
+            yield dict(inputs=[image], data_samples=[sample])
 
 
 def build_box_tracker(options: Mapping[str, Any]) -> BoxTracker:

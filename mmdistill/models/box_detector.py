@@ -30,9 +30,10 @@ class BoxDetector(BaseTTAModel):
 
     Boxes are cut off at the border of the image; of two of one class that overlap by
     more than `nms_thr` the better one stays, since duplicates would bend the count.
-    Which of the detector's classes count is told by `set_classes`. What is found on an
-    image does not depend on the images beside it: only those that the network sees in
-    one size share a forward pass, so that none is padded for another.
+    Every class of the detector counts, with its number from 1 as category id, until
+    `set_classes` says otherwise. What is found on an image does not depend on the
+    images beside it: only those that the network sees in one size share a forward pass,
+    so that none is padded for another.
 
     Args:
         module: Config of the detector, any of MMDetection's.
@@ -70,11 +71,13 @@ class BoxDetector(BaseTTAModel):
         self.score_thr = score_thr
         self.nms_thr = nms_thr
         self.categories: dict[str, int] = {}
+        self._wanted: np.ndarray | None = None
+        self._ids = np.zeros(0, dtype=np.int64)
 
     def set_classes(
         self, classes: Sequence[str], categories: Mapping[str, int]
     ) -> None:
-        """Say which classes count.
+        """Count some of the classes, with ids of their own.
 
         Args:
             classes: Names of the detector's classes, in the order of its outputs.
@@ -132,7 +135,9 @@ class BoxDetector(BaseTTAModel):
         labels = instances.labels.numpy()
         bboxes = boxes_on_image(instances.bboxes.float().numpy(), width, height)
         scores = instances.scores.float().numpy()
-        wanted = np.flatnonzero(self._wanted[labels])
+        wanted = np.arange(len(labels))
+        if self._wanted is not None:
+            wanted = np.flatnonzero(self._wanted[labels])
         stay = wanted[
             distinct_boxes(
                 bboxes[wanted],
@@ -143,7 +148,8 @@ class BoxDetector(BaseTTAModel):
             )
         ]
         stored = rounded(scores[stay], STEPS_OF_SCORE)
-        return _instances(bboxes[stay], stored, self._ids[labels[stay]])
+        ids = labels + 1 if self._wanted is None else self._ids[labels]
+        return _instances(bboxes[stay], stored, ids[stay])
 
     def _network_size(self, sample: Mapping[str, Any]) -> tuple:
         """Height and width of each view, as padding makes them."""

@@ -122,7 +122,7 @@ def read_json(path: Path, description: str, remedy: str = '') -> Any:
     try:
         data = path.read_bytes()
         if trouble := _not_text(data):
-            raise UserError(f'{what} {path} is not valid JSON: {trouble}')
+            raise UserError(f'{description} {path} is not valid JSON: {trouble}')
         return json.loads(data.decode('utf-8-sig'))
     except OSError as error:
         advice = (

@@ -115,5 +115,16 @@ def test_wrong_options_are_refused(film, build, options, sentence):
         build(video('a.mp4'), follow=options)
 
 
+def test_a_frame_waits_for_the_row_of_the_one_before(film, build):
+    film('a.mp4')
+    dataset = build(video('a.mp4'))
+    samples = [dataset[number] for number in range(2)]
+    batch = {key: [sample[key] for sample in samples] for key in samples[0]}
+    frames = iter(BoxTracker().iter_frames(batch, None))
+    next(frames)
+    with pytest.raises(RuntimeError, match='decides the box of the next'):
+        next(frames)
+
+
 def test_options_that_are_at_their_limits_are_taken():
     assert BoxTracker(padding=1, score_thr=0).padding == 1

@@ -138,6 +138,21 @@ def test_views_are_merged_as_mmdetection_merges_them(config, folder, detector):
     assert not np.array_equal(found.pred_instances.bboxes, alone.pred_instances.bboxes)
 
 
+def test_without_classes_every_one_counts_by_its_number(config, folder, detector):
+    model = BoxDetector(config.model).eval()
+    model.module.load_state_dict(detector().module.state_dict())
+
+    found = model.test_step(samples(config, folder))
+
+    for alone, named in zip(
+        found, detector().test_step(samples(config, folder)), strict=True
+    ):
+        boxes = alone.pred_instances
+        assert np.array_equal(boxes.bboxes, named.pred_instances.bboxes)
+        assert boxes.category_ids.tolist() == [1] * len(boxes)
+    assert len(found[0].pred_instances) > 1
+
+
 def test_classes_that_do_not_count_are_left_out(config, folder, detector):
     model = detector()
     model.set_classes(('person',), {})

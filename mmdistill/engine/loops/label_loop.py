@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.runner import Runner
@@ -10,7 +10,7 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.engine.loops.failures import no_finite_number
 from mmdistill.engine.loops.rows import make_manifest, sample_to_row
-from mmdistill.engine.loops.store_loop import StoreLoop
+from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.registry import LOOPS
@@ -77,15 +77,18 @@ class LabelLoop(StoreLoop):
             str(self.runner.cfg.get('load_from')),
         )
 
-    def parts(self, batch: dict, rows: Sequence[ImageRow]) -> Iterable[dict]:
-        """One image after the other where boxes are followed, else all at once.
+    def parts(self, batch: dict, before: ImageRow | None) -> BatchParts:
+        """One image after the other where boxes are tracked, else all at once.
 
         Args:
             batch: `inputs` and `data_samples`.
-            rows: The rows of the chunk so far.
+            before: The last row of the chunk so far; None at its start.
         """
-        following = self.dataset.tracker
-        return following.iter_frames(batch, rows) if following else [batch]
+        tracker = self.dataset.tracker
+        if tracker is None:
+            return super().parts(batch, before)
+        frames: BatchParts = tracker.iter_frames(batch, before)
+        return frames
 
     def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
         """What the teacher found on a batch of images as rows of the store.

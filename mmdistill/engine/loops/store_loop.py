@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,41 @@ from mmdistill.utils.worker_failures import FAILURES, failure_cause
 
 LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
 """Options of the loader's config that are passed to the `DataLoader`."""
+
+
+class BatchParts(Protocol):
+    """What of a batch goes through the model at once, one part after the other."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give out the parts."""
+
+    def observe(self, row: ImageRow) -> None:
+        """Take a row of the last part, before the next part is asked for.
+
+        Args:
+            row: The row.
+        """
+
+
+class WholeBatch:
+    """A batch that goes through the model at once.
+
+    Args:
+        batch: The batch.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        self.batch = batch
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.batch
+
+    def observe(self, row: ImageRow) -> None:
+        """Nothing comes after it.
+
+        Args:
+            row: Not used.
+        """
 
 
 class StoreLoop(BaseLoop):
@@ -90,15 +125,14 @@ class StoreLoop(BaseLoop):
         """
         return pseudo_collate(samples)
 
-    def parts(self, batch: Any, rows: Sequence[ImageRow]) -> Iterable[Any]:
-        """Split a batch into pieces that go through the model one after the other.
+    def parts(self, batch: Any, before: ImageRow | None) -> BatchParts:
+        """What of a batch goes through the model at once, one part after the other.
 
         Args:
             batch: The batch.
-            rows: The rows of the chunk so far; those of a piece are appended before
-                the next piece is requested.
+            before: The last row of the chunk so far; None at its start.
         """
-        return [batch]
+        return WholeBatch(batch)
 
     @abstractmethod
     def rows(self, outputs: Sequence[Any]) -> list[ImageRow]:
@@ -194,10 +228,13 @@ class StoreLoop(BaseLoop):
         """Run the model on a batch, and append its rows to those of its chunk."""
         self.runner.call_hook('before_test_iter', batch_idx=number, data_batch=batch)
         outputs: list[Any] = []
-        for piece in self.parts(batch, rows):
-            predictions = self.runner.model.test_step(piece)
-            rows += self.rows(predictions)
-            outputs += predictions
+        parts = self.parts(batch, rows[-1] if rows else None)
+        for part in parts:
+            samples = self.runner.model.test_step(part)
+            for row in self.rows(samples):
+                rows.append(row)
+                parts.observe(row)
+            outputs += samples
         self.runner.call_hook(
             'after_test_iter', batch_idx=number, data_batch=batch, outputs=outputs
         )
