@@ -22,7 +22,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from mmdistill.config.metainfo import true_flip_indices
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.stages.label_config import (
     crop_pipeline,
@@ -134,7 +134,7 @@ def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:
         return dict(img_path=fspath(img))
     if not isinstance(img, np.ndarray) or img.ndim != 3 or img.shape[2] != 3:
         received = getattr(img, 'shape', type(img).__name__)
-        raise UserError(
+        raise DataError(
             f'img must be a path or a BGR array (height, width, 3), got {received}'
         )
     return dict(img=img)
@@ -145,19 +145,19 @@ def _boxes(
 ) -> np.ndarray:
     """Check boxes and convert them to corners, (N, 4), float32."""
     if bbox_format not in BBOX_FORMATS:
-        raise UserError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
+        raise ConfigError(f'bbox_format must be xyxy or xywh, got {bbox_format!r}')
     try:
         boxes = np.array(bboxes, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise UserError(f'bboxes must be numbers: {error}') from error
+        raise DataError(f'bboxes must be numbers: {error}') from error
     if boxes.size == 0:
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise UserError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
+        raise DataError(f'bboxes must have the shape (N, 4), got {boxes.shape}')
     boxes = bbox_xywh2xyxy(boxes) if bbox_format == 'xywh' else boxes
     for box in boxes:
         if not np.isfinite(box).all() or (box[2:] < box[:2]).any():
-            raise UserError(
+            raise DataError(
                 'a box must go from its left upper corner to its right lower one, '
                 f'got {box.tolist()}'
             )

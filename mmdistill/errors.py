@@ -1,4 +1,14 @@
-"""The one exception that means: the input is wrong, here is the sentence."""
+"""Errors of the user's side: one sentence each, of four kinds that callers tell apart.
+
+    UserError (exit code 2)
+    ├── ConfigError          a config, an option or an environment
+    ├── DataError            images, annotations, boxes or sources
+    ├── StoreError           a store, its selection or its lock
+    ├── CheckpointError      a checkpoint or the weights in it
+    └── TooManyFailuresError (exit code 1) a run that ended with too many failed images
+
+A `UserError` itself is of no one of these kinds: a full disk, memory that is too small.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +17,7 @@ LONGEST_VALUE = 80
 
 
 class UserError(ValueError):
-    """A wrong input, configuration or environment, told in one sentence.
+    """A wrong input, configuration or environment, stated in one sentence.
 
     The sentence names the thing, the rule and the value received; particulars may
     follow, each on a line that begins with ``- ``. The command line prints it alone
@@ -15,6 +25,22 @@ class UserError(ValueError):
     """
 
     exit_code = 2
+
+
+class ConfigError(UserError):
+    """A config, an option or an environment that nothing can run with."""
+
+
+class DataError(UserError):
+    """Images, annotations, boxes or sources that are missing or damaged."""
+
+
+class StoreError(UserError):
+    """A store, or its selection, that is damaged, in use or made otherwise."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be read, or does not fit its model."""
 
 
 class TooManyFailuresError(UserError):

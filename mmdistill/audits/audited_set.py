@@ -19,7 +19,7 @@ from mmdistill.datasets.annotation_configs import (
 )
 from mmdistill.datasets.boxes import true_boxes
 from mmdistill.datasets.sources.image_list import annotated_images
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.stages.label_config import labeled_config, labeled_members
 from mmdistill.utils.files import file_sha256, json_sha256, write_json
 
@@ -81,11 +81,13 @@ def audited_set(
     default = _set_of(stated) if stated else None
     if ann_file is not None:
         if img is None and default is None:
-            raise UserError(f'the images of {ann_file} need a folder, name it by --img')
+            raise ConfigError(
+                f'the images of {ann_file} need a folder, name it by --img'
+            )
         root = default.img_root if default else ''
         default = AuditedSet(Path(ann_file), Path(root))
     if default is None:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} names no val set with annotations to audit; name one '
             'with --ann-file and --img, or in distill.audit'
         )
@@ -93,7 +95,7 @@ def audited_set(
     chosen = AuditedSet(default.ann_file, Path(img or default.img_root), boxes)
     for path in (chosen.ann_file, chosen.bbox_file):
         if path is not None and not path.is_file():
-            raise UserError(f'{path}, which the audit needs, does not exist')
+            raise DataError(f'{path}, which the audit needs, does not exist')
     return chosen
 
 
@@ -108,7 +110,7 @@ def labeled_set(config: Config) -> AuditedSet:
     """
     members = labeled_members(config)
     if len(members) > 1:
-        raise UserError(
+        raise ConfigError(
             f'folds are parts of one labeled set, that of {config.filename} is made '
             f'of {len(members)} ({_listed(members)}); audit on a set that the teacher '
             'was not trained on, with --ann-file and --img'
@@ -157,7 +159,7 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
     if same_file or shared == len(images):
         # Folds are parts of one set.
         without = ', or train teachers without a part of it with --folds'
-        raise UserError(
+        raise ConfigError(
             f'{audited.ann_file} is what the teacher was trained on, its labels there '
             'are better than elsewhere; name another set with --ann-file and --img'
             + (without if len(members) == 1 else '')
@@ -204,7 +206,7 @@ def _val_dataset(config: Config, wanted: bool) -> Mapping[str, Any] | None:
     dataset = (config.get('val_dataloader') or {}).get('dataset') or {}
     members = [each for each in members_of(dataset) if each.get('ann_file')]
     if wanted and len(members) > 1:
-        raise UserError(
+        raise ConfigError(
             f'the validation set of {config.filename} is made of {len(members)} data '
             f'sets ({_listed(members)}); name the one to audit, in the keypoints of '
             'the teacher, with --ann-file and --img or in distill.audit'
@@ -218,7 +220,7 @@ def _listed(members: Sequence[Mapping[str, Any]]) -> str:
 
 def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:
     if not dataset.get('ann_file'):
-        raise UserError(f'the labeled images to audit need an ann_file: {dataset!r}')
+        raise ConfigError(f'the labeled images to audit need an ann_file: {dataset!r}')
     root = Path(dataset.get('data_root') or '')
     images = (dataset.get('data_prefix') or {}).get('img', '')
     # MMPose takes the path of a bbox_file as it stands.

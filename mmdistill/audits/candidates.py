@@ -16,7 +16,7 @@ import numpy as np
 
 from mmdistill.audits.ground_truth import read_truth
 from mmdistill.audits.unlabeled_selection import SelectionOutcome, UnlabeledSelection
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.functional.metrics import average_precision, mean_error
 from mmdistill.functional.oks import (
     TrueInstances,
@@ -131,7 +131,7 @@ def match_candidates(
     ]
     failed = len(labels.failures) - len(parts)
     if not parts:
-        raise UserError(f'none of the {failed} audited images could be read')
+        raise DataError(f'none of the {failed} audited images could be read')
     return replace(join(parts), failed=failed)
 
 

@@ -35,7 +35,7 @@ from mmdistill.audits.run import (
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.files import read_config
 from mmdistill.config.schema import distill_section
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.permutation import permuted
 from mmdistill.utils.files import file_sha256, read_json, write_json
 
@@ -113,7 +113,7 @@ def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, 
     content = read_json(ann_file, 'the annotation file')
     images = sorted(content['images'], key=lambda image: image['id'])
     if not 2 <= num_folds <= len(images):
-        raise UserError(
+        raise ConfigError(
             f'the number of folds must be at least 2 and at most the {len(images)} '
             f'images of {ann_file}, got {num_folds}'
         )
@@ -144,7 +144,7 @@ def _only(
 def _training_of(config: Config, teacher_config: str | None) -> Config:
     path = teacher_config or distill_section(config)['teacher'].get('config')
     if path is None:
-        raise UserError(
+        raise ConfigError(
             'folds need to know how a teacher is trained: name its config with '
             '--teacher-config, or in distill.teacher.config'
         )
@@ -171,7 +171,7 @@ def _training_config(teacher: Config, ann_file: Path, work_dir: Path) -> Config:
     config = copy.deepcopy(teacher)
     dataset = config.train_dataloader.dataset
     if 'ann_file' not in dataset:
-        raise UserError(
+        raise ConfigError(
             f'folds need a teacher config that trains on one labeled set, '
             f'{teacher.filename} trains on a {dataset["type"]}'
         )

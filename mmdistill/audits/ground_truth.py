@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.functional.oks import TrueInstances
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.utils.files import listed_key, read_json
@@ -43,7 +43,7 @@ def read_truth(ann_file: Path, num_keypoints: int) -> dict[str, TrueInstances]:
             for image in content['images']
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
+        raise DataError(
             f'the annotation file {ann_file} must be a COCO json whose instances have '
             f'{num_keypoints} keypoints; wrong: {error}'
         ) from error

@@ -19,7 +19,7 @@ from mmdistill.config.schema import (
     is_type,
     refit_arguments,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.stages.detections import detect
 from mmdistill.stages.label_config import label_config
 from mmdistill.store import LabelStore
@@ -97,7 +97,7 @@ def check_same_views(config: Config, store: LabelStore, *but: str) -> None:
     ]
     lines = differences(*rules)
     if lines:
-        raise UserError(
+        raise StoreError(
             f'the label store {pile.root} was made otherwise than the config labels '
             'now, so an audit would tell nothing of it'
             + ''.join(f'\n- {line}' for line in lines)

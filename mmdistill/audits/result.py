@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import read_json
 
 AUDIT_FILE = 'audit.json'
@@ -113,7 +113,7 @@ def read_audit(root: Path) -> Audit | None:
     try:
         return _parsed(content)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise UserError(
+        raise DataError(
             f'the audit {path} is not one of ours: {error!r}; make it again with '
             'tools/audit_labels.py, or remove it'
         ) from error

@@ -24,7 +24,7 @@ from mmdistill.config.selection_options import (
     KEYPOINT_RULES,
     LABELED_IMAGES,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 from mmdistill.functional.ranking import CRITERIA
 
 LAUNCHERS = {
@@ -96,7 +96,7 @@ def _override(config: Config, options: Mapping[str, Any]) -> None:
         except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
             # MMEngine's errors mention its functions; the first sentence is the reason.
             reason = str(error).partition('. ')[0]
-            raise UserError(
+            raise ConfigError(
                 f'--cfg-options {key}={value} cannot be put into the config: {reason}'
             ) from error
 
@@ -114,7 +114,7 @@ def _check_launched(launcher: str) -> None:
     missing = [name for name in LAUNCHERS[launcher] if name not in os.environ]
     if missing:
         command = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
-        raise UserError(
+        raise ConfigError(
             f'--launcher {launcher} is for processes that {command} started; the '
             f'environment has no {", ".join(missing)}'
         )
@@ -157,12 +157,14 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
         config.load_from = None if arguments.resume == 'auto' else arguments.resume
     if arguments.amp:
         if get_device() == 'cpu':
-            raise UserError('--amp needs an accelerator, this machine has none')
+            raise ConfigError('--amp needs an accelerator, this machine has none')
         if not config.get('optim_wrapper'):
-            raise UserError(f'--amp needs an optim_wrapper, {config.filename} has none')
+            raise ConfigError(
+                f'--amp needs an optim_wrapper, {config.filename} has none'
+            )
         kind = config.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise UserError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')
+            raise ConfigError(f'--amp needs the optim_wrapper OptimWrapper, got {kind}')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if arguments.auto_scale_lr:

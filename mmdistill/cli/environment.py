@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 
 FindModule = Callable[[str], bool]
 LoadModule = Callable[[str], Any]
@@ -83,7 +83,7 @@ def check_environment(
 def _check_installed(find: FindModule, load: LoadModule) -> None:
     # Building mmcv imports it as well, so it comes first.
     if not find('pkg_resources'):
-        raise UserError(
+        raise ConfigError(
             'this setuptools has no pkg_resources, which MMEngine imports; '
             f'run `{PKG_RESOURCES}`'
         )
@@ -111,7 +111,7 @@ def _check_torch(load: LoadModule) -> None:
     # Older versions have no allow-list of objects in a checkpoint.
     version = _torch_version(load)
     if version is not None and version < (2, 6):
-        raise UserError(
+        raise ConfigError(
             'torch must be at least 2.6 to load checkpoints safely, this is '
             f'{load("torch").__version__}; run {_mmcv_commands(load)}'
         )
@@ -127,19 +127,19 @@ def _check_opencv(load: LoadModule) -> None:
             if '.so' in str(error)
             else 'pip install "opencv-python<4.12"'
         )
-        raise UserError(f'OpenCV does not import ({error}); run `{fix}`') from error
+        raise ConfigError(f'OpenCV does not import ({error}); run `{fix}`') from error
 
 
 def _check_mmcv_ops(find: FindModule, load: LoadModule) -> None:
     if not find('mmcv._ext'):
-        raise UserError(
+        raise ConfigError(
             'mmcv is installed without its compiled operators (mmcv-lite, or a build '
             f'without MMCV_WITH_OPS=1); run {_mmcv_commands(load)}'
         )
     try:
         _run_operator(load)
     except (ImportError, RuntimeError) as error:
-        raise UserError(
+        raise ConfigError(
             'the operators of mmcv were compiled for another torch than the one '
             f'installed; run {_mmcv_commands(load)}'
         ) from error
@@ -155,7 +155,7 @@ def _check_xtcocotools(load: LoadModule) -> None:
     try:
         load('xtcocotools.mask')
     except ValueError as error:
-        raise UserError(
+        raise ConfigError(
             'xtcocotools was built for numpy 1 and numpy 2 is installed '
             f'({error}); run `pip install "numpy<2"`'
         ) from error
@@ -165,7 +165,7 @@ def _check_pyarrow(load: LoadModule) -> None:
     try:
         load('pyarrow')
     except ImportError as error:
-        raise UserError(
+        raise ConfigError(
             f'pyarrow does not import beside this numpy ({error}); '
             'run `pip install "pyarrow<26"`'
         ) from error
@@ -176,7 +176,7 @@ def _check_host_versions(load: LoadModule) -> None:
         try:
             load(module)
         except AssertionError as error:
-            raise UserError(
+            raise ConfigError(
                 f'{module} refuses the versions beside it ({error}); '
                 f'run {_mmcv_commands(load)}'
             ) from error

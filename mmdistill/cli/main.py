@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,8 +73,9 @@ def original_sentence(error: UserError) -> str:
     inner = error.__cause__ or error.__context__
     while isinstance(inner, UserError) and str(inner) in str(error):
         error, inner = inner, inner.__cause__ or inner.__context__
-    sentence = str(error).rpartition(f'{UserError.__module__}.{UserError.__name__}: ')
-    lines = sentence[2].split('\n- ')
+    # What the class is called in the text of a traceback, whichever kind it is.
+    sentence = re.split(rf'{re.escape(UserError.__module__)}\.\w+: ', str(error))[-1]
+    lines = sentence.split('\n- ')
     return '\n- '.join(' '.join(line.split()) for line in lines)
 
 

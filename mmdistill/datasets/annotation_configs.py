@@ -30,7 +30,7 @@ from mmdistill.datasets.coco.images import (
     find_images,
     size_of_image,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import write_bytes
 
 OWN_READING = ('load_data_list', '_load_annotations', 'parse_data_info')
@@ -210,7 +210,7 @@ def _read_normalized(
         find_images(role, annotations, img_root)
         check_sizes(annotations, lambda name: size_of_image(img_root / name))
     if role == 'labeled' and not annotations.trained:
-        raise UserError(
+        raise DataError(
             f'the labeled set {path} has no instance that would be trained on, so '
             f'there is no count to match: {annotations.summary()}'
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.boxes import propagate_box
 from mmdistill.store import ImageRow
 
@@ -34,9 +34,11 @@ class BoxTracker:
 
     def __post_init__(self) -> None:
         if not self.padding >= 1:
-            raise UserError(f'follow.padding must be at least 1, got {self.padding!r}')
+            raise ConfigError(
+                f'follow.padding must be at least 1, got {self.padding!r}'
+            )
         if not 0 <= self.score_thr < 1:
-            raise UserError(
+            raise ConfigError(
                 f'follow.score_thr must be from 0 to below 1, got {self.score_thr!r}'
             )
 
@@ -136,6 +138,6 @@ def build_box_tracker(options: Mapping[str, Any]) -> BoxTracker:
     try:
         return BoxTracker(**options)
     except TypeError as error:
-        raise UserError(
+        raise ConfigError(
             f'follow takes padding and score_thr, got {options!r}: {error}'
         ) from error

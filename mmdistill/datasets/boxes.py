@@ -26,7 +26,7 @@ from mmdistill.datasets.detection_forms import (
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.source_list import SourceList
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError, StoreError, UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
 
@@ -112,7 +112,7 @@ def read_boxes(
     )
     boxes = _usable(f'the detection file {path}', boxes, max_boxes)
     if not len(boxes.scores):
-        raise UserError(
+        raise DataError(
             f'none of the {len(detections)} boxes of the detection file {path} has an '
             'extent, so there is nothing to label; boxes are [x, y, width, height]'
         )
@@ -140,7 +140,7 @@ def stored_boxes(
     places = {path: place for place, path in enumerate(held.paths.to_pylist())}
     unknown = [path for path in paths if path not in places]
     if unknown:
-        raise UserError(
+        raise StoreError(
             f'the detection store {store.root} lacks {len(unknown)} of the images, the '
             f'first is {unknown[0]}; continue with {store.kind.tool}'
         )
@@ -215,7 +215,7 @@ def _of_categories(
     chosen = [each for each in detections if each.category_id in category_ids]
     if detections and not chosen:
         held = sorted({each.category_id for each in detections})
-        raise UserError(
+        raise DataError(
             f'no box of the detection file {path} is of the categories '
             f'{sorted(category_ids)}; it has those of {held}: set '
             'distill.unlabeled.category_ids'
@@ -235,7 +235,7 @@ def _image_numbers(
     ]
     if unknown and len(unknown) == len(detections):
         named = ', '.join(repr(name) for name in dict.fromkeys(unknown[:3]))
-        raise UserError(
+        raise DataError(
             f'none of the {len(detections)} boxes of the detection file {path} is of '
             f'an unlabeled image: it calls images {named}, they are called '
             f'{_called(images)}'
@@ -272,7 +272,7 @@ def _called(images: ImageList) -> str:
 
 def _check_file_name(path: Path, detection: Detection, image: str) -> None:
     if PurePosixPath(detection.file_name).name != PurePosixPath(image).name:
-        raise UserError(
+        raise DataError(
             f'a box of the detection file {path} has image_id {detection.image_id!r}, '
             f'which is {image}, and the file_name {detection.file_name}: they '
             'contradict each other, so whose it is cannot be known'
@@ -416,7 +416,7 @@ def build_box_provider(
     """
     given = bbox_file or detections
     if given and follow is not None:
-        raise UserError(f'boxes are given or followed, got follow and {given} too')
+        raise ConfigError(f'boxes are given or followed, got follow and {given} too')
     if follow is not None:
         images.check_sequences()
         tracker = build_box_tracker(follow)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdistill.errors import UserError, shortened
+from mmdistill.errors import DataError, shortened
 from mmdistill.utils.files import read_json
 
 FORM = '{image_id, category_id, bbox: [x, y, width, height], score}'
@@ -52,7 +52,7 @@ def read_detections(path: Path) -> list[Detection]:
         hint = ''
         if isinstance(entries, dict) and 'annotations' in entries:
             hint = '; tools/make_boxes.py makes one of true boxes'
-        raise UserError(
+        raise DataError(
             f'the detection file {path} must be a list of {FORM}, got a '
             f'{type(entries).__name__}{hint}'
         )
@@ -62,7 +62,7 @@ def read_detections(path: Path) -> list[Detection]:
 def _read(path: Path, number: int, entry: Any) -> Detection:
     where = f'entry {number} of the detection file {path}'
     if not isinstance(entry, Mapping):
-        raise UserError(f'{where} must be {FORM}, got {shortened(entry)}')
+        raise DataError(f'{where} must be {FORM}, got {shortened(entry)}')
     file_name = entry.get('file_name')
     return Detection(
         _image_id(where, entry.get('image_id')),
@@ -77,7 +77,7 @@ def _image_id(where: str, given: Any) -> int | str:
     if isinstance(given, float) and given.is_integer():
         return int(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
-        raise UserError(
+        raise DataError(
             f'{where} must name its image by a number or a path, got the image_id '
             f'{shortened(given)}'
         )
@@ -89,7 +89,7 @@ def _category_id(where: str, entry: Mapping[str, Any]) -> int:
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     if type(given) is not int or abs(given) > LARGEST_CATEGORY:
-        raise UserError(
+        raise DataError(
             f'{where} must have a whole number as category_id, got {shortened(given)}'
         )
     return given
@@ -97,12 +97,12 @@ def _category_id(where: str, entry: Mapping[str, Any]) -> int:
 
 def _box(where: str, given: Any) -> tuple[float, ...]:
     if not isinstance(given, list) or len(given) != 4 or not all(map(_is_real, given)):
-        raise UserError(
+        raise DataError(
             f'{where} must have a bbox of four numbers, x, y, width and height, got '
             f'{shortened(given)}'
         )
     if not all(-FARTHEST < number < FARTHEST for number in given):
-        raise UserError(
+        raise DataError(
             f'{where} must have a bbox of finite numbers of pixels, below '
             f'{FARTHEST:g}, got {shortened(given)}'
         )
@@ -111,14 +111,14 @@ def _box(where: str, given: Any) -> tuple[float, ...]:
 
 def _score(where: str, given: Any) -> float:
     if not _is_real(given):
-        raise UserError(f'{where} must have a number as score, got {shortened(given)}')
+        raise DataError(f'{where} must have a number as score, got {shortened(given)}')
     if not 0 <= given <= 1 + ROUNDING:
         hint = ''
         if 1 < given <= 100:
             hint = '; divide percentages by 100'
         elif given < 0:
             hint = '; of logits take the sigmoid'
-        raise UserError(
+        raise DataError(
             f'{where} must have a score from 0 to 1, got {shortened(given)}{hint}'
         )
     return min(float(given), 1.0)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmdistill.datasets.picture_hash import SIDE, near_pairs, picture_hash
 from mmdistill.datasets.sources.image_reader import ImageReader
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import file_sha256, read_json, spelled_name
 from mmdistill.utils.logging import log_progress
 
@@ -95,7 +95,7 @@ def read_known(cache: Path | None) -> dict[str, str]:
         return {}
     try:
         return dict(read_json(cache, 'the cache of hashes'))
-    except (UserError, TypeError, ValueError):
+    except (DataError, TypeError, ValueError):
         return {}
 
 

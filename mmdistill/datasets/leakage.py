@@ -20,7 +20,7 @@ from mmdistill.datasets.image_hashes import (
 from mmdistill.datasets.sources.image_list import annotated_images
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.source_list import SourceList
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.store.image_keys import is_packed
 from mmdistill.utils.files import file_name, spelled_name, write_json
 from mmdistill.utils.logging import log_progress
@@ -82,7 +82,7 @@ def _check_readable(
     if not unreadable:
         return
     if name == 'val' and len(unreadable) == len(files):
-        raise UserError(
+        raise DataError(
             f'none of the {len(files)} images of the {name} set can be read, so no '
             f'unlabeled image can be compared with them; the first is {unreadable[0]}: '
             'check data_root and data_prefix, or set distill.leak_guard=False'
@@ -143,7 +143,7 @@ def drop_leaked_images(
     leaked = [number for number, _ in leaks['val']]
     remaining = np.setdiff1d(np.arange(len(images)), leaked)
     if len(remaining) == 0:
-        raise UserError(
+        raise DataError(
             f'all {len(images)} unlabeled images are in the validation set; label '
             'other ones, or set distill.leak_guard=False'
         )
@@ -154,7 +154,7 @@ def _files_of(ann_file: str, img_root: str) -> list[Path]:
     """Image files of a set; a set that cannot be read is logged and ignored."""
     try:
         paths = annotated_images(Path(ann_file))
-    except UserError as error:
+    except DataError as error:
         print_log(
             f'the leak guard ignores a set: {error}',
             logger='current',

@@ -14,7 +14,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unrotated
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, StoreError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
 from mmdistill.selection.selection import Selection, read_selection
@@ -64,7 +64,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         pseudo_weight: float = 1.0,
     ) -> None:
         if not (isinstance(pseudo_weight, (int, float)) and 0 <= pseudo_weight < inf):
-            raise UserError(
+            raise ConfigError(
                 f'pseudo_weight must be a number of at least 0, got {pseudo_weight!r}'
             )
         self.pseudo_weight = pseudo_weight
@@ -89,7 +89,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self.labels = read_training_labels(self.store, selection)
         if len(self.labels) == 0:
             overrides = dict(score_thr=self._score_thr, keypoint_thr=self._keypoint_thr)
-            raise UserError(
+            raise StoreError(
                 _nothing_kept_sentence(self.store, self.labels, selection, overrides)
             )
         self._root = Path(self._img_root or self.store.manifest['about']['img_root'])
@@ -150,7 +150,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         stored = self.store.manifest['keypoints']
         expected = keypoint_names(self.metainfo)
         if stored != expected:
-            raise UserError(
+            raise StoreError(
                 f'the label store {self.store.root} has the keypoints {stored}, the '
                 f'data set wants {expected}'
             )
@@ -207,7 +207,7 @@ def _check_written(store: LabelStore, labels: TrainingLabels) -> None:
         if not (store.root / written_name(key)).is_file()
     ]
     if missing:
-        raise UserError(
+        raise StoreError(
             f'{len(missing)} of the {len(labels.paths)} images with labels are not '
             f'written below {store.root}/frames, the first is {missing[0]}; write them '
             'with tools/select_labels.py'

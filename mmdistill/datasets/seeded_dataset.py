@@ -25,7 +25,7 @@ from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
 from mmdistill.utils.dataset_members import concatenated
 
@@ -62,7 +62,7 @@ class SeededDataset(CombinedDataset):
             order_keypoints(dataset)
             dataset = MMPOSE_DATASETS.build(dataset)
         elif pipeline is not None:
-            raise UserError(
+            raise ConfigError(
                 'the pipeline of a SeededDataset changes the config of its data set, '
                 f'got a {type(dataset).__name__} that is built'
             )
@@ -135,7 +135,7 @@ class SeededDataset(CombinedDataset):
                     return sample
                 return scale_keypoint_weights(tag_pseudo(sample), source.pseudo_weight)
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
-        raise UserError(
+        raise DataError(
             f'the pipeline of {type(self.dataset).__name__} rejects every sample of '
             f'{type(source).__name__} that was tried, '
             f'{self.dataset.max_refetch + 1} of them'
@@ -167,7 +167,7 @@ def with_last_step(
     name = str(step.pop('type', None)).rpartition('.')[2]
     matching = [owner for owner in ends if is_type(owner['pipeline'][-1], name)]
     if not matching:
-        raise UserError(
+        raise ConfigError(
             'the pipeline of a SeededDataset must be the last step of a pipeline of '
             f'its sources, got {name}'
         )

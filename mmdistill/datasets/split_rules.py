@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def first_instances(content: Mapping[str, Any], count: int) -> LabeledSide:
             break
         chosen.append(annotation)
     if not 1 <= count <= len(chosen):
-        raise UserError(
+        raise DataError(
             f'a split of {count} instances needs at least as many, and one; the json '
             f'has {sum(1 for _ in _trained(content))} that MMPose trains on'
         )
@@ -140,7 +140,7 @@ def _subject_of(field: str) -> Callable[[Mapping[str, Any]], Any]:
         if field == 'folder':
             return str(PurePosixPath(image['file_name']).parent)
         if field not in image:
-            raise UserError(
+            raise DataError(
                 f'a split by subject needs the field {field} in each image, the image '
                 f'{image["file_name"]} has {", ".join(sorted(image))}'
             )
@@ -164,6 +164,6 @@ def check_both_sides(
     """
     total = len(content['images'])
     if not 0 < len(images) < total:
-        raise UserError(
+        raise DataError(
             f'both sides of a split need images, {rule} takes {len(images)} of {total}'
         )

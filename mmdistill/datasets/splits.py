@@ -13,7 +13,7 @@ from mmdistill.datasets.coco.annotations import read_structure
 from mmdistill.datasets.image_hashes import file_hashes, find_duplicates
 from mmdistill.datasets.leakage import format_leaks
 from mmdistill.datasets.split_rules import LabeledSide, check_both_sides
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import file_sha256, write_json
 
 
@@ -100,7 +100,7 @@ def _copies(
         return None
     copies = find_copies(content['images'], labeled_side.images, root)
     if img_root and copies.compared == 0:
-        raise UserError(f'none of the images of {ann_file} is in {img_root}')
+        raise DataError(f'none of the images of {ann_file} is in {img_root}')
     return copies
 
 
@@ -109,7 +109,7 @@ def _read_unique(ann_file: Path) -> dict[str, Any]:
     names = [image['file_name'] for image in json_file.content['images']]
     if len(set(names)) != len(names):
         # One file on both sides would be a leak that ids do not show.
-        raise UserError(f'the annotations {ann_file} name an image twice')
+        raise DataError(f'the annotations {ann_file} name an image twice')
     if json_file.changes or json_file.rejected:
         print_log(json_file.notes, logger='current')
     return json_file.content

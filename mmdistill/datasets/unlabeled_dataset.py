@@ -27,7 +27,7 @@ from mmdistill.datasets.sources.image_reader import (
     ReadImage,
 )
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.registry import DATASETS
 from mmdistill.store.schema import FAILED, OK
 from mmdistill.utils.dist import run_on_rank_zero
@@ -103,7 +103,7 @@ class UnlabeledDataset:
         if sources is None:
             source_list = [_default_source(self.img_root, root, ann_file or '', hidden)]
         elif ann_file or data_prefix or hidden:
-            raise UserError(
+            raise ConfigError(
                 'images come from sources or from data_prefix, ann_file and hidden, '
                 'got both'
             )
@@ -258,7 +258,7 @@ def _prefix(data_prefix: Mapping[str, Any] | None) -> str:
     if not data_prefix:
         return ''
     if not isinstance(data_prefix, Mapping):
-        raise UserError(
+        raise ConfigError(
             f"data_prefix must be a dict as dict(img='images/'), got {data_prefix!r}"
         )
     return text_option('data_prefix.img', data_prefix.get('img', ''))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from mmengine.logging import print_log
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.functional.box_fit import BoxFit, PoseFill, fit_like, measure_fill
 from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.schema import table_to_labels
@@ -99,7 +99,7 @@ def held_fit(store: LabelStore) -> BoxFit | None:
     try:
         return BoxFit.of_json(held)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
+        raise StoreError(
             f'the manifest of {store.root} is damaged: box_fit is {held!r}'
         ) from error
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 from torch.serialization import safe_globals
 
-from mmdistill.errors import UserError
+from mmdistill.errors import CheckpointError
 from mmdistill.utils.dist import run_on_rank_zero
 
 DTYPES = (
@@ -71,7 +71,7 @@ def load_local(filename: str, map_location: Any = None) -> Any:
     """
     path = Path(filename).expanduser()
     if not path.is_file():
-        raise UserError(f'the checkpoint {path} does not exist')
+        raise CheckpointError(f'the checkpoint {path} does not exist')
     return _load(
         str(path),
         lambda: torch.load(path, map_location=map_location, weights_only=True),
@@ -121,7 +121,7 @@ def _listed_address(checkpoint: str, models: Callable[[], dict[str, str]]) -> st
     name = checkpoint.split('://', 1)[1]
     known = models()
     if name not in known:
-        raise UserError(f'{checkpoint} is not in the list of known models')
+        raise CheckpointError(f'{checkpoint} is not in the list of known models')
     return known[name]
 
 
@@ -143,10 +143,10 @@ def _load(name: str, load: Callable[[], Any]) -> Any:
             # names the object.
             refused = REFUSED_OBJECT.search(str(error))
             if refused is None:
-                raise UserError(
+                raise CheckpointError(
                     f'{name} cannot be read as a checkpoint: {_reason(error)}'
                 ) from error
-            raise UserError(
+            raise CheckpointError(
                 f'the checkpoint {name} holds {refused[1]}, which is neither weights '
                 "nor a record of MMEngine's, and is not loaded; save its state_dict "
                 'alone'
@@ -246,13 +246,13 @@ def load_checkpoint_strict(
         # The model's own hooks rename what older versions saved.
         result = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise UserError(
+        raise CheckpointError(
             f'the {role} checkpoint does not fit its model: {_first_mismatch(error)}; '
             f'{advice}'
         ) from error
     missing = [key for key in result.missing_keys if not _is_counter(key)]
     if missing:
-        raise UserError(
+        raise CheckpointError(
             f'the {role} checkpoint misses {len(missing)} of the keys of its model '
             f'{type(model).__name__}, the first is {missing[0]}; '
             f'{_missing_advice(checkpoint, needed, missing, role) or advice}'
@@ -260,7 +260,7 @@ def load_checkpoint_strict(
     modules = {*MODULES, *(name for name, _ in model.named_children())}
     further = [key for key in result.unexpected_keys if _is_layer(key, modules)]
     if further:
-        raise UserError(
+        raise CheckpointError(
             f'the {role} checkpoint has {len(further)} weights that its model '
             f'{type(model).__name__} has not, the first is {further[0]}, so it is of '
             f'another network; {advice}'
@@ -279,7 +279,7 @@ def _held_weights(checkpoint: Any, role: str) -> Weights:
         key = next((key for key in WEIGHT_KEYS if _holds(checkpoint, key)), None)
         weights = checkpoint if key is None else checkpoint[key]
     if not isinstance(weights, dict):
-        raise UserError(
+        raise CheckpointError(
             f'a {role} checkpoint must hold weights by name, got a '
             f'{type(weights).__name__}'
         )
@@ -338,7 +338,7 @@ def _prefix(held: Weights, needed: Sequence[str], role: str) -> str:
     if plain:
         return plain[0]
     if len(complete) > 1:
-        raise UserError(
+        raise CheckpointError(
             f'the {role} checkpoint holds {len(complete)} whole models, below '
             f'{", ".join(complete)}; save the weights of one of them'
         )

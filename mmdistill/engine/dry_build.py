@@ -20,7 +20,7 @@ from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
 from mmdistill.cli.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
 from mmdistill.config.datasets import registered_dataset
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 
 PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
 NOT_INSTALLED = re.compile(
@@ -77,7 +77,7 @@ def _check_transform(section: str, transform: Any) -> None:
         raise
     except Exception as error:
         name = str(transform.get('type')).rpartition('.')[2]
-        raise UserError(
+        raise ConfigError(
             f'the transform {name} of {section} cannot be built: {_reason(name, error)}'
         ) from error
 
@@ -106,7 +106,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
         with torch.device('meta'):
             MODELS.build(copy.deepcopy(dict(model)))
     except (KeyError, ImportError) as error:
-        raise UserError(
+        raise ConfigError(
             f'the model {model.get("type")} cannot be built: {_reason("", error)}'
         ) from error
     except Exception as error:

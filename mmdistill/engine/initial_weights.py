@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from mmdistill.config.schema import is_type
 from mmdistill.engine.checkpoint import address_of
-from mmdistill.errors import UserError
+from mmdistill.errors import CheckpointError
 
 TIMEOUT_SECONDS = 10.0
 
@@ -80,7 +80,7 @@ def check_initial_weights(config: Config) -> None:
         UserError: If weights that it starts from cannot be fetched.
     """
     for sentence in missing_weights(config):
-        raise UserError(sentence)
+        raise CheckpointError(sentence)
 
 
 def _model_weights(module: Any, key: str) -> Iterator[InitialWeights]:
@@ -163,4 +163,4 @@ def check_fetchable(role: str, checkpoint: str) -> None:
     """
     problem = fetch_problem(checkpoint)
     if problem:
-        raise UserError(f'the {role} checkpoint {checkpoint}: {problem}')
+        raise CheckpointError(f'the {role} checkpoint {checkpoint}: {problem}')

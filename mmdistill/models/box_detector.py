@@ -18,7 +18,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
 from mmdistill.functional.quantization import STEPS_OF_SCORE, rounded
 from mmdistill.registry import MODELS
@@ -58,7 +58,7 @@ class BoxDetector(BaseTTAModel):
     ) -> None:
         for name, value in (('score_thr', score_thr), ('nms_thr', nms_thr)):
             if not 0 <= value <= 1:
-                raise UserError(
+                raise ConfigError(
                     f'distill.detector.{name} must be 0 to 1, got {value!r}'
                 )
         with DefaultScope.overwrite_default_scope(scope):
@@ -160,7 +160,7 @@ class BoxDetector(BaseTTAModel):
 
     def _check_augmentable(self) -> None:
         if self.module.with_mask:
-            raise UserError(
+            raise ConfigError(
                 'distill.detector.tta: MMDetection does not augment detectors that '
                 f'predict masks, as {type(self.module).__name__} does here'
             )
@@ -174,7 +174,7 @@ def _built(module: Mapping[str, Any]) -> torch.nn.Module:
     with MMENGINE_MODELS.switch_scope_and_registry(module.get('_scope_')) as registry:
         found = registry.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(found, type) and issubclass(found, BaseDetector)):
-        raise UserError(
+        raise ConfigError(
             'distill.detector.config must be of a detector of MMDetection, its model '
             f'is {kind}'
         )
@@ -217,12 +217,12 @@ def category_ids(
     """
     names = list(classes if wanted is None else wanted)
     if isinstance(wanted, str) or not names:
-        raise UserError(
+        raise ConfigError(
             f'distill.detector.categories must list names of classes, got {wanted!r}'
         )
     for name in names:
         if name not in classes:
-            raise UserError(
+            raise ConfigError(
                 f'the detector has no class {name!r} of distill.detector.categories; '
                 f'it has {", ".join(classes)}'
             )
@@ -239,7 +239,7 @@ def _id_of(name: str, classes: Sequence[str], labeled: Mapping[str, int]) -> int
     number = classes.index(name) + 1
     taken = [other for other, its_id in labeled.items() if its_id == number]
     if taken:
-        raise UserError(
+        raise ConfigError(
             f"the labeled set has no category {name!r}, and the detector's number of "
             f'it, {number}, is its {taken[0]!r}; state the id of each category that '
             f'counts, as distill.detector.categories={{{name!r}: ID}}'

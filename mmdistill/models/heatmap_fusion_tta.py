@@ -26,7 +26,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdistill.config.metainfo import order_keypoints
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.fusion import FUSIONS, Rows
@@ -125,7 +125,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             self.plan = ViewPlan(views, areas)
             self._first_look = ViewPlan(make_views((1.0,), flip))
         except ValueError as error:
-            raise UserError(f'views: {error}') from error
+            raise ConfigError(f'views: {error}') from error
         self.box_fit: BoxFit | None = None
         self.fusion = fusion
         self.padding = padding
@@ -209,7 +209,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         Raises:
             UserError: Always.
         """
-        raise UserError(
+        raise ConfigError(
             'HeatmapFusionTTA fuses what a head returns, not predictions: give it '
             'whole images with boxes, without TestTimeAug in the pipeline'
         )
@@ -338,7 +338,7 @@ def check_switches(**switches: Any) -> None:
     """
     for name, value in switches.items():
         if not isinstance(value, (bool, np.bool_)):
-            raise UserError(f'{name} must be True or False, got {value!r}')
+            raise ConfigError(f'{name} must be True or False, got {value!r}')
 
 
 def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
@@ -353,12 +353,12 @@ def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
         UserError: If one is not.
     """
     if fusion not in [*FUSIONS]:
-        raise UserError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
+        raise ConfigError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
     if not isinstance(padding, Real) or not 0 < float(padding) < math.inf:
-        raise UserError(f'padding must be a positive number, got {padding!r}')
+        raise ConfigError(f'padding must be a positive number, got {padding!r}')
     size = forward_batch_size
     if size is not None and (not isinstance(size, Integral) or size < 1):
-        raise UserError(f'forward_batch_size must be at least 1, got {size!r}')
+        raise ConfigError(f'forward_batch_size must be at least 1, got {size!r}')
 
 
 def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
@@ -374,6 +374,6 @@ def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
     for image, rows in zip(images, boxes, strict=True):
         shape = tuple(image.shape)
         if len(rows) and (len(shape) != 3 or shape[0] != 3 or 0 in shape):
-            raise UserError(
+            raise DataError(
                 f'an image must have the shape (3, height, width), got {shape}'
             )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.scoring import UNKNOWN_SIGMA, known_sigmas
 
 
@@ -39,7 +39,7 @@ def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
         UserError: If these are not as many as the values' keypoints.
     """
     if len(flip_indices) != values.shape[1]:
-        raise UserError(
+        raise ConfigError(
             f'flip_indices must name a partner for each of the {values.shape[1]} '
             f'keypoints of the model, got {len(flip_indices)}; set metainfo of the '
             'model, or views without flip'
@@ -66,11 +66,11 @@ def sigmas_of(
     if sigmas is None or len(sigmas) == 0:
         return known_sigmas(sigmas, num_keypoints).tolist()
     if min(sigmas) <= 0:
-        raise UserError(f'sigmas must be positive, got {min(sigmas)}')
+        raise ConfigError(f'sigmas must be positive, got {min(sigmas)}')
     if len(sigmas) == num_keypoints:
         return sigmas
     if kept is None or len(sigmas) != len(kept):
-        raise UserError(
+        raise ConfigError(
             f'sigmas must be one a keypoint, got {len(sigmas)} for {num_keypoints} '
             'keypoints'
         )

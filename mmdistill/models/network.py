@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 Forward = Callable[[Tensor], Any]
 PRECISIONS = {
@@ -52,7 +52,7 @@ class Network:
         compile_network: bool = False,
     ) -> None:
         if precision not in PRECISIONS:
-            raise UserError(
+            raise ConfigError(
                 f'precision must be one of {list(PRECISIONS)}, got {precision!r}'
             )
         self._module = module
@@ -121,7 +121,7 @@ class Network:
             try:
                 return compiled(inputs)
             except torch._inductor.exc.InductorError as error:
-                raise UserError(
+                raise ConfigError(
                     'compile=True needs a working compiler (g++ for a CPU): '
                     f'{str(error).strip().splitlines()[0]}'
                 ) from error

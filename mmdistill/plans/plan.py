@@ -20,7 +20,7 @@ from mmdistill.config.mixing import LABELED_SHARE
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError, UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.plans.boxes import PlannedBoxes
 from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
@@ -140,7 +140,7 @@ def _build_unlabeled(stage: Config) -> Any:
     if unlabeled.num_boxes == 0:
         categories = dataset.get('category_ids')
         of_categories = f' of the categories {list(categories)}' if categories else ''
-        raise UserError(
+        raise DataError(
             f'the {len(unlabeled)} unlabeled images have no box{of_categories}, so '
             'there would be no label; the boxes are those of '
             f'{dataset.get("bbox_file")}'
@@ -153,7 +153,7 @@ def _check_validation(config: Config) -> None:
     dataset = (config.get('val_dataloader') or {}).get('dataset')
     for member in members_of(build_labeled(uncut(dataset))) if dataset else ():
         if len(member.dataset) == 0:
-            raise UserError(
+            raise DataError(
                 f'the validation set {member.dataset.ann_file} has no sample'
             )
 

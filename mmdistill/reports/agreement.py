@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, StoreError
 from mmdistill.functional.scoring import image_agreement
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import differences
@@ -45,7 +45,7 @@ def compare_agreement(
     """
     for threshold in thresholds:
         if not 0 < threshold <= 1:
-            raise UserError(f'a threshold must be above 0, up to 1, got {threshold}')
+            raise ConfigError(f'a threshold must be above 0, up to 1, got {threshold}')
     stores = [LabelStore(folder) for folder in folders]
     for store in stores[1:]:
         _check_comparable(stores[0], store)
@@ -74,7 +74,7 @@ def mean_agreement(store: LabelStore) -> np.ndarray:
         chunks.append(image_agreement(column, candidate_counts(table))[read])
     agreement = np.concatenate(chunks)
     if not len(agreement):
-        raise UserError(f'no image of the label store {store.root} could be read')
+        raise StoreError(f'no image of the label store {store.root} could be read')
     return agreement
 
 
@@ -84,7 +84,7 @@ def _check_comparable(first: LabelStore, other: LabelStore) -> None:
     ]
     lines = differences(*rules)
     if lines:
-        raise UserError(
+        raise StoreError(
             f'the label stores {first.root} and {other.root} were not labeled alike, '
             'so their agreement cannot be compared (the first is called the store)'
             + ''.join(f'\n- {line}' for line in lines)

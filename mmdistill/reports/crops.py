@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.store import Candidates
 from mmdistill.store.image_keys import image_file, is_packed
@@ -44,7 +44,7 @@ def read_image(path: Path) -> np.ndarray:
     except (OSError, cv2.error):
         image = None
     if image is None:
-        raise UserError(f'the image {path} of the label store cannot be read')
+        raise DataError(f'the image {path} of the label store cannot be read')
     return image
 
 
@@ -175,7 +175,7 @@ class StoreImages:
         if pixels is None and not packed:
             return read_image(file)
         if pixels is None:
-            raise UserError(
+            raise DataError(
                 f'the image {key} of the label store {self.store} cannot be read '
                 f'below {self.img_root}'
             )

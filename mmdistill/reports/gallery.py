@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from mmengine.config import Config
 
 from mmdistill.config.schema import stated_section
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.reports.crops import (
     PackedImagesOf,
     StoreImages,
@@ -161,9 +161,9 @@ def draw_labels(
             selection, or an image is missing.
     """
     if num < 1:
-        raise UserError(f'a picture needs at least 1 label of each kind, got {num}')
+        raise ConfigError(f'a picture needs at least 1 label of each kind, got {num}')
     if 'store' not in (stated_section(config) or {}):
-        raise UserError(f'{config.filename} names no label store in distill.store')
+        raise ConfigError(f'{config.filename} names no label store in distill.store')
     store = LabelStore(config.distill.store)
     labels = store.read()
     root = Path(store.manifest['about']['img_root'])
@@ -196,5 +196,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     picture_format = path.suffix.removeprefix('.') or 'png'
     if picture_format not in figure.canvas.get_supported_filetypes():
-        raise UserError(f'a picture is written as .png, .svg or .pdf, got {path}')
+        raise ConfigError(f'a picture is written as .png, .svg or .pdf, got {path}')
     write_whole(path, lambda part: figure.savefig(part, format=picture_format, dpi=110))

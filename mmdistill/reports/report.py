@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from mmdistill.audits.result import NOTHING_MATCHED, Audit, read_audit
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.datasets.sources.packed_images import PackedImages
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, StoreError
 from mmdistill.reports import figures
 from mmdistill.reports.crops import (
     PackedImagesOf,
@@ -99,7 +99,7 @@ def write_report(
     """
     options = options or ReportOptions()
     if options.num < 0:
-        raise UserError(f'a gallery holds at least 0 labels, got {options.num}')
+        raise ConfigError(f'a gallery holds at least 0 labels, got {options.num}')
     content = report_content(store, options)
     text = render_page(content)
     write_whole(path, lambda part: _write_text(part, text))
@@ -285,7 +285,7 @@ def _check_matched(
     store: LabelStore, selection: Selection, counts: LabeledCounts
 ) -> None:
     if selection.labeled.fingerprint != counts.fingerprint:
-        raise UserError(
+        raise StoreError(
             f'the selection of {store.root} was matched to another labeled set '
             f'({selection.labeled.instances} instances) than that of the config '
             f'({counts.instances}); give the config it was made with'

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.utils.files import read_json
 from mmdistill.utils.logging import format_table
 
@@ -68,13 +68,13 @@ def read_results(
     """
     rows = [_read_source(source) for source in sources]
     if not rows:
-        raise UserError('a table needs at least one name=metrics.json, got none')
+        raise ConfigError('a table needs at least one name=metrics.json, got none')
     columns = list(metrics or rows[0][1][0][1])
     values = {
         name: [_values(runs, metric) for metric in columns] for name, runs in rows
     }
     if len(values) < len(rows):
-        raise UserError('two rows of a table must not have the same name')
+        raise ConfigError('two rows of a table must not have the same name')
     return Results(columns, values)
 
 
@@ -95,7 +95,7 @@ def _read_source(source: str) -> tuple[str, list[tuple[Path, Run]]]:
     name, _, files = source.partition('=')
     paths = [Path(file) for file in files.split(',') if file]
     if not name or not paths:
-        raise UserError(
+        raise ConfigError(
             f'a row must be name=metrics.json or name=a.json,b.json, got {source!r}'
         )
     return name, [(path, _read_run(path)) for path in paths]
@@ -104,10 +104,10 @@ def _read_source(source: str) -> tuple[str, list[tuple[Path, Run]]]:
 def _read_run(path: Path) -> Run:
     content: Any = read_json(path, 'the metrics file')
     if not isinstance(content, dict) or not content:
-        raise UserError(f'the metrics file {path} must map names to numbers')
+        raise DataError(f'the metrics file {path} must map names to numbers')
     for name, value in content.items():
         if value is not None and not isinstance(value, (int, float)):
-            raise UserError(
+            raise DataError(
                 f'{name} of the metrics file {path} must be a number, got {value!r}'
             )
     return {name: _finite_or_nan(value) for name, value in content.items()}
@@ -125,7 +125,7 @@ def _finite_or_nan(value: float | None) -> float:
 def _values(runs: Sequence[tuple[Path, Run]], metric: str) -> list[float]:
     for path, run in runs:
         if metric not in run:
-            raise UserError(
+            raise DataError(
                 f'the metrics file {path} has no {metric}, only {", ".join(run)}'
             )
     return [run[metric] for _, run in runs]

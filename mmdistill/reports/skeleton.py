@@ -16,7 +16,7 @@ from mmpose.registry import DATASETS
 
 from mmdistill.config.datasets import labeled_part, unparsed_metainfo
 from mmdistill.config.metainfo import ordered_metainfo
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def skeleton_of_config(config: Config) -> Skeleton:
     sets.insert(2, (config.get('distill') or {}).get('labeled'))
     for dataset in filter(None, sets):
         return skeleton_of(labeled_part(dataset))
-    raise UserError(
+    raise ConfigError(
         f'{config.filename} has no data set that says how keypoints are joined; name '
         'one in distill.labeled'
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.reports.crops import OUTSIDE, StoreImages, draw_crop
 from mmdistill.reports.sampling import (
     choose_best,
@@ -87,7 +87,7 @@ class ThumbnailRenderer:
         path = labels.paths[image].as_py()
         try:
             pixels, found = self.images.read(path), True
-        except UserError:
+        except DataError:
             width, height = labels.sizes[image]
             pixels, found = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False
         return Thumbnail(

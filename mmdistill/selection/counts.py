@@ -21,7 +21,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS
 
 from mmdistill.config.datasets import members_of as listed
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError, UserError
 from mmdistill.utils.dataset_members import (
     Instances,
     Member,
@@ -185,7 +185,7 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
         with DefaultScope.overwrite_default_scope(None if scope else 'mmpose'):
             return DATASETS.build(_unserialized(config))
     except JSONDecodeError as error:
-        raise UserError(
+        raise DataError(
             f'the annotations {config.get("ann_file")} are not valid JSON: {error}'
         ) from error
     except UserError:
@@ -194,7 +194,7 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
     except BUILD_ERRORS as error:
         files = [f'{part["type"]} {part.get("ann_file")}' for part in listed(config)]
         reason = f'{type(error).__name__}: {error}'
-        raise UserError(
+        raise DataError(
             f'the data set of {" and ".join(files)} cannot be built: {reason}'
         ) from error
 
@@ -238,7 +238,7 @@ def count_members(dataset: Any) -> list[LabeledCounts]:
     """
     members = members_of(dataset)
     if not members:
-        raise UserError(
+        raise DataError(
             'the labeled set has no member that training sees: every '
             'sample_ratio_factor is 0'
         )
@@ -346,7 +346,7 @@ def _count(member: Member, whole: Any) -> LabeledCounts:
     """Count one member; `whole` is the set that it belongs to, if any."""
     dataset = member.dataset
     if len(dataset) == 0:
-        raise UserError(
+        raise DataError(
             f'the labeled set {dataset.ann_file} has no instance that would be '
             'trained on, so there is no count to match'
         )

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 from mmengine.logging import print_log
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.store import LabelStore, StoredLabels
 from mmdistill.store.image_keys import container_of, is_frame, is_packed, opens_by_key
 from mmdistill.utils.files import file_name, write_bytes
@@ -204,7 +204,7 @@ def _write_once(path: Path, data: bytes) -> None:
     if not path.exists():
         write_bytes(path, data)
     elif not path.is_file() or path.read_bytes() != data:
-        raise UserError(
+        raise DataError(
             f'{path} exists with another content and is not overwritten; export '
             'into another folder, or remove this file'
         )

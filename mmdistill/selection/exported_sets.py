@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.config.schema import is_type
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import read_json
 
 
@@ -54,7 +54,7 @@ def _categories(member: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     try:
         content = read_json(path, 'the labeled set')
-    except UserError:
+    except DataError:
         return []
     listed = content.get('categories') if isinstance(content, dict) else None
     return [

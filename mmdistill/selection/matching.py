@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmdistill.config.selection_options import COUNTED_THR, SelectionOptions
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.functional.count_matching import (
     counting_curve,
     limit_threshold,
@@ -64,7 +64,7 @@ def select(
     """
     stored, draft, visible = _drafted(store, labeled, options)
     if not visible.any():
-        raise UserError(_nothing_kept(store, stored, draft))
+        raise StoreError(_nothing_kept(store, stored, draft))
     thresholds, means = counting_curve(draft.compared(stored.scores)[2], stored.images)
     return replace(
         draft,
@@ -255,7 +255,7 @@ def _check_keypoints(
     store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
 ) -> None:
     if options.matches_keypoints and len(labeled.keypoints) != store.num_keypoints:
-        raise UserError(
+        raise StoreError(
             f'keypoint_thr={options.keypoint_thr!r} compares keypoints of both sets, '
             f'which must be the same: the labeled set has {len(labeled.keypoints)}, '
             f'the label store {store.root} {store.num_keypoints}; set a number, as '
@@ -265,7 +265,7 @@ def _check_keypoints(
 
 def _check_read(store: LabelStore, stored: StoreScores) -> None:
     if stored.images == 0:
-        raise UserError(
+        raise StoreError(
             f'none of the {stored.failed} images of the label store '
             f'{store.root} could be read, the first because: {stored.first_failure}'
         )

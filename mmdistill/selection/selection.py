@@ -15,7 +15,7 @@ import numpy as np
 
 from mmdistill.config.renamed import with_new_names
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError, UserError
 from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.functional.ranking import compared_values
 from mmdistill.selection.counts import LabeledCounts, Part, UnlabeledCounts
@@ -260,7 +260,7 @@ def read_selection(store: LabelStore) -> Selection:
     """
     selection, current = load_selection(store)
     if not current:
-        raise UserError(
+        raise StoreError(
             f'the selection {store.root / SELECTION_FILE} was made before the store '
             'changed; make it again with tools/select_labels.py'
         )
@@ -302,7 +302,7 @@ def load_selection(store: LabelStore) -> tuple[Selection, bool]:
     except UserError:
         raise
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise UserError(
+        raise StoreError(
             f'the selection {path} is not a selection of mmdistill: {error}; '
             'make it again with tools/select_labels.py'
         ) from error

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError, UserError
 
 LOCK_FILE = '.lock'
 """Name of the lock file in a store's folder."""
@@ -59,7 +59,7 @@ class RunLock:
             raise self._refused(error) from error
         try:
             self._take(self._file, rank)
-        except UserError:
+        except StoreError:
             self.release()
             raise
         except OSError as error:
@@ -78,19 +78,19 @@ class RunLock:
         self._file = None
 
     def _refused(self, error: OSError) -> UserError:
-        return UserError(f'{self._path} could not be written: {error.strerror}')
+        return StoreError(f'{self._path} could not be written: {error.strerror}')
 
     def _take(self, file: BinaryIO, rank: int) -> None:
         root = self._path.parent
         if not _locked(file, 1, rank, PROBE_SECONDS):
-            raise UserError(
+            raise StoreError(
                 f'another run writes into {root} ({_holder(file)}); let it end, or '
                 'stop it and start again'
             )
         if rank:
             return
         if not _locked(file, 0, 1, SURVIVOR_SECONDS):
-            raise UserError(
+            raise StoreError(
                 f'processes of a run that was killed still write into {root} '
                 f'({_others(file)}); stop them and start again'
             )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.store.generations import ChunkSpan, Generation, generations_in
 from mmdistill.utils.files import json_sha256, read_json
 
@@ -75,7 +75,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
             store has another format.
     """
     if not path.is_file():
-        raise UserError(
+        raise StoreError(
             f'{path.parent} holds no {kind.name} (no {path.name}); '
             f'make one with {kind.tool}'
         )
@@ -83,7 +83,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
         f'Remove it and run {kind.tool} again: chunks that still belong to what is '
         'labeled stay'
     )
-    manifest = read_json(path, 'the manifest', remedy)
+    manifest = read_json(path, 'the manifest', remedy, StoreError)
     try:
         _check_format(path, manifest.get('format', FORMAT), kind)
         counts = [generation.count for generation in generations_in(manifest)]
@@ -99,7 +99,7 @@ def read_manifest(path: Path, kind: StoreKind = LABELS) -> dict[str, Any]:
         if not isinstance(about.get('detector', {}), dict):
             raise ValueError(f'the detector cannot be {about["detector"]!r}')
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
+        raise StoreError(
             f'the manifest {path} is not one of mmdistill (wrong: {error}); it is '
             f'damaged, or of another version. {remedy}'
         ) from error
@@ -184,7 +184,7 @@ def unrecorded(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 def _check_format(path: Path, stored: Any, kind: StoreKind) -> None:
     """Refuse a store of another format."""
     if stored != FORMAT:
-        raise UserError(
+        raise StoreError(
             f'the {kind.name} {path.parent} has format {stored}, this mmdistill reads '
             f'and writes format {FORMAT}; name another folder in {kind.option} and run '
             f'{kind.tool} again'

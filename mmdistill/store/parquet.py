@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.store.manifest import LABELS, StoreKind
 
 ORIGIN_KEY = b'mmdistill.origin'
@@ -81,26 +81,26 @@ def read(
     except OSError as error:
         again = f'; {kind.tool} writes it again'
         missing = isinstance(error, FileNotFoundError)
-        raise UserError(
+        raise StoreError(
             f'{path} cannot be read: {error.strerror}{again if missing else ""}'
         ) from error
     if not _unchanged(data):
-        raise UserError(
+        raise StoreError(
             f'{path} is damaged (its bytes are not those that were written); {remedy}'
         )
     try:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             if file.metadata.metadata.get(ORIGIN_KEY) != origin.encode():
-                raise UserError(
+                raise StoreError(
                     f'{path} is of another {kind.name}, or of another position in '
                     f'this one; {remedy}'
                 )
             if not file.schema_arrow.equals(schema):
-                raise UserError(f'{path} does not have the columns of a {kind.name}')
+                raise StoreError(f'{path} does not have the columns of a {kind.name}')
             return file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f'{path} is damaged ({reason}); {remedy}') from error
+        raise StoreError(f'{path} is damaged ({reason}); {remedy}') from error
 
 
 def read_ahead(

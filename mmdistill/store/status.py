@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.store.lock import run_alive
 from mmdistill.store.manifest import LABELS, StoreKind
 from mmdistill.store.schema import FAILED
@@ -111,7 +111,7 @@ def store_status(store: LabelStore) -> StoreStatus:
             continue
         try:
             (table,) = store.scan(['status', 'reason', 'instance_scores'], [index])
-        except UserError as error:
+        except StoreError as error:
             damaged.append(str(error))
             continue
         done += len(span)

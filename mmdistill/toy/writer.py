@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.toy.annotation import coco_document, image_record, instance_record
 from mmdistill.toy.scene import sample_scene
 
@@ -71,7 +71,7 @@ def write_toy_data(
 def _manifest(sizes: dict[str, int], seed: int) -> dict[str, Any]:
     for name, value in {**sizes, 'seed': seed}.items():
         if value < 0:
-            raise UserError(f'{name} must be 0 or more, got {value}')
+            raise ConfigError(f'{name} must be 0 or more, got {value}')
     return {'made_by': _MAKER, 'version': _VERSION, 'seed': seed, **sizes}
 
 
@@ -80,10 +80,10 @@ def _is_toy_data(root: Path) -> bool:
     if not root.exists():
         return False
     if not root.is_dir():
-        raise UserError(f'the toy data needs a folder, but {root} is a file')
+        raise ConfigError(f'the toy data needs a folder, but {root} is a file')
     names = {path.name for path in root.iterdir()}
     if names and not (names == _CONTENT and _read_manifest(root)):
-        raise UserError(
+        raise ConfigError(
             f'the toy data may only replace a folder that it made, and {root} '
             f'holds other files ({", ".join(sorted(names)[:4])})'
         )

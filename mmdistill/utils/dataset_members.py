@@ -17,7 +17,7 @@ from mmpose.datasets import CombinedDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.transforms import KeypointConverter, SingleHandConverter
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 
 ROWS = 4096
 """Number of instances that are converted at once."""
@@ -170,7 +170,7 @@ def check_keypoints(whole: Any, member: Member, instances: Instances) -> None:
     """
     expected, received = whole.metainfo['num_keypoints'], instances.visible.shape[1]
     if expected != received:
-        raise UserError(
+        raise DataError(
             f'{member.name} gives {received} keypoints to a {type(whole).__name__} of '
             f'{expected}; its pipeline needs a KeypointConverter to those'
         )
@@ -246,7 +246,7 @@ def _converted(
         try:
             results = converter(results)
         except (AssertionError, IndexError, TypeError, ValueError) as error:
-            raise UserError(
+            raise DataError(
                 f'the {type(converter).__name__} of {member.name} does not fit its '
                 f'{visible.shape[1]} keypoints: {error}'
             ) from error

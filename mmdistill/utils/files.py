@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError, UserError
 
 LONGEST_STEM = 200
 """Maximum bytes of a name that a temporary one is made of."""
@@ -108,32 +108,35 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, write)
 
 
-def read_json(path: Path, description: str, remedy: str = '') -> Any:
+def read_json(
+    path: Path, description: str, remedy: str = '', kind: type[UserError] = DataError
+) -> Any:
     """Read JSON.
 
     Args:
         path: The file.
         description: Description of the file, for the error.
         remedy: Sentence that says what to do where it is missing or not JSON.
+        kind: Kind of the error.
 
     Raises:
-        UserError: If the file is missing or not JSON.
+        UserError: One of the kind, if the file is missing or not JSON.
     """
     try:
         data = path.read_bytes()
         if trouble := _not_text(data):
-            raise UserError(f'{description} {path} is not valid JSON: {trouble}')
+            raise kind(f'{description} {path} is not valid JSON: {trouble}')
         return json.loads(data.decode('utf-8-sig'))
     except OSError as error:
         advice = (
             f'. {remedy}' if remedy and isinstance(error, FileNotFoundError) else ''
         )
-        raise UserError(
+        raise kind(
             f'{description} {path} cannot be read: {error.strerror}{advice}'
         ) from error
     except (ValueError, RecursionError) as error:
         advice = f'. {remedy}' if remedy else ''
-        raise UserError(
+        raise kind(
             f'{description} {path} is not valid JSON: {error}{advice}'
         ) from error
 

@@ -7,9 +7,17 @@ import sys
 import pytest
 
 from mmdistill.cli.main import SECONDS_BEFORE_EXIT, original_sentence, run
-from mmdistill.errors import TooManyFailuresError, UserError
+from mmdistill.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    StoreError,
+    TooManyFailuresError,
+    UserError,
+)
 
 SENTENCE = 'the folder must hold images, found none'
+KINDS = [UserError, ConfigError, DataError, StoreError, CheckpointError]
 
 
 def refuse(argv):
@@ -18,6 +26,15 @@ def refuse(argv):
 
 def test_user_error_exits_2_with_its_sentence_alone(capsys):
     assert run(refuse) == 2
+    assert capsys.readouterr().err == f'error: {SENTENCE}\n'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_kind_exits_2_with_its_sentence_alone(kind, capsys):
+    def fail(argv):
+        raise kind(SENTENCE)
+
+    assert run(fail) == 2
     assert capsys.readouterr().err == f'error: {SENTENCE}\n'
 
 
@@ -80,7 +97,8 @@ def test_only_the_first_rank_speaks_and_the_others_give_it_time(
     assert slept == [SECONDS_BEFORE_EXIT]
 
 
-def test_registry_wrapping_is_undone(capsys):
+@pytest.mark.parametrize('kind', KINDS)
+def test_registry_wrapping_is_undone(kind, capsys):
     from mmengine.registry import Registry
 
     registry = Registry('thing', scope='mmdistill')
@@ -88,7 +106,7 @@ def test_registry_wrapping_is_undone(capsys):
     @registry.register_module()
     class Part:
         def __init__(self):
-            raise UserError(SENTENCE)
+            raise kind(SENTENCE)
 
     @registry.register_module()
     class Whole:
@@ -100,7 +118,8 @@ def test_registry_wrapping_is_undone(capsys):
     assert capsys.readouterr().err == f'error: {SENTENCE}\n'
 
 
-def test_worker_traceback_is_undone(capsys):
+@pytest.mark.parametrize('kind', KINDS)
+def test_worker_traceback_is_undone(kind, capsys):
     from torch.utils.data import DataLoader
 
     class Broken:
@@ -108,7 +127,7 @@ def test_worker_traceback_is_undone(capsys):
             return 1
 
         def __getitem__(self, index):
-            raise UserError(SENTENCE)
+            raise kind(SENTENCE)
 
     loader = DataLoader(Broken(), num_workers=1)
     assert run(lambda argv: list(loader) and 0) == 2

@@ -20,7 +20,7 @@ from typing import Any
 from mmdistill.datasets.coco.coordinates import check_coordinates
 from mmdistill.datasets.coco.ids import count_without_number, number_ids
 from mmdistill.datasets.coco.keypoint_names import compare_names
-from mmdistill.errors import UserError, shortened
+from mmdistill.errors import DataError, shortened
 from mmdistill.functional.boxes import (
     Size,
     box_of_points,
@@ -130,7 +130,7 @@ def read_structure(path: Path) -> CocoAnnotations:
     """
     content = read_json(path, 'the annotations')
     if not isinstance(content, dict):
-        raise UserError(
+        raise DataError(
             f'the annotations {path} must be a COCO json, a dict with images and '
             f'annotations, got a {type(content).__name__}'
         )
@@ -151,7 +151,7 @@ def _dicts(path: Path, content: Mapping[str, Any], key: str) -> list[dict[str, A
         return []
     entries = content.get(key)
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise UserError(
+        raise DataError(
             f'{key} of the annotations {path} must be a list of dicts, got '
             f'{shortened(entries)}'
         )
@@ -218,7 +218,7 @@ def _only_category(json_file: CocoAnnotations, category_id: Any) -> int:
     if type(category_id) is int:
         return category_id
     if len(categories) > 1:
-        raise UserError(
+        raise DataError(
             f'an annotation of {json_file.path} has category_id '
             f'{shortened(category_id)}, which is none of '
             f'{[category["id"] for category in categories]}'
@@ -232,7 +232,7 @@ def _check_file_names(json_file: CocoAnnotations) -> None:
     for image in json_file.content['images']:
         name = image.get('file_name')
         if not isinstance(name, str) or not name or '\0' in name:
-            raise UserError(
+            raise DataError(
                 f'image {image["id"]} of the annotations {json_file.path} must have a '
                 f'file_name, got {shortened(name)}'
             )
@@ -259,7 +259,7 @@ def _normalize_sizes(
             image['width'], image['height'] = size
         sizes[image['id']] = size
     if unknown:
-        raise UserError(
+        raise DataError(
             f'the annotations {json_file.path} state no width and height for '
             f'{len(unknown)} images that cannot be read either, the first is '
             f'{unknown[0]}'
@@ -298,7 +298,7 @@ def _normalize_annotations(
             others[len(annotation['keypoints'])] += 1
     if others and not json_file.trained:
         length, count = others.most_common(1)[0]
-        raise UserError(
+        raise DataError(
             f'{count} annotations of {json_file.path} have {length} numbers as '
             f'keypoints; the {num_keypoints} keypoints of the config need '
             f'{3 * num_keypoints}, x, y and visibility of each'

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmdistill.errors import UserError, shortened
+from mmdistill.errors import DataError, shortened
 
 FIRST_INEXACT = 2**53
 """Ids from which a float, as JSON readers return it, is not exact."""
@@ -56,12 +56,12 @@ def number_ids(
     for entry in entries:
         entry_id = entry.get('id')
         if entry_id is None or isinstance(entry_id, (bool, list, dict)):
-            raise UserError(
+            raise DataError(
                 f'{where} an {kind} without an id: {shortened(dict(entry))}'
             )
         text = _text(entry_id)
         if text in texts:
-            raise UserError(f'{where} two entries the {kind} id {entry_id!r}')
+            raise DataError(f'{where} two entries the {kind} id {entry_id!r}')
         texts[text] = entry_id
     numbers = {text: int(text) for text in texts if text == _canonical(text)}
     taken, unnumbered = set(numbers.values()), []

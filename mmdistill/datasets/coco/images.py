@@ -17,7 +17,7 @@ from mmdistill.datasets.coco.annotations import (
     read_structure,
 )
 from mmdistill.datasets.sources.image_list import annotated_images
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import read_json
 
 ORIENTATION = 0x0112
@@ -71,7 +71,7 @@ def find_images(role: str, json_file: CocoAnnotations, img_root: Path) -> None:
             untrained.append(name)
     if missing:
         listed = ', '.join(missing[:MAX_LISTED])
-        raise UserError(
+        raise DataError(
             f'{len(missing)} of {len(json_file.content["images"])} images of the '
             f'{role} set {json_file.path} are not below {img_root}/, the first: '
             f'{listed}; {_remedy(img_root, missing[0])}'
@@ -108,7 +108,7 @@ def check_sizes(
             size = size_of(image['file_name'])
         if size is not None and size != stated:
             rotated = ' (its sides are exchanged: the image is turned by EXIF)'
-            raise UserError(
+            raise DataError(
                 f'the annotations {json_file.path} say that {image["file_name"]} has '
                 f'{stated[0]} x {stated[1]} pixels, the image has {size[0]} x '
                 f'{size[1]}{rotated if size[::-1] == stated else ""}; the '
@@ -133,12 +133,12 @@ def check_other_form(role: str, path: Path, img_root: Path) -> None:
     """
     try:
         content = read_json(path, 'the annotations')
-    except UserError:
+    except DataError:
         return  # Another format, as text or binary.
     if isinstance(content, dict) and {'images', 'annotations'} <= set(content):
         json_file = read_structure(path)
         if any(change.startswith(RENUMBERED) for change in json_file.changes):
-            raise UserError(
+            raise DataError(
                 f'annotations of the {role} set {path} share an id or have none that '
                 'is a whole number; MMPose would train all images with the points of '
                 'the last one: give each annotation an id of its own'
@@ -147,11 +147,11 @@ def check_other_form(role: str, path: Path, img_root: Path) -> None:
         return
     try:
         names = annotated_images(path)
-    except UserError:
+    except DataError:
         return
     missing = [name for name in names if not _exists(img_root / name)]
     if len(missing) == len(names):
-        raise UserError(
+        raise DataError(
             f'none of the {len(names)} images of the {role} set {path} is below '
             f'{img_root}/, the first: {missing[0]}; {_remedy(img_root, missing[0])}'
         )

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 
 SIDES = {'l': 'left', 'r': 'right'}
 MAX_LISTED = 3
@@ -40,7 +40,7 @@ def compare_names(path: Path, names: Any, expected: Sequence[str]) -> str:
         zip(json_words, config_words, strict=True)
     ):
         if name_words != expected_words and config_words.count(name_words) == 1:
-            raise UserError(
+            raise DataError(
                 f'keypoint {number} of the annotations {path} is {names[number]!r}, '
                 f'that of the config {expected[number]!r}: the order differs; '
                 'give the data set metainfo with keypoint_info in the order of the '

@@ -14,7 +14,7 @@ from mmpose.datasets import CombinedDataset
 
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.mixing import (
     draw_seeds,
     labeled_slots,
@@ -110,7 +110,7 @@ class MixedRatioBatchSampler:
                 self._lengths = [self.sizes[i] for i in self._order]
                 labeled = sum(slots[i] for i in self.labeled_source)
         except ValueError as error:
-            raise UserError(f'MixedRatioBatchSampler: {error}') from error
+            raise ConfigError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
         """Labeled samples in each batch; they are its first ones."""
         # Those of MMEngine have all three; one of torch for a single process has none.
@@ -193,7 +193,7 @@ class MixedRatioBatchSampler:
 
     def _slots_at(self, source_ratio: Sequence[float]) -> list[int]:
         if len(source_ratio) != len(self.sizes):
-            raise UserError(
+            raise ConfigError(
                 f'source_ratio needs a part for each of the {len(self.sizes)} sources, '
                 f'got {list(source_ratio)}'
             )
@@ -208,7 +208,7 @@ def _check_weights(dataset: Any) -> None:
     )
     packs_itself = isinstance(dataset, BaseDataset)
     if packs_itself and weighted and not isinstance(dataset, SeededDataset):
-        raise UserError(
+        raise ConfigError(
             f'pseudo_weight in a {type(dataset).__name__} needs '
             "dict(type='mmdistill.SeededDataset', dataset=...) around it, got none"
         )
@@ -226,11 +226,11 @@ def _labeled_sources(given: int | Sequence[int] | None, dataset: Any) -> list[in
         return labeled if 0 < len(labeled) < len(sources) else [0]
     labeled = sorted({given} if isinstance(given, int) else set(given))
     if not set(labeled) <= set(range(len(sources))):
-        raise UserError(
+        raise ConfigError(
             f'labeled_source must lie between 0 and {len(sources) - 1}, got {given}'
         )
     if not 0 < len(labeled) < len(sources):
-        raise UserError(
+        raise ConfigError(
             'labeled_source must name some of the sources and not all of '
             f'{len(sources)}, got {given}'
         )
@@ -242,7 +242,7 @@ def _source_sizes(dataset: Any) -> list[int]:
     sources = dataset.datasets if isinstance(dataset, Concatenation) else None
     if sources is None or len(sources) < 2:
         number = 'one' if sources is None else len(sources)
-        raise UserError(
+        raise ConfigError(
             'MixedRatioBatchSampler mixes two sources or more, the labeled set and '
             'the pseudo-labels, in a ConcatDataset or CombinedDataset; got '
             f'{type(dataset).__name__} with {number}'
@@ -250,13 +250,13 @@ def _source_sizes(dataset: Any) -> list[int]:
     sizes = [len(source) for source in sources]
     for source, size in zip(sources, sizes, strict=True):
         if size == 0:
-            raise UserError(
+            raise DataError(
                 f'MixedRatioBatchSampler cannot mix an empty source: '
                 f'{type(source).__name__} has 0 samples'
             )
     lengths = dataset.lens if isinstance(dataset, CombinedDataset) else sizes
     if sum(sizes) != len(dataset) or lengths != sizes:
-        raise UserError(
+        raise ConfigError(
             f'MixedRatioBatchSampler needs the sources one after the other: they '
             f'have {sizes} samples, {type(dataset).__name__} has {len(dataset)}'
         )

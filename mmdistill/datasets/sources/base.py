@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmdistill.datasets.sources.folder_walk import is_file, is_folder
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.utils.files import spelled_name
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class Source(ABC):
         """Find the images; a part that cannot be used is a problem in the listing.
 
         Raises:
-            UserError: If there is no image at all, or an option is wrong.
+            DataError: If there is no image at all, or an option does not fit them;
+                the images of other sources are used then.
         """
 
     @abstractmethod
@@ -134,5 +135,5 @@ def text_option(option: str, value: object) -> str:
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
-        raise UserError(f'{option} of unlabeled images must be a text, got {value!r}')
+        raise ConfigError(f'{option} of unlabeled images must be a text, got {value!r}')
     return text

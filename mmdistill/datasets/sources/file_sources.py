@@ -21,7 +21,7 @@ from mmdistill.datasets.sources.image_list import (
 )
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage
 from mmdistill.datasets.sources.patterns import find_files
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import SOURCES
 
 
@@ -80,7 +80,7 @@ class FolderSource(FileSource):
         path = text_option('path', path)
         super().__init__(root, path, Path(path).name if name is None else name)
         if not isinstance(hidden, bool):
-            raise UserError(f'hidden must be True or False, got {hidden!r}')
+            raise ConfigError(f'hidden must be True or False, got {hidden!r}')
         self.include = _patterns('include', include)
         self.exclude = _patterns('exclude', exclude)
         self.hidden = hidden
@@ -95,7 +95,7 @@ class FolderSource(FileSource):
         found = images_of_folder(folder, self.hidden)
         kept = [path for path in found.paths if self._passes(path)]
         if not kept:
-            raise UserError(
+            raise DataError(
                 f'none of the {len(found)} images of {folder} passes the filters '
                 f'include={list(self.include)} and exclude={list(self.exclude)}'
             )
@@ -132,7 +132,7 @@ class GlobSource(FileSource):
         found = find_files(self.root, self.path, SUFFIXES)
         if not found.paths:
             sentence = f'no image below {self.root} matches {self.path}'
-            raise UserError('; '.join([sentence, *found.problems]))
+            raise DataError('; '.join([sentence, *found.problems]))
         return Listing(found.paths, problems=found.problems)
 
 
@@ -171,7 +171,7 @@ class ListSource(FileSource):
             if name and not name.startswith('#')
         ]
         if not paths:
-            raise UserError(f'the image list {file} lists no image')
+            raise DataError(f'the image list {file} lists no image')
         keys, problems = existing_paths(file, self.root, paths)
         return Listing(list(dict.fromkeys(keys)), problems=problems)
 
@@ -198,7 +198,7 @@ def existing_paths(
     """
     found = [_with_slashes(root, path) for path in paths]
     if not any(is_file(root / path) for path in found):
-        raise UserError(
+        raise DataError(
             f'none of the {len(paths)} listed images is below {root}, the first would '
             f'be {paths[0]}; the list is {what}'
         )
@@ -220,14 +220,14 @@ def _lines(file: Path) -> list[str]:
     """The lines of a text; bytes that are not UTF-8 are as in names of files."""
     try:
         if file.exists() and not file.is_file():
-            raise UserError(f'the image list {file} is not a file')
+            raise DataError(f'the image list {file} is not a file')
         content = file.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or str(error)
-        raise UserError(f'the image list {file} cannot be read: {reason}') from error
+        raise DataError(f'the image list {file} cannot be read: {reason}') from error
     # UTF-16 begins so.
     if content.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in content:
-        raise UserError(f'the image list {file} is not UTF-8; save it as UTF-8')
+        raise DataError(f'the image list {file} is not UTF-8; save it as UTF-8')
     text = content.removeprefix(b'\xef\xbb\xbf').decode('utf-8', 'surrogateescape')
     return text.replace('\r\n', '\n').split('\n')
 
@@ -235,7 +235,7 @@ def _lines(file: Path) -> list[str]:
 def _patterns(option: str, patterns: Any) -> list[str]:
     listed = isinstance(patterns, Sequence) and not isinstance(patterns, (str, bytes))
     if not listed or not all(isinstance(pattern, str) for pattern in patterns):
-        raise UserError(f'{option} must be a list of patterns, got {patterns!r}')
+        raise ConfigError(f'{option} must be a list of patterns, got {patterns!r}')
     return list(patterns)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.datasets.sources.folder_walk import passed_over, suffix_of, walk_folder
-from mmdistill.errors import UserError, shortened
+from mmdistill.errors import DataError, shortened
 from mmdistill.utils.files import file_name, read_json
 
 SUFFIXES = frozenset(
@@ -79,14 +79,14 @@ def images_of_folder(root: Path, hidden: bool = False) -> ImageList:
         UserError: If the folder does not exist or holds no image.
     """
     if not root.is_dir():
-        raise UserError(f'the image folder {root} does not exist')
+        raise DataError(f'the image folder {root} does not exist')
     found = walk_folder(root, hidden)
     problems = passed_over(found, root, SUFFIXES)
     paths = [path for path in found.files if suffix_of(path) in SUFFIXES]
     if not paths:
         suffixes = ', '.join(sorted(SUFFIXES))
         sentences = [f'the image folder {root} holds no image ({suffixes})', *problems]
-        raise UserError('; '.join(sentences))
+        raise DataError('; '.join(sentences))
     return ImageList(paths, problems=tuple(problems))
 
 
@@ -103,12 +103,12 @@ def images_of_coco(ann_file: Path) -> ImageList:
         UserError: If the file is missing, has another form or lists no image.
     """
     if ann_file.exists() and not ann_file.is_file():
-        raise UserError(f'the image list {ann_file} is not a file')
+        raise DataError(f'the image list {ann_file} is not a file')
     content = read_json(ann_file, 'the image list')
     images = content.get('images', _ABSENT) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not isinstance(images, list):
         missing = "'images'" if images is _ABSENT else 'a list of images'
-        raise UserError(
+        raise DataError(
             f'the image list {ann_file} must be a COCO json whose images have '
             f'id and file_name; missing: {missing}'
         )
@@ -123,11 +123,11 @@ def images_of_coco(ann_file: Path) -> ImageList:
     paths = [image['file_name'] for image in images]
     ids = [image['id'] for image in images]
     if not paths:
-        raise UserError(f'the image list {ann_file} lists no image')
+        raise DataError(f'the image list {ann_file} lists no image')
     for what, values in (('an image id', ids), ('the file', paths)):
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
-            raise UserError(f'the image list {ann_file} names {what} twice: {value}')
+            raise DataError(f'the image list {ann_file} names {what} twice: {value}')
     sizes = [(image.get('width'), image.get('height')) for image in images]
     known = all(_is_size(side) for size in sizes for side in size)
     return ImageList(paths, ids, np.array(sizes) if known else None, problems)
@@ -148,12 +148,12 @@ def annotated_images(ann_file: Path) -> list[str]:
     try:
         paths = list(dict.fromkeys(str(each['image']) for each in content))
     except (KeyError, TypeError) as error:
-        raise UserError(
+        raise DataError(
             f'the image list {ann_file} must be a COCO json, or a list of instances '
             f'that name their image, as that of MPII; missing: {error}'
         ) from error
     if not paths:
-        raise UserError(f'the image list {ann_file} lists no image')
+        raise DataError(f'the image list {ann_file} lists no image')
     return paths
 
 
@@ -188,13 +188,13 @@ def _check_field(
     """Make sure that a field is there, and of its kind, in every image."""
     for image in images:
         if not isinstance(image, dict) or name not in image:
-            raise UserError(
+            raise DataError(
                 f'the image list {ann_file} must be a COCO json whose images have '
                 f"id and file_name; missing: '{name}' in {shortened(image)}"
             )
     wrong = [image for image in images if not fits(image[name])]
     if wrong:
-        raise UserError(
+        raise DataError(
             f'the image list {ann_file} must give each image {rule} as {name}; '
             f'{len(wrong)} of {len(images)} have another, the first is '
             f'{shortened(wrong[0])}'

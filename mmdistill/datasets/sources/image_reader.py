@@ -30,7 +30,7 @@ from PIL import Image
 
 from mmdistill.datasets.sources.folder_walk import is_file
 from mmdistill.datasets.sources.image_list import images_of_coco
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.store.image_keys import SCALED
 
 MAX_PIXELS = 2**26
@@ -91,7 +91,7 @@ class ImageReader:
     ) -> None:
         most = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
         if not 0 < max_pixels <= most:
-            raise UserError(f'max_pixels must be 1 to {most}, got {max_pixels}')
+            raise ConfigError(f'max_pixels must be 1 to {most}, got {max_pixels}')
         self.max_pixels = max_pixels
         self._labeled = labeled or LabeledDepth()
 
@@ -319,7 +319,7 @@ class LabeledDepth:
 def _first_files(ann_file: str, img_root: str) -> list[Path]:
     try:
         paths = images_of_coco(Path(ann_file)).paths
-    except UserError:
+    except DataError:
         # Whether the labeled set is usable is said elsewhere.
         return []
     return [Path(img_root, path) for path in paths[:LOOKED_AT]]

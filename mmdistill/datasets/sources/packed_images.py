@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdistill.datasets.sources import Source, TarSource, VideoSource
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.store.image_keys import TAR_SUFFIX, container_of, is_packed
 from mmdistill.utils.files import file_name
 
@@ -52,7 +52,7 @@ class PackedImages:
         source = (TarSource if tar else VideoSource)(self._root, container)
         try:
             listing = source.list_images()
-        except UserError:
+        except DataError:
             return source, {}
         assert listing.places is not None
         return source, dict(zip(listing.keys, listing.places, strict=True))

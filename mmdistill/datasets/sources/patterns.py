@@ -27,7 +27,7 @@ from mmdistill.datasets.sources.folder_walk import (
     suffix_of,
     walk_folder,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.utils.files import is_hidden
 
 MOST_NAMES = 100_000
@@ -135,16 +135,16 @@ def _with_suffix(
 
 def _brace_names(pattern: str) -> list[str]:
     if len(pattern) > LONGEST_PATTERN:
-        raise UserError(
+        raise DataError(
             f'a pattern must have at most {LONGEST_PATTERN} characters, got '
             f'{len(pattern)}: {pattern[:60]}…'
         )
     try:
         names = list(islice(_options(pattern), MOST_NAMES + 1))
     except RecursionError as error:
-        raise UserError(f'the braces of {pattern[:60]}… are nested too deep') from error
+        raise DataError(f'the braces of {pattern[:60]}… are nested too deep') from error
     if len(names) > MOST_NAMES:
-        raise UserError(
+        raise DataError(
             f'the pattern {pattern} stands for more than {MOST_NAMES} names; give the '
             'range that there is, or a pattern with * instead'
         )

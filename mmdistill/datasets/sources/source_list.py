@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmdistill.datasets.sources import Listing, Source
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import container_of
 from mmdistill.utils.dist import run_on_rank_zero
@@ -35,13 +35,13 @@ def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Sour
     """
     listed = isinstance(configs, Sequence) and not isinstance(configs, (str, bytes))
     if not listed or not configs:
-        raise UserError(
+        raise ConfigError(
             f'sources must be a list with a dict for each source, got {configs!r}'
         )
     sources = [_built(config, root) for config in configs]
     name, count = Counter(source.name for source in sources).most_common(1)[0]
     if count > 1:
-        raise UserError(f'sources must have names of their own, {count} are {name!r}')
+        raise ConfigError(f'sources must have names of their own, {count} are {name!r}')
     return sources
 
 
@@ -92,7 +92,7 @@ class SourceList:
             names = ', '.join(
                 f'{source.name!r} ({type(source).__name__})' for source in self.sources
             )
-            raise UserError(
+            raise ConfigError(
                 'boxes are followed from frame to frame of a video, and nothing says '
                 f'that images of these sources follow each other: {names}; without '
                 'follow each image is one box'
@@ -179,17 +179,17 @@ class SourceList:
 
 def _built(config: Mapping[str, Any], root: Path) -> Source:
     if not isinstance(config, Mapping):
-        raise UserError(f'a source must be a dict with a type, got {config!r}')
+        raise ConfigError(f'a source must be a dict with a type, got {config!r}')
     config = dict(config)
     kind = config.pop('type', None)
     found = _source_class(kind)
     if found is None:
         known = ', '.join(sorted(SOURCES.module_dict))
-        raise UserError(f'a source must have a type of {known}; got {kind!r}')
+        raise ConfigError(f'a source must have a type of {known}; got {kind!r}')
     try:
         return found(root, **config)
     except TypeError as error:
-        raise UserError(f'the source {kind} cannot be built: {error}') from error
+        raise ConfigError(f'the source {kind} cannot be built: {error}') from error
 
 
 def _source_class(kind: object) -> type[Source] | None:
@@ -209,14 +209,14 @@ def _listed(sources: Sequence[Source]) -> list[Listing]:
     for source in sources:
         try:
             listing = source.list_images()
-        except UserError as error:
+        except DataError as error:
             listing = Listing([], problems=[str(error)])
         listings.append(listing)
     problems = [
         spelled_name(problem) for listing in listings for problem in listing.problems
     ]
     if not any(listing.keys for listing in listings):
-        raise UserError('; '.join(problems))
+        raise DataError('; '.join(problems))
     for problem in problems:
         _warn(problem)
     return listings

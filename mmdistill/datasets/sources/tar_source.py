@@ -21,7 +21,7 @@ from mmdistill.datasets.sources.folder_walk import (
 from mmdistill.datasets.sources.image_list import SUFFIXES
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage, failed_image
 from mmdistill.datasets.sources.patterns import find_files
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import TAR_SUFFIX, container_of, member_key
 from mmdistill.utils.files import compression, is_hidden
@@ -61,11 +61,11 @@ class TarSource(Source):
                 f'no tar below {self.root} matches {self.path} (shards must be '
                 f'uncompressed and end in {TAR_SUFFIX})'
             )
-            raise UserError('; '.join([sentence, *problems]))
+            raise DataError('; '.join([sentence, *problems]))
         for shard in found.paths:
             try:
                 members = image_members(self.root / shard, SUFFIXES)
-            except UserError as error:
+            except DataError as error:
                 problems.append(str(error))
                 continue
             keys += [member_key(shard, name) for name in members.places]
@@ -74,7 +74,7 @@ class TarSource(Source):
             if not members.places:
                 problems.append(f'the tar {self.root / shard} holds no image')
         if not keys:
-            raise UserError('; '.join(problems))
+            raise DataError('; '.join(problems))
         return Listing(keys, np.array(places, dtype=np.int64), problems=problems)
 
     def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
@@ -145,7 +145,7 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
         UserError: If it is no file, or compressed.
     """
     if not shard.is_file():
-        raise UserError(f'the tar {shard} cannot be read to its end: no such file')
+        raise DataError(f'the tar {shard} cannot be read to its end: no such file')
     places: dict[str, tuple[int, int]] = {}
     left_out: dict[str, list[str]] = {}
     problems = []
@@ -156,7 +156,7 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
                 left_out.setdefault(why, []).append(name)
             elif place is not None:
                 places[name] = place
-    except UserError:
+    except DataError:
         raise
     # The parser lets nearly any error through when the bytes are hostile.
     except Exception as error:
@@ -181,7 +181,7 @@ def _check_plain(shard: Path) -> None:
     with shard.open('rb') as file:
         start = file.read(8)
     if packed := compression(start):
-        raise UserError(
+        raise DataError(
             f'the tar {shard} is compressed ({packed}), and members are read by '
             'their place; make a plain tar of what it holds'
         )

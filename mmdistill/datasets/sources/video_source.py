@@ -28,7 +28,7 @@ from mmdistill.datasets.sources.video_decoder import (
     picture_stream,
     upright_pixels,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import VIDEO_SUFFIXES, container_of, frame_key
 from mmdistill.utils.files import spelled_name
@@ -76,17 +76,17 @@ class VideoSource(Source):
     ) -> None:
         super().__init__(root, path, name)
         if not _is_whole(every) or every < 1:
-            raise UserError(f'every must be a whole number from 1, got {every!r}')
+            raise DataError(f'every must be a whole number from 1, got {every!r}')
         if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
-            raise UserError(f'seconds must be above 0 and finite, got {seconds!r}')
+            raise DataError(f'seconds must be above 0 and finite, got {seconds!r}')
         if seconds is not None and every != 1:
-            raise UserError(
+            raise ConfigError(
                 f'frames are chosen by every or by seconds, got every={every} and '
                 f'seconds={seconds}'
             )
         distance = duplicate_distance
         if distance is not None and not (_is_whole(distance) and 0 <= distance < 256):
-            raise UserError(
+            raise ConfigError(
                 f'duplicate_distance must be bits, 0 to 255, got {distance!r}'
             )
         self.every = every
@@ -107,7 +107,7 @@ class VideoSource(Source):
         for video in found.paths:
             try:
                 index, numbers = self._chosen(self.root / video)
-            except UserError as error:
+            except DataError as error:
                 problems.append(str(error))
                 continue
             if len(index.stamps) < index.stated:
@@ -120,7 +120,7 @@ class VideoSource(Source):
             places.append(np.stack([index.stamps[numbers], ranks, counted], axis=1))
             keys += [frame_key(video, number) for number in numbers]
         if not keys:
-            raise UserError('; '.join(problems))
+            raise DataError('; '.join(problems))
         return Listing(keys, np.concatenate(places), problems=problems)
 
     def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
@@ -178,7 +178,7 @@ class VideoSource(Source):
         if not found.paths:
             suffixes = ', '.join(sorted(VIDEO_SUFFIXES))
             sentence = f'no video below {self.root} matches {self.path} ({suffixes})'
-            raise UserError('; '.join([sentence, *found.problems]))
+            raise DataError('; '.join([sentence, *found.problems]))
         return found
 
     def _chosen(self, video: Path) -> tuple[VideoIndex, np.ndarray]:
@@ -248,18 +248,18 @@ def index_video(path: Path) -> VideoIndex:
             counted = not whole or container.format.name == 'avi'
             stated = video.frames
         if len(stamps) == 0:
-            raise UserError(f'the video {path} has no frame')
+            raise DataError(f'the video {path} has no frame')
         if counted:
             stamps, unit = np.arange(len(stamps)), 1 / rate
         with VideoDecoder(path, counted) as decoder:
             if next(decoder.frames(), None) is None:
-                raise UserError(f'no frame of the video {path} can be decoded')
+                raise DataError(f'no frame of the video {path} can be decoded')
     except IndexError as error:
-        raise UserError(
+        raise DataError(
             f'the video {path} has no stream of pictures that can be decoded'
         ) from error
     except (OSError, av.FFmpegError) as error:
-        raise UserError(
+        raise DataError(
             f'the video {path} cannot be opened: {error.strerror or error}'
         ) from error
     return VideoIndex(stamps, (stamps - stamps[0]) * unit, counted, stated)

@@ -22,7 +22,7 @@ from mmdistill.config.metainfo import in_number_order
 from mmdistill.config.schema import is_type
 from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
 from mmdistill.engine.checkpoint import load_checkpoint_strict
-from mmdistill.errors import UserError
+from mmdistill.errors import CheckpointError
 from mmdistill.models.box_detector import category_ids
 from mmdistill.registry import HOOKS
 from mmdistill.utils.dist import run_on_rank_zero
@@ -44,7 +44,7 @@ def check_keypoint_count(model: Any, labeled: int) -> None:
     """
     predicted = model.num_keypoints
     if predicted != labeled:
-        raise UserError(
+        raise CheckpointError(
             f'the teacher predicts {predicted} keypoints, the labeled set has {labeled}'
         )
 
@@ -67,7 +67,7 @@ def check_keypoint_names(
         return
     recorded = list(in_number_order(names).values())
     if recorded != list(wanted):
-        raise UserError(
+        raise CheckpointError(
             f'the teacher checkpoint was trained on the keypoints {recorded}, '
             f'the labeled set has {list(wanted)}'
         )
@@ -150,7 +150,7 @@ class TeacherGuardHook(Hook):
             UserError: If none was, or the model has another number of keypoints.
         """
         if not self._loaded:
-            raise UserError(
+            raise CheckpointError(
                 'a teacher needs its trained weights: give distill.teacher.checkpoint '
                 '(load_from), got none'
             )
@@ -215,14 +215,14 @@ class DetectorGuardHook(Hook):
                 detector's outputs, or a category that counts is not among them.
         """
         if not self._loaded:
-            raise UserError(
+            raise CheckpointError(
                 'a detector needs its trained weights: give '
                 'distill.detector.checkpoint (load_from), got none'
             )
         model = _model(runner)
         classes, wanted = self.classes, self.categories
         for outputs in _num_classes(model.module) - {len(classes)}:
-            raise UserError(
+            raise CheckpointError(
                 f'the detector has {outputs} classes, and its checkpoint or else the '
                 f'metainfo of the test data set of its config {len(classes)} names'
             )

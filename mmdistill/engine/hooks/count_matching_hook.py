@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.engine.loops.label_loop import LabelLoop
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import build_labeled, log_members
@@ -72,7 +72,7 @@ class CountMatchingHook(Hook):
         if not isinstance(runner.test_loop, LabelLoop):
             return
         if self.labeled is None:
-            raise UserError(
+            raise ConfigError(
                 'CountMatchingHook needs the labeled data set to count, got none'
             )
         self._counts = log_members(build_labeled(self.labeled))
@@ -142,4 +142,4 @@ class CountMatchingHook(Hook):
         dataset = runner.train_dataloader.dataset
         sources = concatenated(dataset)
         if any(isinstance(source, PseudoLabelDataset) for source in sources):
-            raise UserError(NOT_FOR_TRAINING)
+            raise ConfigError(NOT_FOR_TRAINING)

@@ -24,7 +24,7 @@ from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
 from mmdistill.datasets.seeded_dataset import SeededDataset
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, StoreError
 from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
 from mmdistill.selection.summary import scalars, store_names, summarize
@@ -144,7 +144,7 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
         return
     for number in batches.labeled_source:
         if isinstance(sources[number], PseudoLabelDataset):
-            raise UserError(
+            raise ConfigError(
                 f'labeled_source must be the position of the labeled set among the '
                 f'sources, got {number}, which is the pseudo-labels'
             )
@@ -160,12 +160,12 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         UserError: If there is none, or none has a visible keypoint.
     """
     if len(pseudo) == 0:
-        raise UserError(
+        raise StoreError(
             f'the selection of {pseudo.store.root} is empty, so the student would '
             'learn from labels alone; select others with tools/select_labels.py'
         )
     if pseudo.num_visible_keypoints == 0:
-        raise UserError(
+        raise StoreError(
             f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
             'keypoint, so they would train nothing; select with a lower keypoint '
             'threshold, as with tools/select_labels.py --keypoint-thr 0'
@@ -195,7 +195,7 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) 
         UserError: If there is no labeled set, or a selection belongs to none.
     """
     if not labeled:
-        raise UserError(
+        raise ConfigError(
             'LabelMixHook needs a labeled set beside the pseudo-labels to '
             'compare their counts with, got none; a training on pseudo-labels '
             'alone goes without this hook'
@@ -238,7 +238,7 @@ def _refuse_or_warn(
             'of those that cannot be counted was not checked'
         )
         return
-    raise UserError(
+    raise StoreError(
         f'{what}another one of {_listed(counts, 0)}; select anew with '
         'tools/select_labels.py'
     )

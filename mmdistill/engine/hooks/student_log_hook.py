@@ -20,7 +20,7 @@ from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
 from mmdistill.engine.runner import unwrap_model
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 
 KINDS = ('labeled', 'pseudo')
@@ -54,7 +54,7 @@ class StudentLogHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         if not isinstance(interval, int) or interval < 1:
-            raise UserError(f'interval must be at least 1, got {interval!r}')
+            raise ConfigError(f'interval must be at least 1, got {interval!r}')
         self.interval = interval
         self._num_labeled = 0
         self._losses: dict[str, Tensor] = {}

@@ -12,7 +12,7 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.engine.loops.rows import VERSIONS, boxes_to_row, weights_sha256
 from mmdistill.engine.loops.store_loop import StoreLoop
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.registry import LOOPS
 from mmdistill.store import ImageRow, LabelStore
 from mmdistill.store.manifest import DETECTIONS
@@ -46,7 +46,7 @@ class DetectLoop(StoreLoop):
         max_failures: float = 0.05,
     ) -> None:
         if not boxes:
-            raise UserError('DetectLoop needs a folder for the boxes, got none')
+            raise ConfigError('DetectLoop needs a folder for the boxes, got none')
         store = LabelStore(boxes, DETECTIONS)
         super().__init__(runner, dataloader, store, chunk_size, max_failures)
 

@@ -11,7 +11,7 @@ from mmpose.structures import PoseDataSample
 from mmdistill.engine.loops.failures import no_finite_number
 from mmdistill.engine.loops.rows import make_manifest, sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
-from mmdistill.errors import UserError
+from mmdistill.errors import CheckpointError, ConfigError
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.registry import LOOPS
 from mmdistill.store import ImageRow, LabelStore
@@ -50,7 +50,7 @@ class LabelLoop(StoreLoop):
         max_failures: float = 0.05,
     ) -> None:
         if not store:
-            raise UserError('LabelLoop needs a folder for the label store, got none')
+            raise ConfigError('LabelLoop needs a folder for the label store, got none')
         super().__init__(
             runner, dataloader, LabelStore(store), chunk_size, max_failures
         )
@@ -121,4 +121,4 @@ class LabelLoop(StoreLoop):
         # What was written before this run, or by another process, may be right.
         self._is_finite = has_candidates(self.store)
         if not self._is_finite:
-            raise UserError(no_finite_number(self.store.root, self._not_finite))
+            raise CheckpointError(no_finite_number(self.store.root, self._not_finite))

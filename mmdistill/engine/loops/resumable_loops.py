@@ -21,7 +21,7 @@ from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     EpochSampler,
     MixedRatioBatchSampler,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.registry import LOOPS
 
 
@@ -64,7 +64,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 its epochs never end.
         """
         if not isinstance(_batch_sampler(self.dataloader).sampler, EpochSampler):
-            raise UserError(
+            raise ConfigError(
                 'epochs need a sampler that ends, as DefaultSampler, got '
                 f'{type(self.dataloader.batch_sampler.sampler).__name__}'
             )
@@ -123,7 +123,7 @@ class LazyLoader:
 def _batch_sampler(loader: Any) -> MixedRatioBatchSampler:
     batches = loader.batch_sampler
     if not isinstance(batches, MixedRatioBatchSampler):
-        raise UserError(
+        raise ConfigError(
             'a resumable loop needs train_dataloader.batch_sampler='
             "dict(type='mmdistill.MixedRatioBatchSampler'), got "
             f'{type(batches).__name__}'

@@ -24,7 +24,7 @@ from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.failures import check_failures
 from mmdistill.engine.runner import unwrap_model
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 from mmdistill.store import ImageRow, LabelStore
 from mmdistill.store.generations import ChunkSpan, UnlabeledImages
 from mmdistill.store.lock import RunLock
@@ -99,9 +99,11 @@ class StoreLoop(BaseLoop):
         self._runner = runner
         self._loader_config = dict(dataloader)
         if chunk_size < 1:
-            raise UserError(f'chunk_size must be at least 1, got {chunk_size}')
+            raise ConfigError(f'chunk_size must be at least 1, got {chunk_size}')
         if not 0 <= max_failures <= 1:
-            raise UserError(f'max_failures must be a share, 0 to 1, got {max_failures}')
+            raise ConfigError(
+                f'max_failures must be a share, 0 to 1, got {max_failures}'
+            )
         self.dataset = DATASETS.build(self._loader_config['dataset'])
         runner.visualizer.dataset_meta = self.dataset.metainfo
         self.store = store

@@ -11,7 +11,7 @@ from mmpose.models.distillers import DWPoseDistiller
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.heatmap import HeatmapAdapter, has_offsets, last_stage
 from mmdistill.models.adapters.offset import OffsetAdapter
@@ -143,7 +143,7 @@ def _name_of(module: Any) -> str:
 
 
 def _refusal(name: str, reason: str) -> UserError:
-    return UserError(f'{name} cannot be fused: {reason}; {INSTEAD}')
+    return ConfigError(f'{name} cannot be fused: {reason}; {INSTEAD}')
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.inverse_views import (
@@ -63,7 +63,7 @@ class OffsetAdapter:
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that offsets are to be averaged; see `Adapter.check`."""
         if fusion != 'mean':
-            raise UserError(
+            raise ConfigError(
                 f'{type(self._head).__name__} predicts offsets, which have a mean and '
                 f"no maximum: fusion must be 'mean', got {fusion!r}"
             )

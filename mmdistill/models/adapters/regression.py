@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows
 from mmdistill.functional.views import Frame, View, to_reference
@@ -51,7 +51,7 @@ class CoordinateAdapter:
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Make sure that coordinates are to be averaged; see `Adapter.check`."""
         if fusion != 'mean':
-            raise UserError(
+            raise ConfigError(
                 f'{type(self._head).__name__} predicts coordinates, which have a mean '
                 f"and no maximum: fusion must be 'mean', got {fusion!r}"
             )

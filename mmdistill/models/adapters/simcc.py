@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovered
 from mmdistill.functional.inverse_views import Axis, inverse_matrix, reference_positions
@@ -59,7 +59,7 @@ class SimCCAdapter:
         """Make sure that no view turns the crop; see `Adapter.check`."""
         for view in views:
             if not view.separable:
-                raise UserError(
+                raise ConfigError(
                     f'{type(self._head).__name__} says x and y apart, and they can '
                     'not be turned back apart: views of it must not be rotated, got '
                     f'the view {view}'
