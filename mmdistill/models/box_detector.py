@@ -1,7 +1,4 @@
-"""A detector of MMDetection that finds boxes on unlabeled images.
-
-Under which category ids a detector's boxes are stored.
-"""
+"""Detectors of MMDetection on unlabeled images, and the category ids of their boxes."""
 
 from __future__ import annotations
 
@@ -28,24 +25,24 @@ from mmdistill.registry import MODELS
 class BoxDetector(BaseTTAModel):
     """Wrap a detector so that each image has each of its boxes once.
 
-    Boxes are cut off at the border of the image; of two of one class that overlap by
-    more than `nms_thr` the better one stays, since duplicates would bend the count.
+    Boxes are clipped to the image; of two of one class that overlap by more than
+    `nms_thr` the better one is kept, since duplicates would bias the counts.
     Every class of the detector counts, with its number from 1 as category id, until
-    `set_classes` says otherwise. What is found on an image does not depend on the
-    images beside it: only those that the network sees in one size share a forward pass,
-    so that none is padded for another.
+    `set_classes` says otherwise. The boxes of an image do not depend on
+    the other images of its batch: only images of equal size at the network share a
+    forward pass, so that none is padded for another.
 
     Args:
         module: Config of the detector, any of MMDetection's.
-        scope: The registries in which its parts are looked up.
+        scope: Scope of the registries in which its modules are looked up.
         tta_model: Config of MMDetection's own test-time augmentation, as `DetTTAModel`;
             samples then have a list of views.
-        score_thr: Score from which on a box counts.
+        score_thr: Minimum score of a box.
         nms_thr: Intersection over union above which two boxes of a class are one.
 
     Raises:
-        UserError: If a threshold is no share, the config is of no detector, or its
-            masks rule augmentation out.
+        UserError: If a threshold is not in [0, 1], the config is not of a detector, or
+            it predicts masks, which cannot be augmented.
     """
 
     def __init__(
@@ -62,7 +59,7 @@ class BoxDetector(BaseTTAModel):
                     f'distill.detector.{name} must be 0 to 1, got {value!r}'
                 )
         with DefaultScope.overwrite_default_scope(scope):
-            super().__init__(_built(module))
+            super().__init__(_build_detector(module))
             if tta_model is not None:
                 self._check_augmentable()
                 merger = {**tta_model, 'module': self.module}
@@ -71,24 +68,24 @@ class BoxDetector(BaseTTAModel):
         self.score_thr = score_thr
         self.nms_thr = nms_thr
         self.categories: dict[str, int] = {}
-        self._wanted: np.ndarray | None = None
+        self._is_counted: np.ndarray | None = None
         self._ids = np.zeros(0, dtype=np.int64)
 
     def set_classes(
         self, classes: Sequence[str], categories: Mapping[str, int]
     ) -> None:
-        """Count some of the classes, with ids of their own.
+        """Set the classes that count.
 
         Args:
             classes: Names of the detector's classes, in the order of its outputs.
-            categories: Those that count, with the ids that their boxes get.
+            categories: Classes that count, with the category ids of their boxes.
         """
         self.categories = dict(categories)
-        self._wanted = np.array([name in categories for name in classes])
+        self._is_counted = np.array([name in categories for name in classes])
         self._ids = np.array([categories.get(name, 0) for name in classes])
 
     def provenance(self) -> dict[str, Any]:
-        """What is done with the detector's boxes, as JSON values."""
+        """Settings that decide the boxes besides the detector, as JSON values."""
         return {
             'categories': self.categories,
             'score_thr': self.score_thr,
@@ -114,46 +111,47 @@ class BoxDetector(BaseTTAModel):
             The `image` of each sample, with `pred_instances`: `bboxes` (n, 4), xyxy in
             pixels of the image, `bbox_scores` (n,) and `category_ids` (n,), best first.
         """
-        alike = defaultdict(list)
+        same_size = defaultdict(list)
         for sample in data:
             if 'inputs' in sample:
-                alike[self._network_size(sample)].append(sample)
+                same_size[self._network_size(sample)].append(sample)
             else:
-                sample['image'].pred_instances = _instances(*_nothing())
-        for samples in alike.values():
+                sample['image'].pred_instances = _instances(*_no_boxes())
+        for samples in same_size.values():
             batch = pseudo_collate(
                 [{key: s[key] for key in ('inputs', 'data_samples')} for s in samples]
             )
             run = super().test_step if self.augmented else self.module.test_step
-            for sample, found in zip(samples, run(batch), strict=True):
-                sample['image'].pred_instances = self._counted(sample['image'], found)
+            for sample, detected in zip(samples, run(batch), strict=True):
+                image = sample['image']
+                image.pred_instances = self._counted(image, detected)
         return [sample['image'] for sample in data]
 
-    def _counted(self, image: Any, found: Any) -> InstanceData:
+    def _counted(self, image: Any, detected: Any) -> InstanceData:
+        """Distinct boxes of the classes that count, in pixels of the image."""
         height, width = image.metainfo['ori_shape']
-        instances = found.pred_instances.cpu()
+        instances = detected.pred_instances.cpu()
         labels = instances.labels.numpy()
         bboxes = boxes_on_image(instances.bboxes.float().numpy(), width, height)
         scores = instances.scores.float().numpy()
-        wanted = np.arange(len(labels))
-        if self._wanted is not None:
-            wanted = np.flatnonzero(self._wanted[labels])
-        stay = wanted[
+        counted = np.arange(len(labels))
+        if self._is_counted is not None:
+            counted = np.flatnonzero(self._is_counted[labels])
+        kept = counted[
             distinct_boxes(
-                bboxes[wanted],
-                scores[wanted],
-                labels[wanted],
+                bboxes[counted],
+                scores[counted],
+                labels[counted],
                 self.score_thr,
                 self.nms_thr,
             )
         ]
-        stored = rounded(scores[stay], STEPS_OF_SCORE)
-        ids = labels + 1 if self._wanted is None else self._ids[labels]
-        return _instances(bboxes[stay], stored, ids[stay])
+        stored = rounded(scores[kept], STEPS_OF_SCORE)
+        ids = labels + 1 if self._is_counted is None else self._ids[labels]
+        return _instances(bboxes[kept], stored, ids[kept])
 
     def _network_size(self, sample: Mapping[str, Any]) -> tuple:
-        """Height and width of each view, as padding makes them."""
-        # Only a preprocessor of images pads at all.
+        """Height and width of each view after padding, in steps of the divisor."""
         step = getattr(self.module.data_preprocessor, 'pad_size_divisor', 1)
         views = sample['inputs'] if self.augmented else [sample['inputs']]
         return tuple(-(-side // step) for view in views for side in view.shape[-2:])
@@ -166,53 +164,24 @@ class BoxDetector(BaseTTAModel):
             )
 
 
-def _built(module: Mapping[str, Any]) -> torch.nn.Module:
-    # Here, because teachers need no detectors, which take seconds to import.
-    from mmdet.models.detectors import BaseDetector
-
-    kind = module['type']
-    with MMENGINE_MODELS.switch_scope_and_registry(module.get('_scope_')) as registry:
-        found = registry.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(found, type) and issubclass(found, BaseDetector)):
-        raise ConfigError(
-            'distill.detector.config must be of a detector of MMDetection, its model '
-            f'is {kind}'
-        )
-    return revert_sync_batchnorm(MMENGINE_MODELS.build(module))
-
-
-def _nothing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
-
-
-def _instances(
-    bboxes: np.ndarray, scores: np.ndarray, category_ids: np.ndarray
-) -> InstanceData:
-    return InstanceData(
-        bboxes=bboxes.astype(np.float32),
-        bbox_scores=scores.astype(np.float32),
-        category_ids=category_ids.astype(np.int32),
-    )
-
-
 def category_ids(
     classes: Sequence[str],
     wanted: Sequence[str] | Mapping[str, int] | None,
     labeled: Mapping[str, int],
 ) -> dict[str, int]:
-    """The id of each wanted class, as count matching compares it.
+    """Map the classes of a detector to the category ids of the labeled set.
 
-    A class that the labeled set has by name has its id there. A single class beside
-    a labeled set of a single category is that category, whatever they are called.
-    Any other one has its number in the detector's list, from 1, as COCO has it.
+    A class whose name the labeled set has gets the id there. A single class and a
+    labeled set of a single category are the same, whatever their names. Any other
+    class gets its number in the detector's list, from 1, as in COCO.
 
     Args:
         classes: Names of the detector's classes, in the order of its outputs.
-        wanted: Those that count, or a mapping that states their ids; all by default.
+        wanted: Classes that count, or a mapping to their ids; all by default.
         labeled: Ids of the labeled set's categories by name.
 
     Raises:
-        UserError: If the detector has no such class, or a number stands for another
+        UserError: If the detector has no such class, or its number is the id of another
             category of the labeled set.
     """
     names = list(classes if wanted is None else wanted)
@@ -233,7 +202,38 @@ def category_ids(
     return {name: _id_of(name, list(classes), labeled) for name in names}
 
 
+def _build_detector(module: Mapping[str, Any]) -> torch.nn.Module:
+    """Build a detector from its config."""
+    # A local import, since detectors take seconds to import and teachers need none.
+    from mmdet.models.detectors import BaseDetector
+
+    kind = module['type']
+    with MMENGINE_MODELS.switch_scope_and_registry(module.get('_scope_')) as registry:
+        detector = registry.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(detector, type) and issubclass(detector, BaseDetector)):
+        raise ConfigError(
+            'distill.detector.config must be of a detector of MMDetection, its model '
+            f'is {kind}'
+        )
+    return revert_sync_batchnorm(MMENGINE_MODELS.build(module))
+
+
+def _no_boxes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
+
+
+def _instances(
+    bboxes: np.ndarray, scores: np.ndarray, category_ids: np.ndarray
+) -> InstanceData:
+    return InstanceData(
+        bboxes=bboxes.astype(np.float32),
+        bbox_scores=scores.astype(np.float32),
+        category_ids=category_ids.astype(np.int32),
+    )
+
+
 def _id_of(name: str, classes: Sequence[str], labeled: Mapping[str, int]) -> int:
+    """Category id of one class."""
     if name in labeled:
         return labeled[name]
     number = classes.index(name) + 1

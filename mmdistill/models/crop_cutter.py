@@ -1,4 +1,4 @@
-"""Cutting the crops of instances out of their images, view by view."""
+"""Crops of instances, cut out of their images view by view."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from mmdistill.functional.fusion import Rows
 from mmdistill.functional.views import Frame, View
 
 Prepare = Callable[[Sequence[Tensor]], Tensor]
+"""Function that makes network inputs of crops."""
 InputsOf = Callable[[View, Rows], Tensor]
+"""Function that makes the network inputs of a view of some instances."""
 
 
 @dataclass(frozen=True)
 class CropSource:
-    """Some instances, and the images to cut them from, on one device.
+    """Instances and the images that they are cut from, on one device.
 
     Attributes:
-        images: Float images, each (3, height, width); outside of them is 0.
-        owners: For each instance the index of its image, ascending, (N,).
+        images: Float images, each (3, height, width), with 0 outside of them.
+        owners: Index of each instance's image, ascending, (N,).
         crops: The reference crops of the instances.
     """
 
@@ -31,12 +33,12 @@ class CropSource:
     crops: Crops
 
     def __getitem__(self, rows: slice) -> CropSource:
-        """Some of the instances."""
+        """Select some of the instances."""
         return CropSource(self.images, self.owners[rows], self.crops[rows])
 
 
 class CropCutter:
-    """Cuts any view of some instances.
+    """Cutter of any view of some instances.
 
     Args:
         frame: The network input.
@@ -47,7 +49,7 @@ class CropCutter:
         self._walks: dict[View, Tensor] = {}
 
     def cut(self, source: CropSource, view: View, rows: Rows) -> list[Tensor]:
-        """The crops that a view shows of some instances.
+        """Cut the crops that a view shows of some instances.
 
         Args:
             source: The instances and their images.
@@ -65,18 +67,18 @@ class CropCutter:
         grids = sampling_grids(
             self._walk_of(view), self._frame, crops, crops.centers.new_tensor(sizes)
         )
-        parts = zip(images, grids.split(counts.tolist()), strict=True)
-        return [cut_crops(image, grid) for image, grid in parts]
+        pairs = zip(images, grids.split(counts.tolist()), strict=True)
+        return [cut_crops(image, grid) for image, grid in pairs]
 
     def inputs_of(self, source: CropSource, prepare: Prepare) -> InputsOf:
-        """Network inputs of views, a mirrored one made from the one before it.
+        """Make a function of network inputs, which reuses a view for its mirror image.
 
-        Input pixel p of a mirrored view shows what pixel W - 1 - p of its mirror
-        image shows. A view must always show the same of the instances.
+        Input pixel p of a mirrored view equals pixel W - 1 - p of its mirror image. A
+        view must always be requested for the same instances.
 
         Args:
             source: The instances and their images.
-            prepare: Makes network inputs of crops, pixel by pixel.
+            prepare: Function that makes network inputs of crops, pixel by pixel.
         """
         last: dict[View, Tensor] = {}
 

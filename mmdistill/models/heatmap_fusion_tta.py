@@ -2,13 +2,11 @@
 
 Data Distillation, section 4.1, "multi-transform inference": one teacher, several
 transforms of each image, one label. Views are crops at several scales, each also
-mirrored; what the head says of them is brought back into the reference crop,
-averaged where a view has evidence, and decoded once.
+mirrored; the outputs of the head are warped back into the reference crop, averaged
+where a view has evidence, and decoded once.
 
-Left out: the paper's own boxes by test-time augmentation; MMPose's top-down
-models take boxes as given.
-
-Whether what a user gives the fusing wrapper can be used; a sentence if not.
+The paper also predicts boxes by test-time augmentation, which is left out: MMPose's
+top-down models take boxes as input.
 """
 
 from __future__ import annotations
@@ -41,23 +39,24 @@ from mmdistill.models.view_fuser import FusedPoses, ViewFuser, join_poses
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
+"""Function that cuts the crops of a view of some instances."""
 
 
 @MODELS.register_module()
 class HeatmapFusionTTA(BaseTTAModel):
     """Wrap a top-down pose estimator so that it predicts from several views.
 
-    Takes whole images with boxes and cuts every crop itself, on the model's
-    device. The wrapped model is used through `extract_feat` and `head` alone, its
-    own `flip_test` is not run, and its checkpoints load into the wrapper.
+    It takes whole images with boxes and cuts every crop itself, on the model's device.
+    Of the wrapped model only `extract_feat` and `head` are used, its own `flip_test`
+    is not run, and its checkpoints load into the wrapper.
 
     Args:
         module: The pose estimator, or its config.
         scales: Magnifications of the image, each positive and named once.
-        flip: Whether every view is also seen mirrored.
-        aspect_ratios: Magnifications of the image's width alone, seen beside the
+        flip: Whether every view is also mirrored.
+        aspect_ratios: Magnifications of the image's width alone, in addition to the
             scales, as in Detectron.
-        rotations: Degrees by which the crop is turned, seen beside the scales.
+        rotations: Degrees by which the crop is rotated, in addition to the scales.
         size_dependent: Whether small instances are not scaled down and large ones
             not scaled up, as Detectron's `KPS_AUG.SCALE_SIZE_DEP`.
         small_area: Area of a box, squared pixels of the image, below which an
@@ -67,28 +66,26 @@ class HeatmapFusionTTA(BaseTTAModel):
         padding: Factor by which a crop is larger than its box, as in
             `GetBBoxCenterScale` of the model's own pipeline.
         use_udp: Whether crops are cut as with `TopdownAffine(use_udp=True)`.
-            By default as the model's codec needs it.
+            By default as the model's codec requires.
         sigmas: Per-keypoint OKS sigmas of the data set, for the agreement; of all
-            keypoints of the model, or of those that it gives out.
+            keypoints of the model, or of those that it returns.
         forward_batch_size: Crops in a forward pass, of several instances and
             views. By default 8 on a CPU, whose caches hold no more, else 64.
         channels_last: Whether the model runs in channels-last memory format,
-            which convolutions on CPUs and on tensor cores like better.
+            which is faster for convolutions on CPUs and on tensor cores.
         fold_batch_norm: Whether batch norms are folded into the convolutions
-            before them, in a copy of the model; changes rounding alone.
-        precision: 'float32', or 'bfloat16' or 'float16' to run the network, and
-            nothing else, under autocast.
+            before them, in a copy of the model; only rounding changes.
+        precision: 'float32', or 'bfloat16' or 'float16' to run the network, and only
+            the network, under autocast.
         compile: Whether `torch.compile` compiles the network, once for all batch
             sizes.
 
     Attributes:
-        box_fit: Where set, every box is looked at twice by `test_step`: in one view
-            and its mirror image first, then, in a box fitted around the pose found,
-            in all views.
+        box_fit: Where set, `test_step` predicts twice: first in one view of the box and
+            its mirror image, then, in a box fitted around that pose, in all views.
 
     Raises:
-        UserError: If a setting is not what it has to be, or the wrapped model's head
-            is not one that can be fused.
+        UserError: If a setting is invalid, or the wrapped model's head cannot be fused.
     """
 
     def __init__(
@@ -123,7 +120,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             views = make_views(scales, flip, aspect_ratios, rotations)
             areas = (small_area, large_area) if size_dependent else None
             self.plan = ViewPlan(views, areas)
-            self._first_look = ViewPlan(make_views((1.0,), flip))
+            self._first_pass = ViewPlan(make_views((1.0,), flip))
         except ValueError as error:
             raise ConfigError(f'views: {error}') from error
         self.box_fit: BoxFit | None = None
@@ -144,18 +141,18 @@ class HeatmapFusionTTA(BaseTTAModel):
 
     @property
     def num_keypoints(self) -> int:
-        """Number of keypoints that are given out, K; takes a forward pass."""
+        """Number of keypoints that are returned, K; needs a forward pass."""
         kept = self.module.test_cfg.get('output_keypoint_indices')
         if kept is not None:
             return len(kept)
         return count_keypoints(self.module, self.adapter)
 
     def provenance(self) -> dict[str, Any]:
-        """What decides the labels besides the wrapped model, as JSON values."""
-        # Those of a model come before those of the data set.
+        """Settings that decide the labels besides the model, as JSON values."""
+        # Metainfo of the model overrides that of the data set.
         own = self.module.metainfo
         pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
-        # Without a fit there is no entry: stores from before there was one go on.
+        # Without a fit there is no entry, so that older stores can be continued.
         fit = {} if self.box_fit is None else {'box_fit': self.box_fit.as_json()}
         return {
             'views': [str(view) for view in self.plan.views],
@@ -170,8 +167,8 @@ class HeatmapFusionTTA(BaseTTAModel):
 
     @property
     def views_per_box(self) -> int:
-        """Crops that the network sees of a box, the first look included."""
-        first = 0 if self.box_fit is None else len(self._first_look.views)
+        """Number of crops of a box in the network, with those of the first pass."""
+        first = 0 if self.box_fit is None else len(self._first_pass.views)
         return first + len(self.plan.views)
 
     def test_step(self, data: dict) -> list:
@@ -183,8 +180,8 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         Returns:
             The data samples, with `pred_instances` set as MMPose sets them, plus
-            `keypoint_agreement`, and `bboxes`, the boxes that they were seen in;
-            coordinates in pixels of the image.
+            `keypoint_agreement`, and `bboxes`, the boxes of their crops; coordinates in
+            pixels of the image.
         """
         images, samples = data['inputs'], data['data_samples']
         if not samples:
@@ -200,7 +197,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         return samples
 
     def val_step(self, data: dict) -> list:
-        """Same as `test_step`."""
+        """Predict as `test_step` does."""
         return self.test_step(data)
 
     def merge_preds(self, data_samples_list: list) -> list:
@@ -221,8 +218,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         boxes: Sequence[np.ndarray],
         flip_indices: Sequence[int],
     ) -> list[np.ndarray]:
-        """The boxes of each image, fitted around the poses that a first look finds."""
-        first = self.fuse(images, boxes, flip_indices, self._first_look)
+        """Fit the boxes of each image around the poses of a first pass."""
+        first = self.fuse(images, boxes, flip_indices, self._first_pass)
         counts = [len(rows) for rows in boxes]
         sizes = np.array([image.shape[:0:-1] for image in images])
         fitted = fit.boxes(
@@ -241,20 +238,20 @@ class HeatmapFusionTTA(BaseTTAModel):
         flip_indices: Sequence[int],
         plan: ViewPlan | None = None,
     ) -> FusedPoses:
-        """Fused poses of all boxes of some images.
+        """Compute the fused poses of all boxes of some images.
 
         Args:
-            images: Images in the channel order the model's pipeline loads (BGR
+            images: Images in the channel order that the model's pipeline loads (BGR
                 for MMPose's), values 0 to 255, each (3, height, width).
             boxes: Boxes (x1, y1, x2, y2) of each image, pixels, each (n, 4).
-            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
-            plan: The views, by default those of the wrapper.
+            flip_indices: Mirror partner of each keypoint, (K,).
+            plan: Plan of the views, by default that of the wrapper.
 
         Returns:
             The poses of all boxes, image by image.
 
         Raises:
-            UserError: If an image with boxes has other channels or no pixels.
+            UserError: If an image with boxes has no pixels or not three channels.
         """
         check_images(images, boxes)
         device = next(self.module.parameters()).device
@@ -267,25 +264,25 @@ class HeatmapFusionTTA(BaseTTAModel):
         )
         self.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(device)
-        fuser = self._fuser_of(plan or self.plan)
-        parts = []
+        fuser = self._fuser(plan or self.plan)
+        blocks = []
         for rows in even_blocks(len(joined), size):
             block = source[rows]
             inputs_of = self.cutter.inputs_of(block, self.normalizer.inputs)
-            parts.append(fuser(inputs_of, block.crops, flip_indices, size))
-        return join_poses(parts, len(flip_indices))
+            blocks.append(fuser(inputs_of, block.crops, flip_indices, size))
+        return join_poses(blocks, len(flip_indices))
 
     @torch.no_grad()
     def fuse_crops(
         self, crops_of: CropsOf, crops: Crops, flip_indices: Sequence[int]
     ) -> FusedPoses:
-        """Fused poses of instances whose crops are cut elsewhere.
+        """Compute the fused poses of instances whose crops are cut elsewhere.
 
         Args:
-            crops_of: Gives the crops of a view of some of the instances, values
-                0 to 255, (n, 3, H, W).
-            crops: Where the reference crops lie in their images.
-            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+            crops_of: Function that returns the crops of a view of some of the
+                instances, values 0 to 255, (n, 3, H, W).
+            crops: Reference crops of the instances.
+            flip_indices: Mirror partner of each keypoint, (K,).
         """
 
         def inputs_of(view: View, rows: Rows) -> Tensor:
@@ -293,9 +290,9 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         self.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(crops.centers.device)
-        return self._fuser_of(self.plan)(inputs_of, crops, flip_indices, size)
+        return self._fuser(self.plan)(inputs_of, crops, flip_indices, size)
 
-    def _fuser_of(self, plan: ViewPlan) -> ViewFuser:
+    def _fuser(self, plan: ViewPlan) -> ViewFuser:
         kept = self.module.test_cfg.get('output_keypoint_indices')
         return ViewFuser(
             plan, self.network, self.adapter, self.fusion, self.sigmas, kept
@@ -303,7 +300,7 @@ class HeatmapFusionTTA(BaseTTAModel):
 
     @property
     def _kept(self) -> Any:
-        """The keypoints that the model gives out, as an index."""
+        """Index of the keypoints that the model returns."""
         kept = self.module.test_cfg.get('output_keypoint_indices')
         return slice(None) if kept is None else kept
 
@@ -324,17 +321,20 @@ class HeatmapFusionTTA(BaseTTAModel):
             bboxes=bboxes,
             bbox_scores=instances.bbox_scores,
         )
-        # CocoMetric takes the area of an instance from here; MMPose's
-        # TopdownAffine leaves the extent of the crop in it.
+        # CocoMetric reads the area of an instance from here; MMPose's
+        # TopdownAffine writes the extent of the crop to it.
         boxes = torch.from_numpy(np.asarray(bboxes, dtype=np.float32))
         instances.bbox_scales = self._crops(boxes).extents.numpy()
 
 
 def check_switches(**switches: Any) -> None:
-    """Make sure that switches are on or off; a text would count as on.
+    """Check that switches are boolean; a string would count as true.
+
+    Args:
+        **switches: Values by name.
 
     Raises:
-        UserError: If one is neither.
+        UserError: If one is not boolean.
     """
     for name, value in switches.items():
         if not isinstance(value, (bool, np.bool_)):
@@ -342,7 +342,7 @@ def check_switches(**switches: Any) -> None:
 
 
 def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
-    """Make sure that the settings of a fusion are ones.
+    """Check the settings of a fusion.
 
     Args:
         fusion: 'mean' or 'max'.
@@ -350,7 +350,7 @@ def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
         forward_batch_size: Crops in a forward pass, or None.
 
     Raises:
-        UserError: If one is not.
+        UserError: If one is invalid.
     """
     if fusion not in [*FUSIONS]:
         raise ConfigError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
@@ -362,14 +362,14 @@ def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
 
 
 def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
-    """Make sure that crops can be cut of images.
+    """Check that crops can be cut from images.
 
     Args:
         images: The images.
-        boxes: The boxes of each.
+        boxes: Boxes of each image.
 
     Raises:
-        UserError: If one that has boxes has other channels than three, or no pixels.
+        UserError: If an image with boxes has no pixels or not three channels.
     """
     for image, rows in zip(images, boxes, strict=True):
         shape = tuple(image.shape)

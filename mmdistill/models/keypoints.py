@@ -1,7 +1,7 @@
-"""Which keypoints a model's output has: their mirror partners and OKS sigmas.
+"""Keypoints of a model: their mirror partners and OKS sigmas.
 
 Shapes: `n` instances, `K` keypoints of the model's head. With
-`output_keypoint_indices` in its `test_cfg` a model gives out some of them only.
+`output_keypoint_indices` in its `test_cfg` a model returns some of them only.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from mmdistill.functional.scoring import UNKNOWN_SIGMA, known_sigmas
 
 
 def flip_indices_of(module: Any, metainfo: Mapping[str, Any]) -> Sequence[int]:
-    """Mirror partners of a model's keypoints, (K,).
+    """Look up the mirror partners of a model's keypoints, (K,).
 
     Args:
         module: A pose estimator; its own metainfo, where it has one, overrides the
             data set's, as in its own predict.
-        metainfo: Of a data sample.
+        metainfo: Metainfo of a data sample.
     """
     partners: Sequence[int] = (module.metainfo or metainfo)['flip_indices']
     return partners
 
 
 def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
-    """Values of a mirror image, each at the keypoint that it is in the picture.
+    """Swap left and right keypoints in the values of a mirrored view.
 
     Args:
-        values: What a view says of its keypoints, (n, K, ...).
-        flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+        values: Values of a view's keypoints, (n, K, ...).
+        flip_indices: Mirror partner of each keypoint, (K,).
 
     Raises:
-        UserError: If these are not as many as the values' keypoints.
+        UserError: If their number differs from that of the values' keypoints.
     """
     if len(flip_indices) != values.shape[1]:
         raise ConfigError(
@@ -51,16 +51,16 @@ def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
 def sigmas_of(
     sigmas: Sequence[float] | None, kept: Sequence[int] | None, num_keypoints: int
 ) -> Sequence[float]:
-    """OKS sigmas of a model's keypoints, (K,).
+    """Complete the OKS sigmas of a model's keypoints, (K,).
 
     Args:
-        sigmas: Of the keypoints that the model gives out, or of all; None or an
+        sigmas: Sigmas of the keypoints that the model returns, or of all; None or an
             empty list where they are not known.
-        kept: The keypoints that the model gives out, None for all.
+        kept: Keypoints that the model returns, None for all.
         num_keypoints: Number of its keypoints, K.
 
     Raises:
-        UserError: If there are as many sigmas as neither has keypoints, or one is not
+        UserError: If the number of sigmas fits neither set of keypoints, or one is not
             positive.
     """
     if sigmas is None or len(sigmas) == 0:

@@ -1,4 +1,4 @@
-"""The forward pass of the wrapped model, in the fastest form that is safe."""
+"""Forward pass of the wrapped model, in the fastest form that is safe."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mmdistill.errors import ConfigError
 
 Forward = Callable[[Tensor], Any]
+"""Forward pass from network inputs to the output of the head."""
 PRECISIONS = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
     'float16': torch.float16,
 }
+"""Precisions of the forward pass by name."""
 FOLDING_TOLERANCE = 1e-4
-"""How far folding may change an output, in parts of the largest: rounding does."""
+"""Maximum change of an output by folding, relative to its largest value."""
 
 
 class Network:
-    """Runs `extract_feat` and `head.forward` of a pose estimator.
+    """Forward pass of a pose estimator: `extract_feat`, then `head.forward`.
 
-    The estimator itself stays as it is: what is folded or compiled is made of its
-    weights when it first runs, and made again when they have changed.
+    The estimator is not modified: a folded or compiled copy of its weights is made when
+    it first runs, and made again when they have changed.
 
     Args:
         module: The pose estimator.
         precision: 'float32', or 'bfloat16' or 'float16' for autocast.
         fold_batch_norm: Whether batch norms are folded into the convolutions before
-            them, in a copy. Where that changes an output by more than rounding,
-            the estimator runs unfolded.
+            them, in a copy. Where that changes an output by more than rounding, the
+            estimator runs unfolded.
         compile_network: Whether `torch.compile` compiles it.
 
     Raises:
@@ -59,17 +61,17 @@ class Network:
         self._precision = precision
         self._fold = fold_batch_norm
         self._compile = compile_network
-        self._made_of: list[tuple[int, int]] | None = None
+        self._weights: list[tuple[int, int]] | None = None
         self._forward: Forward | None = None
 
     def refresh_if_changed(self) -> None:
-        """Forget what was made of weights that are no longer the estimator's."""
+        """Discard the prepared forward pass if the weights have changed."""
         weights = _fingerprint(self._module)
-        if weights != self._made_of:
-            self._forward, self._made_of = None, weights
+        if weights != self._weights:
+            self._forward, self._weights = None, weights
 
     def __call__(self, inputs: Tensor) -> Any:
-        """What the head returns for network inputs, (N, 3, H, W)."""
+        """Compute the head's output for network inputs, (N, 3, H, W)."""
         if self._module.training:
             return forward_of(self._module)(inputs)
         if self._forward is None:
@@ -91,7 +93,7 @@ class Network:
         return self._folded(inputs) if self._fold else forward_of(self._module)
 
     def _folded(self, inputs: Tensor) -> Forward:
-        """The forward pass of a folded copy, if it says the same."""
+        """Forward pass of a folded copy, if its output is the same."""
         plain = forward_of(self._module)
         try:
             copied = fuse_conv_bn(copy.deepcopy(self._module))
@@ -99,7 +101,7 @@ class Network:
             if _agree(plain(inputs[:1]), folded(inputs[:1])):
                 return folded
         except RuntimeError:
-            # A batch norm that does not even fit the convolution named before it.
+            # A batch norm does not fit the convolution registered before it.
             pass
         print_log(
             f'{type(self._module).__name__} runs with its batch norms: folded into '
@@ -109,10 +111,10 @@ class Network:
         return plain
 
     def _compiled(self, device: torch.device) -> Forward:
-        """The compiled forward pass; on a CPU the weights are compiled in."""
-        # What was compiled of other weights would fit this module as well.
+        """Compiled forward pass; on a CPU the weights are compiled in."""
+        # Code compiled for other weights would match this module as well.
         torch.compiler.reset()
-        # Freezing folds the batch norms and lays the weights out for oneDNN.
+        # Freezing folds the batch norms and arranges the weights for oneDNN.
         compiled = torch.compile(
             forward_of(self._module), options={'freezing': device.type == 'cpu'}
         )
@@ -139,7 +141,7 @@ class Network:
 
 
 def forward_of(module: Any) -> Forward:
-    """The forward pass of a pose estimator up to what its head returns."""
+    """Return the forward pass of a pose estimator up to the output of its head."""
 
     def forward(inputs: Tensor) -> Any:
         return module.head.forward(module.extract_feat(inputs))
@@ -151,31 +153,31 @@ def fold_into_deconvolutions(module: torch.nn.Module) -> torch.nn.Module:
     """Fold batch norms into the transposed convolutions right before them.
 
     Args:
-        module: A network in evaluation, which is changed; batch norms behind other
-            convolutions stay.
+        module: A network in evaluation mode, which is modified; batch norms after other
+            convolutions are kept.
     """
-    last: tuple[str, torch.nn.Module] = '', module
+    previous: tuple[str, torch.nn.Module] = '', module
     for name, child in list(module.named_children()):
-        before, deconvolution = last
+        previous_name, deconvolution = previous
         if isinstance(child, torch.nn.BatchNorm2d) and isinstance(
             deconvolution, torch.nn.ConvTranspose2d
         ):
             folded = fuse_conv_bn_eval(deconvolution, child, transpose=True)
-            setattr(module, before, folded)
+            setattr(module, previous_name, folded)
             setattr(module, name, torch.nn.Identity())
         else:
             fold_into_deconvolutions(child)
-        last = name, child
+        previous = name, child
     return module
 
 
 def batch_size_on(device: torch.device) -> int:
-    """Crops in a forward pass: a CPU's caches hold few, an accelerator wants many."""
+    """Return the default number of crops in a forward pass, by cache and device."""
     return 8 if device.type == 'cpu' else 64
 
 
 def best_precision() -> str:
-    """The narrowest precision that this CPU computes in, 'bfloat16' or 'float32'."""
+    """Return the narrowest precision native to this CPU, 'bfloat16' or 'float32'."""
     return 'bfloat16' if _is_native('bfloat16') else 'float32'
 
 
@@ -190,19 +192,19 @@ def _is_native(precision: str) -> bool:
 
 
 def _fingerprint(module: torch.nn.Module) -> list[tuple[int, int]]:
-    """Changes whenever a weight is replaced or written to."""
+    """Addresses and versions of all tensors, which change with their values."""
     tensors = [*module.parameters(), *module.buffers()]
     return [(tensor.data_ptr(), tensor._version) for tensor in tensors]
 
 
 def _agree(one: Any, other: Any) -> bool:
-    """Whether two outputs of a head differ by rounding alone."""
+    """Whether two outputs of a head differ only by rounding."""
     if isinstance(one, Tensor):
-        # What is not finite must be so in both; it says nothing of the others.
+        # Non-finite values must agree; they do not count in the comparison.
         finite = one.isfinite()
         if not torch.equal(finite, other.isfinite()):
             return False
-        one, other = (each.masked_fill(~finite, 0) for each in (one, other))
+        one, other = (values.masked_fill(~finite, 0) for values in (one, other))
         largest = one.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
         return bool((one - other).abs().max() <= FOLDING_TOLERANCE * largest)
     if isinstance(one, (list, tuple)):

@@ -1,7 +1,4 @@
-"""Running the network on all views of some instances, and fusing what it says.
-
-Fused poses of some instances, as arrays.
-"""
+"""Fusion of views: forward passes of the network and the fused poses as arrays."""
 
 from __future__ import annotations
 
@@ -31,15 +28,15 @@ from mmdistill.models.network import Network
 
 @dataclass(frozen=True)
 class ViewFuser:
-    """Fuses the views of instances, one block of them after the other.
+    """Fusion of the views of instances, in one or several forward passes.
 
     Attributes:
         plan: The views.
         network: The forward pass.
-        adapter: Knows what the head's output says.
+        adapter: Adapter of the model's family of heads.
         fusion: 'mean' or 'max'.
-        sigmas: OKS sigmas, as `sigmas_of` takes them.
-        kept: The keypoints that the model gives out, None for all.
+        sigmas: OKS sigmas, see `sigmas_of`.
+        kept: Keypoints that the model returns, None for all.
     """
 
     plan: ViewPlan
@@ -56,14 +53,14 @@ class ViewFuser:
         flip_indices: Sequence[int],
         batch_size: int,
     ) -> FusedPoses:
-        """Fused poses of instances.
+        """Compute the fused poses of instances.
 
         Args:
-            inputs_of: Network inputs of a view of some of the instances,
-                (n, 3, H, W).
-            crops: Where the reference crops lie in their images.
-            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
-            batch_size: Crops in a forward pass, where one view has no more.
+            inputs_of: Function that returns the network inputs of a view of some of
+                the instances, (n, 3, H, W).
+            crops: Reference crops of the instances.
+            flip_indices: Mirror partner of each keypoint, (K,).
+            batch_size: Crops in a forward pass, unless a single view has more.
         """
         fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
         size = max(batch_size, len(crops))
@@ -73,11 +70,11 @@ class ViewFuser:
         poses = fusion.decode()
         frame = self.adapter.frame
         positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
-        places = crops.to_image(positions.to(crops.centers)).cpu().numpy()
+        keypoints = crops.to_image(positions.to(crops.centers)).cpu().numpy()
         agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
         return _without_unknown(
             FusedPoses(
-                *(places, poses.keypoint_scores, poses.keypoints_visible, agreement),
+                *(keypoints, poses.keypoint_scores, poses.keypoints_visible, agreement),
                 known.result(),
             ),
             crops.centers.cpu().numpy(),
@@ -92,14 +89,14 @@ class ViewFuser:
         flip_indices: Sequence[int],
         known: KnownInAll,
     ) -> None:
-        """One forward pass; nothing of it outlives it but what is fused."""
+        """Run one forward pass and add its views; only the fusion keeps any of it."""
         inputs = [inputs_of(view, rows) for view, rows in batch]
-        counts = [len(part) for part in inputs]
+        counts = [len(block) for block in inputs]
         evidence = self.adapter.evidence(self.network(_joined(inputs)))
-        parts = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
-        for (view, rows), part in zip(batch, parts, strict=True):
-            finite = known_in_view(part)
-            fusion.add(view, without_unknown(part, finite), crops[rows], rows)
+        by_view = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
+        for (view, rows), shown in zip(batch, by_view, strict=True):
+            finite = known_in_view(shown)
+            fusion.add(view, without_unknown(shown, finite), crops[rows], rows)
             known.add(
                 swap_left_right(finite, flip_indices) if view.flip else finite, rows
             )
@@ -111,28 +108,6 @@ class ViewFuser:
         )
 
 
-def _without_unknown(poses: FusedPoses, centers: np.ndarray) -> FusedPoses:
-    """Poses whose keypoints are finite; decoding may spoil some, too."""
-    known = poses.known & known_keypoints(
-        *(poses.keypoints, poses.keypoint_scores),
-        *(poses.keypoints_visible, poses.keypoint_agreement),
-    )
-    if known.all():
-        return poses
-    return FusedPoses(
-        np.where(known[..., None], poses.keypoints, centers[:, None]),
-        np.where(known, poses.keypoint_scores, 0),
-        np.where(known, poses.keypoints_visible, 0),
-        np.where(known, poses.keypoint_agreement, 0),
-        known,
-    )
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Parts in one tensor; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
 @dataclass(frozen=True)
 class FusedPoses:
     """Fused poses of `N` instances with `K` keypoints.
@@ -140,10 +115,10 @@ class FusedPoses:
     Attributes:
         keypoints: Coordinates (x, y) in pixels of the image, (N, K, 2).
         keypoint_scores: Score of each keypoint, from the fused output, (N, K).
-        keypoints_visible: How visible each keypoint is; its score, where the model
-            does not predict it, (N, K).
-        keypoint_agreement: How far the views agree, 1 being best, (N, K).
-        known: Which keypoints the model gave finite numbers for, in every view, (N, K),
+        keypoints_visible: Visibility of each keypoint; its score, where the model does
+            not predict it, (N, K).
+        keypoint_agreement: Agreement of the views, 1 being best, (N, K).
+        known: Mask of the keypoints whose values are finite in every view, (N, K),
             bool; by default all. The others have score 0, agreement 0 and the middle
             of the crop as their coordinates.
     """
@@ -166,13 +141,40 @@ class FusedPoses:
         return FusedPoses(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def join_poses(parts: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
-    """Concatenate poses; without any, an empty one of `num_keypoints`."""
-    places = np.zeros((0, num_keypoints, 2), dtype=np.float32)
-    nothing = FusedPoses(places, *[places[..., 0]] * 3)
+def join_poses(blocks: Sequence[FusedPoses], num_keypoints: int) -> FusedPoses:
+    """Concatenate poses; without blocks, return no poses of `num_keypoints`.
+
+    Args:
+        blocks: Poses of successive instances.
+        num_keypoints: Number of keypoints, K.
+    """
+    keypoints = np.zeros((0, num_keypoints, 2), dtype=np.float32)
+    empty = FusedPoses(keypoints, *[keypoints[..., 0]] * 3)
     return FusedPoses(
         *(
-            np.concatenate([getattr(part, field.name) for part in parts or [nothing]])
+            np.concatenate([getattr(block, field.name) for block in blocks or [empty]])
             for field in fields(FusedPoses)
         )
     )
+
+
+def _without_unknown(poses: FusedPoses, centers: np.ndarray) -> FusedPoses:
+    """Replace non-finite keypoints by unknown ones; decoding may add some."""
+    known = poses.known & known_keypoints(
+        *(poses.keypoints, poses.keypoint_scores),
+        *(poses.keypoints_visible, poses.keypoint_agreement),
+    )
+    if known.all():
+        return poses
+    return FusedPoses(
+        np.where(known[..., None], poses.keypoints, centers[:, None]),
+        np.where(known, poses.keypoint_scores, 0),
+        np.where(known, poses.keypoints_visible, 0),
+        np.where(known, poses.keypoint_agreement, 0),
+        known,
+    )
+
+
+def _joined(blocks: Sequence[Tensor]) -> Tensor:
+    """Concatenate blocks of crops; a single one is not copied."""
+    return blocks[0] if len(blocks) == 1 else torch.cat(list(blocks))

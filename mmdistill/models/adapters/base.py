@@ -1,4 +1,4 @@
-"""What the fusing wrapper asks of an adapter, one adapter per family of heads.
+"""Interface of adapters, one for each family of heads, to the fusing wrapper.
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints.
 """
@@ -19,13 +19,13 @@ from mmdistill.functional.views import Frame, View
 
 @dataclass(frozen=True)
 class DecodedPoses:
-    """Poses in the reference crops of `N` instances.
+    """Decoded poses in the reference crops of `N` instances.
 
     Attributes:
         keypoints: Coordinates (x, y), input pixels of the model, (N, K, 2).
         keypoint_scores: Scores, (N, K).
-        keypoints_visible: How visible they are; the scores, where the model does
-            not predict it, (N, K).
+        keypoints_visible: Visibility; the scores, where the model does not predict it,
+            (N, K).
     """
 
     keypoints: np.ndarray
@@ -34,7 +34,7 @@ class DecodedPoses:
 
 
 class Fusion(Protocol):
-    """The running fusion of some instances over their views."""
+    """Running fusion of some instances over their views."""
 
     def add(
         self, view: View, evidence: tuple[Tensor, ...], crops: Crops, rows: Rows
@@ -43,27 +43,27 @@ class Fusion(Protocol):
 
         Args:
             view: The view.
-            evidence: What `Adapter.evidence` gave for it, first axis n.
+            evidence: Result of `Adapter.evidence` for it, first axis n.
             crops: The reference crops of the n instances.
             rows: The n instances among the N.
         """
 
     def decode(self) -> DecodedPoses:
-        """The fused poses, decoded once by the model's own codec."""
+        """Decode the fused poses, once, by the model's own codec."""
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
 
 
 class Adapter(Protocol):
-    """Knows what a head's output says about places in its crop."""
+    """Interpreter of a head's output as evidence of positions in its crop."""
 
     @property
     def frame(self) -> Frame:
-        """The network input, and the warp that the codec needs."""
+        """Network input, with the warp that the codec requires."""
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Make sure that the views can be undone and fused.
+        """Check that the views can be undone and fused.
 
         Args:
             views: The views.
@@ -74,7 +74,7 @@ class Adapter(Protocol):
         """
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """What is fused of a forward's output: tensors with one row a crop."""
+        """Extract the tensors to fuse, one row per crop."""
 
     def start(
         self, num_instances: int, flip_indices: Sequence[int], fusion: str
@@ -83,7 +83,7 @@ class Adapter(Protocol):
 
         Args:
             num_instances: Number of instances, N.
-            flip_indices: For each keypoint the one that a mirror makes of it, (K,).
+            flip_indices: Mirror partner of each keypoint, (K,).
             fusion: 'mean' or 'max'.
         """
 
@@ -93,13 +93,13 @@ def decode_with(head: Any, fused: Any) -> DecodedPoses:
 
     Args:
         head: A head of MMPose.
-        fused: What the head's `decode` takes.
+        fused: Input of the head's `decode`.
     """
     instances = head.decode(fused)
-    scores = np.concatenate([each.keypoint_scores for each in instances])
-    visible = [each.get('keypoints_visible') for each in instances]
+    scores = np.concatenate([one.keypoint_scores for one in instances])
+    visible = [one.get('keypoints_visible') for one in instances]
     return DecodedPoses(
-        keypoints=np.concatenate([each.keypoints[..., :2] for each in instances]),
+        keypoints=np.concatenate([one.keypoints[..., :2] for one in instances]),
         keypoint_scores=scores.astype(np.float32),
         keypoints_visible=(
             scores if visible[0] is None else np.concatenate(visible)

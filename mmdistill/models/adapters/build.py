@@ -1,4 +1,4 @@
-"""Which family of heads a model belongs to, asked of what its head returns."""
+"""Choice of the adapter for a model, by the output of its head."""
 
 from __future__ import annotations
 
@@ -27,41 +27,42 @@ INSTEAD = (
     'use one of the top-down 2-D models of MMPose (heatmaps, SimCC or regression) '
     "with a detector's boxes"
 )
+"""Advice for models that cannot be fused."""
 
 UNFIT = {
     BottomupPoseEstimator: 'it finds the persons of an image by itself',
     PoseLifter: 'it sees poses and no image',
     DWPoseDistiller: 'it holds a teacher and a student of its own',
 }
-"""Estimators of MMPose that are given no crop of an instance, and why not."""
+"""Estimators of MMPose whose input is not a crop of an instance, with the reason."""
 
 
 def check_estimator(model: Mapping[str, Any]) -> None:
     """Refuse a model that `build_adapter` would refuse, by its config alone.
 
-    Nothing is built, so a wrong model is found before images are searched for boxes
-    and before it is trained.
+    No model is built, so an unsuitable one is refused before boxes are detected and
+    before it is trained.
 
     Args:
         model: Config of a model.
 
     Raises:
-        UserError: If the model is of a kind that sees no crop of an instance.
+        UserError: If the input of the model is not a crop of an instance.
     """
     kind = model.get('type')
-    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    estimator = MODELS.get(kind) if isinstance(kind, str) else kind
     name = str((model.get('head') or model).get('type')).rpartition('.')[2]
     for unfit, reason in UNFIT.items():
-        if isinstance(found, type) and issubclass(found, unfit):
+        if isinstance(estimator, type) and issubclass(estimator, unfit):
             raise _refusal(name, reason)
 
 
 def count_keypoints(module: Any, adapter: Adapter) -> int:
-    """Number of keypoints that a model finds, whatever channels its head has.
+    """Count the keypoints of a model, which may differ from its head's channels.
 
     Args:
         module: A pose estimator of MMPose.
-        adapter: Its adapter, of `build_adapter`.
+        adapter: Its adapter, from `build_adapter`.
     """
     size = adapter.frame.width, adapter.frame.height
     evidence = adapter.evidence(_head_output(module, *size))
@@ -69,15 +70,15 @@ def count_keypoints(module: Any, adapter: Adapter) -> int:
 
 
 def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
-    """The adapter for a model's head.
+    """Build the adapter for a model's head.
 
     Args:
         module: A pose estimator of MMPose.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
-            model's codec needs it.
+            model's codec requires.
 
     Raises:
-        UserError: If the model's head is of no family that can be fused.
+        UserError: If the model's head cannot be fused.
     """
     for kind, reason in UNFIT.items():
         if isinstance(module, kind):
@@ -96,7 +97,7 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
 
 
 def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapter:
-    """The adapter that understands a head's output and codec."""
+    """Adapter that fits a head's output and codec."""
     if _is_heatmaps(head.decoder, output):
         adapter = OffsetAdapter if has_offsets(head.decoder) else HeatmapAdapter
         return adapter(head, use_udp)
@@ -104,11 +105,11 @@ def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapt
         return SimCCAdapter(head, use_udp)
     if _is_coordinates(head.decoder, output):
         return CoordinateAdapter(head, use_udp)
-    raise _refusal(_name_of(module), f'it returns {_described(output)}')
+    raise _refusal(_name_of(module), f'it returns {_format_output(output)}')
 
 
 def _is_heatmaps(decoder: Any, output: Any) -> bool:
-    """Whether an output is heatmaps, maybe of several stages, or with offsets."""
+    """Whether an output is heatmaps, possibly of several stages or with offsets."""
     output = last_stage(output)
     return (
         hasattr(decoder, 'heatmap_size')
@@ -128,7 +129,7 @@ def _is_vectors(decoder: Any, output: Any) -> bool:
 
 
 def _is_coordinates(decoder: Any, output: Any) -> bool:
-    """Whether an output is coordinates, maybe with deviations or heatmaps."""
+    """Whether an output is coordinates, possibly with deviations or heatmaps."""
     output = coordinates_of(output)
     return (
         not hasattr(decoder, 'heatmap_size')
@@ -148,7 +149,7 @@ def _refusal(name: str, reason: str) -> UserError:
 
 @torch.no_grad()
 def _head_output(module: Any, width: int, height: int) -> Any:
-    """What the head returns for one blank input."""
+    """Output of the head for one blank input."""
     parameter = next(module.parameters())
     blank = torch.zeros(1, 3, height, width, device=parameter.device)
     training = module.training
@@ -158,9 +159,9 @@ def _head_output(module: Any, width: int, height: int) -> Any:
     return output
 
 
-def _described(output: object) -> str:
+def _format_output(output: object) -> str:
     if isinstance(output, Tensor):
         return f'a tensor of shape {tuple(output.shape)}'
     if isinstance(output, (list, tuple)):
-        return f'a {type(output).__name__} of {", ".join(map(_described, output))}'
+        return f'a {type(output).__name__} of {", ".join(map(_format_output, output))}'
     return f'a {type(output).__name__}'

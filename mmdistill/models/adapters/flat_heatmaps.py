@@ -1,8 +1,8 @@
-"""Decoding heatmaps of which some are too flat for the codec to refine.
+"""Decoding of heatmaps of which some are too flat for the codec to refine.
 
 DARK's refinement divides by the curvature around a peak. MMPose's UDP codec inverts it
-for all keypoints of an instance at once, so a single heatmap without curvature, such
-as an untrained or unsure network returns, stops the decoding of all of them.
+for all keypoints of an instance at once, so a single heatmap without curvature, as of
+an untrained or uncertain network, makes the decoding of all of them fail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmdistill.models.adapters.base import DecodedPoses, decode_with
 
 
 class HeatmapDecoder:
-    """Decodes as a head does; a keypoint that it can't refine keeps its peak cell.
+    """Decoder of a head, with the peak cell for keypoints that cannot be refined.
 
     Args:
         head: A head of MMPose whose `decode` takes heatmaps.
@@ -39,9 +39,9 @@ class HeatmapDecoder:
             return decode_with(self._head, heatmaps)
         except np.linalg.LinAlgError:
             before = self._unrefined
-            each = [self._one_instance(one[None]) for one in heatmaps]
+            poses = [self._one_instance(one[None]) for one in heatmaps]
             self._log_unrefined(before)
-            return _joined(each, axis=0)
+            return _joined(poses, axis=0)
 
     def _one_instance(self, heatmaps: Tensor) -> DecodedPoses:
         """Decode the heatmaps of an instance, (1, K, h, w)."""
@@ -49,11 +49,11 @@ class HeatmapDecoder:
             return decode_with(self._head, heatmaps)
         except np.linalg.LinAlgError:
             count = heatmaps.shape[1]
-            each = [self._one_keypoint(heatmaps[:, k : k + 1]) for k in range(count)]
-            return _joined(each, axis=1)
+            poses = [self._one_keypoint(heatmaps[:, k : k + 1]) for k in range(count)]
+            return _joined(poses, axis=1)
 
     def _one_keypoint(self, heatmap: Tensor) -> DecodedPoses:
-        """Decode one heatmap, (1, 1, h, w): codecs look at each by itself."""
+        """Decode one heatmap, (1, 1, h, w), which codecs treat independently."""
         try:
             return decode_with(self._head, heatmap)
         except np.linalg.LinAlgError:
@@ -63,7 +63,7 @@ class HeatmapDecoder:
             return DecodedPoses(keypoints, scores[None], scores[None])
 
     def _log_unrefined(self, before: int) -> None:
-        """Say how many there are, at the first one and at ten times as many."""
+        """Log their number at the first one, and whenever it has another digit."""
         if len(str(self._unrefined)) > len(str(before)) or before == 0:
             print_log(
                 f'{self._unrefined} keypoints so far have a heatmap too flat to be '
@@ -72,10 +72,12 @@ class HeatmapDecoder:
             )
 
 
-def _joined(each: Sequence[DecodedPoses], axis: int) -> DecodedPoses:
-    """Poses of several instances (axis 0) or of several keypoints (axis 1)."""
+def _joined(poses: Sequence[DecodedPoses], axis: int) -> DecodedPoses:
+    """Concatenate poses of instances (axis 0) or of keypoints (axis 1)."""
     return DecodedPoses(
-        keypoints=np.concatenate([one.keypoints for one in each], axis),
-        keypoint_scores=np.concatenate([one.keypoint_scores for one in each], axis),
-        keypoints_visible=np.concatenate([one.keypoints_visible for one in each], axis),
+        keypoints=np.concatenate([one.keypoints for one in poses], axis),
+        keypoint_scores=np.concatenate([one.keypoint_scores for one in poses], axis),
+        keypoints_visible=np.concatenate(
+            [one.keypoints_visible for one in poses], axis
+        ),
     )

@@ -1,4 +1,4 @@
-"""Fusing heads whose output is one heatmap per keypoint.
+"""Adapter of heads whose output is one heatmap per keypoint.
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` heatmap.
 """
@@ -28,16 +28,16 @@ from mmdistill.models.keypoints import swap_left_right
 
 
 class HeatmapAdapter:
-    """Knows where the cells of a head's heatmaps lie, and how to undo a view.
+    """Adapter of heatmaps: the positions of their cells, and the inverses of views.
 
-    Asks the codec instead of knowing it: two one-hot heatmaps are decoded, and
-    the two places say what stride and offset the codec's cells have.
+    Codecs are probed: two one-hot heatmaps are decoded, and the two positions give the
+    stride and offset of the codec's cells.
 
     Args:
         head: A head of MMPose whose forward returns heatmaps (N, K, h, w), or a
             list of them, one a stage, of which the last one counts.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
-            codec needs it.
+            codec requires.
 
     Attributes:
         frame: The network input.
@@ -55,10 +55,10 @@ class HeatmapAdapter:
         self._decoder = HeatmapDecoder(head, heatmap_axes(decoder))
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Nothing to refuse: heatmaps can be turned back, and have a maximum."""
+        """Accept all views: heatmaps can be rotated back, and have a maximum."""
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """The heatmaps of the last stage, single precision, (n, K, h, w)."""
+        """Extract the heatmaps of the last stage, single precision, (n, K, h, w)."""
         return (planar(last_stage(output)),)
 
     def start(
@@ -68,7 +68,7 @@ class HeatmapAdapter:
         return HeatmapFusion(self, num_instances, flip_indices, fusion)
 
     def undo(self, view: View, device: torch.device) -> InverseView:
-        """How to undo a view, on a device."""
+        """Return the inverse of a view, on a device."""
         return self._inverses.get(view, device)
 
     def decode(self, heatmaps: Tensor) -> DecodedPoses:
@@ -77,7 +77,7 @@ class HeatmapAdapter:
 
 
 class HeatmapFusion:
-    """The running fusion of some instances over their views."""
+    """Running fusion of some instances over their views."""
 
     def __init__(
         self,
@@ -106,36 +106,38 @@ class HeatmapFusion:
         self._fused.add(undo(heatmaps), undo.coverage, rows)
 
     def result(self) -> Tensor:
-        """Fused heatmaps in the reference crop, (N, K, h, w)."""
+        """Return the fused heatmaps in the reference crop, (N, K, h, w)."""
         return self._fused.result()
 
     def decode(self) -> DecodedPoses:
-        """The fused poses."""
+        """Decode the fused poses."""
         return self._adapter.decode(self.result())
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
 
 
 def last_stage(output: Any) -> Any:
-    """What the last stage of a head says, of lists that hold one output a stage."""
+    """Return the output of the last stage of a head, which may list several."""
     while isinstance(output, list) and output:
         output = output[-1]
     return output
 
 
 def planar(maps: Tensor) -> Tensor:
-    """Maps of a head in single precision, each by itself in memory, (n, K, h, w).
+    """Convert maps to single precision and contiguous memory, (n, K, h, w).
 
-    Between the network's channels, as channels-last leaves them, every step of the
-    fusion would have to gather them anew.
+    In channels-last memory every step of the fusion would have to gather them again.
+
+    Args:
+        maps: Maps of a head, (n, K, h, w).
     """
     return maps.float().contiguous()
 
 
 def has_offsets(decoder: Any) -> bool:
-    """Whether a codec has two maps of offsets beside each heatmap."""
+    """Whether a codec has two maps of offsets with each heatmap."""
     return getattr(decoder, 'heatmap_type', 'gaussian') == 'combined'
 
 
@@ -149,18 +151,18 @@ def needs_udp(decoder: Any) -> bool:
 
 
 def peak_axes(decoder: Any, frame: Frame) -> tuple[Axis, Axis]:
-    """The x and y axis of a codec's heatmaps, where a network puts its peaks.
+    """Compute the x and y axis of a codec's heatmaps, by the peaks of a network.
 
-    A network learns what the codec encodes, so the cells lie where the encoder
-    says. For MMPose's codecs that is, on average over a cell, where the decoder
-    reads them (Megvii's encoder rounds down and its decoder adds half a cell), in
-    pixels of a UDP warp for a UDP codec. Only where crops are cut with the other
-    warp than the codec's do the two differ, by a factor of ``(W - 1) / W``: views
-    are undone where the peaks are, and the fused heatmaps decoded as MMPose does.
+    A network learns the encoder of the codec, which defines the positions of the cells.
+    For MMPose's codecs these are, on average over a cell, those of the decoder
+    (Megvii's encoder rounds down and its decoder adds half a cell), in pixels of a UDP
+    warp for a UDP codec. The two differ only where crops are cut with another warp than
+    the codec's, by a factor of ``(W - 1) / W``: views are undone by the positions of
+    the peaks, and the fused heatmaps decoded as MMPose does.
 
     Args:
         decoder: A codec of MMPose with `input_size` and `heatmap_size`.
-        frame: The network input, and the warp that crops are cut with.
+        frame: Network input, with the warp that crops are cut with.
     """
     needed = Frame(frame.width, frame.height, needs_udp(decoder))
     x, y = (
@@ -173,7 +175,7 @@ def peak_axes(decoder: Any, frame: Frame) -> tuple[Axis, Axis]:
 
 
 def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:
-    """The x and y axis of a codec's heatmaps, found by decoding two of them.
+    """Determine the x and y axis of a codec's heatmaps by decoding two of them.
 
     Args:
         decoder: A codec of MMPose with `input_size` and `heatmap_size`.

@@ -1,12 +1,11 @@
-"""Fusing heads whose heatmaps have offsets beside them (UDP's 'combined' codec).
+"""Adapter of heads with heatmaps and offsets (UDP's 'combined' codec).
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` heatmap.
 
-A keypoint has three maps: how likely it is near a cell, and how far it then lies
-from the cell along x and y, in units of the codec's radius. Offsets are brought
-back as heatmaps are, and then turned, mirrored and shrunk as the view did with
-the picture. Over the cells around a keypoint they are linear, so interpolation
-does not blur them.
+A keypoint has three maps: the likelihood that it is near a cell, and its offset from
+the cell along x and y, in units of the codec's radius. Offsets are warped back as
+heatmaps are, and then rotated, mirrored and scaled by the inverse of the view. They
+are linear over the cells around a keypoint, so interpolation does not blur them.
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ from mmdistill.models.adapters.heatmap import last_stage, needs_udp, peak_axes, 
 from mmdistill.models.keypoints import swap_left_right
 
 MAPS = 3
-"""Maps of a keypoint: likelihood, x offset, y offset."""
+"""Number of maps of a keypoint: likelihood, x offset, y offset."""
 
 
 class OffsetAdapter:
-    """Knows where the cells of a head's maps lie, and how to undo a view.
+    """Adapter of heatmaps with offsets: their cells, and the inverses of views.
 
     Args:
         head: A head of MMPose whose forward returns maps (N, 3 * K, h, w), or a
             list of them, one a stage, of which the last one counts.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
-            codec needs it.
+            codec requires.
 
     Attributes:
         frame: The network input.
         axes: The x and y axis of the maps.
-        radius: Cells in a unit of offsets.
+        radius: Number of cells in a unit of offsets.
     """
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
@@ -61,7 +60,7 @@ class OffsetAdapter:
         self._inverses = InverseWarps(self.frame, self.axes)
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Make sure that offsets are to be averaged; see `Adapter.check`."""
+        """Check that offsets are averaged; see `Adapter.check`."""
         if fusion != 'mean':
             raise ConfigError(
                 f'{type(self._head).__name__} predicts offsets, which have a mean and '
@@ -69,7 +68,7 @@ class OffsetAdapter:
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """The maps of the last stage, single precision, (n, K, 3, h, w)."""
+        """Extract the maps of the last stage, single precision, (n, K, 3, h, w)."""
         return (planar(last_stage(output)).unflatten(1, (-1, MAPS)),)
 
     def start(
@@ -79,7 +78,7 @@ class OffsetAdapter:
         return OffsetFusion(self, num_instances, flip_indices)
 
     def undo(self, view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps of a view on the reference grid, and where the view covers it.
+        """Warp the maps of a view to the reference grid, with their coverage.
 
         Args:
             view: The view.
@@ -89,14 +88,14 @@ class OffsetAdapter:
             Maps (n, K, 3, h, w), and 1 where there is evidence, else 0, (h, w).
         """
         undo = self._inverses.get(view, maps.device)
-        undone = undo(maps.flatten(1, 2)).view_as(maps)
+        warped = undo(maps.flatten(1, 2)).view_as(maps)
         jacobian = reference_jacobian(view, self.frame, self.axes).to(maps)
-        likely, offsets = undone.split([1, MAPS - 1], dim=2)
+        likelihoods, offsets = warped.split([1, MAPS - 1], dim=2)
         offsets = torch.einsum('ij,nkjhw->nkihw', jacobian, offsets)
-        return torch.cat([likely, offsets], dim=2), undo.coverage
+        return torch.cat([likelihoods, offsets], dim=2), undo.coverage
 
     def peaks(self, view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints that a view says by itself.
+        """Compute the keypoints of a single view.
 
         Args:
             view: The view.
@@ -119,7 +118,7 @@ class OffsetAdapter:
 
 
 class OffsetFusion:
-    """The running fusion of some instances over their views."""
+    """Running fusion of some instances over their views."""
 
     def __init__(
         self, adapter: OffsetAdapter, num_instances: int, flip_indices: Sequence[int]
@@ -138,17 +137,17 @@ class OffsetFusion:
             maps = swap_left_right(maps, self._flip_indices)
         peaks, weights = self._adapter.peaks(view, maps)
         self._spread.add(crops.to_image(peaks), weights, rows)
-        undone, coverage = self._adapter.undo(view, maps)
-        self._fused.add(undone, coverage.expand(MAPS, -1, -1), rows)
+        warped, coverage = self._adapter.undo(view, maps)
+        self._fused.add(warped, coverage.expand(MAPS, -1, -1), rows)
 
     def result(self) -> Tensor:
-        """Fused maps in the reference crop, (N, K, 3, h, w)."""
+        """Return the fused maps in the reference crop, (N, K, 3, h, w)."""
         return self._fused.result()
 
     def decode(self) -> DecodedPoses:
-        """The fused poses."""
+        """Decode the fused poses."""
         return self._adapter.decode(self.result())
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()

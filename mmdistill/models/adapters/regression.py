@@ -1,15 +1,15 @@
-"""Fusing heads whose output is coordinates (regression, RLE, integral, DSNT).
+"""Adapter of heads whose output is coordinates (regression, RLE, integral, DSNT).
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints.
 
-Coordinates are shares of the network input: c says ``p = c * W`` input pixels. A
-view is undone exactly, by moving its coordinates into the reference crop; for the
-mirror image of a plain warp that is ``1 - c - 1 / W``, what MMPose's own flip test
-does with its `shift_coords`.
+Coordinates are shares of the network input: c means ``p = c * W`` input pixels. A
+view is undone exactly, by mapping its coordinates to the reference crop; for the
+mirror image of a plain warp that is ``1 - c - 1 / W``, as in MMPose's own flip test
+with `shift_coords`.
 
 Coordinates of the views are averaged, each weighted by its score where the head
-predicts one (RLE), so that a view that sees nothing of a joint does not pull it
-away. MMPose's flip test averages without weights; the scores of both are the mean
+predicts one (RLE), so that a view without evidence of a joint does not displace
+it. MMPose's flip test averages without weights; the scores of both are the mean
 of the views' scores.
 """
 
@@ -29,11 +29,11 @@ from mmdistill.models.adapters.base import DecodedPoses, decode_with
 from mmdistill.models.keypoints import swap_left_right
 
 LEAST_WEIGHT = 1e-6
-"""Weight of a view without any score: views none of which has one count alike."""
+"""Minimum weight of a view, so that views without scores count equally."""
 
 
 class CoordinateAdapter:
-    """Knows what a head's coordinates say, and how to undo a view.
+    """Adapter of coordinates, which are mapped to the reference crop.
 
     Args:
         head: A head of MMPose whose forward returns coordinates (N, K, 2), or
@@ -49,7 +49,7 @@ class CoordinateAdapter:
         self.frame = Frame(*input_size_of(head.decoder), bool(use_udp))
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Make sure that coordinates are to be averaged; see `Adapter.check`."""
+        """Check that coordinates are averaged; see `Adapter.check`."""
         if fusion != 'mean':
             raise ConfigError(
                 f'{type(self._head).__name__} predicts coordinates, which have a mean '
@@ -57,9 +57,9 @@ class CoordinateAdapter:
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """Coordinates (n, K, 2) and deviations (n, K, 2), or (n, K, 0) without.
+        """Extract coordinates (n, K, 2) and deviations (n, K, 2), or (n, K, 0) without.
 
-        Deviations are the sigmoid of what the head returns, as in its own predict.
+        Deviations are the sigmoid of the head's output, as in its own predict.
         """
         output = coordinates_of(output).float()
         return output[..., :2], output[..., 2:].sigmoid()
@@ -71,7 +71,7 @@ class CoordinateAdapter:
         return CoordinateFusion(self, num_instances, flip_indices)
 
     def undo(self, view: View, coordinates: Tensor) -> Tensor:
-        """Relative positions in the reference crop of a view's coordinates.
+        """Map a view's coordinates to relative positions in the reference crop.
 
         Args:
             view: The view.
@@ -91,13 +91,13 @@ class CoordinateAdapter:
         return decode_with(self._head, fused[:, None])
 
     def _shares(self, like: Tensor) -> Tensor:
-        """Relative positions that one share of the network input makes, (2,)."""
+        """Relative positions per share of the network input, (2,)."""
         size = like.new_tensor([self.frame.width, self.frame.height])
         return size / like.new_tensor(self.frame.spans)
 
 
 class CoordinateFusion:
-    """The running fusion of some instances over their views."""
+    """Running fusion of some instances over their views."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class CoordinateFusion:
         self._adapter = adapter
         self._flip_indices = list(flip_indices)
         # The mean is kept in the crop and the spread in the image, so that neither
-        # loses digits to the place of the crop.
+        # loses digits to the position of the crop.
         self._positions = PeakSpread(num_instances)
         self._spread = PeakSpread(num_instances)
         self._deviations = MaskedMean(num_instances)
@@ -119,7 +119,7 @@ class CoordinateFusion:
         """Undo one view of some instances and add it; see `Fusion.add`."""
         if view.flip:
             evidence = tuple(
-                swap_left_right(each, self._flip_indices) for each in evidence
+                swap_left_right(values, self._flip_indices) for values in evidence
             )
         coordinates, deviations = evidence
         positions = self._adapter.undo(view, coordinates)
@@ -130,16 +130,16 @@ class CoordinateFusion:
         self._deviations.add(deviations, everywhere, rows)
 
     def decode(self) -> DecodedPoses:
-        """The fused poses."""
+        """Decode the fused poses."""
         return self._adapter.decode(self._positions.mean(), self._deviations.result())
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' keypoints, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' points, pixels², (N, K)."""
         return self._spread.result()
 
 
 def view_weights(deviations: Tensor) -> Tensor:
-    """Weights of a view's keypoints: their scores, 1 for heads without, (n, K).
+    """Compute weights of a view's keypoints: scores, 1 for heads without, (n, K).
 
     Args:
         deviations: Deviations in [0, 1], (n, K, 2), or (n, K, 0) without.
@@ -150,18 +150,18 @@ def view_weights(deviations: Tensor) -> Tensor:
 
 
 def coordinates_of(output: Any) -> Any:
-    """Coordinates of a head's output, which may have heatmaps beside them."""
+    """Return the coordinates of a head's output, which may include heatmaps."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def input_size_of(decoder: Any) -> tuple[int, int]:
-    """Width and height of the network input that a codec is made for, pixels.
+    """Return width and height of a codec's network input, pixels.
 
     Args:
-        decoder: A codec of MMPose, which may have one of coordinates inside.
+        decoder: A codec of MMPose, which may wrap one of coordinates.
 
     Raises:
-        AttributeError: If it states none.
+        AttributeError: If it has no input size.
     """
     width, height = getattr(decoder, 'keypoint_codec', decoder).input_size
     return int(width), int(height)

@@ -1,16 +1,16 @@
-"""Fusing heads whose output is one vector per keypoint and axis (SimCC, RTMPose).
+"""Adapter of heads whose output is one vector per keypoint and axis (SimCC, RTMPose).
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints, `w, h` bins.
 
-A bin b says ``p = b / r`` input pixels, where r is the codec's split ratio. A
+A bin b means ``p = b / r`` input pixels, where r is the codec's split ratio. A
 mirror image shows pixel p at ``W - 1 - p``, so bin b at ``r * (W - 1) - b``.
 MMPose's own flip test reverses the vector, which takes bin b to
 ``r * W - 1 - b``: it is off by ``r - 1`` bins, half an input pixel at its ratio
 of 2. Here the mirror is exact; the last ``r - 1`` bins lie beyond the last pixel
-of the mirror image, which says nothing of them.
+of the mirror image, which has no evidence of them.
 
-Each axis is fused by itself. The outer product of the two vectors is never made:
-it is hundreds of times as large and says nothing more.
+Each axis is fused independently. The outer product of the two vectors is never formed:
+it is hundreds of times as large and holds no more information.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mmdistill.models.keypoints import swap_left_right
 
 
 class SimCCAdapter:
-    """Knows where the bins of a head's vectors lie, and how to undo a view.
+    """Adapter of vectors: the positions of their bins, and the inverses of views.
 
     Args:
         head: A head of MMPose whose forward returns two tensors, (N, K, w) and
@@ -56,17 +56,17 @@ class SimCCAdapter:
         self._matrices: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Make sure that no view turns the crop; see `Adapter.check`."""
+        """Check that no view rotates the crop; see `Adapter.check`."""
         for view in views:
             if not view.separable:
                 raise ConfigError(
-                    f'{type(self._head).__name__} says x and y apart, and they can '
-                    'not be turned back apart: views of it must not be rotated, got '
+                    f'{type(self._head).__name__} predicts x and y separately, which '
+                    'cannot be rotated back: views of it must not be rotated, got '
                     f'the view {view}'
                 )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """The vectors of both axes, single precision, (n, K, w) and (n, K, h)."""
+        """Extract both vectors, single precision, (n, K, w) and (n, K, h)."""
         x, y = output
         return x.float(), y.float()
 
@@ -77,7 +77,7 @@ class SimCCAdapter:
         return SimCCFusion(self, num_instances, flip_indices, fusion)
 
     def undo(self, view: View, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Matrices that undo a view of either axis, made once per device."""
+        """Return the matrices that undo a view, one an axis, built once per device."""
         key = (view, device)
         if key not in self._matrices:
             x, y = (
@@ -93,7 +93,7 @@ class SimCCAdapter:
 
 
 class SimCCFusion:
-    """The running fusion of some instances over their views, axis by axis."""
+    """Running fusion of some instances over their views, axis by axis."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class SimCCFusion:
         adapter = self._adapter
         if view.flip:
             evidence = tuple(
-                swap_left_right(each, self._flip_indices) for each in evidence
+                swap_left_right(vectors, self._flip_indices) for vectors in evidence
             )
         values, bins = zip(*(vectors.max(dim=2) for vectors in evidence), strict=True)
         cells = torch.stack(bins, dim=-1).to(evidence[0].dtype)
@@ -125,21 +125,21 @@ class SimCCFusion:
             fused.add(vectors @ matrix.T, matrix.sum(1).round(), rows)
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Fused vectors of the reference crop, (N, K, w) and (N, K, h)."""
+        """Return the fused vectors of the reference crop, (N, K, w) and (N, K, h)."""
         x, y = (fill_uncovered(axis.result(), axis.covered()) for axis in self._fused)
         return x, y
 
     def decode(self) -> DecodedPoses:
-        """The fused poses."""
+        """Decode the fused poses."""
         return self._adapter.decode(*self.result())
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
 
 
 def bins_of(decoder: Any) -> tuple[int, int]:
-    """Number of bins along x and y that a SimCC codec decodes.
+    """Compute the number of bins along x and y of a SimCC codec.
 
     Args:
         decoder: A codec of MMPose with `input_size` and `simcc_split_ratio`.

@@ -1,4 +1,4 @@
-"""Fusing heads that predict visibility beside the poses of another head.
+"""Adapter of heads that predict visibility in addition to the poses of another head.
 
 Shapes: `N` instances, `n` of them in a view, `K` keypoints.
 """
@@ -19,7 +19,7 @@ from mmdistill.models.keypoints import swap_left_right
 
 
 class VisibilityAdapter:
-    """Leaves poses to the adapter of the inner head, and averages visibility.
+    """Adapter that averages visibility, and delegates poses to the inner head's.
 
     Args:
         head: A head of MMPose whose forward returns the output of its `pose_head`
@@ -33,15 +33,15 @@ class VisibilityAdapter:
 
     @property
     def frame(self) -> Frame:
-        """The network input, and the warp that the codec needs."""
+        """Network input, with the warp that the codec requires."""
         return self._poses.frame
 
     def check(self, views: Sequence[View], fusion: str) -> None:
-        """Make sure that the poses can be fused; see `Adapter.check`."""
+        """Check that the poses can be fused; see `Adapter.check`."""
         self._poses.check(views, fusion)
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
-        """The evidence of the poses, then visibility, (n, K)."""
+        """Extract the evidence of the poses, then visibility, (n, K)."""
         poses, visibility = output
         return *self._poses.evidence(poses), visibility.float()
 
@@ -56,16 +56,16 @@ class VisibilityAdapter:
 
 
 class VisibilityFusion:
-    """The running fusion of some instances over their views.
+    """Running fusion of some instances over their views.
 
-    As in the head's own predict, what the head returns is averaged, and made a
-    probability afterwards where it is not one yet.
+    As in the head's own predict, its outputs are averaged, and converted to
+    probabilities afterwards where they are logits.
 
     Args:
         poses: The fusion of their poses.
         num_instances: Number of instances, N.
-        flip_indices: For each keypoint the one that a mirror makes of it, (K,).
-        is_probability: Whether visibility comes as probabilities, not as logits.
+        flip_indices: Mirror partner of each keypoint, (K,).
+        is_probability: Whether visibility is given as probabilities, not as logits.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class VisibilityFusion:
         self._visibility.add(visibility, visibility.new_ones(()), rows)
 
     def decode(self) -> DecodedPoses:
-        """The fused poses, with the fused visibility."""
+        """Decode the fused poses, with the fused visibility."""
         visibility = self._visibility.result()
         if not self._is_probability:
             visibility = visibility.sigmoid()
         return replace(self._poses.decode(), keypoints_visible=visibility.cpu().numpy())
 
     def spread(self) -> Tensor:
-        """Mean squared distance of the views' peaks, squared pixels, (N, K)."""
+        """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._poses.spread()
