@@ -162,7 +162,7 @@ class BoxFit:
     score_thr: float = 0.2
 
     def as_json(self) -> dict[str, Any]:
-        """The attributes as JSON values."""
+        """Convert the attributes to JSON values."""
         return {**asdict(self), 'margins': list(self.margins)}
 
     @staticmethod

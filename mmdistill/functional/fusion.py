@@ -74,7 +74,7 @@ class MaskedMean:
 
 
 def _add(total: Tensor, values: Tensor, rows: Rows) -> None:
-    """Add values to rows in place; ``total[rows] += values`` copies a slice twice."""
+    """Add values to rows in place, without the self-copy of ``total[rows] +=``."""
     if isinstance(rows, slice):
         total[rows].add_(values)
     else:

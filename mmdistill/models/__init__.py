@@ -1,4 +1,4 @@
-"""The fusing model wrapper with its adapters, one per family of heads; the detector."""
+"""Model wrappers: fusion of views, with adapters of head families, and detection."""
 
 from mmdistill.models.box_detector import BoxDetector
 from mmdistill.models.heatmap_fusion_tta import HeatmapFusionTTA
