@@ -99,7 +99,7 @@ def test_boxes_are_those_of_mmdetection_s_own_inference(config, folder, detector
         assert instances.category_ids.tolist() == [7] * len(boxes)
 
 
-def test_an_image_that_failed_has_no_boxes_and_keeps_its_place(
+def test_an_image_that_failed_has_no_boxes_and_keeps_its_position(
     config, folder, detector
 ):
     *_, broken = detector().test_step(samples(config, folder))

@@ -30,7 +30,7 @@ def test_ids_are_those_that_counting_compares(wanted, labeled, expected):
 
 
 @pytest.mark.parametrize('wanted', [('person', 'mouse'), dict(mouse=1)])
-def test_a_class_that_the_detector_lacks_is_told_with_those_it_has(wanted):
+def test_an_unknown_class_is_refused_with_the_known_ones(wanted):
     with pytest.raises(
         UserError, match=r"no class 'mouse' .* it has person, bicycle, cat, dog"
     ):

@@ -92,6 +92,6 @@ def test_output_keypoint_indices_choose_as_in_mmpose(both_samples):
     assert ours.pred_instances.keypoint_agreement.shape == (1, 2)
 
 
-def test_all_keypoints_are_put_out_when_none_are_chosen(both_samples):
+def test_all_keypoints_are_returned_when_none_are_selected(both_samples):
     ours, _ = both_samples(output_keypoint_indices=None)
     assert ours.pred_instances.keypoints.shape == (1, 3, 2)

@@ -41,7 +41,7 @@ def test_sigmas_of_all_keypoints_are_taken():
     assert sigmas_of([0.1, 0.2], [1], 2) == [0.1, 0.2]
 
 
-def test_sigmas_of_the_keypoints_given_out_are_put_at_their_places():
+def test_sigmas_of_the_returned_keypoints_are_assigned_to_them():
     assert sigmas_of([0.1, 0.2], [2, 0], 3) == [0.2, UNKNOWN_SIGMA, 0.1]
 
 

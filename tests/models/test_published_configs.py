@@ -38,7 +38,7 @@ def test_a_model_has_its_data_sets_keypoints_whatever_its_channels(crew):
     assert fused.num_keypoints == len(crew.flip_indices)
 
 
-def test_a_flip_is_mmposes_own_flip_test_at_the_exact_place(crew):
+def test_a_flip_is_mmposes_own_flip_test_at_the_exact_position(crew):
     """MMPose's is exact for coordinates and UDP, and else off by `shift` cells."""
     mode = 'udp_combined' if crew.published.kind == 'offsets' else 'heatmap'
     exact = dict(shift_heatmap=False, shift_coords=True)

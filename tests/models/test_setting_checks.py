@@ -28,7 +28,7 @@ FLIP_INDICES = [0, 2, 1]
         (dict(size_dependent=True, small_area='x'), 'views: small_area .* must be'),
     ],
 )
-def test_a_setting_that_is_none_is_refused(make_estimator, settings, message):
+def test_an_invalid_setting_is_refused(make_estimator, settings, message):
     with pytest.raises(UserError, match=message):
         HeatmapFusionTTA(make_estimator(), **settings)
 

@@ -31,7 +31,7 @@ def test_a_name_is_the_path_without_what_programs_stumble_over(key, name):
     assert exported_names([key]) == [name]
 
 
-def test_names_that_would_be_one_are_told_apart():
+def test_names_that_would_collide_are_distinguished():
     keys = ['../a.jpg', '__/a.jpg', 'B.jpg', 'b.jpg', 'c.jpg']
     names = exported_names(keys)
     assert len({name.casefold() for name in names}) == len(keys)

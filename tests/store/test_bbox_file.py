@@ -37,7 +37,7 @@ def test_what_is_written_is_read_as_the_boxes_of_the_store(detections, tmp_path)
     assert written.sha256(everything) == held.sha256(everything)
 
 
-def test_images_are_called_as_they_are_told_to_be(detections, tmp_path):
+def test_images_have_the_given_names(detections, tmp_path):
     names = {path: number + 7 for number, path in enumerate(detections.paths()[:4])}
 
     write_boxes(detections, names, tmp_path / 'boxes.json')

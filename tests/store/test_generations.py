@@ -17,7 +17,7 @@ from mmdistill.store.generations import (
 
 
 @pytest.mark.parametrize('counts', [(7,), (6,), (7, 2, 9), (1, 1, 1)])
-def test_places_cover_every_image_once_and_never_two_generations(counts):
+def test_spans_cover_every_image_once_and_never_two_generations(counts):
     generations = [Generation(count, '', '') for count in counts]
     found = chunk_spans(generations, 3)
     images = [i for place in found for i in range(place.start, place.stop)]
@@ -60,7 +60,7 @@ def test_images_that_are_gone_are_named(make_unlabeled):
     ]
 
 
-def test_other_boxes_are_told_by_generation(make_unlabeled):
+def test_other_boxes_are_reported_by_generation(make_unlabeled):
     pile = make_unlabeled(['a', 'b', 'c'])
     known = [generation_of(pile, np.arange(1)), generation_of(pile, np.arange(1, 3))]
     (first, second) = disagreements(

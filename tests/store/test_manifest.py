@@ -80,7 +80,7 @@ def test_a_store_that_names_no_format_is_of_the_first(tmp_path, make_store, make
         read_manifest(tmp_path / 'manifest.json')
 
 
-def test_every_place_of_every_store_has_its_own_name():
+def test_every_position_of_every_store_has_its_own_origin():
     generations = [Generation(6, 'a', 'b'), Generation(6, 'a', 'c')]
     manifests = [
         {

@@ -53,7 +53,7 @@ def test_equal_tables_are_equal_bytes(table):
     assert parquet.encode(table, 'here') == parquet.encode(table, 'here')
 
 
-def test_a_file_of_another_place_is_refused(table, read):
+def test_a_file_of_another_position_is_refused(table, read):
     with pytest.raises(
         UserError, match='of another label store, or of another position'
     ):

@@ -33,7 +33,7 @@ def ask_spark(query):
     ('ask', 'query'),
     [(ask_duckdb, QUERY), pytest.param(ask_spark, SPARK_QUERY, marks=pytest.mark.slow)],
 )
-def test_the_candidates_above_a_score_are_found(store, ask, query):
+def test_the_candidates_above_a_score_are_selected(store, ask, query):
     found = store.read().candidates
 
     rows = ask(query.format(chunks=f'{store.root}/chunks/*.parquet', score_thr=0.5))

@@ -64,7 +64,7 @@ def test_failures_of_some_chunks(store):
     assert count_failures(store, [1]) == Counter()
 
 
-def test_failures_are_told_by_reason_most_frequent_first():
+def test_failures_are_listed_by_reason_most_frequent_first():
     assert format_failures(Counter(rare=1, often=3), 8) == [
         '4 of 8 images failed (50.00%)',
         '  3: often',

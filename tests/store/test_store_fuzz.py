@@ -179,7 +179,7 @@ def test_other_bytes_of_any_length_are_a_sentence(store):
         path.write_bytes(data)
 
 
-def test_a_chunk_in_the_place_of_another_is_a_sentence(store):
+def test_a_chunk_at_the_position_of_another_is_refused(store):
     first, second = (store.root / f'chunks/00000{number}.parquet' for number in (0, 1))
     data = first.read_bytes()
     first.write_bytes(second.read_bytes())

@@ -141,7 +141,7 @@ def test_draws_of_a_resampled_set_have_the_counted_shares(parts):
     assert counts.instances == 4 * 3 + 5
 
 
-def test_fingerprints_tell_members_factors_and_order_of_ids_apart(parts):
+def test_fingerprints_distinguish_members_factors_and_order_of_ids(parts):
     coco, aic, mpii = parts.values()
     sets = [
         combined(coco, aic),
@@ -249,7 +249,7 @@ def test_keypoints_of_a_combination_of_one_are_checked_too(parts):
         count_labeled(build_labeled(combined(dict(parts['aic'], pipeline=[]))))
 
 
-def test_what_each_member_counts_is_said(parts, monkeypatch):
+def test_the_counts_of_each_member_are_logged(parts, monkeypatch):
     lines = []
     monkeypatch.setattr(counts, 'print_log', lambda text, **_: lines.append(text))
     whole = build_labeled(combined(*parts.values()))

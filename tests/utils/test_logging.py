@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmdistill.utils import logging
 
 
-def test_items_pass_and_lines_tell_how_many_are_done(monkeypatch):
+def test_items_pass_and_lines_report_how_many_are_done(monkeypatch):
     lines = []
     clock = iter(range(0, 100, 4))
     monkeypatch.setattr(logging.time, 'monotonic', lambda: next(clock))

@@ -108,7 +108,7 @@ def test_other_errors_have_none(error):
     assert failure_cause(error) is None
 
 
-def test_a_tool_says_the_cause_and_the_way_on(capsys):
+def test_a_tool_reports_the_cause_and_the_remedy(capsys):
     def main(argv):
         for _ in DataLoader(Dying('killed'), num_workers=1):
             pass

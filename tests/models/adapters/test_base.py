@@ -37,7 +37,7 @@ def test_instances_are_stacked_and_coordinates_are_two():
     np.testing.assert_allclose(poses.keypoint_scores[:, 0], [0.1, 0.2])
 
 
-def test_scores_tell_what_is_visible_where_the_head_does_not():
+def test_scores_are_visibility_where_the_head_predicts_none():
     poses = decode_with(Head([instance(1.0)]), FUSED)
     assert np.array_equal(poses.keypoints_visible, poses.keypoint_scores)
 

@@ -67,7 +67,7 @@ def decoder(head):
     return HeatmapDecoder(head, heatmap_axes(CODEC))
 
 
-def test_what_mmpose_refines_is_what_mmpose_says(head, log):
+def test_refinable_keypoints_are_those_of_mmpose(head, log):
     heatmaps = torch.from_numpy(np.stack([[peaked(7.3, 9.6), peaked(12.8, 20.1)]] * 2))
 
     poses = decoder(head)(heatmaps)
@@ -101,7 +101,7 @@ def test_a_flat_heatmap_keeps_its_peak_and_costs_no_other_its_refinement(head, l
     ]
 
 
-def test_the_log_says_it_at_the_first_one_and_whenever_it_is_ten_times_more(head, log):
+def test_the_log_reports_the_first_one_and_every_tenfold_number(head, log):
     decode = decoder(head)
     heatmaps = torch.from_numpy(singular()[None, None])
 

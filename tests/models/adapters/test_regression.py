@@ -95,7 +95,7 @@ def test_a_view_is_undone_exactly(view, use_udp, crops):
     np.testing.assert_allclose(poses.keypoints, truth * torch.tensor(INPUT), atol=1e-4)
 
 
-def test_a_magnified_view_says_places_nearer_to_the_middle(crops):
+def test_a_magnified_view_gives_positions_nearer_to_the_middle(crops):
     head, output = make_head(), random_output('RegressionHead')
     poses = fuse(head, crops, [(View(2.0), output)]).decode()
     expected = (output / 2 + 1 / 4) * torch.tensor(INPUT)

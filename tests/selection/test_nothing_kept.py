@@ -120,7 +120,7 @@ def test_candidates_that_were_not_stored_are_after_what_is_advised(label):
     assert select(store, LABELED, SelectionOptions(**changes)).unlabeled.kept > 0
 
 
-def test_a_data_set_that_states_the_threshold_itself_is_told_so(
+def test_a_data_set_that_states_the_threshold_itself_is_refused(
     store_of, coco_metainfo
 ):
     store = store_of(0.9)

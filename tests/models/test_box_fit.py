@@ -84,7 +84,7 @@ def test_a_small_person_on_a_large_image_is_labeled_more_exactly(
 
 
 @pytest.mark.parametrize('head_type', FUSABLE)
-def test_every_family_of_heads_looks_twice(head_type, some_images, pack):
+def test_every_family_of_heads_predicts_twice(head_type, some_images, pack):
     torch.manual_seed(0)
     estimator = resnet_with(head_type, FUSABLE[head_type][0]).eval()
     image = some_images.images[0]
@@ -155,7 +155,7 @@ def test_only_keypoints_that_the_model_gives_out_are_inside(
     np.testing.assert_allclose(found.bboxes, [[100, 100, 140, 130]], atol=4)
 
 
-def test_the_first_look_is_counted_and_recorded(make_estimator):
+def test_the_first_pass_is_counted_and_recorded(make_estimator):
     wrapper = HeatmapFusionTTA(make_estimator(), SCALES)
     before = wrapper.provenance()
     assert wrapper.views_per_box == 6
