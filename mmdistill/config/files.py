@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,11 +53,18 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f'{what} {path} cannot be read: {_reason(error)}') from error
+        raise UserError(
+            f'{what} {path} cannot be read: {_reason(file, error)}'
+        ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(file: Path, error: Exception) -> str:
     """Why a config cannot be read, without MMEngine's advice about its functions."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f'its base {error.filename} does not exist'
+    if isinstance(error, SyntaxError):
+        where = 'it' if _has_syntax_error(file) else 'one of its bases'
+        return f'{where} is no Python in line {error.lineno}: {error.msg}'
     text = ' '.join(str(error).split()) or 'no reason given'
     lazy = re.search(r'module in (\S+\.py)\.', text)
     if lazy and 'inheritance chain' in text:
@@ -64,5 +72,20 @@ def _reason(error: Exception) -> str:
             f'its base {lazy[1]} has the new form of configs (`with read_base()`), '
             'which a text config cannot inherit'
         )
+    doubled = re.search(r'Duplicate keys: {(.*)}', text)
+    if doubled:
+        names = sorted(name.strip(" '") for name in doubled[1].split(','))
+        return (
+            f'several of its bases state {" and ".join(names)}; let one base inherit '
+            'the other, so that it is known which holds'
+        )
     text = text.partition('! ')[0].partition('. Please ')[0]
     return f'{type(error).__name__}: {text}'
+
+
+def _has_syntax_error(file: Path) -> bool:
+    try:
+        ast.parse(file.read_text(encoding='utf-8'))
+    except SyntaxError:
+        return True
+    return False

@@ -48,9 +48,16 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'reason'),
     [
-        ('a = (', 'SyntaxError'),
+        ('a = (', r"it is no Python in line 1: '\(' was never closed"),
+        ("_base_ = 'broken.py'", 'one of its bases is no Python in line 2: invalid'),
+        (
+            "_base_ = ['one.py', 'two.py']",
+            'several of its bases state model and train_cfg; let one base inherit',
+        ),
+        ('a = b + 1', "NameError: name 'b' is not defined"),
+        ("_base_ = 'one.py'\na = _base_.gone", "has no attribute 'gone'"),
         ('a = 1 / 0', 'ZeroDivisionError: division by zero'),
-        ("_base_ = 'gone.py'", r'gone\.py'),
+        ("_base_ = 'gone.py'", r'its base .*gone\.py does not exist'),
         ("_base_ = 'mmpose::body_2d_keypoint/gone.py'", r'gone\.py'),
         (
             "_base_ = 'mmpose::body_2d_keypoint/edpose/coco/"
@@ -61,6 +68,10 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path):
     ],
 )
 def test_a_config_that_cannot_be_read_is_one_sentence(tmp_path, text, reason):
+    for name in ('one', 'two'):
+        text_of_base = 'model = dict(a=1)\ntrain_cfg = dict(b=2)\n'
+        (tmp_path / f'{name}.py').write_text(text_of_base)
+    (tmp_path / 'broken.py').write_text('a = 1\na b')
     path = tmp_path / 'recipe.py'
     path.write_text(text)
 
