@@ -14,6 +14,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.config.recipe import Recipe
 from mmdistill.selection.counts import build_labeled, count_labeled, labeled_statistics
 from mmdistill.stages.label_config import images_config, labeled_config, labeled_members
 from mmdistill.stages.train_config import student_config
@@ -57,12 +58,12 @@ def test_a_class_is_counted_and_learnt_beside_pseudo_labels(
     subset,
 ):
     config = make_recipe(kind, subset)
-    metainfo = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
+    metainfo = parse_pose_metainfo(unparsed_metainfo(labeled_config(Recipe.of(config))))
     names = [metainfo['keypoint_id2name'][i] for i in range(metainfo['num_keypoints'])]
     of_hands = kind == 'InterHand2DDoubleDataset'
 
     with DefaultScope.overwrite_default_scope('mmpose'):
-        dataset = build_labeled(labeled_config(config))
+        dataset = build_labeled(labeled_config(Recipe.of(config)))
         counts = count_labeled(dataset)
         side = labeled_statistics(dataset, counts.images)
         # One of InterHand's on each image, with every joint; else the last is bare.
@@ -70,8 +71,8 @@ def test_a_class_is_counted_and_learnt_beside_pseudo_labels(
         assert counts.keypoints == (*[3] * (len(names) - 1), 3 if of_hands else 0)
         assert counts.annotated_images == (3 if of_hands else 2)
         assert side.visible.sum(axis=0).tolist() == list(counts.keypoints)
-        assert images_config(config)['metainfo'] == unparsed_metainfo(
-            labeled_members(config)[0]
+        assert images_config(Recipe.of(config))['metainfo'] == unparsed_metainfo(
+            labeled_members(Recipe.of(config))[0]
         )
 
         rows, images = make_rows((2, 1), len(names)), tmp_path / 'unlabeled'
@@ -79,7 +80,7 @@ def test_a_class_is_counted_and_learnt_beside_pseudo_labels(
         store = make_store(tmp_path / 'labels', rows, img_root=images, names=names)
         thrs = (0.0,) * len(names)
         replace(make_selection(0.0), keypoint_thrs=thrs).write(store)
-        losses = two_steps(student_config(config))
+        losses = two_steps(student_config(Recipe.of(config)))
     assert np.isfinite(losses).all()
 
 

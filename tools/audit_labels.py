@@ -17,25 +17,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill.audits import audit, audit_folds, audited_set
     from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.recipe import Recipe
     from mmdistill.reports.audit_report import draw_audit, format_audit
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     _add_audit_arguments(parser)
     arguments = parser.parse_args(argv)
-    config = load_config(arguments)
+    recipe = Recipe.of(load_config(arguments))
     paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
     if arguments.folds is None:
-        content = audit(config, audited_set(config, *paths))
+        content = audit(recipe, audited_set(recipe, *paths))
     elif any(paths):
         raise UserError(
             '--folds audits the labeled set of the config in its true boxes, without '
             f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
         )
     else:
-        content = audit_folds(config, arguments.folds, arguments.teacher_config)
+        content = audit_folds(recipe, arguments.folds, arguments.teacher_config)
     if content is not None:
-        out = Path(arguments.out or Path(config.distill.store, 'audit.png'))
+        out = Path(arguments.out or Path(recipe.distill.store, 'audit.png'))
         draw_audit(content, out)
         print(f'{format_audit(content)}\n\npicture: {out}')
 

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill.config.datasets import members_of
-from mmdistill.config.schema import distill_section
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import UnlabeledConfig, stated
 from mmdistill.datasets.annotation_configs import (
     annotations_folder,
     keypoint_names_of,
@@ -59,7 +60,7 @@ class AuditedSet:
 
 
 def audited_set(
-    config: Config,
+    recipe: Recipe,
     ann_file: str | None = None,
     img: str | None = None,
     bbox_file: str | None = None,
@@ -67,7 +68,7 @@ def audited_set(
     """The set that is audited: the arguments, `distill.audit` or the val set.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
         ann_file: COCO json to audit instead of the config's.
         img: Its folder of images, by default that of the config's set.
         bbox_file: Detections on its images; those of the config's set by default,
@@ -76,9 +77,9 @@ def audited_set(
     Raises:
         UserError: If no set is named or a file is missing.
     """
-    stated = distill_section(config).get('audit')
-    stated = stated or _val_dataset(config, ann_file is None)
-    default = _set_of(stated) if stated else None
+    config, audit = recipe.config, recipe.distill.audit
+    dataset = _val_dataset(config, ann_file is None) if audit is None else stated(audit)
+    default = _set_of(dataset) if dataset else None
     if ann_file is not None:
         if img is None and default is None:
             raise ConfigError(
@@ -99,50 +100,51 @@ def audited_set(
     return chosen
 
 
-def labeled_set(config: Config) -> AuditedSet:
+def labeled_set(recipe: Recipe) -> AuditedSet:
     """The labeled set of a config, on which its teacher was trained.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If it is made of several.
     """
-    members = labeled_members(config)
+    members = labeled_members(recipe)
     if len(members) > 1:
         raise ConfigError(
-            f'folds are parts of one labeled set, that of {config.filename} is made '
-            f'of {len(members)} ({_listed(members)}); audit on a set that the teacher '
-            'was not trained on, with --ann-file and --img'
+            'folds are parts of one labeled set, that of '
+            f'{recipe.config.filename} is made of {len(members)} '
+            f'({_listed(members)}); audit on a set that the teacher was not trained '
+            'on, with --ann-file and --img'
         )
     return _set_of(members[0])
 
 
-def in_form(config: Config, audited: AuditedSet) -> AuditedSet:
+def in_form(recipe: Recipe, audited: AuditedSet) -> AuditedSet:
     """The set with its annotations read strictly, and written anew where needed.
 
     Args:
-        config: A config with a `distill` section, whose keypoints the set must have.
+        recipe: The recipe, whose keypoints the set must have.
         audited: The set; its own json stays as it is.
 
     Raises:
         UserError: If the json contradicts itself, the keypoints or its images.
     """
-    names = keypoint_names_of(labeled_config(config))
+    names = keypoint_names_of(labeled_config(recipe))
     used, found = read_ann_file(
         'audited',
         *(audited.ann_file, names, audited.img_root),
-        annotations_folder(config),
+        annotations_folder(recipe.config),
     )
     print_log(f'the audited set {found.summary("count")}', logger='current')
     return replace(audited, ann_file=used)
 
 
-def shared_images(config: Config, audited: AuditedSet) -> int:
+def shared_images(recipe: Recipe, audited: AuditedSet) -> int:
     """How many audited images the teacher was trained on.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
         audited: The audited set.
 
     Raises:
@@ -150,7 +152,7 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
     """
     images, trained_on = audited.images, set()
     same_file = False
-    members = labeled_members(config)
+    members = labeled_members(recipe)
     for labeled in map(_set_of, members):
         same_file |= labeled.ann_file.resolve() == audited.ann_file.resolve()
         if labeled.ann_file.is_file():
@@ -168,8 +170,8 @@ def shared_images(config: Config, audited: AuditedSet) -> int:
 
 
 def boxes_of(
-    unlabeled: Mapping[str, Any], audited: AuditedSet, folder: Path
-) -> tuple[dict[str, Any], str]:
+    unlabeled: UnlabeledConfig, audited: AuditedSet, folder: Path
+) -> tuple[UnlabeledConfig, str]:
     """The boxes in which the audited images are labeled.
 
     As on the unlabeled side: detections where that has detections. Without any of
@@ -177,24 +179,23 @@ def boxes_of(
     boxes that are followed from frame to frame.
 
     Args:
-        unlabeled: Arguments of the unlabeled side's `UnlabeledDataset`.
+        unlabeled: The unlabeled side.
         audited: The audited set.
         folder: Where the true boxes are written.
 
     Returns:
-        Arguments of `UnlabeledDataset`, and the source of the boxes in words.
+        Settings that say the boxes, and the source of the boxes in words.
     """
     if audited.bbox_file is not None:
-        arguments = dict(bbox_file=str(audited.bbox_file))
-        if unlabeled.get('category_ids') is not None:
-            arguments['category_ids'] = unlabeled['category_ids']
-        return arguments, f'detections, {audited.bbox_file}'
-    detected = unlabeled.get('bbox_file') or unlabeled.get('detections')
-    if not detected and unlabeled.get('follow') is None:
-        return {}, WHOLE_IMAGE
+        detected = UnlabeledConfig(
+            bbox_file=str(audited.bbox_file), category_ids=unlabeled.category_ids
+        )
+        return detected, f'detections, {audited.bbox_file}'
+    if not unlabeled.box_sources and unlabeled.follow is None:
+        return UnlabeledConfig(), WHOLE_IMAGE
     path = folder / 'true_boxes.json'
     write_json(path, true_boxes(audited.ann_file))
-    return dict(bbox_file=str(path)), TRUE_BOXES
+    return UnlabeledConfig(bbox_file=str(path)), TRUE_BOXES
 
 
 def _val_dataset(config: Config, wanted: bool) -> Mapping[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from mmdistill.audits.run import (
 )
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.files import read_config
-from mmdistill.config.schema import distill_section
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import ConfigError
 from mmdistill.functional.permutation import permuted
 from mmdistill.utils.files import file_sha256, read_json, write_json
@@ -45,7 +46,7 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 
 def audit_folds(
-    config: Config, num_folds: int, teacher_config: str | None = None
+    recipe: Recipe, num_folds: int, teacher_config: str | None = None
 ) -> dict[str, Any] | None:
     """Audit the labels of a config by teachers trained for it, one a fold.
 
@@ -53,7 +54,7 @@ def audit_folds(
     training from its last checkpoint.
 
     Args:
-        config: A config with a `distill` section whose images are labeled.
+        recipe: A recipe whose images are labeled.
         num_folds: Parts of the labeled set, and teachers.
         teacher_config: What the teachers are trained with; by default
             `distill.teacher.config`.
@@ -65,10 +66,10 @@ def audit_folds(
         UserError: If there are fewer images than folds or less than 2 folds, no
             config names how a teacher is trained, or the labels do not fit.
     """
-    rules = read_unlabeled_selection(config)
-    teacher = _training_of(config, teacher_config)
-    labeled = in_form(config, labeled_set(config))
-    root = audit_folder(config, labeled) / f'{num_folds}_folds'
+    rules = read_unlabeled_selection(recipe)
+    teacher = _training_of(recipe, teacher_config)
+    labeled = in_form(recipe, labeled_set(recipe))
+    root = audit_folder(recipe, labeled) / f'{num_folds}_folds'
     folds = write_folds(labeled.ann_file, num_folds, root)
     print_log(
         f'audit: {num_folds} teachers are trained with {teacher.filename}, each '
@@ -81,7 +82,7 @@ def audit_folds(
         print_log(f'audit: fold {number} of {num_folds}', logger='current')
         checkpoint = _trained(teacher, rest, folder)
         audited = AuditedSet(held_out, labeled.img_root)
-        parts.append(_audited(config, checkpoint, audited, folder, rules))
+        parts.append(_audited(recipe, checkpoint, audited, folder, rules))
     if not is_main_process():
         return None
     source = parts[0][1]
@@ -93,7 +94,7 @@ def audit_folds(
         folds=num_folds,
         teacher_config=str(teacher.filename),
     )
-    return write_audit(config, found, rules, provenance, source == TRUE_BOXES)
+    return write_audit(recipe, found, rules, provenance, source == TRUE_BOXES)
 
 
 def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:
@@ -141,15 +142,15 @@ def _only(
     )
 
 
-def _training_of(config: Config, teacher_config: str | None) -> Config:
-    path = teacher_config or distill_section(config)['teacher'].get('config')
+def _training_of(recipe: Recipe, teacher_config: str | None) -> Config:
+    path = teacher_config or recipe.distill.teacher.config
     if path is None:
         raise ConfigError(
             'folds need to know how a teacher is trained: name its config with '
             '--teacher-config, or in distill.teacher.config'
         )
     teacher = read_config(path, 'the teacher config')
-    teacher.launcher = config.get('launcher', 'none')
+    teacher.launcher = recipe.config.get('launcher', 'none')
     return teacher
 
 
@@ -184,18 +185,18 @@ def _training_config(teacher: Config, ann_file: Path, work_dir: Path) -> Config:
 
 
 def _audited(
-    config: Config,
+    recipe: Recipe,
     checkpoint: str,
     audited: AuditedSet,
     folder: Path,
     rules: UnlabeledSelection,
 ) -> tuple[dict[str, MatchedCandidates], str]:
     """Evidence by view of one fold, and the source of its boxes."""
-    config = copy.deepcopy(config)
-    config.distill.teacher.checkpoint = checkpoint
-    stores, source = label_views(config, audited, folder, 'teacher')
+    teacher = replace(recipe.distill.teacher, checkpoint=checkpoint)
+    recipe = replace(recipe, distill=replace(recipe.distill, teacher=teacher))
+    stores, source = label_views(recipe, audited, folder, 'teacher')
     barrier()
-    sigmas = sigmas_of(config)
+    sigmas = sigmas_of(recipe)
     found = {
         name: match_candidates(store, audited.ann_file, sigmas, rules)
         for name, store in stores.items()

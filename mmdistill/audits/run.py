@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -25,7 +24,7 @@ from mmdistill.audits.unlabeled_selection import (
     unlabeled_selection_of,
 )
 from mmdistill.config.datasets import unparsed_metainfo
-from mmdistill.config.schema import distill_section
+from mmdistill.config.recipe import Recipe
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.store import LabelStore
@@ -33,7 +32,7 @@ from mmdistill.store.manifest import identity
 from mmdistill.utils.files import file_sha256, write_json
 
 
-def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
+def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
     """Audit the labels of a config on a labeled set.
 
     Labels it as the unlabeled images were labeled, and in a single view and in
@@ -42,7 +41,7 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
     config's store is what was found.
 
     Args:
-        config: A config with a `distill` section whose images are labeled.
+        recipe: A recipe whose images are labeled.
         audited: The labeled set.
 
     Returns:
@@ -52,16 +51,16 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
         UserError: If the teacher was trained on the audited set, the config's store
             is not complete or was made otherwise, or the set is not usable.
     """
-    rules = read_unlabeled_selection(config)
-    shared = shared_images(config, audited)
-    audited = in_form(config, audited)
-    folder = audit_folder(config, audited)
-    stores, boxes = label_views(config, audited, folder)
+    rules = read_unlabeled_selection(recipe)
+    shared = shared_images(recipe, audited)
+    audited = in_form(recipe, audited)
+    folder = audit_folder(recipe, audited)
+    stores, boxes = label_views(recipe, audited, folder)
     barrier()
     if not is_main_process():
         return None
     found = {
-        name: match_candidates(store, audited.ann_file, sigmas_of(config), rules)
+        name: match_candidates(store, audited.ann_file, sigmas_of(recipe), rules)
         for name, store in stores.items()
     }
     provenance = dict(
@@ -70,40 +69,40 @@ def audit(config: Config, audited: AuditedSet) -> dict[str, Any] | None:
         boxes=boxes,
         images_trained_on=shared,
     )
-    return write_audit(config, found, rules, provenance, boxes == TRUE_BOXES)
+    return write_audit(recipe, found, rules, provenance, boxes == TRUE_BOXES)
 
 
-def read_unlabeled_selection(config: Config) -> UnlabeledSelection:
+def read_unlabeled_selection(recipe: Recipe) -> UnlabeledSelection:
     """The rules of a config's selection.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If nothing was labeled or selected yet.
     """
-    return unlabeled_selection_of(LabelStore(distill_section(config)['store']))
+    return unlabeled_selection_of(LabelStore(recipe.distill.store))
 
 
-def audit_folder(config: Config, audited: AuditedSet) -> Path:
+def audit_folder(recipe: Recipe, audited: AuditedSet) -> Path:
     """Where the label stores of an audit lie.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
         audited: The labeled set.
     """
-    labels = Path(distill_section(config)['store'])
+    labels = Path(recipe.distill.store)
     return labels.with_name(f'{labels.name}-audit') / audited.name
 
 
-def sigmas_of(config: Config) -> np.ndarray:
+def sigmas_of(recipe: Recipe) -> np.ndarray:
     """Standard deviations of the OKS of a config's keypoints, (K,)."""
-    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
+    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(recipe)))
     return known_sigmas(parsed['sigmas'], parsed['num_keypoints'])
 
 
 def write_audit(
-    config: Config,
+    recipe: Recipe,
     found: Mapping[str, MatchedCandidates],
     rules: UnlabeledSelection,
     provenance: Mapping[str, Any],
@@ -112,7 +111,7 @@ def write_audit(
     """Write `audit.json` into the store of a config.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
         found: Evidence by view.
         rules: Its selection.
         provenance: What was audited.
@@ -121,7 +120,7 @@ def write_audit(
     Returns:
         The content.
     """
-    store = LabelStore(distill_section(config)['store'])
+    store = LabelStore(recipe.distill.store)
     fused = found[FUSED]
     content = audit_content(found, store.manifest['keypoints'], rules, given_boxes)
     content['audited'] = dict(

@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmpose.registry import DATASETS, TRANSFORMS
 
 from mmdistill.config.metainfo import ordered_metainfo
+from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.errors import UserError
 
@@ -273,16 +274,16 @@ def _is_converter(part: Any) -> bool:
 
 
 def leak_guard_config(
-    config: Config, labeled: Mapping[str, Any]
+    recipe: Recipe, labeled: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """What `UnlabeledDataset` compares its images with; None if switched off.
 
     Args:
-        config: A config with a `distill` section; its validation set counts, with
-            all its members.
+        recipe: The recipe; its validation set counts, with all its members.
         labeled: Config of the labeled data set; all its members count.
     """
-    if not config.distill.get('leak_guard', True):
+    config = recipe.config
+    if not recipe.distill.leak_guard:
         return None
     guard: dict[str, Any] = {'cache': str(Path(config.work_dir, 'image_hashes.json'))}
     validation = (config.get('val_dataloader') or {}).get('dataset')

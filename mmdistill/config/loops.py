@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmdistill.config.kinds import AT_LEAST_ONE, COUNT, SWITCH, Fields, Kind
 from mmdistill.config.schema import is_type
-from mmdistill.config.values import AT_LEAST_ONE, COUNT, Fields, Kind, Switch
 from mmdistill.errors import UserError
 
 LOOPS = {
@@ -117,7 +117,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 KINDS: dict[str, Kind] = {
     'batch_size': AT_LEAST_ONE,
     'num_workers': COUNT,
-    'persistent_workers': Switch(),
+    'persistent_workers': SWITCH,
     'prefetch_factor': AT_LEAST_ONE,
     'dataset': Fields(),
 }

@@ -8,11 +8,9 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmdistill.config.schema import is_type
+from mmdistill.config.schema import MixingConfig, is_type, stated
 from mmdistill.errors import UserError
 
-LABELED_SHARE = 0.6
-"""Of a batch; the paper's 6 to 4 (section 5.2)."""
 BATCHES = ('labeled_share', 'num_batches', 'source_ratio')
 """Settings of `distill.mixing` that are the batch sampler's."""
 SAMPLER = 'MixedRatioBatchSampler'
@@ -22,17 +20,17 @@ WITHOUT_USE = ('drop_last', 'shuffle')
 """Settings of a loader that PyTorch refuses beside a batch sampler."""
 
 
-def batch_settings(mixing: Mapping[str, Any]) -> dict[str, Any]:
+def batch_settings(mixing: MixingConfig) -> dict[str, Any]:
     """What `distill.mixing` says about batches.
 
     Args:
-        mixing: The section; what is None is not stated.
+        mixing: The section; a ratio decides the share too.
     """
-    given = {key: mixing[key] for key in BATCHES if mixing.get(key) is not None}
+    given = {key: value for key, value in stated(mixing).items() if key in BATCHES}
+    given.pop('labeled_share', None)
     if 'source_ratio' in given:
-        # The defaults of recipes state a share, which the ratio decides too.
-        given.pop('labeled_share', None)
-    return given
+        return given
+    return {'labeled_share': mixing.labeled_share, **given}
 
 
 def mixed_loader(
@@ -100,7 +98,7 @@ def _sampler(stated: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
         )
     batches = {'type': f'mmdistill.{SAMPLER}', **other, **own}
     if not shares & set(batches):
-        batches['labeled_share'] = LABELED_SHARE
+        batches['labeled_share'] = MixingConfig.labeled_share
     return batches
 
 

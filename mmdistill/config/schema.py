@@ -1,153 +1,369 @@
-"""The `distill` section of a config: what it may state, read before anything runs."""
+"""The `distill` section of a config: every setting with its kind, default and meaning.
+
+What is stated here is stated nowhere else: the constructors of loops and data sets
+take their defaults from these classes, the reference in `configs/README.md` is made
+of them, and `mmdistill.config.recipe` reads a config by them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from mmdistill.config.kinds import (
+    AT_LEAST_ONE,
+    COUNT,
+    FOLDER,
+    NUMBER,
+    PATH,
+    POSITIVE,
+    PREFIX,
+    SHARE,
+    SWITCH,
+    Choice,
+    Fields,
+    Kind,
+    ListOf,
+    Range,
+    Text,
+)
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.config.values import check_values, normalize
-from mmdistill.errors import UserError
-
-REQUIRED = ('teacher', 'unlabeled', 'store')
 
 
-def distill_section(config: Config) -> Any:
-    """The `distill` section of a config, checked.
-
-    Settings that are None have their defaults, and are removed.
+def setting(kind: Kind, meaning: str, default: Any = None) -> Any:
+    """A field with the kind of its values and what they mean.
 
     Args:
-        config: The user's config.
-
-    Raises:
-        UserError: If there is none, it lacks what has no default, or states what
-            cannot be.
+        kind: What a value must be.
+        meaning: What it means, a line.
+        default: What holds where nothing is stated; one of None is worked out.
     """
-    section = stated_section(config)
-    if section is None:
-        raise UserError(
-            f'{config.filename} has no distill section, which names the teacher, the '
-            'unlabeled images and the label store'
-        )
-    for key in REQUIRED:
-        if key not in section:
-            raise UserError(f'the distill section of {config.filename} has no {key}')
-    check_boxes(section)
-    return section
+    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
 
 
-def stated_section(config: Config) -> Any:
-    """What a config states of a `distill` section, complete or not; None if nothing.
+def section(part: type, meaning: str, default: Any = MISSING) -> Any:
+    """A field with settings of its own.
 
     Args:
-        config: Any config.
-
-    Raises:
-        UserError: If the section states what cannot be.
+        part: The class of the settings.
+        meaning: What they are about, a line.
+        default: None where it may be left out whole; else its own defaults hold, and
+            `required` it must be stated.
     """
-    section = config.get('distill')
-    if section is None:
-        return None
-    if isinstance(section, Mapping):
-        normalize(section)
-    check_values(section)
-    try:
-        SelectionOptions(**section.get('selection', {}))
-    except UserError as error:
-        raise UserError(f'distill.selection: {error}') from error
-    return section
+    metadata = dict(section=part, meaning=meaning)
+    if default is MISSING:
+        return field(default_factory=part, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-def check_checkpoint(role: str, part: Mapping[str, Any]) -> None:
-    """Make sure that a model's checkpoint is there, before anything is built.
+def required(meaning: str, kind: Kind | None = None, part: type | None = None) -> Any:
+    """A field that every recipe states.
 
     Args:
-        role: What the model is, as the section of `distill` that names it.
-        part: That section.
-
-    Raises:
-        UserError: If none is named, or there is no such file.
+        meaning: What it means, a line.
+        kind: What a value must be.
+        part: The class of its settings, instead.
     """
-    checkpoint = part.get('checkpoint')
-    if not checkpoint:
-        raise UserError(f'distill.{role}.checkpoint must name a checkpoint, got none')
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise UserError(
-            f'the {role} checkpoint {checkpoint} does not exist; train the {role} '
-            f'first, or set distill.{role}.checkpoint'
-        )
+    what = dict(kind=kind) if part is None else dict(section=part)
+    return field(metadata=dict(what, meaning=meaning))
 
 
-def check_boxes(section: Mapping[str, Any]) -> None:
-    """Make sure that boxes come from one place.
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The model that labels."""
+
+    checkpoint: str | None = setting(PATH, 'its weights, a file or an address')
+    config: str | None = setting(
+        PATH, 'the config that has its model and test pipeline; else the recipe itself'
+    )
+
+
+@dataclass(frozen=True)
+class FollowConfig:
+    """Boxes that follow a pose from frame to frame of a video."""
+
+    padding: float = setting(
+        Range(1), 'how much longer than the keypoints a box is', 1.5
+    )
+    score_thr: float = setting(SHARE, 'score above which a keypoint counts', 0.3)
+
+
+@dataclass(frozen=True)
+class UnlabeledConfig:
+    """The unlabeled images and their boxes."""
+
+    data_root: str = setting(FOLDER, 'folder that paths are relative to', '')
+    data_prefix: Mapping[str, str] | None = setting(
+        PREFIX, 'folder of the images, `dict(img=...)`'
+    )
+    ann_file: str = setting(FOLDER, 'COCO json that lists the images', '')
+    bbox_file: str | None = setting(
+        FOLDER,
+        "detections in MMPose's `bbox_file` form; without any, an image is one box",
+    )
+    category_ids: Sequence[int] | None = setting(
+        ListOf(Range(whole=True), empty=False),
+        'categories whose boxes count; else all',
+    )
+    max_boxes: int = setting(
+        AT_LEAST_ONE, 'boxes of an image that are labeled, the best ones', 1000
+    )
+    max_pixels: int = setting(
+        AT_LEAST_ONE, 'width times height above which an image is not decoded', 2**26
+    )
+    sources: Sequence[Mapping[str, Any]] | None = setting(
+        ListOf(Fields(), empty=False),
+        'several folders, lists, tars and videos, instead of `data_prefix`',
+    )
+    detections: str | None = setting(PATH, 'folder of a detection store with the boxes')
+    follow: FollowConfig | None = section(
+        FollowConfig,
+        'the box of a frame is followed from the one before; for one animal',
+        None,
+    )
+    hidden: bool = setting(SWITCH, 'whether hidden files are images too', False)
+
+    @property
+    def box_sources(self) -> tuple[str, ...]:
+        """Settings that give boxes."""
+        names = ('bbox_file', 'detections')
+        return tuple(name for name in names if getattr(self, name))
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Views of each box, and how the teacher runs on them."""
+
+    scales: Sequence[float] = setting(
+        ListOf(POSITIVE, empty=False), 'magnifications of the image', (1.0,)
+    )
+    flip: bool = setting(SWITCH, 'whether each view is also seen mirrored', True)
+    aspect_ratios: Sequence[float] = setting(
+        ListOf(POSITIVE), 'magnifications of the width alone, beside the scales', ()
+    )
+    rotations: Sequence[float] = setting(
+        ListOf(NUMBER), 'degrees by which the crop is turned, beside the scales', ()
+    )
+    fusion: str = setting(
+        Choice(('mean', 'max')), 'how the heatmaps of the views become one', 'mean'
+    )
+    size_dependent: bool = setting(
+        SWITCH,
+        'whether small instances are not scaled down and large ones not scaled up',
+        False,
+    )
+    small_area: float = setting(
+        Range(0), 'area of a box, pixels, below which it is small', 180**2
+    )
+    large_area: float = setting(
+        Range(0), 'area of a box from which on it is large', 180**2
+    )
+    forward_batch_size: int | None = setting(
+        AT_LEAST_ONE, 'crops in a forward pass; else 8 on a CPU and 64 elsewhere'
+    )
+    channels_last: bool = setting(
+        SWITCH, 'whether memory is laid out channels last', True
+    )
+    fold_batch_norm: bool = setting(
+        SWITCH, 'whether batch norms become part of the convolutions before them', True
+    )
+    precision: str = setting(
+        Choice(('float32', 'bfloat16', 'float16')),
+        'precision of the network',
+        'float32',
+    )
+    compile: bool = setting(SWITCH, 'whether the network is compiled', False)
+
+
+@dataclass(frozen=True)
+class LabelingConfig:
+    """How the labeling runs."""
+
+    batch_size: int = setting(AT_LEAST_ONE, 'images in a batch', 16)
+    num_workers: int = setting(COUNT, 'processes that read', 2)
+    chunk_size: int = setting(AT_LEAST_ONE, 'images in a chunk of the store', 256)
+    score_floor: float = setting(
+        NUMBER, 'instance score below which a candidate is not stored', 0.01
+    )
+    nms_thr: float = setting(
+        SHARE, 'OKS above which of two candidates only the better is stored', 0.9
+    )
+    max_failures: float = setting(
+        SHARE, 'share of failed images above which the finished run is an error', 0.05
+    )
+    refit_boxes: bool | None = setting(
+        SWITCH,
+        'whether each box is looked at twice, the second time fitted around its pose '
+        "with the labeled set's margins; else where each image is one box",
+    )
+
+    @property
+    def loop_arguments(self) -> dict[str, Any]:
+        """Those that `LabelLoop` takes."""
+        names = ('chunk_size', 'score_floor', 'nms_thr', 'max_failures')
+        return {k: v for k, v in stated(self).items() if k in names}
+
+
+@dataclass(frozen=True)
+class MixingConfig:
+    """Batches of the student, and how pseudo-labels are read for them."""
+
+    labeled_share: float = setting(
+        Range(0, 1, open=True), 'labeled samples in every batch, at least', 0.6
+    )
+    source_ratio: Sequence[float] | None = setting(
+        ListOf(POSITIVE), 'parts of the sources in a batch, instead of `labeled_share`'
+    )
+    num_batches: int | None = setting(
+        AT_LEAST_ONE, 'batches in an epoch; else as many as both sets fill'
+    )
+    pseudo_weight: float = setting(
+        Range(0), 'weight of a pseudo-labeled keypoint in the loss', 1.0
+    )
+    score_thr: float | None = setting(
+        NUMBER, "instance score to keep a label at, instead of the selection's"
+    )
+    keypoint_thr: float | None = setting(
+        NUMBER, "score above which a keypoint is visible, instead of the selection's"
+    )
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How much longer than the base schedule the student trains."""
+
+    max_factor: float = setting(
+        Range(1), 'the schedule grows as the data, at most by this factor', 3.0
+    )
+    milestones: Sequence[float] = setting(
+        ListOf(Range(0, 1, open=True)),
+        'shares of the schedule at which the learning rate drops',
+        (0.7, 0.9),
+    )
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """The labeled images that an audit looks at."""
+
+    data_root: str = setting(FOLDER, 'folder that paths are relative to', '')
+    data_prefix: Mapping[str, str] | None = setting(
+        PREFIX, 'folder of the images, `dict(img=...)`'
+    )
+    ann_file: str | None = setting(PATH, 'COCO json with their annotations')
+    bbox_file: str | None = setting(
+        PATH, "detections on them in MMPose's `bbox_file` form"
+    )
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """The detector that finds the boxes, and how it runs."""
+
+    config: str | None = setting(
+        PATH, "its config, a file or one of MMDetection's as `mmdet::...`"
+    )
+    checkpoint: str | None = setting(PATH, 'its weights, a file or an address')
+    categories: Sequence[str] | None = setting(
+        ListOf(Text(), empty=False), 'classes that count; else those of the labeled set'
+    )
+    # Low, so that count matching decides; a lower floor costs forward passes.
+    score_thr: float = setting(SHARE, 'score from which on a box counts', 0.05)
+    # Above it two boxes of a class are the same object to most detectors.
+    nms_thr: float = setting(SHARE, 'overlap above which two boxes are one', 0.5)
+    tta: bool = setting(SWITCH, "whether MMDetection's own augmentation is used", False)
+    boxes: str | None = setting(
+        PATH, 'folder of the detection store; else beside the label store'
+    )
+    batch_size: int | None = setting(
+        AT_LEAST_ONE, 'images in a batch; else as the labeling'
+    )
+    num_workers: int | None = setting(
+        COUNT, 'processes that read; else as the labeling'
+    )
+    chunk_size: int | None = setting(
+        AT_LEAST_ONE, 'images in a chunk of its store; else as the labeling'
+    )
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """A distillation."""
+
+    teacher: TeacherConfig = required('the model that labels', part=TeacherConfig)
+    unlabeled: UnlabeledConfig = required('the unlabeled images', part=UnlabeledConfig)
+    store: str = required('folder of the label store', PATH)
+    views: ViewsConfig = section(ViewsConfig, 'views of each box')
+    labeling: LabelingConfig = section(LabelingConfig, 'how the labeling runs')
+    selection: SelectionOptions = section(
+        SelectionOptions, 'which candidates become pseudo-labels'
+    )
+    labeled: Mapping[str, Any] | None = setting(
+        Fields(required=('type',)),
+        'the labeled data set; else that of `train_dataloader`',
+    )
+    mixing: MixingConfig = section(MixingConfig, 'batches of the student')
+    schedule: ScheduleConfig | None = section(
+        ScheduleConfig, "the student's longer schedule; else that of its config", None
+    )
+    audit: AuditConfig | None = section(
+        AuditConfig, 'labeled images to audit; else the validation set', None
+    )
+    leak_guard: bool = setting(
+        SWITCH, 'whether unlabeled images that are validation images are left out', True
+    )
+    detector: DetectorConfig | None = section(
+        DetectorConfig, 'finds the boxes of the unlabeled images, where stated', None
+    )
+
+    @property
+    def boxes_folder(self) -> Path | None:
+        """Folder of the detection store; beside that of the labels if none is stated.
+
+        None where no detector finds boxes.
+        """
+        if self.detector is None:
+            return None
+        labels = Path(self.store)
+        return Path(self.detector.boxes or labels.with_name(f'{labels.name}_boxes'))
+
+    @property
+    def unlabeled_arguments(self) -> dict[str, Any]:
+        """Arguments of `UnlabeledDataset`, those of boxes to be found among them."""
+        arguments = stated(self.unlabeled)
+        if self.unlabeled.follow is not None:
+            arguments['follow'] = stated(self.unlabeled.follow)
+        if self.boxes_folder is not None:
+            arguments['detections'] = str(self.boxes_folder)
+        return arguments
+
+    @property
+    def refit_arguments(self) -> dict[str, bool]:
+        """What `BoxFitHook` is told of boxes that are fitted around poses.
+
+        Where nothing is stated they are, if an image is one box: a teacher was hardly
+        trained on those. Boxes that are given, found or followed stay.
+        """
+        refit = self.labeling.refit_boxes
+        followed = self.unlabeled.follow is not None
+        whole = not (self.unlabeled.box_sources or followed or self.boxes_folder)
+        return dict(refit=whole if refit is None else refit, stated=refit is not None)
+
+
+def stated(settings: Any) -> dict[str, Any]:
+    """The settings of a section that are not their defaults.
 
     Args:
-        section: The `distill` section of a config.
-
-    Raises:
-        UserError: If several shall give or find them.
+        settings: One of the classes of this module.
     """
-    unlabeled = section['unlabeled']
-    places = [
-        *(
-            f'unlabeled.{key}'
-            for key in ('bbox_file', 'detections')
-            if unlabeled.get(key)
-        ),
-        *(['detector'] if section.get('detector') else []),
-    ]
-    if len(places) > 1:
-        raise UserError(
-            'boxes are given by distill.unlabeled (bbox_file, detections) or found by '
-            f'distill.detector, got {" and ".join(places)}'
-        )
-
-
-def boxes_folder(section: Mapping[str, Any]) -> Path | None:
-    """Folder of the detection store; beside that of the labels if none is stated.
-
-    Args:
-        section: The `distill` section of a config.
-
-    Returns:
-        The folder; None where no detector finds boxes.
-    """
-    detector = section.get('detector')
-    if not detector:
-        return None
-    labels = Path(section['store'])
-    return Path(detector.get('boxes') or labels.with_name(f'{labels.name}_boxes'))
-
-
-def boxes_arguments(section: Mapping[str, Any]) -> dict[str, Any]:
-    """What `UnlabeledDataset` is told of boxes that a detector finds.
-
-    Args:
-        section: The `distill` section of a config.
-    """
-    folder = boxes_folder(section)
-    return {} if folder is None else {'detections': str(folder)}
-
-
-def refit_arguments(section: Mapping[str, Any]) -> dict[str, bool]:
-    """What `BoxFitHook` is told of boxes that are fitted around poses.
-
-    Where nothing is stated they are, if an image is one box: a teacher was hardly
-    trained on those. Boxes that are given, found or followed stay.
-
-    Args:
-        section: The `distill` section of a config.
-    """
-    stated = (section.get('labeling') or {}).get('refit_boxes')
-    unlabeled = section['unlabeled']
-    given = any(unlabeled.get(key) for key in ('bbox_file', 'detections'))
-    followed = unlabeled.get('follow') is not None
-    whole = not given and not followed and boxes_folder(section) is None
-    return dict(refit=whole if stated is None else stated, stated=stated is not None)
+    values = {
+        each.name: (getattr(settings, each.name), each) for each in fields(settings)
+    }
+    return {
+        name: value for name, (value, each) in values.items() if value != each.default
+    }
 
 
 def is_type(part: Mapping[str, Any], name: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mmdistill.config.kinds import NUMBER, Choice, Either, Kind
 from mmdistill.errors import UserError
 from mmdistill.functional.ranking import CRITERIA
 
@@ -25,9 +25,13 @@ COUNTED_THR = 0.2
 after the instances are chosen; MMPose's own threshold of instance scores."""
 
 
+def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
+    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
+
+
 @dataclass(frozen=True)
 class SelectionOptions:
-    """How pseudo-labels are chosen: what `distill.selection` states.
+    """How pseudo-labels are chosen.
 
     Attributes:
         labeled_images: Labeled images that count: 'all', or 'annotated', those with an
@@ -55,39 +59,49 @@ class SelectionOptions:
         UserError: If one of them is none of these.
     """
 
-    labeled_images: str = 'all'
-    group_by: str = 'all'
-    categories: str = 'auto'
-    criterion: str = 'score'
-    min_thr: float | None = None
-    max_thr: float | None = None
-    keypoint_thr: float | str = 0.2
-    score_thr: float | None = None
+    labeled_images: str = _setting(
+        Choice(LABELED_IMAGES),
+        'labeled images that count: all, or those with an instance',
+        'all',
+    )
+    group_by: str = _setting(
+        Choice(GROUP_BY), 'whether each source has a threshold of its own', 'all'
+    )
+    categories: str = _setting(
+        Choice(CATEGORIES),
+        'whether each category has one; auto: where both sides have several',
+        'auto',
+    )
+    criterion: str = _setting(
+        Choice(CRITERIA),
+        "what is compared: the score, the views' agreement, or the product of the "
+        'ranks by both',
+        'score',
+    )
+    min_thr: float | None = _setting(
+        NUMBER, 'the lowest threshold, whatever is matched'
+    )
+    max_thr: float | None = _setting(NUMBER, 'the highest one')
+    keypoint_thr: float | str = _setting(
+        Either((NUMBER, Choice(KEYPOINT_RULES))),
+        'score above which a keypoint is visible, or how to match it to the visible '
+        'keypoints of labeled instances',
+        0.2,
+    )
+    score_thr: float | None = _setting(
+        NUMBER, 'keep what reaches at least this, instead of matching counts'
+    )
 
     def __post_init__(self) -> None:
-        for name, known in (
-            *(('labeled_images', LABELED_IMAGES), ('group_by', GROUP_BY)),
-            *(('categories', CATEGORIES), ('criterion', CRITERIA)),
-        ):
-            if getattr(self, name) not in known:
-                raise UserError(
-                    f'{name} must be one of {list(known)}, got {getattr(self, name)!r}'
-                )
-        for name in ('min_thr', 'max_thr', 'score_thr'):
-            value = getattr(self, name)
-            if value is not None and not _is_number(value):
-                raise UserError(f'{name} must be a number or None, got {value!r}')
+        for each in fields(self):
+            value, kind = getattr(self, each.name), each.metadata['kind']
+            if value not in kind and not (value is None and each.default is None):
+                none = ' or None' if each.default is None else ''
+                raise UserError(f'{each.name} must be {kind}{none}, got {value!r}')
         low, high = self.min_thr, self.max_thr
         if low is not None and high is not None and low > high:
             raise UserError(
                 f'min_thr must be at most max_thr, got min_thr {low} and max_thr {high}'
-            )
-        if self.keypoint_thr not in KEYPOINT_RULES and not _is_number(
-            self.keypoint_thr
-        ):
-            raise UserError(
-                f'keypoint_thr must be a number or one of {list(KEYPOINT_RULES)}, got '
-                f'{self.keypoint_thr!r}'
             )
 
     def separates_categories(
@@ -116,12 +130,3 @@ class SelectionOptions:
     def counted_thr(self) -> float:
         """Keypoint score above which a keypoint counts when instances are chosen."""
         return COUNTED_THR if isinstance(self.keypoint_thr, str) else self.keypoint_thr
-
-
-def _is_number(value: Any) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
-        return False

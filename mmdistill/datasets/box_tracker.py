@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmdistill.config.schema import FollowConfig
 from mmdistill.errors import ConfigError
 from mmdistill.functional.boxes import propagate_box
 from mmdistill.store import ImageRow
@@ -29,8 +30,8 @@ class BoxTracker:
         UserError: If an option is out of its range.
     """
 
-    padding: float = 1.5
-    score_thr: float = 0.3
+    padding: float = FollowConfig.padding
+    score_thr: float = FollowConfig.score_thr
 
     def __post_init__(self) -> None:
         if not self.padding >= 1:

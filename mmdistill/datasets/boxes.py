@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from mmengine.logging import print_log
 
+from mmdistill.config.schema import UnlabeledConfig
 from mmdistill.datasets.box_tracker import BoxTracker, build_box_tracker
 from mmdistill.datasets.coco.annotations import boxes_of, read_structure
 from mmdistill.datasets.detection_entries import Detection, read_detections
@@ -63,7 +64,7 @@ class Boxes:
         return digest.hexdigest()
 
 
-MAX_BOXES = 1000
+MAX_BOXES = UnlabeledConfig.max_boxes
 """Boxes of an image that are labeled by default; more are no crowd but a mistake."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
+from mmdistill.config.schema import MixingConfig
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unrotated
 from mmdistill.errors import ConfigError, StoreError
@@ -61,7 +62,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         score_thr: float | None = None,
         keypoint_thr: float | None = None,
         max_refetch: int = 1000,
-        pseudo_weight: float = 1.0,
+        pseudo_weight: float = MixingConfig.pseudo_weight,
     ) -> None:
         if not (isinstance(pseudo_weight, (int, float)) and 0 <= pseudo_weight < inf):
             raise ConfigError(

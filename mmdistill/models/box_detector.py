@@ -15,6 +15,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
+from mmdistill.config.schema import DetectorConfig
 from mmdistill.errors import ConfigError
 from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
 from mmdistill.functional.quantization import STEPS_OF_SCORE, rounded
@@ -50,8 +51,8 @@ class BoxDetector(BaseTTAModel):
         module: Mapping[str, Any],
         scope: str = 'mmdet',
         tta_model: Mapping[str, Any] | None = None,
-        score_thr: float = 0.05,
-        nms_thr: float = 0.5,
+        score_thr: float = DetectorConfig.score_thr,
+        nms_thr: float = DetectorConfig.nms_thr,
     ) -> None:
         for name, value in (('score_thr', score_thr), ('nms_thr', nms_thr)):
             if not 0 <= value <= 1:

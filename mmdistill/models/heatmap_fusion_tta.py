@@ -24,6 +24,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops, boxes_to_crops
@@ -91,22 +92,22 @@ class HeatmapFusionTTA(BaseTTAModel):
     def __init__(
         self,
         module: dict | torch.nn.Module,
-        scales: Sequence[float] = (1.0,),
-        flip: bool = True,
-        aspect_ratios: Sequence[float] = (),
-        rotations: Sequence[float] = (),
-        size_dependent: bool = False,
-        small_area: float = 180**2,
-        large_area: float = 180**2,
-        fusion: str = 'mean',
+        scales: Sequence[float] = ViewsConfig.scales,
+        flip: bool = ViewsConfig.flip,
+        aspect_ratios: Sequence[float] = ViewsConfig.aspect_ratios,
+        rotations: Sequence[float] = ViewsConfig.rotations,
+        size_dependent: bool = ViewsConfig.size_dependent,
+        small_area: float = ViewsConfig.small_area,
+        large_area: float = ViewsConfig.large_area,
+        fusion: str = ViewsConfig.fusion,
         padding: float = 1.25,
         use_udp: bool | None = None,
         sigmas: Sequence[float] | None = None,
-        forward_batch_size: int | None = None,
-        channels_last: bool = True,
-        fold_batch_norm: bool = True,
-        precision: str = 'float32',
-        compile: bool = False,
+        forward_batch_size: int | None = ViewsConfig.forward_batch_size,
+        channels_last: bool = ViewsConfig.channels_last,
+        fold_batch_norm: bool = ViewsConfig.fold_batch_norm,
+        precision: str = ViewsConfig.precision,
+        compile: bool = ViewsConfig.compile,
         data_preprocessor: dict | torch.nn.Module | None = None,
     ) -> None:
         if isinstance(module, dict):

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine.config import Config
-
-from mmdistill.config.schema import refit_arguments
+from mmdistill.config.recipe import Recipe
 from mmdistill.engine.box_fits import (
     RefitOption,
     candidates_fill,
@@ -33,20 +31,20 @@ class PlannedBoxes:
     fit: BoxFit | None
 
     @staticmethod
-    def of(config: Config, labeled: Any) -> PlannedBoxes:
+    def of(recipe: Recipe, labeled: Any) -> PlannedBoxes:
         """Settle the box fit in the way labeling does.
 
         Args:
-            config: A config with a `distill` section.
+            recipe: The recipe.
             labeled: The labeled data set.
 
         Raises:
             UserError: If the manifest of the label store is damaged.
         """
         fill = labeled_fill(labeled)
-        arguments = refit_arguments(config.distill)
+        arguments = recipe.distill.refit_arguments
         option = RefitOption(arguments['refit'], arguments['stated'])
-        store = LabelStore(config.distill.store)
+        store = LabelStore(recipe.distill.store)
         return PlannedBoxes(fill, settle_fit(option, fill, store))
 
     def rows(self, candidates: Sequence[Candidates]) -> list[tuple[str, str]]:

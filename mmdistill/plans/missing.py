@@ -10,52 +10,53 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config.datasets import members_of
-from mmdistill.config.schema import boxes_folder, distill_section
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import DetectorConfig, TeacherConfig, stated
 from mmdistill.engine.initial_weights import fetch_problem, missing_weights
 from mmdistill.stages.label_config import labeled_members
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
 
 
-def missing_files(config: Config) -> list[str]:
+def missing_files(recipe: Recipe) -> list[str]:
     """List missing files, each with the command or step that provides it.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
     """
-    section = distill_section(config)
+    config, distill = recipe.config, recipe.distill
     validation = (config.get('val_dataloader') or {}).get('dataset')
     return [
-        *_missing_model(config, 'teacher', section['teacher']),
-        *_missing_detector(config),
-        *_missing_members('labeled', labeled_members(config)),
-        *_missing_data('unlabeled', section['unlabeled']),
-        *_missing_boxes(section['unlabeled'].get('bbox_file')),
+        *_missing_model(config, 'teacher', distill.teacher),
+        *_missing_detector(recipe),
+        *_missing_members('labeled', labeled_members(recipe)),
+        *_missing_data('unlabeled', stated(distill.unlabeled)),
+        *_missing_boxes(distill.unlabeled.bbox_file),
         *_missing_members('validation', members_of(validation) if validation else []),
         *_missing_metric_files(config.get('val_evaluator') or ()),
         *(missing_weights(config) if config.get('train_dataloader') else ()),
     ]
 
 
-def boxes_to_find(config: Config) -> Path | None:
+def boxes_to_find(recipe: Recipe) -> Path | None:
     """Return the folder of the boxes still to be detected; None where there are none.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
     """
-    folder = boxes_folder(config.distill)
+    folder = recipe.distill.boxes_folder
     if folder is None or LabelStore(folder, DETECTIONS).complete:
         return None
     return folder
 
 
 def _missing_model(
-    config: Config, role: str, section: Mapping[str, Any]
+    config: Config, role: str, section: TeacherConfig | DetectorConfig
 ) -> Iterator[str]:
-    if not section.get('checkpoint'):
+    if not section.checkpoint:
         yield f'the {role} checkpoint: set distill.{role}.checkpoint'
         return
-    path = str(section['checkpoint'])
+    path = section.checkpoint
     if '://' in path:
         problem = fetch_problem(path)
         if problem:
@@ -63,8 +64,8 @@ def _missing_model(
         return
     if Path(path).is_file():
         return
-    config_path = section.get('config') if role == 'teacher' else None
-    trained_by = config_path or _training_config(config, Path(path).parent)
+    own = section.config if role == 'teacher' else None
+    trained_by = own or _training_config(config, Path(path).parent)
     remedy = (
         f'python tools/train.py {trained_by}'
         if trained_by
@@ -73,9 +74,10 @@ def _missing_model(
     yield f'the {role} checkpoint {path}: {remedy}'
 
 
-def _missing_detector(config: Config) -> Iterator[str]:
-    if boxes_to_find(config) is not None:
-        yield from _missing_model(config, 'detector', config.distill.detector)
+def _missing_detector(recipe: Recipe) -> Iterator[str]:
+    detector = recipe.distill.detector
+    if detector is not None and boxes_to_find(recipe) is not None:
+        yield from _missing_model(recipe.config, 'detector', detector)
 
 
 def _training_config(config: Config, work_dir: Path) -> str | None:

@@ -16,8 +16,8 @@ from mmpose.registry import DATASETS, HOOKS
 from mmdistill.cli.main import original_sentence
 from mmdistill.config.datasets import uncut
 from mmdistill.config.loops import check_training
-from mmdistill.config.mixing import LABELED_SHARE
-from mmdistill.config.schema import is_type
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import MixingConfig, is_type
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.errors import DataError, UserError
@@ -67,62 +67,64 @@ def make_plan(config: Config) -> Plan:
     init_default_scope(config.get('default_scope', 'mmpose'))
     # Files for the work folder go to a temporary one instead.
     with tempfile.TemporaryDirectory() as folder:
-        missing = missing_files(config)
+        recipe = Recipe.of(config)
+        missing = missing_files(recipe)
         sentences: list[str] = []
         if not any(line.startswith(ANNOTATED) for line in missing):
             config, sentences = with_read_annotations(config, Path(folder))
-        plan = _plan(config, missing)
+            recipe = recipe.at(config)
+        plan = _plan(recipe, missing)
     rows = [('annotations', sentence) for sentence in sentences]
     return Plan([*rows, *plan.rows], plan.missing)
 
 
-def _plan(config: Config, missing: list[str]) -> Plan:
-    student = _student(config)
-    check_training_parts(config)
-    to_find = boxes_to_find(config)
+def _plan(recipe: Recipe, missing: list[str]) -> Plan:
+    student = _student(recipe)
+    check_training_parts(recipe.config)
+    to_find = boxes_to_find(recipe)
     if to_find is not None:
-        return Plan([*_box_rows(config, to_find), *_mix_rows(student)], missing)
+        return Plan([*_box_rows(recipe.config, to_find), *_mix_rows(student)], missing)
     if any(not line.startswith(REPLACEABLE) for line in missing):
         return Plan(_mix_rows(student), missing)
     try:
-        return Plan(_rows(config, student), missing)
+        return Plan(_rows(recipe, student), missing)
     except UserError as error:
         if not missing:
             raise
         return Plan(_mix_rows(student), [*missing, original_sentence(error)])
 
 
-def _student(config: Config) -> Config | None:
+def _student(recipe: Recipe) -> Config | None:
     """Config of stage 2; None where the config only labels."""
-    if config.get('train_dataloader') is None:
+    if recipe.config.get('train_dataloader') is None:
         return None
-    check_training(config)
-    return student_config(config)
+    check_training(recipe.config)
+    return student_config(recipe)
 
 
-def _rows(config: Config, student: Config | None) -> list[tuple[str, str]]:
+def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
     """All rows of a plan, for a config whose files exist."""
-    stage = label_config(config, teacher_needed=False)
+    stage = label_config(recipe, teacher_needed=False)
     for hook in stage.custom_hooks:
         HOOKS.build(hook)
-    labeled = build_labeled(labeled_config(config))
+    labeled = build_labeled(labeled_config(recipe))
     counts = count_labeled(labeled)
-    _check_validation(config)
+    _check_validation(recipe.config)
     unlabeled = _build_unlabeled(stage)
-    boxes = PlannedBoxes.of(config, labeled)
+    boxes = PlannedBoxes.of(recipe, labeled)
     trial = try_labeling(stage, unlabeled, TRIAL_BATCH, boxes.fit)
-    over = config.distill.get('selection', {}).get('labeled_images', 'all')
+    over = recipe.distill.selection.labeled_images
     expected = min(round(counts.mean(over) * len(unlabeled)), unlabeled.num_boxes)
     return [
         ('labeled', _format_counts(counts, len(members_of(labeled)))),
         ('unlabeled', f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'),
         *boxes.rows(trial.candidates),
         *_labeling_rows(
-            trial, len(unlabeled), unlabeled.num_boxes, str(config.distill.store)
+            trial, len(unlabeled), unlabeled.num_boxes, recipe.distill.store
         ),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student),
-        *_training_rows(config, student, counts, expected),
+        *_training_rows(recipe, student, counts, expected),
     ]
 
 
@@ -193,7 +195,7 @@ def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
     if 'source_ratio' in batches:
         ratio = list(batches['source_ratio'])
         return [('batch', f'{loader.batch_size} samples, of the sources as {ratio}')]
-    share = batches.get('labeled_share', LABELED_SHARE)
+    share = batches.get('labeled_share', MixingConfig.labeled_share)
     slots = labeled_slots(loader.batch_size, share)
     return [
         (
@@ -205,22 +207,20 @@ def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
 
 
 def _training_rows(
-    config: Config, student: Config | None, counts: LabeledCounts, expected: int
+    recipe: Recipe, student: Config | None, counts: LabeledCounts, expected: int
 ) -> list[tuple[str, str]]:
     if student is None:
         return []
-    schedule_options = config.distill.get('schedule')
-    if schedule_options is not None:
-        student = grown_schedule(
-            student, counts.instances, expected, **schedule_options
-        )
+    rule = recipe.distill.schedule
+    if rule is not None:
+        student = grown_schedule(student, counts.instances, expected, rule)
     schedule = student.train_cfg
     iterations = schedule.get('max_iters')
     length = f'{iterations} iterations'
     if iterations is None:
         iterations = schedule.max_epochs * _batches(student, counts, expected)
         length = f'{schedule.max_epochs} epochs, {iterations} iterations'
-    seconds = time_training_step(config) * iterations
+    seconds = time_training_step(recipe.config) * iterations
     return [
         ('schedule', f'{length} with one process; steps at {_milestones(student)}'),
         ('training', f'about {_duration(seconds)} on this machine with one process'),

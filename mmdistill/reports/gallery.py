@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from mmengine.config import Config
 
-from mmdistill.config.schema import stated_section
+from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
 from mmdistill.reports.crops import (
     PackedImagesOf,
@@ -162,9 +162,10 @@ def draw_labels(
     """
     if num < 1:
         raise ConfigError(f'a picture needs at least 1 label of each kind, got {num}')
-    if 'store' not in (stated_section(config) or {}):
+    folder = stated_store(config)
+    if folder is None:
         raise ConfigError(f'{config.filename} names no label store in distill.store')
-    store = LabelStore(config.distill.store)
+    store = LabelStore(folder)
     labels = store.read()
     root = Path(store.manifest['about']['img_root'])
     images = StoreImages(store.root, root, packed_images(root))

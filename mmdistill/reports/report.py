@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill.audits.result import NOTHING_MATCHED, Audit, read_audit
+from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.errors import ConfigError, StoreError
@@ -268,7 +269,7 @@ def report(
     options = replace(options, packed_images=PackedImages)
     if config is not None:
         config = with_read_annotations(config, images=False)[0]
-        dataset = build_labeled(labeled_config(config))
+        dataset = build_labeled(labeled_config(Recipe.of(config)))
         counts = count_labeled(dataset)
         if (store.root / SELECTION_FILE).is_file():
             _check_matched(store, read_selection(store), counts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdistill.config.schema import is_type
+from mmdistill.config.schema import UnlabeledConfig, is_type
 from mmdistill.errors import DataError
 from mmdistill.utils.files import read_json
 
@@ -33,17 +33,17 @@ def labeled_categories(members: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     return [categories[number] for number in sorted(categories)]
 
 
-def lists_images(unlabeled: Mapping[str, Any]) -> bool:
+def lists_images(unlabeled: UnlabeledConfig) -> bool:
     """Whether a COCO json lists unlabeled images, and so gives them ids.
 
     Args:
-        unlabeled: Config of the unlabeled set.
+        unlabeled: The unlabeled set.
 
-    >>> lists_images(dict(ann_file='unlabeled.json')), lists_images(dict())
-    (True, False)
+    >>> lists_images(UnlabeledConfig(ann_file='unlabeled.json'))
+    True
     """
-    sources = unlabeled.get('sources') or ()
-    return bool(unlabeled.get('ann_file')) or any(
+    sources = unlabeled.sources or ()
+    return bool(unlabeled.ann_file) or any(
         is_type(source, 'CocoSource') for source in sources
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,8 @@ from mmengine.utils import is_installed
 
 from mmdistill.config.datasets import sources_of
 from mmdistill.config.files import read_config
-from mmdistill.config.schema import (
-    boxes_folder,
-    check_checkpoint,
-    distill_section,
-    is_type,
-)
+from mmdistill.config.recipe import Recipe, check_checkpoint
+from mmdistill.config.schema import DetectorConfig, LabelingConfig, is_type
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import UserError
 from mmdistill.stages.label_config import (
@@ -49,70 +46,75 @@ MERGED = dict(
 """MMDetection's default of how views are merged."""
 OF_BOXES = ('detections', 'bbox_file', 'category_ids', 'follow', 'max_boxes')
 """Arguments of `UnlabeledDataset` that are about boxes."""
-SCORE_THR = 0.05
-"""Low enough that count matching decides; a lower floor costs forward passes."""
-NMS_THR = 0.5
-"""Overlap above which two boxes of a class are the same object to most detectors."""
 
 
-def detect_config(config: Config) -> Config:
+def detect_config(recipe: Recipe) -> Config:
     """The config of the detecting stage: a plain test config, also for other tools.
 
     All unlabeled images are looked at, those too that the leak guard leaves out of
     the labels.
 
     Args:
-        config: A config with a `distill` section that has a `detector`.
+        recipe: A recipe that has a `detector`.
 
     Raises:
-        UserError: If the section lacks something or names a missing file, or the
-            detector's config is no test config of MMDetection.
+        UserError: If it has none or names a missing file, or the detector's config is
+            no test config of MMDetection.
     """
-    section = distill_section(config)
-    folder = boxes_folder(section)
-    if folder is None:
+    config, part = recipe.config, recipe.distill.detector
+    if part is None:
         raise UserError(
             f'{config.filename} has no distill.detector, which names the config and '
             'the checkpoint of a detector'
         )
-    part, labeling = section['detector'], section.get('labeling', {})
     source = detector_config(part)
-    check_checkpoint('detector', part)
-    # The detector runs as the labeling does where it does not say how.
-    running = {**labeling, **part}
-    chunks = {k: running[k] for k in ('chunk_size', 'max_failures') if k in running}
+    checkpoint = check_checkpoint('detector', part)
+    running = _running(part, recipe.distill.labeling)
     stage = runtime_settings(config)
     stage.update(
         _imports(config, source),
         # A name of its own: runs of the same second would share MMEngine's registries.
         experiment_name='detect',
         work_dir=str(Path(config.work_dir, 'detect')),
-        load_from=part['checkpoint'],
+        load_from=checkpoint,
         model=_model(source, part),
         test_dataloader=dict(
-            batch_size=running.get('batch_size', 16),
-            num_workers=running.get('num_workers', 2),
-            dataset=_images(config, source, part),
+            batch_size=running.batch_size,
+            num_workers=running.num_workers,
+            dataset=_images(recipe, source, part),
         ),
-        test_cfg=dict(type='mmdistill.DetectLoop', boxes=str(folder), **chunks),
+        test_cfg=dict(
+            type='mmdistill.DetectLoop',
+            boxes=str(recipe.distill.boxes_folder),
+            chunk_size=running.chunk_size,
+            max_failures=running.max_failures,
+        ),
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
-        custom_hooks=[_guard(config, source, part)],
+        custom_hooks=[_guard(recipe, source, part)],
     )
     return TextConfig(stage, filename=config.filename)
 
 
-def images_without_boxes(config: Config) -> dict[str, Any]:
+def _running(part: DetectorConfig, labeling: LabelingConfig) -> LabelingConfig:
+    """How the detector runs: as the labeling does where it does not say how."""
+    names = ('batch_size', 'num_workers', 'chunk_size')
+    own = {name: getattr(part, name) for name in names}
+    own = {name: value for name, value in own.items() if value is not None}
+    return replace(labeling, **own)
+
+
+def images_without_boxes(recipe: Recipe) -> dict[str, Any]:
     """Config of the unlabeled images alone, as before their boxes are found.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
     """
-    images = images_config(config)
+    images = images_config(recipe)
     return {key: value for key, value in images.items() if key not in OF_BOXES}
 
 
-def detector_config(part: Mapping[str, Any]) -> Config:
+def detector_config(part: DetectorConfig) -> Config:
     """The detector's own config.
 
     Args:
@@ -122,7 +124,7 @@ def detector_config(part: Mapping[str, Any]) -> Config:
     Raises:
         UserError: If there is no such config, or it has no model or test data set.
     """
-    name = part.get('config')
+    name = part.config
     if not name:
         raise UserError("distill.detector.config must name a detector's config")
     package = name.partition('::')[0] if '::' in name else ''
@@ -173,39 +175,36 @@ def lower_score_threshold(model: Mapping[str, Any], score_thr: float) -> Any:
     return model
 
 
-def _model(source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
-    augmented = (
-        dict(tta_model=source.get('tta_model', MERGED)) if part.get('tta') else {}
-    )
-    floors = {'score_thr': SCORE_THR, 'nms_thr': NMS_THR}
-    floors.update({key: part[key] for key in floors if key in part})
+def _model(source: Config, part: DetectorConfig) -> dict[str, Any]:
+    augmented = dict(tta_model=source.get('tta_model', MERGED)) if part.tta else {}
     return dict(
         type='mmdistill.BoxDetector',
-        module=lower_score_threshold(source.model, floors['score_thr']),
+        module=lower_score_threshold(source.model, part.score_thr),
         scope=_scope(source),
         **augmented,
-        **floors,
+        score_thr=part.score_thr,
+        nms_thr=part.nms_thr,
     )
 
 
-def _images(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
+def _images(recipe: Recipe, source: Config, part: DetectorConfig) -> dict[str, Any]:
     return dict(
         type='mmdistill.DetectionDataset',
-        images=images_without_boxes(config),
-        pipeline=_from_decoded(_pipeline(source, bool(part.get('tta')))),
+        images=images_without_boxes(recipe),
+        pipeline=_from_decoded(_pipeline(source, part.tta)),
         scope=_scope(source),
     )
 
 
-def _guard(config: Config, source: Config, part: Mapping[str, Any]) -> dict[str, Any]:
+def _guard(recipe: Recipe, source: Config, part: DetectorConfig) -> dict[str, Any]:
     files = [
         str(Path(member.get('data_root') or '', member.get('ann_file') or ''))
-        for member in labeled_members(config)
+        for member in labeled_members(recipe)
     ]
     return dict(
         type='mmdistill.DetectorGuardHook',
         classes=list(_classes(source)),
-        categories=part.get('categories'),
+        categories=part.categories,
         labeled_file=files[0] if len(files) == 1 else files,
     )
 

@@ -9,7 +9,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from mmdistill.config.schema import boxes_folder, distill_section
+from mmdistill.config.recipe import Recipe
 from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import UserError
 from mmdistill.stages.detect_config import detect_config, images_without_boxes
@@ -30,7 +30,16 @@ def detect(config: Config) -> None:
     Raises:
         UserError: If the section, the detector or the images are not usable.
     """
-    stage_runner(detect_config(config)).test()
+    find_boxes(Recipe.of(config))
+
+
+def find_boxes(recipe: Recipe) -> None:
+    """Find the boxes of a recipe, see `detect`.
+
+    Args:
+        recipe: A recipe that has a `detector`.
+    """
+    stage_runner(detect_config(recipe)).test()
     barrier()
 
 
@@ -43,7 +52,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return format_status(_store(config))
+    return format_status(_store(Recipe.of(config)))
 
 
 def export_boxes(config: Config, path: str) -> None:
@@ -58,15 +67,18 @@ def export_boxes(config: Config, path: str) -> None:
     Raises:
         UserError: If the store is not complete or the disk refuses the file.
     """
+    recipe = Recipe.of(config)
     # On every process: one of them looks for the images and tells the others.
-    images = DATASETS.build(images_without_boxes(config))
+    images = DATASETS.build(images_without_boxes(recipe))
     if is_main_process():
-        count = write_boxes(_store(config), dict(images.names()), Path(path))
+        count = write_boxes(_store(recipe), dict(images.names()), Path(path))
         print_log(f'wrote {count} boxes to {path}', logger='current')
 
 
-def _store(config: Config) -> LabelStore:
-    folder = boxes_folder(distill_section(config))
+def _store(recipe: Recipe) -> LabelStore:
+    folder = recipe.distill.boxes_folder
     if folder is None:
-        raise UserError(f'{config.filename} has no distill.detector to find boxes')
+        raise UserError(
+            f'{recipe.config.filename} has no distill.detector to find boxes'
+        )
     return LabelStore(folder, DETECTIONS)

@@ -22,14 +22,8 @@ from mmdistill.config.datasets import (
 )
 from mmdistill.config.files import read_config
 from mmdistill.config.metainfo import order_keypoints
-from mmdistill.config.schema import (
-    boxes_arguments,
-    check_checkpoint,
-    distill_section,
-    is_type,
-    refit_arguments,
-    stated_section,
-)
+from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
+from mmdistill.config.schema import TeacherConfig, ViewsConfig, is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import UserError
 
@@ -40,49 +34,45 @@ RUNTIME = (
 """Settings of a config that are about the run and not about its stage."""
 
 
-def label_config(config: Config, teacher_needed: bool = True) -> Config:
+def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
     """The config of stage 1: a plain test config, also for MMPose's own tools.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
         teacher_needed: Whether the teacher's checkpoint must be there.
 
     Raises:
-        UserError: If the section lacks something or names a missing file.
+        UserError: If the recipe names a missing file.
     """
-    section = distill_section(config)
-    check_models(config)
+    config, distill = recipe.config, recipe.distill
+    check_models(recipe)
     if teacher_needed:
-        check_checkpoint('teacher', section['teacher'])
-    teacher = _teacher_config(config, section['teacher'])
-    labeled = labeled_config(config)
+        check_checkpoint('teacher', distill.teacher)
+    teacher = _teacher_config(config, distill.teacher)
+    labeled = labeled_config(recipe)
     metainfo = unparsed_metainfo(labeled)
     parsed = parse_pose_metainfo(copy.deepcopy(metainfo))
     names = [parsed['keypoint_id2name'][i] for i in range(parsed['num_keypoints'])]
-    labeling = dict(section.get('labeling', {}))
-    labeling.pop('refit_boxes', None)
-    loader = {
-        key: labeling.pop(key)
-        for key in ('batch_size', 'num_workers')
-        if key in labeling
-    }
+    labeling = distill.labeling
     stage = runtime_settings(config)
     stage.update(
         # A name of its own: runs of the same second would share MMEngine's registries.
         experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
-        load_from=section['teacher']['checkpoint'],
-        model=_teacher_model(
-            teacher, section.get('views', {}), parsed['sigmas'].tolist()
-        ),
+        load_from=distill.teacher.checkpoint,
+        model=_teacher_model(teacher, distill.views, parsed['sigmas'].tolist()),
         test_dataloader=dict(
-            dict(batch_size=16, num_workers=2),
-            **loader,
+            batch_size=labeling.batch_size,
+            num_workers=labeling.num_workers,
             dataset=dict(
-                images_config(config), leak_guard=leak_guard_config(config, labeled)
+                images_config(recipe), leak_guard=leak_guard_config(recipe, labeled)
             ),
         ),
-        test_cfg=dict(type='mmdistill.LabelLoop', store=section['store'], **labeling),
+        test_cfg=dict(
+            type='mmdistill.LabelLoop',
+            store=distill.store,
+            **labeling.loop_arguments,
+        ),
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
@@ -90,12 +80,12 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
             dict(
                 type='mmdistill.CountMatchingHook',
                 labeled=labeled,
-                **section.get('selection', {}),
+                **stated(distill.selection),
             ),
             dict(
                 type='mmdistill.BoxFitHook',
                 labeled=copy.deepcopy(labeled),
-                **refit_arguments(section),
+                **distill.refit_arguments,
             ),
         ],
     )
@@ -104,11 +94,11 @@ def label_config(config: Config, teacher_needed: bool = True) -> Config:
     return TextConfig(stage, filename=config.filename)
 
 
-def check_models(config: Config) -> None:
+def check_models(recipe: Recipe) -> None:
     """Refuse a teacher or a student that is given no crops of instances.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If one is, in the same words at whatever stage it is first met.
@@ -116,8 +106,8 @@ def check_models(config: Config) -> None:
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
 
-    teacher = _teacher_config(config, distill_section(config)['teacher'])
-    for part in (teacher, config):
+    teacher = _teacher_config(recipe.config, recipe.distill.teacher)
+    for part in (teacher, recipe.config):
         if part.get('model'):
             check_estimator(part.model)
 
@@ -138,23 +128,22 @@ def runtime_settings(config: Config) -> dict[str, Any]:
     return {key: copy.deepcopy(config[key]) for key in RUNTIME if key in config}
 
 
-def images_config(config: Config) -> dict[str, Any]:
+def images_config(recipe: Recipe) -> dict[str, Any]:
     """Config of the unlabeled images.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
     """
-    metainfo = unparsed_metainfo(labeled_config(config))
+    metainfo = unparsed_metainfo(labeled_config(recipe))
     return dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=metainfo,
         labeled=[
             _coco_files(member)
-            for member in labeled_members(config)
+            for member in labeled_members(recipe)
             if member.get('ann_file')
         ],
-        **config.distill.unlabeled,
-        **boxes_arguments(config.distill),
+        **recipe.distill.unlabeled_arguments,
     )
 
 
@@ -185,8 +174,7 @@ def tta_config(config: Config) -> Config:
             f'{config.filename} has no test_dataloader.dataset to evaluate on'
         )
     parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
-    views = (stated_section(config) or {}).get('views', {})
-    config.model = _fused(config, views, parsed['sigmas'].tolist())
+    config.model = _fused(config, stated_views(config), parsed['sigmas'].tolist())
     guard = dict(type='mmdistill.TeacherGuardHook', role='tested')
     config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
     config.test_dataloader.dataset = with_end_pipeline(
@@ -195,51 +183,51 @@ def tta_config(config: Config) -> Config:
     return config
 
 
-def _teacher_config(config: Config, teacher: Mapping[str, Any]) -> Config:
+def _teacher_config(config: Config, teacher: TeacherConfig) -> Config:
     """The config that has the teacher's model and its test pipeline."""
-    if teacher.get('config') is None:
+    if teacher.config is None:
         return config
-    read = read_config(teacher['config'], 'the teacher config')
+    read = read_config(teacher.config, 'the teacher config')
     order_keypoints(read)
     return read
 
 
-def labeled_config(config: Config) -> dict[str, Any]:
+def labeled_config(recipe: Recipe) -> dict[str, Any]:
     """Config of the labeled data set, to be counted: only keypoints are converted.
 
     It may be made of several, see `labeled_members`.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If the config trains on no labeled set and names none, or on one
             of a class that is not there.
     """
-    labeled = _labeled(config)
+    labeled = _labeled(recipe)
     for member in members_of(labeled):
         registered_dataset(member)
     return uncut(labeled)
 
 
-def labeled_members(config: Config) -> list[dict[str, Any]]:
+def labeled_members(recipe: Recipe) -> list[dict[str, Any]]:
     """Configs of the data sets that the labeled set is made of.
 
     Each has an annotation file of its own; a set that is not made of several is its
     only member. Pipelines stay.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If the config trains on no labeled set and names none.
     """
-    return [copy.deepcopy(dict(each)) for each in members_of(_labeled(config))]
+    return [copy.deepcopy(dict(each)) for each in members_of(_labeled(recipe))]
 
 
-def _labeled(config: Config) -> Mapping[str, Any]:
+def _labeled(recipe: Recipe) -> Mapping[str, Any]:
     """The labeled side of the training set, or what `distill.labeled` names."""
-    dataset = config.distill.get('labeled')
+    config, dataset = recipe.config, recipe.distill.labeled
     if dataset is None:
         dataset = (config.get('train_dataloader') or {}).get('dataset')
     if not dataset:
@@ -302,7 +290,7 @@ def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def _teacher_model(
-    config: Config, views: Mapping[str, Any], sigmas: list[float]
+    config: Config, views: ViewsConfig, sigmas: list[float]
 ) -> dict[str, Any]:
     """A teacher's config wrapped for fusion; another config may have it."""
     try:
@@ -313,9 +301,7 @@ def _teacher_model(
         ) from error
 
 
-def _fused(
-    config: Config, views: Mapping[str, Any], sigmas: list[float]
-) -> dict[str, Any]:
+def _fused(config: Config, views: ViewsConfig, sigmas: list[float]) -> dict[str, Any]:
     """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
     if not config.get('model'):
         raise UserError(f'{config.filename} has no model to fuse views of; give it one')
@@ -324,5 +310,5 @@ def _fused(
         module=copy.deepcopy(config.model),
         **crop_settings(crop_pipeline(config)),
         sigmas=sigmas,
-        **views,
+        **stated(views),
     )

@@ -23,8 +23,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmdistill.config.datasets import fit_converters, unparsed_metainfo
 from mmdistill.config.loops import test_loops, training_loops
 from mmdistill.config.metainfo import order_keypoints
-from mmdistill.config.schema import boxes_folder, distill_section, is_type
-from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import is_type
 from mmdistill.config.text import TextConfig
 from mmdistill.datasets.annotation_configs import TEST, with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
@@ -40,7 +40,7 @@ from mmdistill.selection.selection import read_selection
 from mmdistill.selection.summary import log_selection
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.stages.detect_config import images_without_boxes
-from mmdistill.stages.detections import detect
+from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.label_config import (
     images_config,
     label_config,
@@ -69,7 +69,7 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
-    _label(_read(config))
+    _label(_read_recipe(Recipe.of(config)))
 
 
 def labeling_config(config: Config) -> Config:
@@ -81,18 +81,18 @@ def labeling_config(config: Config) -> Config:
     Raises:
         UserError: If the section, or a labeled or validation json, is not usable.
     """
-    return label_config(_read(config))
+    return label_config(_read_recipe(Recipe.of(config)))
 
 
-def _label(config: Config) -> None:
-    """Stage 1 of a config whose annotations are read: cheap checks come first."""
-    stage = label_config(config)
-    check_training_parts(config)
+def _label(recipe: Recipe) -> None:
+    """Stage 1 of a recipe whose annotations are read: cheap checks come first."""
+    stage = label_config(recipe)
+    check_training_parts(recipe.config)
     check_fetchable('teacher', stage.load_from)
-    count_labeled(build_labeled(labeled_config(config)))
+    count_labeled(build_labeled(labeled_config(recipe)))
     check_teacher(stage)
-    if boxes_folder(config.distill) is not None:
-        detect(config)
+    if recipe.distill.detector is not None:
+        find_boxes(recipe)
     stage_runner(stage).test()
     barrier()
 
@@ -100,6 +100,11 @@ def _label(config: Config) -> None:
 def _read(config: Config, images: bool = True) -> Config:
     """The config with labeled and validation json in the form that is trained on."""
     return with_read_annotations(config, images=images)[0]
+
+
+def _read_recipe(recipe: Recipe, images: bool = True) -> Recipe:
+    """The recipe with its config read, see `_read`."""
+    return recipe.at(_read(recipe.config, images))
 
 
 def train(config: Config) -> None:
@@ -111,15 +116,17 @@ def train(config: Config) -> None:
     Raises:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
-    config = _read(config)
     if 'distill' in config:
+        recipe = _read_recipe(Recipe.of(config))
         # What cannot be trained is refused before hours of labeling.
-        check_initial_weights(student_config(config))
-        _label(config)
-        log_initial_weights(config)
+        check_initial_weights(student_config(recipe))
+        _label(recipe)
+        log_initial_weights(recipe)
+        config = _distilled_config(recipe)
     else:
+        config = _read(config)
         check_training_parts(config)
-    stage_runner(TextConfig.of(_training_config(config))).train()
+    stage_runner(TextConfig.of(_resumable_config(config))).train()
 
 
 def training_config(config: Config) -> Config:
@@ -132,12 +139,14 @@ def training_config(config: Config) -> Config:
     Raises:
         UserError: If there is no selection, or nothing to learn from.
     """
-    return _training_config(_read(config))
-
-
-def _training_config(config: Config) -> Config:
     if 'distill' in config:
-        config = _with_grown_schedule(student_config(config))
+        config = _distilled_config(_read_recipe(Recipe.of(config)))
+    else:
+        config = _read(config)
+    return _resumable_config(config)
+
+
+def _resumable_config(config: Config) -> Config:
     config = resumable_config(training_loops(fit_converters(config)))
     config = _with_plain_model(config)
     order_keypoints(config)
@@ -171,19 +180,19 @@ def select(
     Raises:
         UserError: If the store is not complete or nothing would be kept.
     """
-    section = distill_section(config)
+    recipe = Recipe.of(config)
     changes = changes or {}
-    options = SelectionOptions(**{**section.get('selection', {}), **changes})
-    store = LabelStore(section['store'])
+    options = replace(recipe.distill.selection, **changes)
+    store = LabelStore(recipe.distill.store)
     store.manifest  # noqa: B018  (a sentence when there is no store)
-    config = _read(config, images=False)
-    labeled = count_labeled(build_labeled(labeled_config(config)))
+    recipe = _read_recipe(recipe, images=False)
+    labeled = count_labeled(build_labeled(labeled_config(recipe)))
     selection = replace(matching.select(store, labeled, options), changes=changes)
     log_selection(selection)
     if not dry_run:
         selection.write(store)
         write_kept_images(
-            store, selection, lambda: DATASETS.build(images_config(config))
+            store, selection, lambda: DATASETS.build(images_config(recipe))
         )
     return selection
 
@@ -197,7 +206,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return format_status(LabelStore(distill_section(config)['store']))
+    return format_status(LabelStore(Recipe.of(config).distill.store))
 
 
 def export_coco(
@@ -218,17 +227,18 @@ def export_coco(
     Raises:
         UserError: If the store is not complete or has no selection.
     """
-    store = LabelStore(distill_section(config)['store'])
-    config = _read(config, images=False)
-    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(config)))
+    recipe = Recipe.of(config)
+    store = LabelStore(recipe.distill.store)
+    recipe = _read_recipe(recipe, images=False)
+    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(recipe)))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
     file = Path(path)
-    images = images_without_boxes(config)
+    images = images_without_boxes(recipe)
     dataset = functools.cache(lambda: DATASETS.build(images))
     surroundings = Surroundings(
-        labeled_categories(labeled_members(config)),
-        own_image_ids(dataset()) if lists_images(config.distill.unlabeled) else {},
+        labeled_categories(labeled_members(recipe)),
+        own_image_ids(dataset()) if lists_images(recipe.distill.unlabeled) else {},
         ExportedImages(store, file.with_name(f'{file.stem}_images'), dataset),
     )
     export.export_coco(
@@ -238,13 +248,14 @@ def export_coco(
     print_log(f'wrote {file}', logger='current')
 
 
-def _with_grown_schedule(config: Config) -> Config:
-    rule = config.distill.get('schedule')
+def _distilled_config(recipe: Recipe) -> Config:
+    """The student's config with the schedule that its selection makes."""
+    config, rule = student_config(recipe), recipe.distill.schedule
     if rule is None:
         return config
-    selection = read_selection(LabelStore(config.distill.store))
+    selection = read_selection(LabelStore(recipe.distill.store))
     kept = selection.unlabeled.kept
-    return grown_schedule(config, selection.labeled.instances, kept, **rule)
+    return grown_schedule(config, selection.labeled.instances, kept, rule)
 
 
 def _with_plain_model(config: Config) -> Config:

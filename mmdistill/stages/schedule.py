@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmdistill.config.schema import ScheduleConfig
 from mmdistill.errors import UserError
 
 
@@ -23,8 +24,7 @@ def grown_schedule(
     config: Config,
     num_labeled: int,
     num_selected: int,
-    max_factor: float,
-    milestones: Sequence[float] = (0.7, 0.9),
+    rule: ScheduleConfig,
 ) -> Config:
     """The config with a schedule for the labeled and the selected samples.
 
@@ -36,25 +36,24 @@ def grown_schedule(
         config: A training config whose schedule is meant for the labeled set.
         num_labeled: Labeled samples.
         num_selected: Selected pseudo-labels.
-        max_factor: The schedule grows at most by this factor, at least 1.
-        milestones: Shares of the schedule at which a `MultiStepLR` steps.
+        rule: How far it grows at most, and where a `MultiStepLR` steps.
 
     Raises:
-        UserError: If `max_factor` or `milestones` is unusable, the config states no
+        UserError: If the factor or a milestone is unusable, the config states no
             length, or a scheduler counts other steps than the training.
     """
     config = copy.deepcopy(config)
     key, old = _stated_length(config)
     by_epoch = key == 'max_epochs'
     try:
-        factor = growth(num_labeled, num_selected, max_factor)
+        factor = growth(num_labeled, num_selected, rule.max_factor)
         data_factor = (num_labeled + num_selected) / num_labeled
         new = (
             grown_epochs(old, factor, data_factor)
             if by_epoch
             else grown_iterations(old, factor)
         )
-        steps = milestones_at(milestones, new)
+        steps = milestones_at(rule.milestones, new)
     except ValueError as error:
         raise UserError(f'distill.schedule: {error}') from error
     config.train_cfg[key] = new
@@ -67,8 +66,8 @@ def grown_schedule(
     print_log(
         f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
         f'for {num_selected} pseudo-labels beside {num_labeled} labeled samples '
-        f'(iterations × {factor:.3g}, at most × {max_factor:g}); steps of the learning '
-        f'rate at {steps}',
+        f'(iterations × {factor:.3g}, at most × {rule.max_factor:g}); steps of the '
+        f'learning rate at {steps}',
         logger='current',
     )
     return config

@@ -26,12 +26,12 @@ from mmdistill.config.datasets import (
 from mmdistill.config.loops import check_loaders
 from mmdistill.config.mixing import (
     BATCHES,
-    LABELED_SHARE,
     SAMPLER,
     batch_settings,
     mixed_loader,
 )
-from mmdistill.config.schema import distill_section, is_type
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import MixingConfig, is_type, stated
 from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
@@ -42,7 +42,7 @@ from mmdistill.stages.label_config import check_models
 SWITCH_HOOK = 'SourcePipelineSwitchHook'
 
 
-def student_config(config: Config) -> Config:
+def student_config(recipe: Recipe) -> Config:
     """The config of stage 2: a plain training config, also for MMPose's own tools.
 
     A config that trains on a labeled set alone gets the pseudo-labels beside it: the
@@ -51,17 +51,16 @@ def student_config(config: Config) -> Config:
     `PseudoLabelDataset` itself stays as it is.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
 
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
             something else than one labeled set, states its mix twice, has batches
             without room for both kinds, or a hook that is for labeling.
     """
-    section = distill_section(config)
-    check_models(config)
-    store, mixing = str(section['store']), dict(section.get('mixing', {}))
-    config = copy.deepcopy(config)
+    check_models(recipe)
+    store, mixing = recipe.distill.store, recipe.distill.mixing
+    config = copy.deepcopy(recipe.config)
     check_loaders(config)
     loader = config.get('train_dataloader') or {}
     if not loader.get('dataset'):
@@ -69,12 +68,10 @@ def student_config(config: Config) -> Config:
             f'{config.filename} has no train_dataloader with a dataset, so there is no '
             'student to train; its labels are made by tools/label.py'
         )
-    batches = batch_settings(mixing)
-    mixing = {key: value for key, value in mixing.items() if key not in BATCHES}
     if states_mix(config):
-        _check_not_stated_twice(mixing | batches)
+        _check_not_stated_twice(mixing)
     else:
-        loader = mixed_loader(loader, batches)
+        loader = mixed_loader(loader, batch_settings(mixing))
         loader['dataset'] = _mixed(loader['dataset'], store, mixing)
         config.train_dataloader = loader
         loader = config.train_dataloader
@@ -93,15 +90,14 @@ def states_mix(config: Config) -> bool:
     return has_pseudo(config.train_dataloader.dataset)
 
 
-def _check_not_stated_twice(mixing: Mapping[str, Any]) -> None:
-    # The defaults of recipes state a share, so that is not what somebody asked for.
-    keys = [key for key in mixing if key != 'labeled_share']
-    if keys:
-        key = keys[0]
+def _check_not_stated_twice(mixing: MixingConfig) -> None:
+    # A share is there by default, so that is not what somebody asked for.
+    settings = {k: v for k, v in stated(mixing).items() if k != 'labeled_share'}
+    for key, value in settings.items():
         owner = 'batch_sampler' if key in BATCHES else 'PseudoLabelDataset'
         raise UserError(
             f'distill.mixing.{key} is for a config that does not state its mix, got '
-            f'{mixing[key]!r}; give it to the {owner} of train_dataloader'
+            f'{value!r}; give it to the {owner} of train_dataloader'
         )
 
 
@@ -131,7 +127,9 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
     size, ratio = loader.get('batch_size', 0), batches.get('source_ratio')
     try:
         if ratio is None:
-            labeled_slots(size, batches.get('labeled_share', LABELED_SHARE))
+            labeled_slots(
+                size, batches.get('labeled_share', MixingConfig.labeled_share)
+            )
             return
         sources = sources_of(loader['dataset'])
         if len(ratio) != len(sources):
@@ -145,7 +143,7 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
         raise UserError(f'train_dataloader: {error}') from error
 
 
-def _mixed(dataset: Any, store: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
     """The labeled set, whole, and the pseudo-labels, seen as its samples are."""
     labeled = labeled_part(dataset)
     pipelines = list(end_pipelines(labeled))
@@ -160,7 +158,7 @@ def _mixed(dataset: Any, store: str, given: Mapping[str, Any]) -> dict[str, Any]
         store=store,
         metainfo=unparsed_metainfo(labeled),
         pipeline=end_pipeline(labeled),
-        **given,
+        **{k: v for k, v in stated(mixing).items() if k not in BATCHES},
     )
     return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])
 
@@ -227,17 +225,17 @@ def _state_last_step(dataset: Any) -> None:
             return
 
 
-def log_initial_weights(config: Config) -> None:
+def log_initial_weights(recipe: Recipe) -> None:
     """Say in the log which weights the student starts from.
 
     The paper's student starts from the backbone's own pretrained weights. Another
     start is chosen by `load_from`, as in any config of MMPose.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe.
     """
+    config, teacher = recipe.config, recipe.distill.teacher.checkpoint
     checkpoint = config.get('load_from')
-    teacher = config.distill.teacher.get('checkpoint')
     weights = initial_weights(Config(dict(model=config.get('model'))))
     pretrained = [each.checkpoint for each in weights]
     level = logging.INFO

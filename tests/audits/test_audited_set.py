@@ -17,6 +17,8 @@ from mmdistill.audits.audited_set import (
     labeled_set,
     shared_images,
 )
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import FollowConfig, UnlabeledConfig
 from mmdistill.errors import UserError
 
 
@@ -52,12 +54,12 @@ def config(tmp_path, monkeypatch) -> Config:
 
 def test_the_val_set_is_audited_with_its_detections(config):
     expected = AuditedSet(Path('val.json'), Path('images'), Path('boxes.json'))
-    assert audited_set(config) == expected
+    assert audited_set(Recipe.of(config)) == expected
 
 
 def test_paths_are_relative_to_the_data_root(config, tmp_path):
     config.val_dataloader.dataset.data_root = str(tmp_path)
-    found = audited_set(config)
+    found = audited_set(Recipe.of(config))
     assert (found.ann_file, found.img_root) == (
         tmp_path / 'val.json',
         tmp_path / 'images',
@@ -67,61 +69,71 @@ def test_paths_are_relative_to_the_data_root(config, tmp_path):
 def test_the_audit_section_comes_before_the_val_set(config):
     config.distill.audit = dict(ann_file='other.json', data_prefix=dict(img='photos'))
     expected = AuditedSet(Path('other.json'), Path('photos'), None)
-    assert audited_set(config) == expected
+    assert audited_set(Recipe.of(config)) == expected
 
 
 def test_arguments_come_first_and_detections_are_those_of_the_same_set(config):
-    assert audited_set(config, 'other.json') == AuditedSet(
+    assert audited_set(Recipe.of(config), 'other.json') == AuditedSet(
         Path('other.json'), Path('images'), None
     )
-    assert audited_set(config, 'other.json', 'photos', 'boxes.json') == AuditedSet(
-        Path('other.json'), Path('photos'), Path('boxes.json')
-    )
+    assert audited_set(
+        Recipe.of(config), 'other.json', 'photos', 'boxes.json'
+    ) == AuditedSet(Path('other.json'), Path('photos'), Path('boxes.json'))
 
 
 def test_detections_alone_can_be_given(config):
     config.val_dataloader.dataset.bbox_file = None
-    assert audited_set(config, bbox_file='boxes.json').bbox_file == Path('boxes.json')
+    assert audited_set(Recipe.of(config), bbox_file='boxes.json').bbox_file == Path(
+        'boxes.json'
+    )
 
 
 def test_a_config_without_a_val_set_is_refused(config):
     config.val_dataloader = None
     with pytest.raises(UserError, match=r'student\.py names no val set'):
-        audited_set(config)
+        audited_set(Recipe.of(config))
     with pytest.raises(UserError, match=r'the images of val\.json need a folder'):
-        audited_set(config, 'val.json')
+        audited_set(Recipe.of(config), 'val.json')
 
 
 @pytest.mark.parametrize('arguments', [('no.json',), (None, None, 'no.json')])
 def test_a_missing_file_is_refused(config, arguments):
     with pytest.raises(UserError, match=r'no\.json, which the audit needs, does not'):
-        audited_set(config, *arguments)
+        audited_set(Recipe.of(config), *arguments)
 
 
 def test_the_training_set_is_refused(config):
     with pytest.raises(UserError, match='is what the teacher was trained on'):
-        shared_images(config, audited_set(config, 'train.json'))
+        shared_images(Recipe.of(config), audited_set(Recipe.of(config), 'train.json'))
 
 
 def test_a_copy_of_the_training_set_is_refused(config):
     write_set(Path('copy.json'), 'b.png', 'a.png')
     with pytest.raises(UserError, match='is what the teacher was trained on'):
-        shared_images(config, audited_set(config, 'copy.json'))
+        shared_images(Recipe.of(config), audited_set(Recipe.of(config), 'copy.json'))
 
 
 @pytest.mark.parametrize(('name', 'count'), [('val.json', 0), ('other.json', 1)])
 def test_images_that_the_teacher_has_seen_are_counted(config, name, count):
-    assert shared_images(config, audited_set(config, name)) == count
+    assert (
+        shared_images(Recipe.of(config), audited_set(Recipe.of(config), name)) == count
+    )
 
 
 def test_the_same_names_below_another_folder_are_other_images(config):
     write_set(Path('copy.json'), 'b.png', 'a.png')
-    assert shared_images(config, audited_set(config, 'copy.json', 'photos')) == 0
+    assert (
+        shared_images(
+            Recipe.of(config), audited_set(Recipe.of(config), 'copy.json', 'photos')
+        )
+        == 0
+    )
 
 
 def test_boxes_are_whole_images_where_the_pile_has_no_detections(config, tmp_path):
     audited = AuditedSet(Path('val.json'), Path('images'))
-    assert boxes_of({}, audited, tmp_path) == ({}, WHOLE_IMAGE)
+    unlabeled = UnlabeledConfig()
+    assert boxes_of(unlabeled, audited, tmp_path) == (unlabeled, WHOLE_IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -129,33 +141,37 @@ def test_boxes_are_whole_images_where_the_pile_has_no_detections(config, tmp_pat
     [
         dict(bbox_file='pile.json', category_ids=[1]),
         dict(detections='work_dirs/labels_boxes'),
-        dict(follow=dict()),
+        dict(follow=FollowConfig()),
     ],
 )
 def test_true_boxes_stand_in_for_those_of_the_pile(config, tmp_path, pile):
     audited = AuditedSet(Path('val.json'), Path('images'))
 
-    arguments, source = boxes_of(pile, audited, tmp_path)
+    arguments, source = boxes_of(UnlabeledConfig(**pile), audited, tmp_path)
 
     assert source == TRUE_BOXES
-    assert arguments == dict(bbox_file=str(tmp_path / 'true_boxes.json'))
-    (box,) = json.loads(Path(arguments['bbox_file']).read_text())
+    assert arguments == UnlabeledConfig(bbox_file=str(tmp_path / 'true_boxes.json'))
+    (box,) = json.loads(Path(arguments.bbox_file).read_text())
     assert (box['bbox'], box['score']) == ([1, 2, 30, 40], 1)
 
 
 def test_detections_are_filtered_as_on_the_pile(config, tmp_path):
     audited = AuditedSet(Path('val.json'), Path('images'), Path('boxes.json'))
     arguments, source = boxes_of(
-        dict(bbox_file='pile.json', category_ids=[1]), audited, tmp_path
+        UnlabeledConfig(bbox_file='pile.json', category_ids=[1]), audited, tmp_path
     )
-    assert arguments == dict(bbox_file='boxes.json', category_ids=[1])
+    assert arguments == UnlabeledConfig(bbox_file='boxes.json', category_ids=[1])
     assert source == 'detections, boxes.json'
 
 
 def test_sets_of_different_content_have_different_names(config):
-    first = audited_set(config).name
+    first = audited_set(Recipe.of(config)).name
     write_set(Path('val.json'), 'c.png', 'd.png')
-    names = {first, audited_set(config).name, audited_set(config, img='photos').name}
+    names = {
+        first,
+        audited_set(Recipe.of(config)).name,
+        audited_set(Recipe.of(config), img='photos').name,
+    }
     assert len(names) == 3
 
 
@@ -176,30 +192,39 @@ def test_a_val_set_made_of_several_is_refused_by_name(several):
         UserError,
         match=r'is made of 2 data sets \(CocoDataset val\.json, MpiiDataset mpii',
     ):
-        audited_set(several)
+        audited_set(Recipe.of(several))
 
 
 def test_one_of_several_can_be_named(several):
     several.distill.audit = dict(ann_file='val.json', data_prefix=dict(img='images'))
-    assert audited_set(several).ann_file == Path('val.json')
-    assert audited_set(several, 'other.json', 'images').ann_file == Path('other.json')
+    assert audited_set(Recipe.of(several)).ann_file == Path('val.json')
+    assert audited_set(Recipe.of(several), 'other.json', 'images').ann_file == Path(
+        'other.json'
+    )
 
 
 def test_images_of_every_member_are_known_to_the_teacher(several):
     write_set(Path('seen.json'), 'c.png', 'd.png')
-    assert shared_images(several, audited_set(several, 'seen.json', 'images')) == 1
+    assert (
+        shared_images(
+            Recipe.of(several), audited_set(Recipe.of(several), 'seen.json', 'images')
+        )
+        == 1
+    )
 
 
 def test_every_member_of_the_training_set_is_refused(several):
     with pytest.raises(UserError, match='is what the teacher was trained on'):
-        shared_images(several, audited_set(several, 'mpii.json', 'images'))
+        shared_images(
+            Recipe.of(several), audited_set(Recipe.of(several), 'mpii.json', 'images')
+        )
 
 
 def test_folds_of_a_set_made_of_several_are_refused_by_name(several):
     with pytest.raises(
         UserError, match=r'is made of 2 \(CocoDataset train\.json, MpiiDataset mpii'
     ):
-        labeled_set(several)
+        labeled_set(Recipe.of(several))
 
 
 def test_a_long_name_of_a_set_fits_a_folder(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.audits.label_views import check_same_views
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from tests.conftest import NamedImages
@@ -24,13 +25,13 @@ MANIFEST = dict(
 
 @pytest.fixture
 def stores(tmp_path):
-    """The config of a pile, and an audited store that differs in something."""
+    """The recipe of a pile, and an audited store that differs in something."""
 
     def make(**changes):
         for name, manifest in (('pile', MANIFEST), ('audit', {**MANIFEST, **changes})):
             LabelStore(tmp_path / name).claim(manifest, NamedImages([f'{name}.png']))
         distill = dict(teacher={}, unlabeled={}, store=str(tmp_path / 'pile'))
-        return Config(dict(distill=distill)), LabelStore(tmp_path / 'audit')
+        return Recipe.of(Config(dict(distill=distill))), LabelStore(tmp_path / 'audit')
 
     return make
 

@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 
 import pytest
+from mmdistill.config.values import SECTION, Fields, ListOf, check_values
 from mmengine.config import Config
 
 from mmdistill.config.schema import check_checkpoint, distill_section
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.config.values import SECTION, Fields, ListOf, check_values
 from mmdistill.errors import UserError
 from mmdistill.stages import detections
 

@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmdistill.config import mixing
-from mmdistill.config.schema import distill_section
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import student_config
 from tests.helpers.host_sets import recipe_of, write_set
@@ -38,7 +38,7 @@ def config_of(mixing=None, **loader):
 
 
 def batches_of(*arguments, **loader):
-    return student_config(config_of(*arguments, **loader)).train_dataloader
+    return student_config(Recipe.of(config_of(*arguments, **loader))).train_dataloader
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_another_batch_sampler_is_refused_by_name():
 )
 def test_values_are_checked_before_anything_runs(mixing, sentence):
     with pytest.raises(UserError, match=sentence):
-        distill_section(config_of(mixing))
+        Recipe.of(config_of(mixing))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_stated_mix_states_its_batches_too(key):
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
 
     with pytest.raises(UserError, match=f'mixing.{key} .* give it to the batch_sampl'):
-        student_config(config)
+        student_config(Recipe.of(config))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,9 @@ def test_the_host_builds_the_loader(tmp_path, request, loader):
     config.train_dataloader.update(copy.deepcopy(loader))
 
     with DefaultScope.overwrite_default_scope('mmpose'):
-        built = Runner.build_dataloader(student_config(config).train_dataloader, seed=0)
+        built = Runner.build_dataloader(
+            student_config(Recipe.of(config)).train_dataloader, seed=0
+        )
         batches = list(built)
 
     assert len(batches) == 3

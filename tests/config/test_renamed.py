@@ -9,8 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.cli.arguments import add_selection_arguments
+from mmdistill.config.recipe import Recipe
 from mmdistill.config.renamed import ARGUMENTS, FLAGS, KEYS, check_arguments
-from mmdistill.config.schema import distill_section
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.selection.selection import read_selection
@@ -24,17 +24,18 @@ def test_a_config_with_a_former_key_is_told_the_new_one(key):
     config.merge_from_dict({key: 'x' if key != 'distill.counting' else {}})
 
     with pytest.raises(UserError) as caught:
-        distill_section(config)
+        Recipe.of(config)
 
     assert f'{key} is now {KEYS[key]}' in str(caught.value)
     assert '\n' not in str(caught.value)
 
 
 def test_a_former_section_names_what_is_in_it_too():
-    section = dict(counting=dict(over='all', keypoint_thr=0.2))
+    section = dict(teacher={}, unlabeled={}, store='labels')
+    section['counting'] = dict(over='all', keypoint_thr=0.2)
 
     with pytest.raises(UserError) as caught:
-        distill_section(Config(dict(distill=section)))
+        Recipe.of(Config(dict(distill=section)))
 
     assert str(caught.value) == (
         'distill.counting is now distill.selection, and '

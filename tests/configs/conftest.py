@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.datasets import unparsed_metainfo
-from mmdistill.config.schema import boxes_folder
+from mmdistill.config.recipe import Recipe
 from mmdistill.registry import DATASETS
 from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.label_config import labeled_config
@@ -35,11 +35,11 @@ def write_miniature(tmp_path, monkeypatch, make_candidates) -> Callable[[Config]
     Path('configs').symlink_to(Path(__file__).parents[2] / 'configs')
 
     def write(config: Config) -> None:
-        labeled = labeled_config(config)
+        labeled = labeled_config(Recipe.of(config))
         metainfo = parse_pose_metainfo(unparsed_metainfo(labeled))
         _write_labeled(labeled, metainfo['num_keypoints'])
         boxes = _write_unlabeled(config.distill.unlabeled)
-        if folder := boxes_folder(config.distill):
+        if folder := Recipe.of(config).distill.boxes_folder:
             found = replace(
                 make_candidates(1, num_keypoints=0), bboxes=_corners(boxes[:1])
             )
@@ -109,7 +109,7 @@ def _corners(boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
 
 def _write_found(folder: Path, config: Config, found: Candidates) -> None:
     """The store of a detector that found the same box on every image."""
-    images = images_without_boxes(config)
+    images = images_without_boxes(Recipe.of(config))
     pile = DATASETS.build(images)
     rows = [ImageRow(path, WIDTH, HEIGHT, OK, '', found) for path in pile.paths]
     made_by = dict(about=dict(img_root=str(pile.img_root)), detector=dict())

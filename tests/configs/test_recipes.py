@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill import stages
+from mmdistill.config.recipe import Recipe
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.stages.label_config import label_config
@@ -73,8 +74,10 @@ def test_both_stages_have_their_data(path, write_miniature):
     config = read(path)
     write_miniature(config)
 
-    unlabeled = DATASETS.build(label_config(config).test_dataloader.dataset)
-    labeled, pseudo = student_config(config).train_dataloader.dataset.datasets
+    unlabeled = DATASETS.build(label_config(Recipe.of(config)).test_dataloader.dataset)
+    labeled, pseudo = student_config(
+        Recipe.of(config)
+    ).train_dataloader.dataset.datasets
 
     assert isinstance(unlabeled, UnlabeledDataset)
     assert [len(unlabeled[i]['data_samples'].gt_instances) for i in range(3)] == [1] * 3
@@ -89,7 +92,7 @@ def test_both_stages_have_their_data(path, write_miniature):
 def test_both_stages_have_their_model(path, write_miniature):
     config = read(path)
     write_miniature(config)
-    fused = label_config(config).model
+    fused = label_config(Recipe.of(config)).model
 
     with torch.device('meta'):
         student = MODELS.build(config.model)
@@ -157,7 +160,7 @@ def _make_quick(config: Config) -> None:
     config.distill.update(
         views=dict(scales=(1.0,), flip=False),
         labeling=dict(batch_size=3, num_workers=0, score_floor=-1.0),
-        selection=dict(config.distill.selection, keypoint_thr=-1.0),
+        selection=dict(config.distill.get('selection', {}), keypoint_thr=-1.0),
         schedule=None,
     )
     # SyncBN needs a process group.

@@ -10,6 +10,7 @@ import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import build_labeled, count_labeled
@@ -59,9 +60,9 @@ def recipe(tmp_path, tmp_path_factory, cache, request):
         config.train_cfg.max_iters = LENGTH
         config.distill.store = str(cache['store'].root)
         with DefaultScope.overwrite_default_scope('mmpose'):
-            labeled = count_labeled(build_labeled(labeled_config(config)))
+            labeled = count_labeled(build_labeled(labeled_config(Recipe.of(config))))
             select(cache['store'], labeled, SelectionOptions()).write(cache['store'])
-            made = resumable_config(student_config(config))
+            made = resumable_config(student_config(Recipe.of(config)))
         # Metadata that say which sample it was.
         for source in made.train_dataloader.dataset.dataset.datasets:
             source.pipeline = pipeline(CODEC)

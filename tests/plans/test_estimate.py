@@ -5,6 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.plans.estimate import time_training_step, try_labeling
 from mmdistill.stages.label_config import label_config
@@ -13,7 +14,7 @@ from mmdistill.store import LabelStore
 
 def label(config, batch_size):
     init_default_scope('mmpose')
-    stage = label_config(config, teacher_needed=False)
+    stage = label_config(Recipe.of(config), teacher_needed=False)
     dataset = DATASETS.build(stage.test_dataloader.dataset)
     return try_labeling(stage, dataset, batch_size)
 

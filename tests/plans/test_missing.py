@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from tests.plans.conftest import STUDENT
 
@@ -13,7 +14,7 @@ def test_a_teacher_is_missing_with_the_config_that_trains_it(config):
     path = config.distill.teacher.checkpoint
     teacher = STUDENT.with_name('teacher.py')
 
-    assert missing_files(config) == [
+    assert missing_files(Recipe.of(config)) == [
         f'the teacher checkpoint {path}: python tools/train.py {teacher}'
     ]
 
@@ -21,7 +22,7 @@ def test_a_teacher_is_missing_with_the_config_that_trains_it(config):
 def test_a_teacher_that_no_config_beside_it_trains(config):
     config.distill.teacher.checkpoint = 'elsewhere/best.pth'
 
-    (sentence,) = missing_files(config)
+    (sentence,) = missing_files(Recipe.of(config))
 
     assert sentence.endswith(': train it, or set distill.teacher.checkpoint')
 
@@ -29,7 +30,7 @@ def test_a_teacher_that_no_config_beside_it_trains(config):
 def test_a_teacher_that_is_not_named(config):
     config.distill.teacher.checkpoint = None
 
-    assert missing_files(config) == [
+    assert missing_files(Recipe.of(config)) == [
         'the teacher checkpoint: set distill.teacher.checkpoint'
     ]
 
@@ -39,13 +40,13 @@ def test_nothing_is_missing(config, checkpoint):
     Path('own.pth').touch()
     config.distill.teacher.checkpoint = checkpoint
 
-    assert missing_files(config) == []
+    assert missing_files(Recipe.of(config)) == []
 
 
 def test_a_teacher_that_cannot_be_downloaded(config):
     config.distill.teacher.checkpoint = 'http://127.0.0.1:9/other.pth'
 
-    (sentence,) = missing_files(config)
+    (sentence,) = missing_files(Recipe.of(config))
 
     assert sentence.startswith(
         'the teacher checkpoint http://127.0.0.1:9/other.pth: cannot be fetched'
@@ -56,7 +57,7 @@ def test_a_teacher_that_cannot_be_downloaded(config):
 def test_boxes_are_missing_with_what_makes_them(config):
     config.distill.unlabeled.bbox_file = 'none.json'
 
-    assert 'the boxes none.json: detect them' in missing_files(config)[1]
+    assert 'the boxes none.json: detect them' in missing_files(Recipe.of(config))[1]
 
 
 @pytest.mark.parametrize(
@@ -69,14 +70,16 @@ def test_boxes_are_missing_with_what_makes_them(config):
 def test_a_list_is_missing(config, ann_file, remedy):
     config.train_dataloader.dataset.ann_file = ann_file
 
-    assert f'the labeled list data/toy/{ann_file}: {remedy}' in missing_files(config)
+    assert f'the labeled list data/toy/{ann_file}: {remedy}' in missing_files(
+        Recipe.of(config)
+    )
 
 
 def test_a_folder_is_missing(config):
     config.distill.unlabeled.data_prefix = dict(img='images/none/')
 
     expected = 'the unlabeled images data/toy/images/none/: put them there'
-    assert expected in missing_files(config)
+    assert expected in missing_files(Recipe.of(config))
 
 
 @pytest.mark.parametrize('several', [False, True])
@@ -84,7 +87,7 @@ def test_the_truth_of_a_metric_is_missing(config, several):
     metric = dict(type='CocoMetric', ann_file='none.json')
     config.val_evaluator = [dict(type='PCKAccuracy'), metric] if several else metric
 
-    assert missing_files(config)[1:] == [
+    assert missing_files(Recipe.of(config))[1:] == [
         'the annotations none.json of CocoMetric: put them there'
     ]
 
@@ -94,13 +97,13 @@ def test_a_detector_is_missing_with_the_config_that_trains_it(config):
     recipe = Config.fromfile(STUDENT)
     config.distill.detector = recipe.distill.detector
 
-    _, detector = missing_files(config)
+    _, detector = missing_files(Recipe.of(config))
 
     assert detector == (
         'the detector checkpoint work_dirs/toy/detector/iter_400.pth: '
         f'python tools/train.py {STUDENT.with_name("detector.py")}'
     )
-    assert boxes_to_find(config) == Path(f'{config.distill.store}_boxes')
+    assert boxes_to_find(Recipe.of(config)) == Path(f'{config.distill.store}_boxes')
 
 
 def test_boxes_that_were_detected_are_not_missing(config, make_store, make_rows):
@@ -109,5 +112,5 @@ def test_boxes_that_were_detected_are_not_missing(config, make_store, make_rows)
     rows = make_rows((1, 0), num_keypoints=0)
     make_store(Path(f'{config.distill.store}_boxes'), rows, names=())
 
-    assert len(missing_files(config)) == 1
-    assert boxes_to_find(config) is None
+    assert len(missing_files(Recipe.of(config))) == 1
+    assert boxes_to_find(Recipe.of(config)) is None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmpose.datasets.transforms import common_transforms
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.plans import make_plan
 from mmdistill.stages.train_config import student_config
@@ -61,7 +62,7 @@ def test_what_is_missing_hides_no_count(config):
 
 
 def test_an_error_of_hours_later_comes_at_once(config):
-    stated = student_config(config)
+    stated = student_config(Recipe.of(config))
     config.train_dataloader = stated.train_dataloader
     config.distill.store = 'elsewhere'
 
@@ -114,7 +115,7 @@ def test_an_unlabeled_set_without_boxes_is_refused(config):
     ],
 )
 def test_settings_of_a_later_stage_are_checked(config, part, settings, sentence):
-    config.distill[part].update(settings)
+    config.distill[part] = {**config.distill.get(part, {}), **settings}
 
     with pytest.raises(UserError, match=sentence):
         make_plan(trained(config))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config, ConfigDict
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.detect_config import detect_config, lower_score_threshold
 
@@ -25,7 +26,7 @@ def config(tmp_path) -> Config:
 
 
 def test_the_detector_sees_what_its_own_test_set_shows(config):
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
     own = Config.fromfile(config.distill.detector.config)
 
     load, *others = stage.test_dataloader.dataset.pipeline
@@ -35,7 +36,7 @@ def test_the_detector_sees_what_its_own_test_set_shows(config):
 
 
 def test_the_images_are_those_of_the_labels_without_boxes_and_guard(config):
-    images = detect_config(config).test_dataloader.dataset.images
+    images = detect_config(Recipe.of(config)).test_dataloader.dataset.images
 
     expected = dict(config.distill.unlabeled)
     assert {key: images[key] for key in expected} == expected
@@ -48,7 +49,7 @@ def test_it_runs_as_the_labeling_does_where_it_does_not_say_how(config):
     )
     config.distill.detector.batch_size = 2
 
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
 
     loader = stage.test_dataloader
     assert (loader.batch_size, loader.num_workers) == (2, 0)
@@ -62,7 +63,7 @@ def test_it_runs_as_the_labeling_does_where_it_does_not_say_how(config):
 
 
 def test_the_guard_knows_names_and_the_labeled_set(config):
-    (guard,) = detect_config(config).custom_hooks
+    (guard,) = detect_config(Recipe.of(config)).custom_hooks
 
     assert guard == dict(
         type='mmdistill.DetectorGuardHook',
@@ -75,7 +76,7 @@ def test_the_guard_knows_names_and_the_labeled_set(config):
 def test_a_config_of_mmdetection_is_found_by_its_name(config):
     config.distill.detector.config = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
 
     assert stage.model.module.type == 'FasterRCNN'
     assert len(stage.custom_hooks[0].classes) == 80
@@ -87,7 +88,7 @@ def test_augmentation_is_the_config_s_own(config):
     config.distill.detector.tta = True
     own = Config.fromfile(config.distill.detector.config)
 
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
 
     assert stage.model.tta_model == own.tta_model
     assert stage.test_dataloader.dataset.pipeline[1:] == own.tta_pipeline[1:]
@@ -97,7 +98,7 @@ def test_a_config_without_augmentation_is_mirrored(config):
     config.distill.detector.config = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
     config.distill.detector.tta = True
 
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
 
     assert stage.model.tta_model.type == 'DetTTAModel'
     views = stage.test_dataloader.dataset.pipeline[-1].transforms[0]
@@ -105,7 +106,7 @@ def test_a_config_without_augmentation_is_mirrored(config):
 
 
 def test_the_config_can_be_written_and_read(config, tmp_path):
-    stage = detect_config(config)
+    stage = detect_config(Recipe.of(config))
     stage.dump(tmp_path / 'stage.py')
 
     read = Config.fromfile(tmp_path / 'stage.py')
@@ -123,7 +124,7 @@ def test_what_both_configs_import_is_imported(config, tmp_path):
     config.custom_imports = dict(imports=['csv'])
     config.distill.detector.config = str(path)
 
-    assert detect_config(config).custom_imports.imports == ['csv', 'json']
+    assert detect_config(Recipe.of(config)).custom_imports.imports == ['csv', 'json']
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ WRONG = {
     ),
     'an unknown setting': (
         lambda part: part.update(nms=0.5),
-        r'distill\.detector has no nms, only config, checkpoint, categories',
+        r'distill\.detector has no nms; did you mean nms_thr',
     ),
 }
 
@@ -178,7 +179,7 @@ def test_a_wrong_section_is_a_sentence(config, change, sentence):
     change(config.distill.detector)
 
     with pytest.raises(UserError, match=sentence):
-        detect_config(config)
+        detect_config(Recipe.of(config))
 
 
 def test_a_pipeline_that_reads_no_image_is_refused(config, tmp_path):
@@ -190,4 +191,4 @@ def test_a_pipeline_that_reads_no_image_is_refused(config, tmp_path):
     config.distill.detector.config = str(path)
 
     with pytest.raises(UserError, match='begin with LoadImageFromFile, got Resize'):
-        detect_config(config)
+        detect_config(Recipe.of(config))

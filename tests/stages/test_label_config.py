@@ -1,6 +1,7 @@
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.label_config import label_config, tta_config
 
@@ -43,7 +44,7 @@ def config(tmp_path) -> Config:
 
 class TestLabelConfig:
     def test_the_teacher_is_wrapped_with_the_views(self, config):
-        model = label_config(config).model
+        model = label_config(Recipe.of(config)).model
 
         assert model.type == 'mmdistill.HeatmapFusionTTA'
         assert model.module == config.model
@@ -51,18 +52,18 @@ class TestLabelConfig:
         assert model.fusion == 'max'
 
     def test_crops_are_cut_as_in_the_test_pipeline(self, config):
-        model = label_config(config).model
+        model = label_config(Recipe.of(config)).model
 
         assert (model.padding, model.use_udp) == (1.5, True)
 
     def test_sigmas_are_those_of_the_labeled_set(self, config):
-        model = label_config(config).model
+        model = label_config(Recipe.of(config)).model
 
         assert model.sigmas[0] == pytest.approx(0.026)
         assert len(model.sigmas) == 17
 
     def test_the_labeled_set_is_found_beside_the_pseudo_labels(self, config):
-        hook = label_config(config).custom_hooks[1]
+        hook = label_config(Recipe.of(config)).custom_hooks[1]
 
         assert hook.labeled.ann_file == 'train.json'
         assert hook.labeled.pipeline == []
@@ -70,7 +71,7 @@ class TestLabelConfig:
     def test_a_labeled_set_can_be_named(self, config):
         config.distill.labeled = dict(type='CocoDataset', ann_file='other.json')
 
-        hook = label_config(config).custom_hooks[1]
+        hook = label_config(Recipe.of(config)).custom_hooks[1]
 
         assert hook.labeled.ann_file == 'other.json'
 
@@ -83,12 +84,12 @@ class TestLabelConfig:
         )
         config.distill.teacher.config = str(path)
 
-        model = label_config(config).model
+        model = label_config(Recipe.of(config)).model
 
         assert (model.module.type, model.padding) == ('Other', 2.0)
 
     def test_the_config_can_be_written_and_read(self, config, tmp_path):
-        stage = label_config(config)
+        stage = label_config(Recipe.of(config))
         stage.dump(tmp_path / 'stage.py')
 
         read = Config.fromfile(tmp_path / 'stage.py')
@@ -97,7 +98,7 @@ class TestLabelConfig:
         assert read.model.sigmas == stage.model.sigmas
 
     def test_the_labeled_set_gives_the_margins_of_boxes(self, config):
-        hook = label_config(config).custom_hooks[2]
+        hook = label_config(Recipe.of(config)).custom_hooks[2]
 
         assert hook.type == 'mmdistill.BoxFitHook'
         assert hook.labeled.ann_file == 'train.json'
@@ -121,7 +122,7 @@ class TestLabelConfig:
             config.distill[key] = {**config.distill.get(key, {}), **value}
         config.distill.labeling = dict(refit_boxes=stated)
 
-        stage = label_config(config)
+        stage = label_config(Recipe.of(config))
 
         hook = stage.custom_hooks[2]
         assert hook.refit is (refit if stated is None else stated)
@@ -132,7 +133,7 @@ class TestLabelConfig:
         del config.train_dataloader.dataset.datasets[1]
 
         with pytest.raises(UserError, match='trains on no labeled data set'):
-            label_config(config)
+            label_config(Recipe.of(config))
 
 
 class TestTtaConfig:

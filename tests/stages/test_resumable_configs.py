@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.seeded_dataset import with_last_step
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import log_initial_weights, resumable_config
@@ -25,7 +26,9 @@ def config(train_cfg=None, weight=1.0, head=None, **settings) -> Config:
         ),
         train_cfg=train_cfg or dict(by_epoch=True, max_epochs=3),
         train_dataloader=dict(batch_sampler=MIXED, dataset=dataset),
-        distill=dict(teacher=dict(checkpoint='work/teacher.pth')),
+        distill=dict(
+            teacher=dict(checkpoint='work/teacher.pth'), unlabeled={}, store='labels'
+        ),
     )
     return Config({**base, **settings})
 
@@ -138,6 +141,6 @@ def test_the_start_of_the_student_is_told(settings, sentence, monkeypatch):
     monkeypatch.setattr(
         'mmdistill.stages.train_config.print_log', lambda text, **kw: told.append(text)
     )
-    log_initial_weights(config(**settings))
+    log_initial_weights(Recipe.of(config(**settings)))
     assert len(told) == 1
     assert sentence in told[0]

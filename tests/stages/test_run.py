@@ -98,7 +98,7 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(tmp_path, monkeypatch
 def labeled(monkeypatch) -> list[str]:
     """What was labeled, with a stand-in for the stage."""
     labeled = []
-    monkeypatch.setattr(stages, 'detect', lambda config: labeled.append('boxes'))
+    monkeypatch.setattr(stages, 'find_boxes', lambda recipe: labeled.append('boxes'))
     monkeypatch.setattr(
         stages, 'stage_runner', lambda config: labeled.append('run') or mock.MagicMock()
     )

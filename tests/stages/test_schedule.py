@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.schema import ScheduleConfig
 from mmdistill.errors import UserError
 from mmdistill.stages.schedule import grown_schedule
 
@@ -36,7 +37,7 @@ def _published(name):
 
 
 def test_iterations_grow_with_the_samples():
-    config = grown_schedule(iterations(WARM_UP), 100, 150, max_factor=4)
+    config = grown_schedule(iterations(WARM_UP), 100, 150, ScheduleConfig(max_factor=4))
     assert config.train_cfg.max_iters == 2500
     assert config.train_cfg.val_interval == 100
 
@@ -44,13 +45,15 @@ def test_iterations_grow_with_the_samples():
 def test_the_config_given_stays():
     config = iterations(WARM_UP)
     before = config.pretty_text
-    grown_schedule(config, 100, 150, max_factor=4)
+    grown_schedule(config, 100, 150, ScheduleConfig(max_factor=4))
     assert config.pretty_text == before
 
 
 def test_a_warm_up_stays_and_steps_stand_at_their_shares():
     steps = dict(type='MultiStepLR', milestones=[600, 950], by_epoch=False)
-    config = grown_schedule(iterations(WARM_UP, steps), 100, 100, max_factor=4)
+    config = grown_schedule(
+        iterations(WARM_UP, steps), 100, 100, ScheduleConfig(max_factor=4)
+    )
     warm_up, multi_step = config.param_scheduler
     assert warm_up == WARM_UP
     assert multi_step['milestones'] == [1400, 1800]
@@ -59,27 +62,29 @@ def test_a_warm_up_stays_and_steps_stand_at_their_shares():
 def test_a_schedule_that_begins_after_the_warm_up_still_does():
     whole = dict(begin=500, end=1000, T_max=500, by_epoch=False)
     cosine = dict(type='CosineAnnealingLR', **whole)
-    config = grown_schedule(iterations(WARM_UP, cosine), 100, 100, max_factor=4)
+    config = grown_schedule(
+        iterations(WARM_UP, cosine), 100, 100, ScheduleConfig(max_factor=4)
+    )
     grown = config.param_scheduler[1]
     assert (grown['begin'], grown['end'], grown['T_max']) == (500, 2000, 1500)
 
 
 def test_epochs_of_the_model_zoo_stay_without_a_cap(by_epoch):
-    config = grown_schedule(by_epoch, 1000, 3000, max_factor=10)
+    config = grown_schedule(by_epoch, 1000, 3000, ScheduleConfig(max_factor=10))
     assert config.train_cfg.max_epochs == 210
     assert config.param_scheduler[1]['milestones'] == [147, 189]
     assert config.param_scheduler[0].end == 500
 
 
 def test_epochs_of_the_model_zoo_shrink_under_a_cap(by_epoch):
-    config = grown_schedule(by_epoch, 1000, 3000, max_factor=2)
+    config = grown_schedule(by_epoch, 1000, 3000, ScheduleConfig(max_factor=2))
     assert config.train_cfg.max_epochs == 105
     assert config.param_scheduler[1]['milestones'] == [74, 94]
     assert config.param_scheduler[1]['end'] == 105
 
 
 def test_the_second_half_of_a_cosine_stays_the_second_half(rtmpose):
-    config = grown_schedule(rtmpose, 1000, 3000, max_factor=2)
+    config = grown_schedule(rtmpose, 1000, 3000, ScheduleConfig(max_factor=2))
     cosine = config.param_scheduler[1]
     assert config.train_cfg.max_epochs == 210
     assert (cosine['begin'], cosine['end'], cosine['T_max']) == (105, 210, 105)
@@ -88,7 +93,7 @@ def test_the_second_half_of_a_cosine_stays_the_second_half(rtmpose):
 def test_a_single_scheduler_may_stand_without_a_list():
     config = iterations()
     config.param_scheduler = dict(type='MultiStepLR', milestones=[500], by_epoch=False)
-    grown = grown_schedule(config, 100, 100, max_factor=4)
+    grown = grown_schedule(config, 100, 100, ScheduleConfig(max_factor=4))
     assert grown.param_scheduler[0]['milestones'] == [1400, 1800]
 
 
@@ -96,7 +101,7 @@ def test_what_was_chosen_is_told(capsys):
     from mmengine.logging import MMLogger
 
     MMLogger.get_instance('schedule')
-    grown_schedule(iterations(WARM_UP), 600, 4400, max_factor=2)
+    grown_schedule(iterations(WARM_UP), 600, 4400, ScheduleConfig(max_factor=2))
     said = capsys.readouterr().out
     assert '2000 iterations instead of 1000' in said
     assert '4400 pseudo-labels beside 600 labeled samples' in said
@@ -111,37 +116,39 @@ def test_what_was_chosen_is_told(capsys):
 )
 def test_an_unusable_rule_is_refused(rule, message):
     with pytest.raises(UserError, match=message):
-        grown_schedule(iterations(WARM_UP), 100, 100, **rule)
+        grown_schedule(iterations(WARM_UP), 100, 100, ScheduleConfig(**rule))
 
 
 @pytest.mark.parametrize('by_epoch', [dict(by_epoch=True), dict()])
 def test_a_scheduler_of_epochs_in_a_training_of_iterations_is_refused(by_epoch):
     steps = dict(type='MultiStepLR', milestones=[5], **by_epoch)
     with pytest.raises(UserError, match='MultiStepLR has by_epoch=True'):
-        grown_schedule(iterations(WARM_UP, steps), 100, 100, max_factor=2)
+        grown_schedule(
+            iterations(WARM_UP, steps), 100, 100, ScheduleConfig(max_factor=2)
+        )
 
 
 def test_steps_in_iterations_of_a_training_of_epochs_are_refused(by_epoch):
     by_epoch.param_scheduler[1].by_epoch = False
     with pytest.raises(UserError, match='MultiStepLR has by_epoch=False'):
-        grown_schedule(by_epoch, 1000, 3000, max_factor=2)
+        grown_schedule(by_epoch, 1000, 3000, ScheduleConfig(max_factor=2))
 
 
 def test_steps_that_end_early_stay(by_epoch):
     by_epoch.param_scheduler[1].end = 100
-    config = grown_schedule(by_epoch, 1000, 3000, max_factor=2)
+    config = grown_schedule(by_epoch, 1000, 3000, ScheduleConfig(max_factor=2))
     assert config.param_scheduler[1].milestones == [170, 200]
 
 
 def test_a_config_without_a_length_is_refused():
     config = Config(dict(train_cfg=dict(by_epoch=False)))
     with pytest.raises(UserError, match=r'needs train_cfg\.max_iters or'):
-        grown_schedule(config, 100, 100, max_factor=2)
+        grown_schedule(config, 100, 100, ScheduleConfig(max_factor=2))
 
 
 def test_a_pipeline_switches_at_the_same_share(rtmpose):
     before = rtmpose.custom_hooks[1]['switch_epoch'] / rtmpose.train_cfg.max_epochs
-    config = grown_schedule(rtmpose, 100, 300, max_factor=2)
+    config = grown_schedule(rtmpose, 100, 300, ScheduleConfig(max_factor=2))
     after = config.custom_hooks[1]['switch_epoch'] / config.train_cfg.max_epochs
     assert config.train_cfg.max_epochs == 210
     assert after == pytest.approx(before, abs=1 / 210)

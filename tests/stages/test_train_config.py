@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import student_config
 
@@ -51,7 +52,9 @@ def mixed():
 
 class TestLabeledSetAlone:
     def test_pseudo_labels_stand_behind_it(self, plain):
-        first, second = student_config(plain).train_dataloader.dataset.datasets
+        first, second = student_config(
+            Recipe.of(plain)
+        ).train_dataloader.dataset.datasets
 
         assert first == plain.train_dataloader.dataset
         assert (second.type, second.store) == (
@@ -60,12 +63,14 @@ class TestLabeledSetAlone:
         )
 
     def test_they_have_its_pipeline_and_keypoints(self, plain):
-        pseudo = student_config(plain).train_dataloader.dataset.datasets[1]
+        pseudo = student_config(Recipe.of(plain)).train_dataloader.dataset.datasets[1]
 
         assert (pseudo.pipeline, pseudo.metainfo) == (PIPELINE, COCO)
 
     def test_keypoints_of_the_class_are_taken_without_metainfo(self):
-        pseudo = student_config(config_of(labeled())).train_dataloader.dataset
+        pseudo = student_config(
+            Recipe.of(config_of(labeled()))
+        ).train_dataloader.dataset
 
         assert pseudo.datasets[1].metainfo == COCO
 
@@ -75,7 +80,7 @@ class TestLabeledSetAlone:
     def test_batches_have_the_share_of_the_section(self, plain, mixing, share):
         plain.distill.mixing = mixing
 
-        sampler = student_config(plain).train_dataloader.batch_sampler
+        sampler = student_config(Recipe.of(plain)).train_dataloader.batch_sampler
 
         assert sampler.type == 'mmdistill.MixedRatioBatchSampler'
         assert sampler.labeled_share == share
@@ -84,7 +89,7 @@ class TestLabeledSetAlone:
         given = dict(pseudo_weight=0.5, score_thr=0.0, keypoint_thr=0.3)
         plain.distill.mixing = dict(labeled_share=0.3, **given)
 
-        pseudo = student_config(plain).train_dataloader.dataset.datasets[1]
+        pseudo = student_config(Recipe.of(plain)).train_dataloader.dataset.datasets[1]
 
         assert {key: pseudo[key] for key in given} == given
 
@@ -92,19 +97,19 @@ class TestLabeledSetAlone:
         plain.train_dataloader.batch_size = 1
 
         with pytest.raises(UserError, match='leaves none for pseudo-labels'):
-            student_config(plain)
+            student_config(Recipe.of(plain))
 
     def test_the_selection_is_checked_once(self, plain):
         plain.custom_hooks = [dict(type='mmdistill.LabelMixHook', priority=60)]
 
-        hooks = student_config(plain).custom_hooks
+        hooks = student_config(Recipe.of(plain)).custom_hooks
 
         assert hooks == plain.custom_hooks
 
     def test_the_selection_is_checked_unasked(self, plain):
         plain.custom_hooks = [dict(type='SyncBuffersHook')]
 
-        hooks = [hook.type for hook in student_config(plain).custom_hooks]
+        hooks = [hook.type for hook in student_config(Recipe.of(plain)).custom_hooks]
 
         assert hooks == ['SyncBuffersHook', 'mmdistill.LabelMixHook']
 
@@ -118,7 +123,7 @@ class TestLabeledSetAlone:
         switch = dict(switch_epoch=3, switch_pipeline=PIPELINE)
         plain.custom_hooks = [dict(type='mmdet.PipelineSwitchHook', **switch)]
 
-        config = student_config(plain)
+        config = student_config(Recipe.of(plain))
 
         assert config.custom_hooks[0] == dict(
             type='mmdistill.SourcePipelineSwitchHook', **switch
@@ -128,12 +133,12 @@ class TestLabeledSetAlone:
     def test_the_config_given_stays(self, plain):
         before = plain.pretty_text
 
-        student_config(plain)
+        student_config(Recipe.of(plain))
 
         assert plain.pretty_text == before
 
     def test_the_config_can_be_written_and_read(self, plain, tmp_path):
-        config = student_config(plain)
+        config = student_config(Recipe.of(plain))
         config.dump(tmp_path / 'student.py')
 
         read = Config.fromfile(tmp_path / 'student.py')
@@ -156,7 +161,9 @@ class TestLabeledSetAlone:
     def test_a_set_made_of_several_stays_whole(self, dataset):
         config = config_of(dataset)
 
-        first, second = student_config(config).train_dataloader.dataset.datasets
+        first, second = student_config(
+            Recipe.of(config)
+        ).train_dataloader.dataset.datasets
 
         assert first == config.train_dataloader.dataset
         assert (second.pipeline, second.metainfo) == (PIPELINE, COCO)
@@ -166,19 +173,23 @@ class TestStatedMix:
     def test_it_is_found_in_a_wrapper(self, mixed):
         inner = mixed.train_dataloader.dataset
         mixed.train_dataloader.dataset = dict(type='SeededDataset', dataset=inner)
-        assert student_config(mixed).train_dataloader == mixed.train_dataloader
+        assert (
+            student_config(Recipe.of(mixed)).train_dataloader == mixed.train_dataloader
+        )
 
     def test_it_stays(self, mixed):
-        assert student_config(mixed).train_dataloader == mixed.train_dataloader
+        assert (
+            student_config(Recipe.of(mixed)).train_dataloader == mixed.train_dataloader
+        )
 
     def test_its_pseudo_labels_are_not_stated_twice(self, mixed):
         mixed.distill.mixing = dict(labeled_share=0.6, pseudo_weight=0.5)
 
         with pytest.raises(UserError, match=r'mixing\.pseudo_weight .* got 0\.5'):
-            student_config(mixed)
+            student_config(Recipe.of(mixed))
 
     def test_another_store_is_refused(self, mixed):
         mixed.distill.store = 'elsewhere'
 
         with pytest.raises(UserError, match=r"elsewhere .* read \['labels'\]"):
-            student_config(mixed)
+            student_config(Recipe.of(mixed))

@@ -1,6 +1,7 @@
 """Values of any type in a config: the stages run, or say in one sentence why not."""
 
 import copy
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
-from mmdistill.config.values import SECTION, Fields
+from mmdistill.config.kinds import Fields
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import DistillConfig
 from mmdistill.errors import UserError
 from mmdistill.stages.label_config import label_config
 from mmdistill.stages.train_config import student_config
@@ -22,11 +25,14 @@ ODD = (
 )
 
 
-def keys(kinds=SECTION, above=()):
-    for key, kind in kinds.items():
-        yield (*above, key)
-        if isinstance(kind, Fields) and kind.kinds is not None:
-            yield from keys(kind.kinds, (*above, key))
+def keys(part=DistillConfig, above=()):
+    for each in fields(part):
+        path = (*above, each.name)
+        yield path
+        if 'section' in each.metadata:
+            yield from keys(each.metadata['section'], path)
+        elif isinstance(each.metadata['kind'], Fields):
+            yield from ((*path, key) for key in each.metadata['kind'].kinds or ())
 
 
 @pytest.fixture
@@ -51,8 +57,8 @@ def put(config, path, value):
 def outcome(config):
     """The sentence that stops a stage before it runs, or None."""
     try:
-        student_config(copy.deepcopy(config))
-        stage = label_config(copy.deepcopy(config))
+        student_config(Recipe.of(copy.deepcopy(config)))
+        stage = label_config(Recipe.of(copy.deepcopy(config)))
         DATASETS.build(stage.test_dataloader.dataset)
         MODELS.build(stage.model)
     except UserError as error:

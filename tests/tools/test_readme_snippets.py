@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from mmengine.config import Config
 
-from mmdistill.config.schema import stated_section
+from mmdistill.config.recipe import stated_views
 from tests.tools.conftest import (
     DISTILL,
     QUICK,
@@ -99,7 +99,7 @@ def test_a_piece_of_a_config_states_what_can_be(text):
     }
 
     assert section
-    stated_section(Config(dict(distill=section)))
+    stated_views(Config(dict(distill=section)))
 
 
 @pytest.mark.parametrize('text', snippets('sql'))

@@ -32,6 +32,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmdistill import stages
 from mmdistill.cli.main import run
+from mmdistill.config.recipe import Recipe
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.stages.train_config import student_config
 from mmdistill.store import Candidates, ImageRow, LabelStore
@@ -116,7 +117,7 @@ def toy_student(folder: Path, options: argparse.Namespace) -> Config:
     )
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         config[key] = None
-    return student_config(config)
+    return student_config(Recipe.of(config))
 
 
 def plain_config(config: Config, folder: Path) -> Config:

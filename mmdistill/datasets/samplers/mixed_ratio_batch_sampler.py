@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmpose.datasets import CombinedDataset
 
+from mmdistill.config.schema import MixingConfig
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
 from mmdistill.errors import ConfigError, DataError
@@ -87,7 +88,7 @@ class MixedRatioBatchSampler:
         self,
         sampler: Any,
         batch_size: int,
-        labeled_share: float = 0.6,
+        labeled_share: float = MixingConfig.labeled_share,
         labeled_source: int | Sequence[int] | None = None,
         num_batches: int | None = None,
         source_ratio: Sequence[float] | None = None,

@@ -28,12 +28,13 @@ import mmcv
 import numpy as np
 from PIL import Image
 
+from mmdistill.config.schema import UnlabeledConfig
 from mmdistill.datasets.sources.folder_walk import is_file
 from mmdistill.datasets.sources.image_list import images_of_coco
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.store.image_keys import SCALED
 
-MAX_PIXELS = 2**26
+MAX_PIXELS = UnlabeledConfig.max_pixels
 """Default limit: 67 million pixels, 200 MB decoded."""
 BYTES_PER_PIXEL = 8
 """Four channels of 16 bits: no file of pixels needs more, header and all."""

@@ -10,6 +10,7 @@ import mmdet
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
+from mmdistill.config.schema import LabelingConfig
 from mmdistill.engine.loops.rows import VERSIONS, boxes_to_row, weights_sha256
 from mmdistill.engine.loops.store_loop import StoreLoop
 from mmdistill.errors import ConfigError
@@ -42,8 +43,8 @@ class DetectLoop(StoreLoop):
         dataloader: dict,
         evaluator: Any = None,
         boxes: str = '',
-        chunk_size: int = 256,
-        max_failures: float = 0.05,
+        chunk_size: int = LabelingConfig.chunk_size,
+        max_failures: float = LabelingConfig.max_failures,
     ) -> None:
         if not boxes:
             raise ConfigError('DetectLoop needs a folder for the boxes, got none')

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
+from mmdistill.config.schema import LabelingConfig
 from mmdistill.engine.loops.failures import no_finite_number
 from mmdistill.engine.loops.rows import make_manifest, sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
@@ -44,10 +45,10 @@ class LabelLoop(StoreLoop):
         dataloader: dict,
         evaluator: Any = None,
         store: str = '',
-        chunk_size: int = 256,
-        score_floor: float = 0.01,
-        nms_thr: float = 0.9,
-        max_failures: float = 0.05,
+        chunk_size: int = LabelingConfig.chunk_size,
+        score_floor: float = LabelingConfig.score_floor,
+        nms_thr: float = LabelingConfig.nms_thr,
+        max_failures: float = LabelingConfig.max_failures,
     ) -> None:
         if not store:
             raise ConfigError('LabelLoop needs a folder for the label store, got none')

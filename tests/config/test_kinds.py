@@ -1,9 +1,15 @@
-"""Tests of the numbers that a `distill` section may state."""
+"""Numbers that a `distill` section may state."""
 
 import pytest
+from mmengine.config import Config
 
-from mmdistill.config.values import check_values
+from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
+
+
+def recipe_of(section: dict) -> Recipe:
+    least = dict(teacher={}, unlabeled={}, store='labels')
+    return Recipe.of(Config(dict(distill=least | section)))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ from mmdistill.errors import UserError
 )
 def test_what_no_stage_could_work_with_is_refused(part, values, sentence):
     with pytest.raises(UserError, match=rf'distill\.{part}\..*{sentence}'):
-        check_values({part: values})
+        recipe_of({part: values})
 
 
 @pytest.mark.parametrize(
@@ -47,4 +53,4 @@ def test_what_no_stage_could_work_with_is_refused(part, values, sentence):
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(section):
-    check_values(section)
+    recipe_of(section)
