@@ -1,0 +1,98 @@
+"""The reference of all settings, as tables for `configs/README.md`.
+
+python -m mmdistill.config.reference configs/README.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from mmdistill.config import kinds
+from mmdistill.config.schema import DistillConfig, FollowConfig
+from mmdistill.errors import UserError
+
+START, END = '<!-- settings -->', '<!-- end of settings -->'
+COMMAND = 'python -m mmdistill.config.reference configs/README.md'
+TITLE = '## Every setting of `distill`'
+HEAD = '| setting | value | default | meaning |\n|---|---|---|---|'
+
+
+def reference() -> str:
+    """The tables in Markdown, a section of `distill` each, with their markers."""
+    tables = [f'`distill`: {_sentence(DistillConfig)}\n\n{_table(DistillConfig)}']
+    for each in fields(DistillConfig):
+        part = each.metadata.get('section')
+        if part is not None:
+            name = f'`distill.{each.name}`'
+            tables.append(f'{name}: {_sentence(part)}\n\n{_table(part)}')
+    tables.append(
+        f'`distill.unlabeled.follow`: {_sentence(FollowConfig)}\n\n'
+        f'{_table(FollowConfig)}'
+    )
+    body = '\n\n'.join([TITLE, f'Written by `{COMMAND}`.', *tables])
+    return f'{START}\n{body}\n\n{END}\n'
+
+
+def renewed(text: str) -> str:
+    """A text with the tables in it as they are now.
+
+    Args:
+        text: The text, with both markers.
+
+    Raises:
+        UserError: If it has none.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END + '\n')
+    if not start or not end:
+        raise UserError(f'there must be a line {START} and, after it, a line {END}')
+    return before + reference() + after
+
+
+def _sentence(part: type) -> str:
+    text = (part.__doc__ or '').splitlines()[0]
+    return text[0].lower() + text[1:]
+
+
+def _table(part: type[Any]) -> str:
+    return '\n'.join([HEAD, *map(_row, fields(part))])
+
+
+def _row(each: Field[Any]) -> str:
+    cells = (f'`{each.name}`', _kind(each), _default(each), each.metadata['meaning'])
+    return f'| {" | ".join(cell.replace("|", chr(92) + "|") for cell in cells)} |'
+
+
+def _kind(each: Field[Any]) -> str:
+    kind = each.metadata.get('kind', 'a section')
+    if isinstance(kind, kinds.Path):
+        return 'a path'
+    if isinstance(kind, kinds.ListOf):
+        return f'{kind}, each {kind.kind}'
+    return str(kind)
+
+
+def _default(each: Field[Any]) -> str:
+    if each.default_factory is not MISSING:
+        return 'its own'
+    if each.default is MISSING:
+        return '**required**'
+    return '' if each.default in (None, '') else f'`{each.default!r}`'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Renew the tables in the file that is named."""
+    (path,) = sys.argv[1:] if argv is None else argv
+    file = Path(path)
+    try:
+        file.write_text(renewed(file.read_text()))
+    except UserError as error:
+        raise SystemExit(f'error: {path}: {error}') from error
+
+
+if __name__ == '__main__':
+    main()
