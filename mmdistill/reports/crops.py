@@ -5,8 +5,6 @@ The images of a store, wherever they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
+from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.errors import DataError
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.store import Candidates
@@ -37,7 +36,7 @@ def read_image(path: Path) -> np.ndarray:
         RGB, (H, W, 3), uint8.
 
     Raises:
-        UserError: If it is missing or not an image.
+        DataError: If it is missing or not an image.
     """
     try:
         image = mmcv.imread(path, channel_order='rgb')
@@ -132,31 +131,21 @@ def _draw_keypoints(
     axes.autoscale(False)
 
 
-ReadPacked = Callable[[str], 'np.ndarray | None']
-"""Gives the pixels, RGB (H, W, 3), of an image in a video or tar by its key."""
-PackedImagesOf = Callable[[Path], ReadPacked]
-"""Gives what reads the videos and tars below an image root."""
-
-
-def no_packed_images(img_root: Path) -> ReadPacked:
-    """Read nothing of videos and tars."""
-    return lambda key: None
-
-
-@dataclass(frozen=True)
 class StoreImages:
-    """Reads images by their keys: files, those written out, and those that are not.
+    """Reads the images of a store by their keys, as labeling saw them.
 
-    Attributes:
+    Frames of videos and members of tars are read where they were written out, and else
+    out of their file, as those of rejected candidates.
+
+    Args:
         store: Folder of the store.
         img_root: Folder that keys are relative to.
-        read_packed: Reads what is inside of another file and was not written out, as
-            the frames of rejected candidates.
     """
 
-    store: Path
-    img_root: Path
-    read_packed: ReadPacked
+    def __init__(self, store: Path, img_root: Path) -> None:
+        self.store = store
+        self.img_root = img_root
+        self._packed_images = PackedImages(img_root)
 
     def read(self, key: str) -> np.ndarray:
         """One image, RGB (H, W, 3), uint8.
@@ -165,13 +154,13 @@ class StoreImages:
             key: Its key.
 
         Raises:
-            UserError: If it is missing or not an image.
+            DataError: If it is missing or not an image.
         """
         file = image_file(self.store, self.img_root, key)
         packed = is_packed(key)
         if packed and file.is_file():
             return read_image(file)
-        pixels = self.read_packed(key)
+        pixels = self._packed_images(key)
         if pixels is None and not packed:
             return read_image(file)
         if pixels is None:

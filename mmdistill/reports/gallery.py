@@ -16,10 +16,8 @@ from mmengine.config import Config
 from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
 from mmdistill.reports.crops import (
-    PackedImagesOf,
     StoreImages,
     draw_crop,
-    no_packed_images,
 )
 from mmdistill.reports.plots import (
     KEPT,
@@ -141,12 +139,7 @@ def _grid(panel: SubFigure, rows: int) -> list[Axes]:
     return places
 
 
-def draw_labels(
-    config: Config,
-    path: Path,
-    num: int = 8,
-    packed_images: PackedImagesOf = no_packed_images,
-) -> None:
+def draw_labels(config: Config, path: Path, num: int = 8) -> None:
     """Draw labels that were kept and labels that were rejected.
 
     Args:
@@ -154,7 +147,6 @@ def draw_labels(
             of its test set, or another of its sets.
         path: The picture to write; its ending decides the format, e.g. `.png`.
         num: Crops in each of the two blocks.
-        packed_images: Reads frames and members that were not written out.
 
     Raises:
         UserError: If `num` is not positive, the store is not complete or has no
@@ -168,7 +160,7 @@ def draw_labels(
     store = LabelStore(folder)
     labels = store.read()
     root = Path(store.manifest['about']['img_root'])
-    images = StoreImages(store.root, root, packed_images(root))
+    images = StoreImages(store.root, root)
 
     def image_of(number: int) -> np.ndarray:
         key = labels.paths[int(labels.image_index[number])].as_py()

@@ -20,14 +20,9 @@ from mmengine.logging import print_log
 from mmdistill.audits.result import NOTHING_MATCHED, Audit, read_audit
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
-from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.reports import figures
-from mmdistill.reports.crops import (
-    PackedImagesOf,
-    StoreImages,
-    no_packed_images,
-)
+from mmdistill.reports.crops import StoreImages
 from mmdistill.reports.gallery import headline
 from mmdistill.reports.results_table import mean_and_deviation, read_results
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
@@ -73,7 +68,6 @@ class ReportOptions:
         results: Metrics of trained models, each as `name=a.json,b.json`.
         labeled: The labeled set, if it is known.
         skeleton: Links and colors of the keypoints; found by their names when None.
-        packed_images: Reads frames and members that were not written out.
     """
 
     num: int = 12
@@ -81,7 +75,52 @@ class ReportOptions:
     results: Sequence[str] = ()
     labeled: LabeledStatistics | None = None
     skeleton: Skeleton | None = None
-    packed_images: PackedImagesOf = no_packed_images
+
+
+def report(
+    labels: str, path: Path, options: ReportOptions, config: Config | None = None
+) -> None:
+    """Write the report of a store by its folder, beside the labeled set of its config.
+
+    Args:
+        labels: Folder of a complete store.
+        path: The page to write, whole or not at all.
+        options: What it shows beside the store.
+        config: The store's config; from it come the numbers of the labeled set and the
+            skeleton, that of its test set or of another of its sets.
+
+    Raises:
+        StoreError: If there is no such store, it is not complete, or its selection
+            was matched to another labeled set than the config's.
+        UserError: If the labeled set is not usable, or `write_report` refuses.
+    """
+    store = LabelStore(labels)
+    store.manifest  # noqa: B018  (a sentence when there is no store)
+    if config is not None:
+        config = with_read_annotations(config, images=False)[0]
+        dataset = build_labeled(labeled_config(Recipe.of(config)))
+        counts = count_labeled(dataset)
+        if (store.root / SELECTION_FILE).is_file():
+            _check_matched(store, read_selection(store), counts)
+        options = replace(
+            options,
+            labeled=labeled_statistics(dataset, counts.images),
+            skeleton=skeleton_of_config(config),
+        )
+    write_report(store, path, options)
+    print_log(f'wrote {path}', logger='current')
+
+
+def _check_matched(
+    store: LabelStore, selection: Selection, counts: LabeledCounts
+) -> None:
+    """Make sure that a selection belongs to the labeled set shown beside it."""
+    if selection.labeled.fingerprint != counts.fingerprint:
+        raise StoreError(
+            f'the selection of {store.root} was matched to another labeled set '
+            f'({selection.labeled.instances} instances) than that of the config '
+            f'({counts.instances}); give the config it was made with'
+        )
 
 
 def write_report(
@@ -122,7 +161,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
     img_root = options.img_root or Path(manifest['about']['img_root'])
     painter = ThumbnailRenderer(
         store,
-        StoreImages(store.root, img_root, options.packed_images(img_root)),
+        StoreImages(store.root, img_root),
         options.skeleton or skeleton_of_names(manifest['keypoints']),
         visible_by(selection),
     )
@@ -246,48 +285,3 @@ def render_page(content: Mapping[str, Any]) -> str:
 def decimals(value: float, places: int = 3) -> str:
     """A number with as many decimals; a dash where there is none."""
     return '–' if math.isnan(value) else f'{value:,.{places}f}'
-
-
-def report(
-    labels: str, path: Path, options: ReportOptions, config: Config | None = None
-) -> None:
-    """Write what the labels of a store are worth, as one HTML file.
-
-    Args:
-        labels: Folder of a complete store.
-        path: The page to write.
-        options: What it shows beside the store.
-        config: The store's config; with it the labeled set stands beside the labels,
-            and skeletons are drawn as its test set says, or another of its sets.
-
-    Raises:
-        UserError: If the store is not complete, or was matched to another labeled
-            set than the config's.
-    """
-    store = LabelStore(labels)
-    store.manifest  # noqa: B018  (a sentence when there is no store)
-    options = replace(options, packed_images=PackedImages)
-    if config is not None:
-        config = with_read_annotations(config, images=False)[0]
-        dataset = build_labeled(labeled_config(Recipe.of(config)))
-        counts = count_labeled(dataset)
-        if (store.root / SELECTION_FILE).is_file():
-            _check_matched(store, read_selection(store), counts)
-        options = replace(
-            options,
-            labeled=labeled_statistics(dataset, counts.images),
-            skeleton=skeleton_of_config(config),
-        )
-    write_report(store, path, options)
-    print_log(f'wrote {path}', logger='current')
-
-
-def _check_matched(
-    store: LabelStore, selection: Selection, counts: LabeledCounts
-) -> None:
-    if selection.labeled.fingerprint != counts.fingerprint:
-        raise StoreError(
-            f'the selection of {store.root} was matched to another labeled set '
-            f'({selection.labeled.instances} instances) than that of the config '
-            f'({counts.instances}); give the config it was made with'
-        )

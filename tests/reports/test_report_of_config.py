@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from mmengine.config import Config
 
-from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.reports import draw_labels
 from mmdistill.reports import report as reports
 from mmdistill.reports.report import ReportOptions
@@ -45,5 +44,5 @@ def test_frames_are_drawn(store, tmp_path):
             test_dataloader=dict(dataset=dict(type='CocoDataset')),
         )
     )
-    draw_labels(config, tmp_path / 'a.png', 2, PackedImages)
+    draw_labels(config, tmp_path / 'a.png', 2)
     assert (tmp_path / 'a.png').stat().st_size > 10_000

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdistill.reports.crops import StoreImages, no_packed_images
+from mmdistill.reports.crops import StoreImages
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.reports.statistics import collect, visible_by
 from mmdistill.reports.thumbnails import DPI, INCHES, ThumbnailRenderer, galleries
@@ -30,7 +30,7 @@ def painter(store, tmp_path):
 
 
 def painter_of(store, img_root):
-    images = StoreImages(store.root, img_root, no_packed_images(img_root))
+    images = StoreImages(store.root, img_root)
     return ThumbnailRenderer(store, images, BARE, visible_by(None))
 
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from mmdistill.datasets import PseudoLabelDataset, UnlabeledDataset
 from mmdistill.datasets.sources.image_reader import ImageReader
-from mmdistill.datasets.sources.packed_images import PackedImages
 from mmdistill.reports.crops import StoreImages
 from mmdistill.selection.export import export_coco
 from mmdistill.selection.training_labels import write_kept_images
@@ -53,9 +52,7 @@ def trained_on(tmp_path, coco_metainfo, make_selection):
         dataset = PseudoLabelDataset(str(folder), coco_metainfo, pipeline=loader)
         seen = [dataset[number]['img'] for number in range(len(dataset))]
         keys = dataset.labels.paths.to_pylist()
-        looked_at = StoreImages(
-            folder, tmp_path / 'pile', PackedImages(tmp_path / 'pile')
-        )
+        looked_at = StoreImages(folder, tmp_path / 'pile')
         for key, pixels in zip(keys, seen, strict=True):
             assert np.array_equal(looked_at.read(key)[..., ::-1], pixels)
         export_coco(store, selection, tmp_path / 'export.json', 'person')
