@@ -89,7 +89,9 @@ def test_the_store_is_pinned_to_how_boxes_are_followed(film, build):
 
 def test_images_of_a_folder_are_not_followed(tmp_path, write_images, build):
     write_images(tmp_path, 'a/0.png')
-    with pytest.raises(UserError, match=r"follow each other: 'a' \(FolderSource\); wi"):
+    with pytest.raises(
+        UserError, match=r"consecutive frames.* got 'a' \(FolderSource\)"
+    ):
         build(dict(type='FolderSource', path='a'))
 
 

@@ -152,7 +152,7 @@ def test_a_compressed_tar_becomes_a_plain_one(
 
     write_tar(path, content)
     listing = source.list_images()
-    read = source.read(listing.keys[0], listing.places[0], ImageReader())
+    read = source.read(listing.keys[0], listing.locations[0], ImageReader())
     assert read.pixels.shape == (4, 5, 3)
 
 

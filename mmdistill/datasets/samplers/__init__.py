@@ -1,1 +1,1 @@
-"""Samplers: mixed batches, and batches within a chunk of a store."""
+"""Batch samplers: mixed training batches, and labeling batches within store chunks."""

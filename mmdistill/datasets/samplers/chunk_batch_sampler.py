@@ -11,39 +11,42 @@ from mmdistill.store.generations import ChunkSpan
 
 
 class ChunkBatchSampler:
-    """Numbers of images, batch by batch, chunk by chunk.
+    """Batch sampler over image numbers, chunk by chunk.
 
-    Because batches start anew with each chunk, what the network sees together
-    does not depend on which process labels which chunk.
+    Every chunk starts a new batch, so that the batches do not depend on which process
+    labels which chunk.
 
-    A loader deals its batches to its workers by turns. With as many lanes as
-    workers, each of that many chunks is read by one worker alone, from its first
-    image to its last: frames of a video are then decoded once.
+    A loader distributes batches to its workers in turn. With as many lanes as workers,
+    each chunk is read by one worker, from its first image to its last: frames of a
+    video are then decoded once.
 
     Args:
-        places: The chunks to go through, in this order.
+        chunk_spans: The chunks, in order of sampling.
         order: For each image of the store its number in the data set, (I,).
-        batch_size: Most images in a batch.
-        lanes: Chunks that are gone through side by side.
+        batch_size: Maximum number of images in a batch.
+        lanes: Number of chunks that are interleaved.
 
     Attributes:
-        chunks: Position among `places` of each batch's chunk.
+        chunks: Index among `chunk_spans` of each batch's chunk.
     """
 
     def __init__(
         self,
-        places: Sequence[ChunkSpan],
+        chunk_spans: Sequence[ChunkSpan],
         order: np.ndarray,
         batch_size: int,
         lanes: int = 1,
     ) -> None:
         self._order = order
         spans: list[tuple[int, slice]] = []
-        for first in range(0, len(places), lanes):
-            group = range(first, min(first + lanes, len(places)))
-            parts = [_parts(number, places[number], batch_size) for number in group]
-            for side_by_side in zip_longest(*parts):
-                spans += [span for span in side_by_side if span]
+        for first in range(0, len(chunk_spans), lanes):
+            group = range(first, min(first + lanes, len(chunk_spans)))
+            lane_spans = [
+                _batch_spans(number, chunk_spans[number], batch_size)
+                for number in group
+            ]
+            for interleaved in zip_longest(*lane_spans):
+                spans += [span for span in interleaved if span]
         self.chunks = [number for number, _ in spans]
         self._spans = [span for _, span in spans]
 
@@ -54,9 +57,11 @@ class ChunkBatchSampler:
         return (self._order[span].tolist() for span in self._spans)
 
 
-def _parts(number: int, place: ChunkSpan, batch_size: int) -> list[tuple[int, slice]]:
-    """The batches of a chunk, each with the chunk's number."""
+def _batch_spans(
+    number: int, chunk_span: ChunkSpan, batch_size: int
+) -> list[tuple[int, slice]]:
+    """Spans of the batches of a chunk, each with the chunk's number."""
     return [
-        (number, slice(start, min(start + batch_size, place.stop)))
-        for start in range(place.start, place.stop, batch_size)
+        (number, slice(start, min(start + batch_size, chunk_span.stop)))
+        for start in range(chunk_span.start, chunk_span.stop, batch_size)
     ]

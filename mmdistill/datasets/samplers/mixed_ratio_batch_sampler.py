@@ -1,4 +1,4 @@
-"""Batches that hold exactly their share of labeled samples."""
+"""Training batches with an exact share of labeled samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mmdistill.registry import DATA_SAMPLERS
 from mmdistill.utils.dataset_members import Concatenation
 
 BLOCK = 32
-"""Batches that are worked out at once."""
+"""Number of batches computed at once."""
 
 
 @runtime_checkable
@@ -46,42 +46,41 @@ class EpochSampler(Protocol):
 
 @DATA_SAMPLERS.register_module()
 class MixedRatioBatchSampler:
-    """A batch sampler over labeled and pseudo-labeled sources.
+    """Batch sampler that mixes labeled and pseudo-labeled sources.
 
     Every batch on every rank holds ``ceil(labeled_share * batch_size)`` labeled
-    samples. Several sources of a kind, as the stores of several piles, are read as
-    one, so that each has as many samples as belong to its size; with `source_ratio`
-    each source has the same number of slots in every batch instead. Everything is
-    read in random order, over and over, every sample once in each pass.
+    samples. Several sources of a kind, as the stores of several unlabeled sets, are
+    concatenated, so that each is sampled in proportion to its size; with
+    `source_ratio` each source has the same number of slots in every batch instead.
+    Sources are read in random order, pass after pass, every sample once in each pass.
 
     An epoch is as long as all sources together: ``ceil(samples / (batch_size *
     ranks))`` batches, unless `num_batches` says otherwise; with an `InfiniteSampler`
-    in the loader, batches never end. Nothing is stored: set-up takes constant time
-    and memory.
+    in the loader, batches never end. Orders are computed on the fly: set-up takes
+    constant time and memory.
 
-    Which samples a batch holds follows from the seed and the number of the batch.
-    The loops `mmdistill.ResumableIterLoop` and `mmdistill.ResumableEpochLoop` start
-    it where a resumed training stands, and `mmdistill.SeededDataset` draws each
-    sample's augmentations from its place in the run. `tools/train.py` puts both in
-    place; without them a warning says that a resumed training differs.
+    The samples of a batch depend only on the seed and the number of the batch. The
+    loops `mmdistill.ResumableIterLoop` and `mmdistill.ResumableEpochLoop` start at the
+    first batch after a checkpoint, and `mmdistill.SeededDataset` seeds each sample's
+    augmentations by its position in the run. `tools/train.py` configures both; without
+    them a warning says that a resumed training differs.
 
     Args:
-        sampler: The loader's own sampler, which knows data set, seed, rank and
-            epoch; MMEngine's loader builds it, its order is not used.
+        sampler: The loader's own sampler, which holds data set, seed, rank and epoch;
+            MMEngine's loader builds it, its order is not used.
         batch_size: Samples in a batch of one rank, from the loader.
-        labeled_share: Least share of labeled samples; 0.6 in the paper.
+        labeled_share: Minimum share of labeled samples; 0.6 in the paper.
         labeled_source: Position of the labeled set among the data set's sources,
             or positions of several. By default those that are no
-            `PseudoLabelDataset`, and the first one where none is.
+            `PseudoLabelDataset`, or the first one if none is.
         num_batches: Batches in an epoch.
-        source_ratio: Parts of the sources in a batch, as MMPose's
-            `MultiSourceSampler` takes them, instead of `labeled_share`; the
-            labeled ones are rounded up together, within a kind the largest
-            remainders are.
+        source_ratio: Relative sizes of the sources in a batch, as in MMPose's
+            `MultiSourceSampler`, instead of `labeled_share`; the sum of the labeled
+            ones is rounded up, within a kind the largest remainders are.
 
     Raises:
         UserError: If the data set has less than two sources, one of them is empty,
-            all or none is labeled, or a source is left without a slot.
+            all or none is labeled, or a source has no slot.
     """
 
     def __init__(
@@ -113,8 +112,7 @@ class MixedRatioBatchSampler:
         except ValueError as error:
             raise ConfigError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
-        """Labeled samples in each batch; they are its first ones."""
-        # Those of MMEngine have all three; one of torch for a single process has none.
+        """Labeled samples in each batch; they come first."""
         self.world_size = getattr(sampler, 'world_size', 1)
         self.rank = getattr(sampler, 'rank', 0)
         self.seed = getattr(sampler, 'seed', None) or 0
@@ -122,16 +120,16 @@ class MixedRatioBatchSampler:
         self.num_batches = num_batches or -(-sum(self.sizes) // together)
         self._skipped = 0
         self._endless = not isinstance(sampler, EpochSampler)
-        self._placed = self._told = False
+        self._positioned = self._warned = False
         _check_weights(sampler.dataset)
 
     def __len__(self) -> int:
         return self.num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        self._log_missing()
+        self._warn_if_not_resumable()
         numbers = iter(self._numbers())
-        # Some batches at once cost hardly more than one.
+        # Several batches cost hardly more than one.
         while taken := [*itertools.islice(numbers, BLOCK)]:
             block = np.array(taken)
             turns = block * self.world_size + self.rank
@@ -146,22 +144,22 @@ class MixedRatioBatchSampler:
     def start_at(
         self, batches: int, seed: int | None = None, endless: bool = False
     ) -> None:
-        """Leave out what a training that is continued has seen.
+        """Skip the batches that a resumed training has seen.
 
         Args:
-            batches: Batches to leave out, of the epoch that is read next, or of all
-                when `endless`.
-            seed: Seed of the run, when it is another than the sampler's.
-            endless: Never end; epochs follow on each other in the same order.
+            batches: Number of batches to skip, in the next epoch, or in total if
+                `endless`.
+            seed: Seed of the run, if it is not the sampler's.
+            endless: Whether batches never end; epochs follow in the same order.
         """
         self._skipped = batches
         self._endless = endless or not isinstance(self.sampler, EpochSampler)
-        self._placed = True
+        self._positioned = True
         if seed is not None:
             self.seed = seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Start from the first batch of an epoch.
+        """Select the epoch of the next iteration.
 
         Args:
             epoch: Number of the epoch, from 0.
@@ -169,40 +167,40 @@ class MixedRatioBatchSampler:
         self.sampler.set_epoch(epoch)
 
     def _numbers(self) -> Iterable[int]:
-        """Numbers of the batches to come."""
+        """Numbers of the remaining batches."""
         if self._endless:
             return itertools.count(self._skipped)
         first = self.sampler.epoch * self.num_batches
         return range(first + self._skipped, first + self.num_batches)
 
-    def _log_missing(self) -> None:
-        """Say once that a resumed training would differ, and why."""
+    def _warn_if_not_resumable(self) -> None:
+        """Warn once that a resumed training would differ, and why."""
         reasons = []
-        if not self._placed:
+        if not self._positioned:
             reasons.append('the training loop is not one of mmdistill')
         if not isinstance(self.sampler.dataset, SeededDataset):
             reasons.append('the data set is not in a mmdistill.SeededDataset')
-        if reasons and not self._told:
+        if reasons and not self._warned:
             print_log(
                 f'{" and ".join(reasons)}: after --resume this training would not see '
                 'exactly the samples of one that was never stopped; '
-                'tools/train.py of mmdistill puts in place what it takes',
+                'tools/train.py of mmdistill configures both',
                 logger='current',
                 level=logging.WARNING,
             )
-        self._told = True
+        self._warned = True
 
     def _slots_at(self, source_ratio: Sequence[float]) -> list[int]:
         if len(source_ratio) != len(self.sizes):
             raise ConfigError(
-                f'source_ratio needs a part for each of the {len(self.sizes)} sources, '
-                f'got {list(source_ratio)}'
+                f'source_ratio needs a number for each of the {len(self.sizes)} '
+                f'sources, got {list(source_ratio)}'
             )
         return source_slots(self.batch_size, source_ratio, self.labeled_source)
 
 
 def _check_weights(dataset: Any) -> None:
-    """Weights reach the loss behind the codec, which belongs to the wrapper here."""
+    """Refuse weights in a wrapper with its own codec, which would ignore them."""
     weighted = any(
         isinstance(source, PseudoLabelDataset) and source.pseudo_weight != 1
         for source in dataset.datasets
@@ -215,38 +213,43 @@ def _check_weights(dataset: Any) -> None:
         )
 
 
-def _labeled_sources(given: int | Sequence[int] | None, dataset: Any) -> list[int]:
+def _labeled_sources(
+    labeled_source: int | Sequence[int] | None, dataset: Any
+) -> list[int]:
     """Positions of the labeled sources, in ascending order."""
     sources = dataset.datasets
-    if given is None:
+    if labeled_source is None:
         labeled = [
             i
             for i, source in enumerate(sources)
             if not isinstance(source, PseudoLabelDataset)
         ]
         return labeled if 0 < len(labeled) < len(sources) else [0]
-    labeled = sorted({given} if isinstance(given, int) else set(given))
+    labeled = sorted(
+        {labeled_source} if isinstance(labeled_source, int) else set(labeled_source)
+    )
     if not set(labeled) <= set(range(len(sources))):
         raise ConfigError(
-            f'labeled_source must lie between 0 and {len(sources) - 1}, got {given}'
+            f'labeled_source must lie between 0 and {len(sources) - 1}, got '
+            f'{labeled_source}'
         )
     if not 0 < len(labeled) < len(sources):
         raise ConfigError(
             'labeled_source must name some of the sources and not all of '
-            f'{len(sources)}, got {given}'
+            f'{len(sources)}, got {labeled_source}'
         )
     return labeled
 
 
 def _source_sizes(dataset: Any) -> list[int]:
-    """Lengths of the data sets that a wrapper concatenates."""
+    """Sizes of the data sets that a wrapper concatenates."""
     sources = dataset.datasets if isinstance(dataset, Concatenation) else None
     if sources is None or len(sources) < 2:
-        number = 'one' if sources is None else len(sources)
+        num_sources = 'one' if sources is None else len(sources)
         raise ConfigError(
             'MixedRatioBatchSampler mixes two sources or more, the labeled set and '
             'the pseudo-labels, in a ConcatDataset or CombinedDataset; got '
-            f'{type(dataset).__name__} with {number}'
+            f'{type(dataset).__name__} with {num_sources}'
         )
     sizes = [len(source) for source in sources]
     for source, size in zip(sources, sizes, strict=True):

@@ -1,6 +1,6 @@
-"""Where unlabeled images come from, a class for each kind of place.
+"""Sources of unlabeled images: folders, patterns, lists, COCO jsons, videos and tars.
 
-A user writes one dict a source, all in one list, and mixes them freely:
+A config lists one dict per source, in any combination:
 
     sources=[
         dict(type='FolderSource', path='unlabeled2017/', exclude=['*_mask.png']),
@@ -8,7 +8,7 @@ A user writes one dict a source, all in one list, and mixes them freely:
         dict(type='ListSource', path='lists/gymnasts.txt'),
         dict(type='CocoSource', ann_file='annotations/images.json', path='images/'),
         dict(type='VideoSource', path='videos/*.mp4', every=5),
-        dict(type='TarSource', path='shards/pile-{000000..000099}.tar'),
+        dict(type='TarSource', path='shards/images-{000000..000099}.tar'),
     ]
 """
 

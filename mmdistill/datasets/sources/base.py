@@ -1,4 +1,4 @@
-"""What every source of unlabeled images promises."""
+"""Base class of the sources of unlabeled images."""
 
 from __future__ import annotations
 
@@ -23,52 +23,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a source, in a fixed order.
+    """Images of a source, in a fixed order.
 
     Attributes:
-        keys: Names of the images as Python gives them, each once: paths relative to
-            the data root, with forward slashes; of an image inside of a file, the
-            path of the file, ``#`` and the image's name there (see
+        keys: Unique names of the images, undecodable bytes as surrogates: paths
+            relative to the data root, with forward slashes; for an image inside a
+            file, the path of the file, ``#`` and the name of the image there (see
             `mmdistill.store.image_keys`).
-        places: Where the source finds each image, (I, n), int64, as it likes.
-        ids: What a detection file calls the images, where the source says so.
-        sizes: Width and height of each image, (I, 2), where the source says so.
-        problems: A sentence for each part of the source that cannot be used.
+        locations: Position of each image within the source, (I, n), int64, in a form
+            of the source's own; None if the key is enough.
+        ids: Names of the images in a detection file, if the source has them.
+        sizes: Width and height of each image, (I, 2), if the source has them.
+        problems: A sentence for each unusable file of the source.
     """
 
     keys: list[str]
-    places: np.ndarray | None = None
+    locations: np.ndarray | None = None
     ids: Sequence[int | str | None] | None = None
     sizes: np.ndarray | None = None
     problems: list[str] = field(default_factory=list)
 
 
 class Source(ABC):
-    """Some of the unlabeled images, from one kind of place.
+    """Source of unlabeled images of one kind.
 
     Listing and reading are separate, so that one process lists for all of them.
 
     Args:
         root: Folder that the paths of the source are relative to.
-        path: Where the images are, as the user wrote it.
-        name: What labels of these images are counted under; the path's last part
-            without its ending by default, a pattern as it is.
+        path: Path or pattern of the images.
+        name: Name of the source in counts and thresholds; by default the stem of the
+            path, or the pattern.
 
     Raises:
-        UserError: If the path or the name is not a text.
+        UserError: If the path or the name is not a string.
     """
 
     in_order = False
-    """Whether reading one after the other is much faster than here and there."""
+    """Whether sequential reading is much faster than random access."""
     has_sequences = False
-    """Whether images of one container are frames that follow each other."""
+    """Whether images of one container are consecutive frames."""
 
     def __init__(self, root: Path, path: str, name: str | None = None) -> None:
         self.root = root
         self.path = text_option('path', path)
         default = self.path if self._matches_many() else Path(self.path).stem
-        given = default if name is None else text_option('name', name)
-        self.name = spelled_name(given)
+        source_name = default if name is None else text_option('name', name)
+        self.name = spelled_name(source_name)
 
     def _matches_many(self) -> bool:
         path = self.root / self.path
@@ -76,7 +77,7 @@ class Source(ABC):
 
     @abstractmethod
     def list_images(self) -> Listing:
-        """Find the images; a part that cannot be used is a problem in the listing.
+        """List the images; an unusable file is a problem in the listing.
 
         Raises:
             DataError: If there is no image at all, or an option does not fit them;
@@ -84,37 +85,39 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
-        """Read one image; whatever is wrong with it is a reason.
+    def read(self, key: str, location: np.ndarray, reader: ImageReader) -> ReadImage:
+        """Read one image; a failure is returned as a reason.
 
         Args:
-            key: Its name in the listing.
-            place: Its place in the listing, (n,), int64.
-            reader: Decodes image files, within limits that hold for all.
+            key: Its key in the listing.
+            location: Its location in the listing, (n,), int64.
+            reader: Decoder of image files, with the limits of all sources.
         """
 
-    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
-        """The bytes of an image file of an image that is not a file by itself.
+    def encoded(
+        self, key: str, location: np.ndarray, reader: ImageReader
+    ) -> bytes | None:
+        """Return an image without a file of its own as the bytes of an image file.
 
         Args:
-            key: Its name in the listing.
-            place: Its place in the listing, (n,), int64.
-            reader: Decodes image files, within limits that hold for all.
+            key: Its key in the listing.
+            location: Its location in the listing, (n,), int64.
+            reader: Decoder of image files, with the limits of all sources.
 
         Returns:
-            The bytes; None where the image cannot be read.
+            The bytes; None if the image cannot be read.
         """
         raise NotImplementedError(f'images of {type(self).__name__} are files')
 
     def encoded_file(self, image: ReadImage, data: Callable[[], bytes]) -> bytes | None:
-        """An image file's own bytes; where the pixels were scaled, a PNG of them.
+        """Return the bytes of an image file, or a PNG of the pixels if scaled.
 
         Args:
-            image: What was read of the file.
-            data: Gives its bytes.
+            image: The decoded file.
+            data: Function that returns the bytes of the file.
 
         Returns:
-            None where the image cannot be read.
+            The bytes; None if the image cannot be read.
         """
         if image.reason:
             return None
@@ -124,11 +127,11 @@ class Source(ABC):
 
 
 def text_option(option: str, value: object) -> str:
-    """Return an option that is a text, or a path object, as text.
+    """Return an option that is a string or a path object as a string.
 
     Args:
-        option: Its name, for the error's sentence.
-        value: What a user wrote.
+        option: Its name, for the error message.
+        value: Its value in the config.
 
     Raises:
         UserError: If it is neither.

@@ -1,7 +1,4 @@
-"""Images that are files: below a folder, of a pattern, or of a text list.
-
-Images that a COCO json lists.
-"""
+"""Sources of image files: of a folder, a pattern, a text list or a COCO json."""
 
 from __future__ import annotations
 
@@ -26,46 +23,48 @@ from mmdistill.registry import SOURCES
 
 
 class FileSource(Source):
-    """Images that are files below the data root."""
+    """Source of image files below the data root."""
 
-    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
+    def read(self, key: str, location: np.ndarray, reader: ImageReader) -> ReadImage:
         """Read one file.
 
         Args:
             key: Its path, relative to the data root.
-            place: Not used.
-            reader: Decodes it.
+            location: Not used.
+            reader: Decoder.
         """
         return reader.read(self.root / key)
 
-    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
-        """The bytes of one file, or of its pixels where they were scaled.
+    def encoded(
+        self, key: str, location: np.ndarray, reader: ImageReader
+    ) -> bytes | None:
+        """Return the bytes of one file, or a PNG of its pixels if they were scaled.
 
         Args:
             key: Its path, relative to the data root.
-            place: Not used.
-            reader: Decodes it.
+            location: Not used.
+            reader: Decoder.
         """
-        image = self.read(key, place, reader)
+        image = self.read(key, location, reader)
         return self.encoded_file(image, (self.root / key).read_bytes)
 
 
 @SOURCES.register_module()
 class FolderSource(FileSource):
-    """All images below a folder, by path.
+    """Source of all images below a folder, sorted by path.
 
     Args:
         root: Folder that `path` is relative to.
         path: The folder; links are followed, each folder once.
-        name: What labels of these images are counted under.
+        name: Name of the source in counts and thresholds.
         include: Patterns as ``'day1/*.jpg'``, matched with the path below the folder
             (``*`` matches slashes too); an image must match one of them.
         exclude: Patterns of which an image must match none.
-        hidden: Whether hidden files (``._a.jpg``) and those in hidden folders or in
-            those of systems (``@eaDir``, ``__MACOSX``) are images too.
+        hidden: Whether to list hidden files (``._a.jpg``) and those in hidden folders
+            or in system folders (``@eaDir``, ``__MACOSX``).
 
     Raises:
-        UserError: If a filter is not a list of texts, or `hidden` not a truth value.
+        UserError: If a filter is not a list of strings, or `hidden` not a boolean.
     """
 
     def __init__(
@@ -86,21 +85,21 @@ class FolderSource(FileSource):
         self.hidden = hidden
 
     def list_images(self) -> Listing:
-        """Walk the folder.
+        """List the images of the folder.
 
         Raises:
             UserError: If the folder does not exist, or no image passes the filters.
         """
         folder = self.root / self.path
-        found = images_of_folder(folder, self.hidden)
-        kept = [path for path in found.paths if self._passes(path)]
+        image_list = images_of_folder(folder, self.hidden)
+        kept = [path for path in image_list.paths if self._passes(path)]
         if not kept:
             raise DataError(
-                f'none of the {len(found)} images of {folder} passes the filters '
+                f'none of the {len(image_list)} images of {folder} passes the filters '
                 f'include={list(self.include)} and exclude={list(self.exclude)}'
             )
         keys = [Path(self.path, path).as_posix() for path in kept]
-        return Listing(keys, problems=list(found.problems))
+        return Listing(keys, problems=list(image_list.problems))
 
     def _passes(self, path: str) -> bool:
         return any(fnmatchcase(path, pattern) for pattern in self.include) and not any(
@@ -110,44 +109,44 @@ class FolderSource(FileSource):
 
 @SOURCES.register_module()
 class GlobSource(FileSource):
-    """Image files of a pattern, by path.
+    """Source of image files that match a pattern, sorted by path.
 
     Args:
         root: Folder that `pattern` is relative to.
         pattern: As ``'cameras/*/day?/**/*.jpg'``; ``**`` is any number of folders, and
-            ``{a,b}`` and ``{00..09}`` are each of these. What exists is taken as it
-            is: ``'photos [2023]/*.jpg'``. Hidden files match no ``*``.
-        name: What labels of these images are counted under.
+            ``{a,b}`` and ``{00..09}`` are expanded. Existing folders are taken
+            literally: ``'photos [2023]/*.jpg'``. Hidden files match no ``*``.
+        name: Name of the source in counts and thresholds.
     """
 
     def __init__(self, root: Path, pattern: str, name: str | None = None) -> None:
         super().__init__(root, text_option('pattern', pattern), name)
 
     def list_images(self) -> Listing:
-        """Expand the pattern.
+        """List the images that match the pattern.
 
         Raises:
             UserError: If no image file matches it.
         """
-        found = find_files(self.root, self.path, SUFFIXES)
-        if not found.paths:
+        matched = find_files(self.root, self.path, SUFFIXES)
+        if not matched.paths:
             sentence = f'no image below {self.root} matches {self.path}'
-            raise DataError('; '.join([sentence, *found.problems]))
-        return Listing(found.paths, problems=found.problems)
+            raise DataError('; '.join([sentence, *matched.problems]))
+        return Listing(matched.paths, problems=matched.problems)
 
 
 @SOURCES.register_module()
 class ListSource(FileSource):
-    """Image files that a text lists, in its order.
+    """Source of image files in the order of a text list.
 
-    A line is a path; what follows a tab, empty lines and lines that begin with ``#``
-    are ignored. A path that occurs twice counts once. A file that is missing becomes
-    a failed row, but not all of them may be.
+    A line is a path; text after a tab, empty lines and lines that start with ``#`` are
+    ignored. A repeated path counts once. A missing file becomes a failed row, but not
+    all of them may be missing.
 
     Args:
         root: Folder that `path` and `img_root` are relative to.
-        path: The text, UTF-8; a name that is not has the bytes that it has on disk.
-        name: What labels of these images are counted under.
+        path: The list, in UTF-8; other bytes of names are kept as on disk.
+        name: Name of the source in counts and thresholds.
         img_root: Folder that the lines are relative to.
     """
 
@@ -158,10 +157,10 @@ class ListSource(FileSource):
         self.img_root = text_option('img_root', img_root)
 
     def list_images(self) -> Listing:
-        """Read the text.
+        """List the images of the text list.
 
         Raises:
-            UserError: If it can't be read, lists nothing, or only missing files.
+            UserError: If it cannot be read, is empty, or lists only missing files.
         """
         file = self.root / self.path
         names = [line.split('\t')[0].strip(' \r') for line in _lines(file)]
@@ -177,47 +176,48 @@ class ListSource(FileSource):
 
 
 def existing_paths(
-    what: Path, root: Path, paths: Sequence[str]
+    list_file: Path, root: Path, paths: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Find the files that a list names; one that is missing stays as it is named.
+    """Check that listed files exist, and replace backslashes of lists from Windows.
 
-    One missing image is a failed row; all of them are a wrong folder. Where there is
-    no file of a name with backslashes, they are slashes, as lists from Windows have
-    them.
+    One missing image is a failed row; if all are missing, the folder is wrong.
+    Backslashes are replaced only if no file has the name with them.
 
     Args:
-        what: The list that names them.
-        root: Folder that they are relative to.
+        list_file: The list.
+        root: Folder that the paths are relative to.
         paths: The paths.
 
     Returns:
-        The paths, in their order, and sentences that count what was changed.
+        The paths, in order, and sentences that count the changes.
 
     Raises:
         UserError: If none of them is a file.
     """
-    found = [_with_slashes(root, path) for path in paths]
-    if not any(is_file(root / path) for path in found):
+    existing = [_with_slashes(root, path) for path in paths]
+    if not any(is_file(root / path) for path in existing):
         raise DataError(
             f'none of the {len(paths)} listed images is below {root}, the first would '
-            f'be {paths[0]}; the list is {what}'
+            f'be {paths[0]}; the list is {list_file}'
         )
-    changed = sum(one != other for one, other in zip(found, paths, strict=True))
-    if not changed or len(set(found)) < len(set(paths)):
+    changed = sum(path != listed for path, listed in zip(existing, paths, strict=True))
+    if not changed or len(set(existing)) < len(set(paths)):
         return list(paths), []
-    sentence = f'{changed} of {len(paths)} paths of {what} have backslashes for slashes'
-    return found, [sentence]
+    sentence = (
+        f'{changed} of {len(paths)} paths of {list_file} have backslashes for slashes'
+    )
+    return existing, [sentence]
 
 
 def _with_slashes(root: Path, path: str) -> str:
     if '\\' not in path or is_file(root / path):
         return path
-    other = Path(path.replace('\\', '/')).as_posix()
-    return other if is_file(root / other) else path
+    with_slashes = Path(path.replace('\\', '/')).as_posix()
+    return with_slashes if is_file(root / with_slashes) else path
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a text; bytes that are not UTF-8 are as in names of files."""
+    """Lines of a text file; bytes that are not UTF-8 become surrogates."""
     try:
         if file.exists() and not file.is_file():
             raise DataError(f'the image list {file} is not a file')
@@ -225,7 +225,7 @@ def _lines(file: Path) -> list[str]:
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or str(error)
         raise DataError(f'the image list {file} cannot be read: {reason}') from error
-    # UTF-16 begins so.
+    # Byte order marks of UTF-16.
     if content.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in content:
         raise DataError(f'the image list {file} is not UTF-8; save it as UTF-8')
     text = content.removeprefix(b'\xef\xbb\xbf').decode('utf-8', 'surrogateescape')
@@ -241,13 +241,13 @@ def _patterns(option: str, patterns: Any) -> list[str]:
 
 @SOURCES.register_module()
 class CocoSource(FileSource):
-    """The images of a COCO json, in the order of their ids; annotations are ignored.
+    """Source of the images of a COCO json, by id; annotations are ignored.
 
     Args:
         root: Folder that `ann_file` and `path` are relative to.
         ann_file: A json with `images`, each with `id` and `file_name`.
         path: Folder that the file names are relative to.
-        name: What labels of these images are counted under.
+        name: Name of the source in counts and thresholds.
     """
 
     def __init__(
@@ -258,11 +258,10 @@ class CocoSource(FileSource):
         super().__init__(root, path, default if name is None else name)
 
     def list_images(self) -> Listing:
-        """Read the json.
+        """List the images of the json.
 
         Raises:
-            UserError: If it is missing, has another form or lists no image that is
-                there.
+            UserError: If it is missing, has another form or lists no existing image.
         """
         images = images_of_coco(self.root / self.ann_file)
         listed = [Path(self.path, path).as_posix() for path in images.paths]

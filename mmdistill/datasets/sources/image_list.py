@@ -1,4 +1,4 @@
-"""The list of unlabeled images, from a folder or from COCO image infos."""
+"""Lists of unlabeled images, of a folder or of the images of a COCO json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = frozenset(
         *('.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp'),
     }
 )
-"""Endings of the files that both MMPose and `ImageReader` read, in lower case."""
+"""Suffixes of files that both MMPose and `ImageReader` read, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ImageList:
     """Images in a fixed order.
 
     Attributes:
-        paths: Paths relative to the image root, with forward slashes, each once.
-        ids: What a detection file calls the images, where the list says so; None for
-            an image that is called by its path.
-        sizes: Width and height of each image, (I, 2), where the list says so.
-        problems: Sentences about what is passed over.
+        paths: Unique paths relative to the image root, with forward slashes.
+        ids: Names of the images in a detection file, if the list has them; None for
+            an image named by its path.
+        sizes: Width and height of each image, (I, 2), if the list has them.
+        problems: Sentences about skipped files.
     """
 
     paths: list[str]
@@ -47,15 +47,15 @@ class ImageList:
 
     @cached_property
     def numbers(self) -> dict[int | str, int]:
-        """Position of an image by any name a detection file may call it."""
+        """Number of each image, by any of its names in a detection file."""
         ids = self.ids or [None] * len(self.paths)
         return _numbers_by_name(self.paths, ids)
 
-    def part(self, numbers: np.ndarray) -> ImageList:
-        """Some of the images.
+    def select(self, numbers: np.ndarray) -> ImageList:
+        """Return a list of some of the images.
 
         Args:
-            numbers: Which, (n,).
+            numbers: Their numbers, (n,).
         """
         return ImageList(
             [self.paths[number] for number in numbers],
@@ -65,24 +65,23 @@ class ImageList:
 
 
 def images_of_folder(root: Path, hidden: bool = False) -> ImageList:
-    """All images below a folder, by path.
+    """List all images below a folder, sorted by path.
 
-    A detection file may name them by path, by file name without suffix, or by
-    the number that this is (COCO's ``000000000139.jpg`` is 139), as long as no
-    other image has that name too.
+    A detection file may name them by path, by file name without suffix, or by its
+    number (COCO's ``000000000139.jpg`` is 139), as long as the name is unique.
 
     Args:
         root: The folder; links to folders are followed, each folder once.
-        hidden: Whether hidden files, and those in hidden folders, are images too.
+        hidden: Whether to list hidden files and those in hidden folders.
 
     Raises:
         UserError: If the folder does not exist or holds no image.
     """
     if not root.is_dir():
         raise DataError(f'the image folder {root} does not exist')
-    found = walk_folder(root, hidden)
-    problems = passed_over(found, root, SUFFIXES)
-    paths = [path for path in found.files if suffix_of(path) in SUFFIXES]
+    walk = walk_folder(root, hidden)
+    problems = passed_over(walk, root, SUFFIXES)
+    paths = [path for path in walk.files if suffix_of(path) in SUFFIXES]
     if not paths:
         suffixes = ', '.join(sorted(SUFFIXES))
         sentences = [f'the image folder {root} holds no image ({suffixes})', *problems]
@@ -91,10 +90,9 @@ def images_of_folder(root: Path, hidden: bool = False) -> ImageList:
 
 
 def images_of_coco(ann_file: Path) -> ImageList:
-    """The images of a COCO json, in the order of their ids; annotations are ignored.
+    """List the images of a COCO json, sorted by id; annotations are ignored.
 
-    Ids are numbers or texts, numbers first. Entries that say the same twice, as merged
-    files have them, are one.
+    Ids are numbers or strings, numbers first.
 
     Args:
         ann_file: A json with `images`, each with `id` and `file_name`.
@@ -124,17 +122,17 @@ def images_of_coco(ann_file: Path) -> ImageList:
     ids = [image['id'] for image in images]
     if not paths:
         raise DataError(f'the image list {ann_file} lists no image')
-    for what, values in (('an image id', ids), ('the file', paths)):
+    for subject, values in (('an image id', ids), ('the file', paths)):
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
-            raise DataError(f'the image list {ann_file} names {what} twice: {value}')
+            raise DataError(f'the image list {ann_file} names {subject} twice: {value}')
     sizes = [(image.get('width'), image.get('height')) for image in images]
     known = all(_is_size(side) for size in sizes for side in size)
     return ImageList(paths, ids, np.array(sizes) if known else None, problems)
 
 
 def annotated_images(ann_file: Path) -> list[str]:
-    """Paths of the images of an annotation file, as COCO or as MPII has them.
+    """List the image paths of an annotation file of COCO or MPII.
 
     Args:
         ann_file: A COCO json, or MPII's list of instances, each with its `image`.
@@ -146,7 +144,7 @@ def annotated_images(ann_file: Path) -> list[str]:
     if not isinstance(content, list):
         return images_of_coco(ann_file).paths
     try:
-        paths = list(dict.fromkeys(str(each['image']) for each in content))
+        paths = list(dict.fromkeys(str(instance['image']) for instance in content))
     except (KeyError, TypeError) as error:
         raise DataError(
             f'the image list {ann_file} must be a COCO json, or a list of instances '
@@ -185,7 +183,7 @@ def _check_field(
     fits: Callable[[object], bool],
     rule: str,
 ) -> None:
-    """Make sure that a field is there, and of its kind, in every image."""
+    """Check that every image has a field of the right type."""
     for image in images:
         if not isinstance(image, dict) or name not in image:
             raise DataError(
@@ -204,13 +202,13 @@ def _check_field(
 def _numbers_by_name(
     paths: Sequence[str], ids: Sequence[int | str | None]
 ) -> dict[int | str, int]:
-    """Position of each image by its path and by the short names it alone has."""
+    """Number of each image by its path and its unique short names."""
     short = [
         _short_names(path) if name is None else _given_names(name)
         for path, name in zip(paths, ids, strict=True)
     ]
     owners = Counter(name for names in short for name in names)
-    # A json may have a name as Python gives it, and not as it is spelled.
+    # A json may hold undecodable bytes of a name as surrogates.
     numbers: dict[int | str, int] = {file_name(p): i for i, p in enumerate(paths)}
     numbers.update((path, i) for i, path in enumerate(paths))
     numbers.update(

@@ -1,15 +1,11 @@
-"""Reading an image that nobody vouches for: pixels, or the reason why not.
+"""Decoding of image files of any origin to pixels, or to the reason of a failure.
 
-Images of more than 8 bits, whose numbers mean what their camera says.
-
-MMPose's loader divides numbers of 16 bits by 256, whatever they fill: those of a camera
-of 12 bits become black. Here a number is compared with the largest that its camera
-could give, which no file states reliably: that of the smallest of 8, 10, 12, 14 and 16
-bits which holds the largest number of the image. Numbers with fractions are compared
-with 1 where none is larger.
-
-A teacher that was trained on such images through MMPose knows them dark, and is shown
-them dark.
+Images of more than 8 bits need a scale. MMPose's loader divides 16-bit values by 256,
+whatever their range: those of a 12-bit camera become black. Here a value is divided by
+the largest one that its camera can give, which no file states reliably: the smallest
+range of 8, 10, 12, 14 or 16 bits that holds the largest value of the image. Values with
+fractions are divided by 1 if none is larger. A teacher that was trained on such images
+through MMPose learned them dark, and they are decoded dark for it.
 """
 
 from __future__ import annotations
@@ -37,9 +33,9 @@ from mmdistill.store.image_keys import SCALED
 MAX_PIXELS = UnlabeledConfig.max_pixels
 """Default limit: 67 million pixels, 200 MB decoded."""
 BYTES_PER_PIXEL = 8
-"""Four channels of 16 bits: no file of pixels needs more, header and all."""
+"""Upper bound of a file's size: four channels of 16 bits."""
 FIRST_PAGE = 'the first of several pictures in the file'
-"""Note of an image whose further pages or frames are not read."""
+"""Note of an image whose other pages or frames are not read."""
 
 
 NO_HEADER = 'not an image: no header that Pillow reads'
@@ -47,15 +43,15 @@ NO_HEADER = 'not an image: no header that Pillow reads'
 
 @dataclass(frozen=True)
 class ReadImage:
-    """What became of a file.
+    """Outcome of reading an image.
 
     Attributes:
         pixels: The image, (height, width, 3), uint8, BGR; (0, 0, 3) if it failed.
-        shape: Height and width, as far as they are known, else 0.
-        reason: Why it failed, else empty. It names neither file nor numbers, so that
-            equal failures count as equal.
-        note: What a user should know of an image that was read, else empty. Where it
-            begins with `SCALED`, the pixels are not those that MMPose's loader gives.
+        shape: Height and width, 0 if unknown.
+        reason: Reason of a failure, else empty. It holds neither names nor numbers, so
+            that failures of one kind have equal reasons.
+        note: Remark on an image that was read, else empty. If it starts with
+            `SCALED`, the pixels differ from those of MMPose's loader.
     """
 
     pixels: np.ndarray
@@ -65,15 +61,15 @@ class ReadImage:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether MMPose's loader gives other pixels."""
+        """Whether the pixels differ from those of MMPose's loader."""
         return self.note.startswith(SCALED)
 
 
 class ImageReader:
-    """Read images as MMPose's `LoadImage` does, within a limit.
+    """Reader of images that decodes as MMPose's `LoadImage`, within a size limit.
 
-    Images of more than 8 bits are the exception, see the module:
-    those that MMPose would show black, or not at all, train from the label store.
+    Images of more than 8 bits are the exception, see the module; those that MMPose
+    would decode black, or not at all, are written to the label store for training.
 
     The size is taken from the header before anything is decoded, and the file must
     be a regular one: neither a decompression bomb nor an endless device takes more
@@ -81,7 +77,7 @@ class ImageReader:
 
     Args:
         max_pixels: Width times height above which an image is not decoded.
-        labeled: Tells how the teacher knows images of more than 8 bits.
+        labeled: Bit depth of the labeled images that the teacher was trained on.
 
     Raises:
         UserError: If `max_pixels` is not positive, or above what Pillow opens.
@@ -97,7 +93,7 @@ class ImageReader:
         self._labeled = labeled or LabeledDepth()
 
     def read(self, path: Path) -> ReadImage:
-        """Read one image; whatever is wrong with the file is a reason.
+        """Read one image; a failure is returned as a reason.
 
         Args:
             path: The file.
@@ -114,7 +110,7 @@ class ImageReader:
             return failed_image((0, 0), 'no file can have such a name')
 
     def decode(self, data: bytes) -> ReadImage:
-        """Decode the bytes of an image file; whatever is wrong is a reason.
+        """Decode the bytes of an image file; a failure is returned as a reason.
 
         Args:
             data: The bytes.
@@ -128,7 +124,7 @@ class ImageReader:
             return failed_image(error.shape, error.reason)
 
     def refusal(self, size: int) -> str:
-        """Why a file of so many bytes is not read; empty if it is."""
+        """Return the reason to refuse a file of `size` bytes, else an empty string."""
         try:
             self._check_size(size)
         except _BadFileError as error:
@@ -152,7 +148,7 @@ class ImageReader:
         return ReadImage(pixels, (height, width), '', '; '.join(notes))
 
     def _pixels(self, data: bytes) -> tuple[np.ndarray | None, str]:
-        """The pixels of an image file, and what a user should know of them."""
+        """Decode an image file to pixels and a note."""
         try:
             pixels = mmcv.imfrombytes(data, backend='cv2')
         except cv2.error:
@@ -179,7 +175,7 @@ class ImageReader:
             raise _BadFileError('more bytes than max_pixels may need')
 
     def _header(self, file: Path | BytesIO) -> tuple[tuple[int, int], int]:
-        """Height and width before any turn by EXIF, and how many pictures there are."""
+        """Height and width before rotation by EXIF, and the number of pages."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
@@ -191,11 +187,11 @@ class ImageReader:
             shape = _claimed_shape(data)
             raise _BadFileError('more pixels than max_pixels', shape) from error
         except OSError as error:
-            # The system's own errors have a number, those of parsers have none.
+            # Errors of the system have an errno, those of parsers do not.
             if error.errno is not None:
                 raise
             raise _BadFileError(NO_HEADER) from error
-        # Pillow's parsers let nearly any error through when the bytes are hostile.
+        # Pillow's parsers raise nearly any error on malformed bytes.
         except Exception as error:
             raise _BadFileError(NO_HEADER) from error
         if width * height > self.max_pixels:
@@ -204,12 +200,12 @@ class ImageReader:
 
 
 def _pages(image: Image.Image) -> int:
-    """Pictures in a file; those beside a photograph of a phone do not count."""
+    """Number of pages in a file; 1 for MPO, the multi-picture format of phones."""
     if image.format == 'MPO':
         return 1
     try:
         return int(getattr(image, 'n_frames', 1))
-    # The first one may be good though the list of the others is not.
+    # The first page may be readable although the list of pages is not.
     except Exception:
         return 1
 
@@ -217,7 +213,7 @@ def _pages(image: Image.Image) -> int:
 def _claimed_shape(data: bytes) -> tuple[int, int]:
     """Height and width of an image that Pillow refuses to open for its size."""
     for factory, accepts in (Image.OPEN[name] for name in Image.ID):
-        # A parser that says so in words does not claim the file either.
+        # Some parsers refuse with a message instead of False.
         if accepts is not None and accepts(data[:16]) is True:
             with suppress(Exception):
                 width, height = factory(BytesIO(data), '').size
@@ -233,30 +229,30 @@ class _BadFileError(Exception):
 
 
 def failed_image(shape: tuple[int, int], reason: str) -> ReadImage:
-    """What became of an image that cannot be used.
+    """Return the outcome of an image that cannot be used.
 
     Args:
-        shape: Height and width, as far as they are known, else 0.
-        reason: Why; it names neither file nor numbers.
+        shape: Height and width, 0 if unknown.
+        reason: The reason; it holds neither names nor numbers.
     """
     return ReadImage(np.zeros((0, 0, 3), dtype=np.uint8), shape, reason)
 
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits of the numbers that cameras give."""
-LOOKED_AT = 16
-"""Labeled images that tell of which kind they are."""
+"""Bit depths of cameras."""
+SAMPLED = 16
+"""Number of labeled images whose bit depth is checked."""
 
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _JPEG_2000 = (b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51')
 _NETPBM = (b'P2', b'P3', b'P5', b'P6')
 _PNG = b'\x89PNG\r\n\x1a\n'
 _PNG_DEPTH = 24
-"""Byte of a PNG that states its bits."""
+"""Offset of the bit depth in a PNG."""
 
 
 def may_be_deep(data: bytes) -> bool:
-    """Whether an image file may hold numbers of more than 8 bits, by its first bytes.
+    """Whether an image file may have more than 8 bits, by its first bytes.
 
     Args:
         data: The file.
@@ -273,26 +269,26 @@ def deep_pixels(data: bytes) -> tuple[np.ndarray, str] | None:
         data: The file.
 
     Returns:
-        The pixels, (height, width, 3), uint8, BGR, and how they were scaled; None where
-        the numbers have 8 bits or fill 16, or are negative, not finite or larger.
+        The pixels, (height, width, 3), uint8, BGR, and a description of their scale;
+        None if values have 8 bits, use all of 16, are negative, not finite or larger.
     """
     try:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-        numbers = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+        values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         return None
-    if numbers is None or numbers.dtype == np.uint8 or not np.isfinite(numbers).all():
+    if values is None or values.dtype == np.uint8 or not np.isfinite(values).all():
         return None
-    largest = float(numbers.max())
+    largest = float(values.max())
     scale = next((2**bits - 1 for bits in DEPTHS if largest < 2**bits), 0)
-    if numbers.min() < 0 or not scale:
+    if values.min() < 0 or not scale:
         return None
-    fractions = np.issubdtype(numbers.dtype, np.floating)
+    fractions = np.issubdtype(values.dtype, np.floating)
     if fractions and largest <= 1:
         scale = 1
-    elif scale == 2 ** DEPTHS[-1] - 1 and numbers.dtype == np.uint16:
+    elif scale == 2 ** DEPTHS[-1] - 1 and values.dtype == np.uint16:
         return None
-    pixels = np.rint(numbers * (255 / scale)).astype(np.uint8)
+    pixels = np.rint(values * (255 / scale)).astype(np.uint8)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     kind = 'fractions' if scale == 1 else f'{scale.bit_length()} bits'
@@ -300,9 +296,9 @@ def deep_pixels(data: bytes) -> tuple[np.ndarray, str] | None:
 
 
 class LabeledDepth:
-    """Whether labeled images are of the kind that MMPose's loader makes dark.
+    """Bit depth of labeled images, which MMPose's loader may have decoded dark.
 
-    Looks at the first few of them, once, and only when asked.
+    The first few images are checked once, on first access.
 
     Args:
         sets: The labeled sets, a dict with `ann_file` and `img_root` of each COCO json.
@@ -313,17 +309,21 @@ class LabeledDepth:
 
     @cached_property
     def is_dark(self) -> bool:
-        """Whether the teacher knows such images dark."""
-        return any(_is_dark(file) for one in self._sets for file in _first_files(**one))
+        """Whether labeled images are decoded dark by MMPose."""
+        return any(
+            _is_dark(file)
+            for labeled_set in self._sets
+            for file in _first_files(**labeled_set)
+        )
 
 
 def _first_files(ann_file: str, img_root: str) -> list[Path]:
     try:
         paths = images_of_coco(Path(ann_file)).paths
     except DataError:
-        # Whether the labeled set is usable is said elsewhere.
+        # Another check reports unusable labeled sets.
         return []
-    return [Path(img_root, path) for path in paths[:LOOKED_AT]]
+    return [Path(img_root, path) for path in paths[:SAMPLED]]
 
 
 def _is_dark(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Images of a label store that training does not read as they are, by their keys."""
+"""Pixels of the images of a label store by key, of files, frames and tar members."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Opened = tuple[Source, dict[str, np.ndarray]]
 
 
 class PackedImages:
-    """Images to be looked at as labeling saw them, also frames and members.
+    """Reader of images by their keys in a store, decoded as for labeling.
 
     Args:
         img_root: Folder that the keys are relative to.
@@ -28,13 +28,13 @@ class PackedImages:
         self._reader = ImageReader()
 
     def __call__(self, key: str) -> np.ndarray | None:
-        """The pixels of an image, RGB (H, W, 3), uint8.
+        """Read the pixels of an image.
 
         Args:
-            key: A key, as the store has it.
+            key: Its key in the store.
 
         Returns:
-            None where the file is gone, or the image cannot be read any more.
+            RGB, (height, width, 3), uint8; None if the image can no longer be read.
         """
         if not is_packed(key):
             return _rgb(self._reader.read(self._root / file_name(key)))
@@ -42,20 +42,20 @@ class PackedImages:
         container = container_of(key)
         if container not in self._opened:
             self._opened[container] = self._open(container)
-        source, places = self._opened[container]
-        if key not in places:
+        source, locations = self._opened[container]
+        if key not in locations:
             return None
-        return _rgb(source.read(key, places[key], self._reader))
+        return _rgb(source.read(key, locations[key], self._reader))
 
     def _open(self, container: str) -> Opened:
-        tar = container.lower().endswith(TAR_SUFFIX)
-        source = (TarSource if tar else VideoSource)(self._root, container)
+        is_tar = container.lower().endswith(TAR_SUFFIX)
+        source = (TarSource if is_tar else VideoSource)(self._root, container)
         try:
             listing = source.list_images()
         except DataError:
             return source, {}
-        assert listing.places is not None
-        return source, dict(zip(listing.keys, listing.places, strict=True))
+        assert listing.locations is not None
+        return source, dict(zip(listing.keys, listing.locations, strict=True))
 
 
 def _rgb(image: ReadImage) -> np.ndarray | None:

@@ -1,9 +1,9 @@
-r"""Files that a path or a pattern names.
+r"""Files that a path or a pattern matches.
 
-A path that exists is taken as it is, whatever characters are in it: ``clip [4k].mp4``.
-Only where there is none, ``{000..099}``, ``{a,b}``, ``*``, ``?``, ``[ab]`` and ``**``
-(any number of folders) have their meaning, and of a pattern its first folders that
-exist are taken as they are: ``photos [2023]/*.jpg``.
+An existing path is taken literally, whatever characters are in it: ``clip [4k].mp4``.
+Otherwise ``{000..099}``, ``{a,b}``, ``*``, ``?``, ``[ab]`` and ``**`` (any number of
+folders) are expanded, and the leading folders of a pattern that exist are taken
+literally: ``photos [2023]/*.jpg``.
 """
 
 from __future__ import annotations
@@ -30,63 +30,63 @@ from mmdistill.datasets.sources.folder_walk import (
 from mmdistill.errors import DataError
 from mmdistill.utils.files import is_hidden
 
-MOST_NAMES = 100_000
-"""Names that braces may stand for."""
-LONGEST_PATTERN = 4096
-"""Characters of a pattern; no path is longer."""
+MAX_NAMES = 100_000
+"""Maximum number of names that braces may expand to."""
+MAX_PATTERN_LENGTH = 4096
+"""Maximum number of characters of a pattern; no path is longer."""
 
 _RANGE = re.compile(r'(\d{1,18})\.\.(\d{1,18})')
 
 
 @dataclass(frozen=True)
-class FoundFiles:
-    """Files of a pattern.
+class MatchedFiles:
+    """Files that a pattern matches.
 
     Attributes:
-        paths: Their paths, relative as the pattern is, each once: in the order of
-            braces, and by path what other patterns match.
-        problems: Sentences about what is missing or passed over.
+        paths: Unique paths, relative to the root of the pattern: in the order of
+            braces, otherwise sorted.
+        problems: Sentences about missing and skipped files.
     """
 
     paths: list[str]
     problems: list[str] = field(default_factory=list)
 
 
-def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFiles:
-    """Find the files that a path, a folder or a pattern names.
+def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> MatchedFiles:
+    """Find the files that a path, a folder or a pattern matches.
 
     Args:
         root: Folder that the pattern is relative to.
         pattern: A file, a folder (with all that is below it) or a pattern.
-        suffixes: Endings that count, in lower case.
+        suffixes: Suffixes of the files, in lower case.
 
     Raises:
-        UserError: If braces stand for more names than anyone has files.
+        UserError: If braces expand to more than `MAX_NAMES` names.
     """
     if is_file(root / pattern):
         return _with_suffix([pattern], pattern, suffixes)
     if is_folder(root / pattern):
-        below = walk_folder(root / pattern)
-        files = [path for path in below.files if suffix_of(path) in suffixes]
+        walk = walk_folder(root / pattern)
+        files = [path for path in walk.files if suffix_of(path) in suffixes]
         paths = [PurePosixPath(pattern, path).as_posix() for path in files]
-        images = '.jpg' in suffixes
-        way = 'one is taken where the path is its own'
-        told = passed_over(below, root / pattern, suffixes, images, way)
-        return FoundFiles(paths, told)
+        are_images = '.jpg' in suffixes
+        advice = 'one is taken where the path is its own'
+        problems = passed_over(walk, root / pattern, suffixes, are_images, advice)
+        return MatchedFiles(paths, problems)
     folder, rest = _existing_folder(root, '', pattern)
     names = _brace_names(rest)
-    found: dict[str, None] = {}
+    matched: dict[str, None] = {}
     missing: list[str] = []
     hidden: list[str] = []
     for name in names:
         path = _join(folder, name)
         if is_file(root / path):
-            found[path] = None
+            matched[path] = None
         elif has_magic(name):
-            found.update(dict.fromkeys(_matches(root, folder, name, hidden)))
+            matched.update(dict.fromkeys(_matches(root, folder, name, hidden)))
         else:
             missing.append(path)
-    result = _with_suffix(list(found), pattern, suffixes)
+    result = _with_suffix(list(matched), pattern, suffixes)
     if missing and len(names) > 1:
         result.problems.append(
             f'{len(missing)} of the {len(names)} files that {pattern} names are '
@@ -102,7 +102,7 @@ def find_files(root: Path, pattern: str, suffixes: Collection[str]) -> FoundFile
     if hidden:
         result.problems.append(
             f'{len(hidden)} hidden files are not taken, though {pattern} '
-            f'fits them: {named_paths(hidden)}'
+            f'matches them: {named_paths(hidden)}'
         )
     return result
 
@@ -121,53 +121,53 @@ def _packed_beside(
 
 def _with_suffix(
     paths: list[str], pattern: str, suffixes: Collection[str]
-) -> FoundFiles:
+) -> MatchedFiles:
     kept = [PurePosixPath(p).as_posix() for p in paths if suffix_of(p) in suffixes]
-    others = [path for path in paths if suffix_of(path) not in suffixes]
-    if not others:
-        return FoundFiles(kept)
+    skipped = [path for path in paths if suffix_of(path) not in suffixes]
+    if not skipped:
+        return MatchedFiles(kept)
     sentence = (
-        f'{len(others)} files of {pattern} are not read, for their endings: '
-        f'{named_paths(others)}'
+        f'{len(skipped)} files of {pattern} are not read because of their suffixes: '
+        f'{named_paths(skipped)}'
     )
-    return FoundFiles(kept, [sentence])
+    return MatchedFiles(kept, [sentence])
 
 
 def _brace_names(pattern: str) -> list[str]:
-    if len(pattern) > LONGEST_PATTERN:
+    if len(pattern) > MAX_PATTERN_LENGTH:
         raise DataError(
-            f'a pattern must have at most {LONGEST_PATTERN} characters, got '
+            f'a pattern must have at most {MAX_PATTERN_LENGTH} characters, got '
             f'{len(pattern)}: {pattern[:60]}…'
         )
     try:
-        names = list(islice(_options(pattern), MOST_NAMES + 1))
+        names = list(islice(_expand_braces(pattern), MAX_NAMES + 1))
     except RecursionError as error:
         raise DataError(f'the braces of {pattern[:60]}… are nested too deep') from error
-    if len(names) > MOST_NAMES:
+    if len(names) > MAX_NAMES:
         raise DataError(
-            f'the pattern {pattern} stands for more than {MOST_NAMES} names; give the '
-            'range that there is, or a pattern with * instead'
+            f'the pattern {pattern} expands to more than {MAX_NAMES} names; give the '
+            'range of existing files, or a pattern with * instead'
         )
     return list(dict.fromkeys(names))
 
 
-def _options(pattern: str) -> Iterator[str]:
-    """The names that braces stand for, as a shell expands them, one at a time."""
+def _expand_braces(pattern: str) -> Iterator[str]:
+    """Expand braces as a shell does, lazily."""
     for start, character in enumerate(pattern):
         if character != '{':
             continue
-        choices, end = _choices(pattern, start)
+        choices, end = _brace_choices(pattern, start)
         if choices is not None:
             head, tail = pattern[:start], pattern[end:]
             for choice in choices:
-                for rest in _options(tail):
+                for rest in _expand_braces(tail):
                     yield f'{head}{choice}{rest}'
             return
     yield pattern
 
 
-def _choices(pattern: str, start: int) -> tuple[Iterator[str] | None, int]:
-    """What the brace that opens at `start` stands for, and where it ends."""
+def _brace_choices(pattern: str, start: int) -> tuple[Iterator[str] | None, int]:
+    """Choices of the brace that opens at `start`, and the offset after it."""
     depth, commas = 0, [start]
     for end in range(start, len(pattern)):
         depth += (pattern[end] == '{') - (pattern[end] == '}')
@@ -182,8 +182,10 @@ def _choices(pattern: str, start: int) -> tuple[Iterator[str] | None, int]:
     if len(commas) == 1:
         return None, 0
     bounds = zip(commas, [*commas[1:], end], strict=True)
-    parts = [pattern[first + 1 : last] for first, last in bounds]
-    return (name for part in parts for name in _options(part)), end + 1
+    alternatives = [pattern[first + 1 : last] for first, last in bounds]
+    return (
+        name for alternative in alternatives for name in _expand_braces(alternative)
+    ), end + 1
 
 
 def _numbers(first: str, last: str) -> Iterator[str]:
@@ -194,7 +196,7 @@ def _numbers(first: str, last: str) -> Iterator[str]:
 
 
 def _existing_folder(root: Path, folder: str, pattern: str) -> tuple[str, str]:
-    """The first folders of a pattern that exist below a folder, and the rest of it."""
+    """Split a pattern into its leading folders that exist and the rest."""
     parts = list(PurePosixPath(pattern).parts)
     while len(parts) > 1 and is_folder(root / folder / parts[0]):
         folder = _join(folder, parts.pop(0))
@@ -202,31 +204,31 @@ def _existing_folder(root: Path, folder: str, pattern: str) -> tuple[str, str]:
 
 
 def _matches(root: Path, folder: str, pattern: str, hidden: list[str]) -> list[str]:
-    """Files below a folder that a pattern with *, ? or [] matches, by path.
+    """Files below a folder that a pattern with *, ? or [] matches, sorted.
 
     Args:
         root: Folder that `folder` is relative to.
         folder: The folder.
         pattern: The pattern.
-        hidden: Grows by what fits the pattern but is hidden.
+        hidden: List to which hidden files that match are added.
     """
     folder, rest = _existing_folder(root, folder, pattern)
-    parts = list(PurePosixPath(rest).parts)
-    return sorted(set(_glob(root, folder, parts, hidden)))
+    components = list(PurePosixPath(rest).parts)
+    return sorted(set(_glob(root, folder, components, hidden)))
 
 
 def _glob(
-    root: Path, folder: str, parts: list[str], hidden: list[str]
+    root: Path, folder: str, components: list[str], hidden: list[str]
 ) -> Iterator[str]:
-    first, rest = parts[0], parts[1:]
+    first, rest = components[0], components[1:]
     if first == '**':
-        below = walk_folder(root / folder)
+        walk = walk_folder(root / folder)
         if not rest:
-            hidden += [_join(folder, path) for path in below.hidden]
-            yield from (_join(folder, path) for path in below.files)
+            hidden += [_join(folder, path) for path in walk.hidden]
+            yield from (_join(folder, path) for path in walk.files)
             return
-        for sub in below.folders:
-            yield from _glob(root, _join(folder, sub), rest, hidden)
+        for subfolder in walk.folders:
+            yield from _glob(root, _join(folder, subfolder), rest, hidden)
         return
     for name in _names(root / folder, folder, first, hidden):
         path = _join(folder, name)
@@ -236,19 +238,19 @@ def _glob(
             yield path
 
 
-def _names(full: Path, folder: str, part: str, hidden: list[str]) -> list[str]:
-    """Names in a folder that one part of a pattern matches."""
-    if not has_magic(part):
-        return [part]
+def _names(full: Path, folder: str, component: str, hidden: list[str]) -> list[str]:
+    """Names in a folder that one component of a pattern matches."""
+    if not has_magic(component):
+        return [component]
     try:
         names = sorted(os.listdir(full))  # noqa: PTH208 (names, a million at once)
     except OSError:
         return []
-    fitting = [name for name in names if fnmatchcase(name, part)]
-    if part.startswith('.'):
-        return fitting
-    hidden += [_join(folder, name) for name in fitting if is_hidden(name)]
-    return [name for name in fitting if not is_hidden(name)]
+    matching = [name for name in names if fnmatchcase(name, component)]
+    if component.startswith('.'):
+        return matching
+    hidden += [_join(folder, name) for name in matching if is_hidden(name)]
+    return [name for name in matching if not is_hidden(name)]
 
 
 def _join(folder: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Several sources of unlabeled images as one list."""
+"""One list of the images of several sources."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from mmdistill.utils.files import file_name, spelled_name
 
 
 def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Source]:
-    """Build the sources that a user named.
+    """Build the sources of a config.
 
     Args:
-        configs: A dict each, with `type` and what it takes.
+        configs: A dict per source, with `type` and its options.
         root: Folder that their paths are relative to.
 
     Raises:
-        UserError: If they are no list of dicts, or one is of no known type, takes no
-            such option, or has the name of another one.
+        UserError: If they are not a list of dicts, or if a type or an option is
+            unknown, or two sources have the same name.
     """
     listed = isinstance(configs, Sequence) and not isinstance(configs, (str, bytes))
     if not listed or not configs:
         raise ConfigError(
             f'sources must be a list with a dict for each source, got {configs!r}'
         )
-    sources = [_built(config, root) for config in configs]
+    sources = [_build_source(config, root) for config in configs]
     name, count = Counter(source.name for source in sources).most_common(1)[0]
     if count > 1:
         raise ConfigError(f'sources must have names of their own, {count} are {name!r}')
@@ -46,11 +46,11 @@ def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Sour
 
 
 class SourceList:
-    """The images of all sources, each once, in the order of the sources.
+    """Images of all sources, each once, in the order of the sources.
 
-    One process looks for the images and tells the others. A source that has none is
-    told in the log, and so is a part of a source that cannot be used; the others go
-    on. An image that two sources have belongs to the first.
+    Rank 0 lists the images and broadcasts the list. A source without images and
+    unusable files are logged; the other sources are used. An image of two sources
+    belongs to the first.
 
     Args:
         sources: The sources.
@@ -61,16 +61,21 @@ class SourceList:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
-        listings: list[Listing] = run_on_rank_zero(lambda: _listed(sources))
-        widths = [0 if one.places is None else one.places.shape[1] for one in listings]
+        listings: list[Listing] = run_on_rank_zero(lambda: _list_images(sources))
+        widths = [
+            0 if listing.locations is None else listing.locations.shape[1]
+            for listing in listings
+        ]
         sizes = [len(listing.keys) for listing in listings]
         self.owners = np.repeat(np.arange(len(sources), dtype=np.int32), sizes)
-        self._places = np.zeros((len(self.owners), max(widths)), dtype=np.int64)
+        self._locations = np.zeros((len(self.owners), max(widths)), dtype=np.int64)
         for number, listing in enumerate(listings):
-            if listing.places is not None:
-                self._places[self.owners == number, : widths[number]] = listing.places
-        self.images = _merged(listings)
-        # One block of text: a list of strings would be copied by every worker.
+            if listing.locations is not None:
+                self._locations[self.owners == number, : widths[number]] = (
+                    listing.locations
+                )
+        self.images = _merge(listings)
+        # A single buffer: every worker would copy a list of strings.
         self.keys = pa.array(self.images.paths, pa.large_string())
         self._drop_repeated()
 
@@ -79,27 +84,26 @@ class SourceList:
 
     @property
     def in_order(self) -> bool:
-        """Whether one process should read images that follow each other."""
+        """Whether one process should read consecutive images."""
         return any(source.in_order for source in self.sources)
 
     def check_sequences(self) -> None:
-        """Make sure that images of some source follow each other.
+        """Check that some source has consecutive frames.
 
         Raises:
-            UserError: If there is no such source.
+            UserError: If none has.
         """
         if not any(source.has_sequences for source in self.sources):
             names = ', '.join(
                 f'{source.name!r} ({type(source).__name__})' for source in self.sources
             )
             raise ConfigError(
-                'boxes are followed from frame to frame of a video, and nothing says '
-                f'that images of these sources follow each other: {names}; without '
-                'follow each image is one box'
+                'follow needs a source of consecutive frames such as VideoSource, got '
+                f'{names}; without follow each image is one box'
             )
 
     def frame_before(self, number: int) -> str | None:
-        """The image before a frame, if both are frames of one video in one source.
+        """Return the image before a frame, if both are of one video in one source.
 
         Args:
             number: The frame, not the first image.
@@ -111,28 +115,28 @@ class SourceList:
         return before if container_of(before) == container_of(key) else None
 
     def keep(self, numbers: np.ndarray) -> None:
-        """Leave all other images out.
+        """Drop all other images.
 
         Args:
-            numbers: Images that stay, ascending.
+            numbers: Images to keep, ascending.
         """
-        self.owners, self._places = self.owners[numbers], self._places[numbers]
+        self.owners, self._locations = self.owners[numbers], self._locations[numbers]
         self.keys = self.keys.take(pa.array(numbers))
-        self.images = self.images.part(numbers)
+        self.images = self.images.select(numbers)
 
     def source_of(self, number: int) -> Source:
-        """The source of an image."""
+        """Return the source of an image."""
         return self.sources[self.owners[number]]
 
     def read(self, number: int, reader: ImageReader) -> ReadImage:
-        """Read an image; whatever is wrong with it is a reason.
+        """Read an image; a failure is returned as a reason.
 
         Args:
             number: The image.
-            reader: Decodes image files.
+            reader: Decoder of image files.
         """
         key = file_name(self.keys[number].as_py())
-        return self.source_of(number).read(key, self._places[number], reader)
+        return self.source_of(number).read(key, self._locations[number], reader)
 
     def sizes(self, numbers: np.ndarray, reader: ImageReader) -> np.ndarray:
         """Width and height of some images, (n, 2); not a number where unreadable.
@@ -158,14 +162,14 @@ class SourceList:
         return container_of(key) if self.source_of(number).has_sequences else key
 
     def encoded(self, number: int, reader: ImageReader) -> bytes | None:
-        """The bytes of an image file; None where the image cannot be read.
+        """Return the bytes of an image file; None if the image cannot be read.
 
         Args:
-            number: An image that is not a file by itself.
-            reader: Decodes image files.
+            number: An image without a file of its own.
+            reader: Decoder of image files.
         """
         key = file_name(self.keys[number].as_py())
-        return self.source_of(number).encoded(key, self._places[number], reader)
+        return self.source_of(number).encoded(key, self._locations[number], reader)
 
     def _drop_repeated(self) -> None:
         first: dict[str, int] = {}
@@ -177,17 +181,17 @@ class SourceList:
             self.keep(np.array([*first.values()]))
 
 
-def _built(config: Mapping[str, Any], root: Path) -> Source:
+def _build_source(config: Mapping[str, Any], root: Path) -> Source:
     if not isinstance(config, Mapping):
         raise ConfigError(f'a source must be a dict with a type, got {config!r}')
     config = dict(config)
     kind = config.pop('type', None)
-    found = _source_class(kind)
-    if found is None:
+    source_class = _source_class(kind)
+    if source_class is None:
         known = ', '.join(sorted(SOURCES.module_dict))
         raise ConfigError(f'a source must have a type of {known}; got {kind!r}')
     try:
-        return found(root, **config)
+        return source_class(root, **config)
     except TypeError as error:
         raise ConfigError(f'the source {kind} cannot be built: {error}') from error
 
@@ -196,15 +200,19 @@ def _source_class(kind: object) -> type[Source] | None:
     if not isinstance(kind, str):
         return None
     try:
-        found = SOURCES.get(kind)
-    # It imports what the name might mean, with any error.
+        source_class = SOURCES.get(kind)
+    # The lookup may import a module, which can raise anything.
     except Exception:
         return None
-    # The registry gives any function of any module by its full name.
-    return found if isinstance(found, type) and issubclass(found, Source) else None
+    # The registry also resolves full names of functions of any module.
+    return (
+        source_class
+        if isinstance(source_class, type) and issubclass(source_class, Source)
+        else None
+    )
 
 
-def _listed(sources: Sequence[Source]) -> list[Listing]:
+def _list_images(sources: Sequence[Source]) -> list[Listing]:
     listings = []
     for source in sources:
         try:
@@ -222,17 +230,20 @@ def _listed(sources: Sequence[Source]) -> list[Listing]:
     return listings
 
 
-def _merged(listings: Sequence[Listing]) -> ImageList:
-    """One list; an id of a COCO json counts where no other image has that name.
+def _merge(listings: Sequence[Listing]) -> ImageList:
+    """Merge listings into one list.
 
-    Names are spelled here, once, so that sources deal in files alone.
+    Undecodable bytes of names are spelled out here, so that sources handle only files.
     """
     keys = [spelled_name(key) for listing in listings for key in listing.keys]
     filled = [listing for listing in listings if listing.keys]
     ids: list[int | str | None] = []
     for listing in listings:
-        given = listing.ids or [None] * len(listing.keys)
-        ids += [spelled_name(one) if isinstance(one, str) else one for one in given]
+        listing_ids = listing.ids or [None] * len(listing.keys)
+        ids += [
+            spelled_name(image_id) if isinstance(image_id, str) else image_id
+            for image_id in listing_ids
+        ]
     known = all(listing.sizes is not None for listing in filled)
     sizes = [listing.sizes for listing in filled if listing.sizes is not None]
     return ImageList(keys, ids, np.concatenate(sizes) if known else None)

@@ -1,7 +1,4 @@
-"""Images in tar shards, named as WebDataset names them.
-
-Which members of a tar are images, and where their bytes are.
-"""
+"""Source of images in tar shards, read in place with the naming of WebDataset."""
 
 from __future__ import annotations
 
@@ -24,23 +21,23 @@ from mmdistill.datasets.sources.patterns import find_files
 from mmdistill.errors import DataError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import TAR_SUFFIX, container_of, member_key
-from mmdistill.utils.files import compression, is_hidden
+from mmdistill.utils.files import is_hidden
 
 
 @SOURCES.register_module()
 class TarSource(Source):
-    """Images in tar files, shard after shard, read where they are.
+    """Source of images in tar files, shard after shard, without extraction.
 
-    Members whose names end as those of images do are images. Of a sample of WebDataset
-    (``7.png``, ``7.json``, ``7.seg.png``) it is the one without a further field; the
-    log counts those that are not taken. Images are read by their place in the file,
-    so the tars must not be compressed.
+    Members with a suffix of images are images. Of a sample of WebDataset (``7.png``,
+    ``7.json``, ``7.seg.png``) it is the one without a further field; the log counts
+    skipped members. Images are read by their offset in the file, so the tars must not
+    be compressed.
 
     Args:
         root: Folder that `path` is relative to.
         path: A tar, a folder with tars at any depth, a pattern of tars, or a range as
-            ``'pile-{000000..000099}.tar'``. What exists is taken as it is.
-        name: What labels of these images are counted under.
+            ``'images-{000000..000099}.tar'``. An existing path is taken literally.
+        name: Name of the source in counts and thresholds.
     """
 
     def __init__(self, root: Path, path: str, name: str | None = None) -> None:
@@ -53,67 +50,78 @@ class TarSource(Source):
             UserError: If no shard has an image.
         """
         keys: list[str] = []
-        places: list[tuple[int, int]] = []
-        found = find_files(self.root, self.path, frozenset({TAR_SUFFIX}))
-        problems = list(found.problems)
-        if not found.paths:
+        locations: list[tuple[int, int]] = []
+        shards = find_files(self.root, self.path, frozenset({TAR_SUFFIX}))
+        problems = list(shards.problems)
+        if not shards.paths:
             sentence = (
                 f'no tar below {self.root} matches {self.path} (shards must be '
                 f'uncompressed and end in {TAR_SUFFIX})'
             )
             raise DataError('; '.join([sentence, *problems]))
-        for shard in found.paths:
+        for shard in shards.paths:
             try:
                 members = image_members(self.root / shard, SUFFIXES)
             except DataError as error:
                 problems.append(str(error))
                 continue
-            keys += [member_key(shard, name) for name in members.places]
-            places += members.places.values()
+            keys += [member_key(shard, name) for name in members.locations]
+            locations += members.locations.values()
             problems += members.problems
-            if not members.places:
+            if not members.locations:
                 problems.append(f'the tar {self.root / shard} holds no image')
         if not keys:
             raise DataError('; '.join(problems))
-        return Listing(keys, np.array(places, dtype=np.int64), problems=problems)
+        return Listing(keys, np.array(locations, dtype=np.int64), problems=problems)
 
-    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
+    def read(self, key: str, location: np.ndarray, reader: ImageReader) -> ReadImage:
         """Read one member.
 
         Args:
-            key: Its name in the listing.
-            place: Where its bytes begin, and how many they are, (2,).
-            reader: Decodes it.
+            key: Its key in the listing.
+            location: Offset and number of its bytes, (2,).
+            reader: Decoder.
         """
-        if too_large := reader.refusal(int(place[1])):
+        if too_large := reader.refusal(int(location[1])):
             return failed_image((0, 0), too_large)
         try:
-            data = self._bytes(key, place)
+            data = self._bytes(key, location)
         except OSError as error:
             return failed_image((0, 0), error.strerror or str(error))
-        if len(data) != place[1]:
+        if len(data) != location[1]:
             return failed_image((0, 0), 'the tar ends within the image')
         return reader.decode(data)
 
-    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
-        """The bytes of one member, or of its pixels where they were scaled.
+    def encoded(
+        self, key: str, location: np.ndarray, reader: ImageReader
+    ) -> bytes | None:
+        """Return the bytes of one member, or a PNG of its pixels if they were scaled.
 
         Args:
-            key: Its name in the listing.
-            place: Where its bytes begin, and how many they are, (2,).
-            reader: Decodes it.
+            key: Its key in the listing.
+            location: Offset and number of its bytes, (2,).
+            reader: Decoder.
         """
-        image = self.read(key, place, reader)
-        return self.encoded_file(image, lambda: self._bytes(key, place))
+        image = self.read(key, location, reader)
+        return self.encoded_file(image, lambda: self._bytes(key, location))
 
-    def _bytes(self, key: str, place: np.ndarray) -> bytes:
+    def _bytes(self, key: str, location: np.ndarray) -> bytes:
         with (self.root / container_of(key)).open('rb') as file:
-            file.seek(int(place[0]))
-            return file.read(int(place[1]))
+            file.seek(int(location[0]))
+            return file.read(int(location[1]))
 
 
-LARGEST_PLACE = 2**62
-"""Bytes; no disk has more, and places are int64."""
+COMPRESSIONS = {
+    b'\x1f\x8b': 'gzip',
+    b'BZh': 'bzip2',
+    b'\xfd7zXZ\x00': 'xz',
+    b'\x28\xb5\x2f\xfd': 'zstandard',
+    b'PK\x03\x04': 'zip',
+    b'7z\xbc\xaf\x27\x1c': '7-zip',
+}
+"""First bytes of compressed files."""
+MAX_MEMBER_SIZE = 2**62
+"""Maximum size of a member in bytes, within int64."""
 
 
 @dataclass(frozen=True)
@@ -121,115 +129,116 @@ class TarMembers:
     """Images of a tar.
 
     Attributes:
-        places: Where the bytes of each begin and how many they are, by its name.
-        problems: Sentences about the end of the tar, and members that are not taken.
+        locations: Offset and number of bytes of each image, by name.
+        problems: Sentences about a truncated tar and skipped members.
     """
 
-    places: dict[str, tuple[int, int]]
+    locations: dict[str, tuple[int, int]]
     problems: list[str] = field(default_factory=list)
 
 
 def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
     """Read the headers of a tar.
 
-    A member's name up to the first dot of its last part is a sample of WebDataset,
-    the rest its field. Where a sample has an image as ``7.png``, a further one as
-    ``7.seg.png`` is a field that says something of it; any other name with dots, as
-    ``7.2024.png``, is a name. Of two members of one name the first counts.
+    The file name of a member up to its first dot names a sample of WebDataset, the
+    rest its field. If a sample has an image such as ``7.png``, another one such as
+    ``7.seg.png`` is an annotation of it and skipped; other names with dots, such as
+    ``7.2024.png``, are images. Of two members of one name the first counts.
 
     Args:
         shard: The tar.
-        suffixes: Endings of images, in lower case.
+        suffixes: Suffixes of images, in lower case.
 
     Raises:
-        UserError: If it is no file, or compressed.
+        UserError: If it is not a file, or compressed.
     """
     if not shard.is_file():
         raise DataError(f'the tar {shard} cannot be read to its end: no such file')
-    places: dict[str, tuple[int, int]] = {}
-    left_out: dict[str, list[str]] = {}
+    locations: dict[str, tuple[int, int]] = {}
+    skipped: dict[str, list[str]] = {}
     problems = []
     try:
         _check_plain(shard)
-        for name, place, why in _members(shard, suffixes, places):
-            if why:
-                left_out.setdefault(why, []).append(name)
-            elif place is not None:
-                places[name] = place
+        for name, location, reason in _members(shard, suffixes, locations):
+            if reason:
+                skipped.setdefault(reason, []).append(name)
+            elif location is not None:
+                locations[name] = location
     except DataError:
         raise
-    # The parser lets nearly any error through when the bytes are hostile.
+    # The parser raises nearly any error on malformed bytes.
     except Exception as error:
         problems.append(
             f'the tar {shard} cannot be read to its end: {error or type(error)} '
-            f'({len(places)} images found before)'
+            f'({len(locations)} images found before)'
         )
-    fields = [name for name in places if _is_field(name, places, suffixes)]
+    fields = [name for name in locations if _is_field(name, locations, suffixes)]
     for name in fields:
-        del places[name]
-    left_out['fields of samples that have an image'] = fields
+        del locations[name]
+    skipped['fields of samples that have an image'] = fields
     problems += [
-        f'{len(names)} members of the tar {shard} are not taken, {why}: '
+        f'{len(names)} members of the tar {shard} are not taken, {reason}: '
         f'{named_paths(names)}'
-        for why, names in left_out.items()
+        for reason, names in skipped.items()
         if names
     ]
-    return TarMembers(places, problems)
+    return TarMembers(locations, problems)
 
 
 def _check_plain(shard: Path) -> None:
     with shard.open('rb') as file:
         start = file.read(8)
-    if packed := compression(start):
-        raise DataError(
-            f'the tar {shard} is compressed ({packed}), and members are read by '
-            'their place; make a plain tar of what it holds'
-        )
+    for signature, name in COMPRESSIONS.items():
+        if start.startswith(signature):
+            raise DataError(
+                f'the tar {shard} is compressed ({name}), and members are read by '
+                'their offset; make an uncompressed tar of its content'
+            )
 
 
 def _members(
-    shard: Path, suffixes: Collection[str], places: dict[str, tuple[int, int]]
+    shard: Path, suffixes: Collection[str], locations: dict[str, tuple[int, int]]
 ) -> Iterator[tuple[str, tuple[int, int] | None, str]]:
-    """Name, place and the reason to leave it out of each member with a picture.
+    """Iterate over name, location and reason to skip of the members that are images.
 
     Args:
         shard: The tar.
-        suffixes: Endings of images.
-        places: Images before; links lead to them.
+        suffixes: Suffixes of images.
+        locations: Earlier images, the targets of links.
     """
     offset = -1
     with tarfile.open(shard, 'r:') as tar:
         for member in tar:
             name, size = member.name, member.size
-            # A negative size leads back, round and round.
-            if member.offset <= offset or not 0 <= size < LARGEST_PLACE:
+            # A negative size would lead back in an endless loop.
+            if member.offset <= offset or not 0 <= size < MAX_MEMBER_SIZE:
                 raise tarfile.ReadError('a header that leads nowhere')
             offset = member.offset
             if member.isdir():
                 continue
             if suffix_of(name) in UNREAD_SUFFIXES:
-                yield name, None, 'with endings that are not read'
+                yield name, None, 'with suffixes that are not read'
             elif suffix_of(name) not in suffixes:
                 continue
             elif any(is_hidden(part) for part in PurePosixPath(name).parts[:-1]):
                 yield name, None, 'in hidden folders'
             elif is_hidden(PurePosixPath(name).name):
                 yield name, None, 'hidden files'
-            elif name in places:
+            elif name in locations:
                 yield name, None, 'with the name of an earlier one'
-            elif member.islnk() and member.linkname in places:
-                yield name, places[member.linkname], ''
+            elif member.islnk() and member.linkname in locations:
+                yield name, locations[member.linkname], ''
             elif not member.isreg() or member.issparse():
-                yield name, None, 'links or no plain files'
+                yield name, None, 'links or other special files'
             else:
                 yield name, (member.offset_data, size), ''
 
 
-def _is_field(name: str, places: Collection[str], suffixes: Collection[str]) -> bool:
+def _is_field(name: str, locations: Collection[str], suffixes: Collection[str]) -> bool:
     path = PurePosixPath(name)
     sample, _, rest = path.name.partition('.')
     extra = rest.rpartition('.')[0]
     if not extra or extra.replace('.', '').isdigit():
         return False
     folder = name[: len(name) - len(path.name)]
-    return any(f'{folder}{sample}{suffix}' in places for suffix in suffixes)
+    return any(f'{folder}{sample}{suffix}' in locations for suffix in suffixes)

@@ -1,4 +1,4 @@
-"""Frames of one video, one after the other, each by its time stamp."""
+"""Decoder of the frames of one video, by time stamp."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 FORWARD = 64
-"""Frames of a listing that are decoded and skipped rather than sought."""
+"""Maximum distance in a listing that is decoded rather than sought."""
 
 
 class VideoDecoder:
-    """Decodes a video forward and hands out the frames that are asked for.
+    """Decoder that reads a video forward and returns requested frames.
 
-    A frame is asked for by its stamp: its presentation time in units of the stream,
-    or, where a video's own times cannot be trusted (`counted`), its number in the
-    order of decoding. Frames in between are decoded and not converted. A jump far
-    ahead, or back, goes to the key frame before; where that lands too late, the video
-    is decoded from its beginning.
+    A frame is requested by its stamp: its presentation time in units of the stream, or,
+    if the times of the video are unreliable (`counted`), its number in the order of
+    decoding. Frames in between are decoded but not converted. A jump far ahead, or
+    back, seeks the key frame before; if that lands too late, the video is decoded from
+    its start.
 
     Args:
         path: The video.
-        counted: Whether stamps are numbers and not times.
+        counted: Whether stamps are frame numbers instead of times.
 
     Raises:
         av.FFmpegError: If the video cannot be opened.
-        IndexError: If it has no stream of pictures.
+        IndexError: If it has no video stream.
     """
 
     def __init__(self, path: Path, counted: bool) -> None:
         self._path = path
         self._counted = counted
-        self._place = 0
+        self._position = 0
         self._next: tuple[int, av.VideoFrame] | None = None
         self._stream: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._open()
@@ -54,35 +54,35 @@ class VideoDecoder:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the decoder is of no use any more."""
+        """Close the file; the decoder cannot be used afterwards."""
         self._stream, self._next = iter(()), None
         self._container.close()
 
-    def frame(self, stamp: int, place: int) -> av.VideoFrame | None:
-        """One frame; None if the video does not give it.
+    def frame(self, stamp: int, position: int) -> av.VideoFrame | None:
+        """Decode one frame; None if it cannot be decoded.
 
         Args:
             stamp: Its stamp.
-            place: Its place in the listing: the frame after the last one asked for
-                has the place after that one's.
+            position: Its position in the listing; consecutive frames have consecutive
+                positions.
         """
-        if not 0 <= place - self._place <= FORWARD:
+        if not 0 <= position - self._position <= FORWARD:
             self._jump(stamp)
-        self._place = place
-        found = self._advance(stamp)
-        if found is None and self._late(stamp):
+        self._position = position
+        frame = self._advance(stamp)
+        if frame is None and self._late(stamp):
             self._reopen()
-            found = self._advance(stamp)
-        return found
+            frame = self._advance(stamp)
+        return frame
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """All frames that are left, with their stamps."""
+        """Iterate over the remaining frames with their stamps."""
         while self._next is not None:
             yield self._next
             self._next = next(self._stream, None)
 
     def _late(self, stamp: int) -> bool:
-        """Whether a jump landed behind the frame that it was to lead to."""
+        """Whether a seek landed after the requested frame."""
         return self._jumped and self._first is not None and self._first > stamp
 
     def _advance(self, stamp: int) -> av.VideoFrame | None:
@@ -93,9 +93,9 @@ class VideoDecoder:
         return None if self._next[1].is_corrupt else self._next[1]
 
     def _jump(self, stamp: int) -> None:
-        behind = self._next is None or self._next[0] > stamp
+        is_past = self._next is None or self._next[0] > stamp
         if self._counted:
-            if behind:
+            if is_past:
                 self._reopen()
             return
         try:
@@ -111,10 +111,10 @@ class VideoDecoder:
 
     def _open(self) -> None:
         self._container = open_video(self._path)
-        self._video = picture_stream(self._container)
-        # A decoder with threads that a forked process inherits hangs when it is freed.
+        self._video = video_stream(self._container)
+        # A threaded decoder hangs when a forked process frees it.
         self._video.codec_context.thread_count = 1
-        self._place = 0
+        self._position = 0
         self._begin(jumped=False)
 
     def _begin(self, jumped: bool) -> None:
@@ -129,7 +129,7 @@ class VideoDecoder:
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                # A damaged packet costs its own frames.
+                # Only the frames of a damaged packet are lost.
                 continue
             for frame in frames:
                 if self._counted:
@@ -143,7 +143,7 @@ def open_video(path: Path) -> InputContainer:
     """Open a video.
 
     Args:
-        path: The video; its titles may be in any encoding.
+        path: The video; its metadata may be in any encoding.
 
     Raises:
         av.FFmpegError: If it cannot be opened.
@@ -151,11 +151,11 @@ def open_video(path: Path) -> InputContainer:
     return av.open(str(path), metadata_errors='surrogateescape')
 
 
-def picture_stream(container: InputContainer) -> VideoStream:
-    """The first stream of pictures of a video.
+def video_stream(container: InputContainer) -> VideoStream:
+    """Return the first video stream of a container.
 
     Args:
-        container: The video.
+        container: The container.
 
     Raises:
         IndexError: If it has none, or none that can be decoded.
@@ -166,26 +166,26 @@ def picture_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def frame_pixels(frame: av.VideoFrame, form: str) -> np.ndarray:
-    """A frame's pixels as they are stored, uint8.
+def frame_pixels(frame: av.VideoFrame, pixel_format: str) -> np.ndarray:
+    """Convert a frame to pixels as stored, without rotation, uint8.
 
     Args:
         frame: The frame.
-        form: What a pixel is: ``'gray'`` for (height, width), ``'bgr24'`` for
-            (height, width, 3).
+        pixel_format: ``'gray'`` for (height, width), or ``'bgr24'`` for (height, width,
+            3).
     """
-    # As of a decoder, threads of a scaler hang a forked process that frees it.
-    return frame.to_ndarray(format=form, threads=1)
+    # Like a decoder, a threaded scaler hangs when a forked process frees it.
+    return frame.to_ndarray(format=pixel_format, threads=1)
 
 
 def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
-    """Orient a frame's pixels as the video says.
+    """Orient the pixels of a frame by the display matrix of the video.
 
-    Cameras write how a picture is to be shown as a matrix; front cameras mirror it,
-    which no angle describes.
+    Cameras write the orientation as a matrix because front cameras mirror, which no
+    angle describes.
 
     Args:
-        frame: The frame; its matrix counts by the nearest of the eight orientations.
+        frame: The frame; its matrix is rounded to one of the eight orientations.
 
     Returns:
         (height, width, 3), uint8, BGR.

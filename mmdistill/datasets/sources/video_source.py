@@ -1,7 +1,4 @@
-"""Frames of videos, labeled without being extracted.
-
-Which frames a video has, and when they are shown.
-"""
+"""Source of video frames, and the index of the frames of a video."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ from mmengine.logging import print_log
 from mmdistill.datasets.picture_hash import hamming_distance, picture_hash
 from mmdistill.datasets.sources.base import Listing, Source
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage, failed_image
-from mmdistill.datasets.sources.patterns import FoundFiles, find_files
+from mmdistill.datasets.sources.patterns import MatchedFiles, find_files
 from mmdistill.datasets.sources.video_decoder import (
     VideoDecoder,
     frame_pixels,
     open_video,
-    picture_stream,
     upright_pixels,
+    video_stream,
 )
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import SOURCES
@@ -35,28 +32,27 @@ from mmdistill.utils.files import spelled_name
 from mmdistill.utils.logging import log_progress
 
 JPEG_QUALITY = 95
-"""Quality of frames that are written out."""
+"""JPEG quality of exported frames."""
 
 
 @SOURCES.register_module()
 class VideoSource(Source):
-    """Frames of one video or many, video after video.
+    """Source of the frames of one or more videos, without extraction.
 
-    Frames are known by their presentation times, so variable frame rates are right.
-    A process decodes forward: frames that follow each other are decoded once, and
-    only the first one of a run of them is sought.
+    Frames are identified by their presentation times, which handles variable frame
+    rates. A process decodes forward: consecutive frames are decoded once, and only the
+    first one of a sequence is sought.
 
     Args:
         root: Folder that `path` is relative to.
-        path: A video, a pattern of videos, or a folder with videos at any depth. What
-            exists is taken as it is, whatever characters are in its name.
-        name: What labels of these frames are counted under.
-        every: Takes the first frame and each `every`-th after it.
-        seconds: Where given, takes the first frame of each span of so many seconds
-            instead of counting frames.
-        duplicate_distance: Where given, frames are left out whose perceptual hash
-            differs from that of the frame kept before in at most so many of 256 bits
-            (6 is the same picture); takes one decoding of the video.
+        path: A video, a pattern of videos, or a folder with videos at any depth. An
+            existing path is taken literally, whatever characters are in it.
+        name: Name of the source in counts and thresholds.
+        every: Step in frames: the first frame and each `every`-th after it.
+        seconds: Step in seconds instead: the first frame of each span of this length.
+        duplicate_distance: Hamming distance of perceptual hashes, of 256 bits, up to
+            which a frame is a near duplicate of the last kept one and left out (6 is
+            the same content); takes one decoding of the video.
 
     Raises:
         UserError: If an option is out of its range.
@@ -81,7 +77,7 @@ class VideoSource(Source):
             raise DataError(f'seconds must be above 0 and finite, got {seconds!r}')
         if seconds is not None and every != 1:
             raise ConfigError(
-                f'frames are chosen by every or by seconds, got every={every} and '
+                f'frames are selected by every or by seconds, got every={every} and '
                 f'seconds={seconds}'
             )
         distance = duplicate_distance
@@ -101,40 +97,42 @@ class VideoSource(Source):
             UserError: If no video has a frame that decodes.
         """
         keys: list[str] = []
-        places: list[np.ndarray] = []
-        found = self._videos()
-        problems = list(found.problems)
-        for video in found.paths:
+        locations: list[np.ndarray] = []
+        videos = self._videos()
+        problems = list(videos.problems)
+        for video in videos.paths:
             try:
-                index, numbers = self._chosen(self.root / video)
+                index, frames = self._selected_frames(self.root / video)
             except DataError as error:
                 problems.append(str(error))
                 continue
-            if len(index.stamps) < index.stated:
+            if len(index.stamps) < index.declared:
                 problems.append(
                     f'the video {self.root / video} ends early: it has '
-                    f'{len(index.stamps)} of the {index.stated} frames it states'
+                    f'{len(index.stamps)} of the {index.declared} frames it declares'
                 )
-            ranks = np.arange(len(keys), len(keys) + len(numbers))
-            counted = np.full(len(numbers), index.counted)
-            places.append(np.stack([index.stamps[numbers], ranks, counted], axis=1))
-            keys += [frame_key(video, number) for number in numbers]
+            ranks = np.arange(len(keys), len(keys) + len(frames))
+            counted = np.full(len(frames), index.counted)
+            locations.append(np.stack([index.stamps[frames], ranks, counted], axis=1))
+            keys += [frame_key(video, number) for number in frames]
         if not keys:
             raise DataError('; '.join(problems))
-        return Listing(keys, np.concatenate(places), problems=problems)
+        return Listing(keys, np.concatenate(locations), problems=problems)
 
-    def read(self, key: str, place: np.ndarray, reader: ImageReader) -> ReadImage:
+    def read(self, key: str, location: np.ndarray, reader: ImageReader) -> ReadImage:
         """Decode one frame.
 
         Args:
-            key: Its name in the listing.
-            place: Its stamp, its place among the frames of the source, and whether
-                the stamp is a number, (3,).
-            reader: Says how many pixels a frame may have.
+            key: Its key in the listing.
+            location: Its stamp, its position among the frames of the source, and
+                whether the stamp is a frame number, (3,).
+            reader: Reader with the limit of pixels.
         """
-        stamp, rank, counted = place.tolist()
+        stamp, position, counted = location.tolist()
         try:
-            frame = self._decoder(container_of(key), bool(counted)).frame(stamp, rank)
+            frame = self._decoder(container_of(key), bool(counted)).frame(
+                stamp, position
+            )
         except (av.FFmpegError, IndexError) as error:
             reason = getattr(error, 'strerror', None) or 'no stream of pictures'
             return failed_image((0, 0), f'the video cannot be opened: {reason}')
@@ -147,15 +145,17 @@ class VideoSource(Source):
         height, width = pixels.shape[:2]
         return ReadImage(pixels, (height, width), '')
 
-    def encoded(self, key: str, place: np.ndarray, reader: ImageReader) -> bytes | None:
-        """One frame as JPEG.
+    def encoded(
+        self, key: str, location: np.ndarray, reader: ImageReader
+    ) -> bytes | None:
+        """Encode one frame as JPEG.
 
         Args:
-            key: Its name in the listing.
-            place: As `read` takes it.
-            reader: Says how many pixels a frame may have.
+            key: Its key in the listing.
+            location: Its location, as in `read`.
+            reader: Reader with the limit of pixels.
         """
-        image = self.read(key, place, reader)
+        image = self.read(key, location, reader)
         if image.reason:
             return None
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -166,31 +166,31 @@ class VideoSource(Source):
         return {**self.__dict__, '_open': None}
 
     def _decoder(self, video: str, counted: bool) -> VideoDecoder:
-        """The open decoder of a video; a forked process must open its own."""
+        """Decoder of a video, reused while open; a forked process opens its own."""
         if self._open is None or self._open[:2] != (video, os.getpid()):
             self._open = None
             decoder = VideoDecoder(self.root / video, counted)
             self._open = (video, os.getpid(), decoder)
         return self._open[2]
 
-    def _videos(self) -> FoundFiles:
-        found = find_files(self.root, self.path, VIDEO_SUFFIXES)
-        if not found.paths:
+    def _videos(self) -> MatchedFiles:
+        matched = find_files(self.root, self.path, VIDEO_SUFFIXES)
+        if not matched.paths:
             suffixes = ', '.join(sorted(VIDEO_SUFFIXES))
             sentence = f'no video below {self.root} matches {self.path} ({suffixes})'
-            raise DataError('; '.join([sentence, *found.problems]))
-        return found
+            raise DataError('; '.join([sentence, *matched.problems]))
+        return matched
 
-    def _chosen(self, video: Path) -> tuple[VideoIndex, np.ndarray]:
+    def _selected_frames(self, video: Path) -> tuple[VideoIndex, np.ndarray]:
         index = index_video(video)
-        numbers = chosen_frames(index, self.every, self.seconds)
+        numbers = select_frames(index, self.every, self.seconds)
         if self.duplicate_distance is not None:
-            looked_at = len(numbers)
-            numbers = without_near_duplicates(
+            num_compared = len(numbers)
+            numbers = drop_near_duplicates(
                 video, index, numbers, self.duplicate_distance
             )
             print_log(
-                f'video {spelled_name(str(video))}: {len(numbers)} of {looked_at} '
+                f'video {spelled_name(str(video))}: {len(numbers)} of {num_compared} '
                 'frames are no near duplicates (distance '
                 f'{self.duplicate_distance} of 256 bits)',
                 logger='current',
@@ -207,24 +207,24 @@ def _is_number(value: object) -> bool:
 
 
 SHORTEST_SPAN = 1e-9
-"""Seconds; no two frames are nearer, and quotients stay finite."""
+"""Minimum step in seconds, which keeps quotients finite."""
 
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The frames of a video in the order of display.
+    """Frames of a video in the order of display.
 
     Attributes:
-        stamps: What a `VideoDecoder` calls each frame, ascending, (F,), int64.
-        seconds: When it is shown, from the first one, (F,).
-        counted: Whether stamps are numbers of frames and not times.
-        stated: How many frames the file says it has; 0 if it does not.
+        stamps: Stamps of a `VideoDecoder`, ascending, (F,), int64.
+        seconds: Display times, relative to the first frame, (F,).
+        counted: Whether stamps are frame numbers instead of times.
+        declared: Number of frames that the file declares; 0 if it does not.
     """
 
     stamps: np.ndarray
     seconds: np.ndarray
     counted: bool
-    stated: int
+    declared: int
 
 
 def index_video(path: Path) -> VideoIndex:
@@ -237,16 +237,16 @@ def index_video(path: Path) -> VideoIndex:
         path: The video.
 
     Raises:
-        UserError: If it can't be opened, has no frame, or none that decodes.
+        UserError: If it cannot be opened, or has no frame that can be decoded.
     """
     try:
         with open_video(path) as container:
-            video = picture_stream(container)
-            stamps, whole = _stamps(container.demux(video))
+            video = video_stream(container)
+            stamps, all_timed = _stamps(container.demux(video))
             rate = float(video.average_rate or video.guessed_rate or 25)
             unit = float(video.time_base or 0)
-            counted = not whole or container.format.name == 'avi'
-            stated = video.frames
+            counted = not all_timed or container.format.name == 'avi'
+            declared = video.frames
         if len(stamps) == 0:
             raise DataError(f'the video {path} has no frame')
         if counted:
@@ -262,61 +262,64 @@ def index_video(path: Path) -> VideoIndex:
         raise DataError(
             f'the video {path} cannot be opened: {error.strerror or error}'
         ) from error
-    return VideoIndex(stamps, (stamps - stamps[0]) * unit, counted, stated)
+    return VideoIndex(stamps, (stamps - stamps[0]) * unit, counted, declared)
 
 
-def chosen_frames(index: VideoIndex, every: int, seconds: float | None) -> np.ndarray:
-    """Numbers of the frames that a step chooses, ascending, (n,).
+def select_frames(index: VideoIndex, every: int, seconds: float | None) -> np.ndarray:
+    """Select frames by a step; returns their numbers, ascending, (n,).
 
     Args:
         index: The frames of the video.
-        every: Takes the first frame and each `every`-th after it.
-        seconds: Where given, takes the first frame of each span of so many seconds
-            instead, by the frames' own times.
+        every: Step in frames: the first frame and each `every`-th after it.
+        seconds: Step in seconds of display time instead: the first frame of each span.
     """
     if seconds is None:
         frames = len(index.stamps)
         return np.arange(0, frames, min(every, frames))
-    # Times are sums of rounded units: a frame on the border belongs behind it.
+    # Rounding of times must not move a frame on the border to the span before.
     spans = np.floor(index.seconds / max(seconds, SHORTEST_SPAN) + 1e-6)
     return np.flatnonzero(np.diff(spans, prepend=-1) > 0)
 
 
-def without_near_duplicates(
+def drop_near_duplicates(
     path: Path, index: VideoIndex, numbers: np.ndarray, distance: int
 ) -> np.ndarray:
-    """Leave out frames that look like the frame kept before.
+    """Leave out near duplicates of the last kept frame.
 
-    Decodes the video once, in order. Frames that do not decode stay; they will be
-    failed rows.
+    Decodes the video once, in order. Frames that cannot be decoded are kept; they
+    become failed rows.
 
     Args:
         path: The video.
         index: Its frames.
-        numbers: The frames to look at, ascending, (n,).
-        distance: Bits of the 256 of `picture_hash` in which two frames that look
-            alike differ at most.
+        numbers: The frames to compare, ascending, (n,).
+        distance: Maximum Hamming distance of near duplicates, of 256 bits.
 
     Returns:
         The frames that are kept, ascending.
     """
     kept = []
-    before: np.ndarray | None = None
+    kept_hash: np.ndarray | None = None
     with VideoDecoder(path, index.counted) as decoder:
-        what = f'frames of {spelled_name(str(path))} are compared'
-        for place, number in enumerate(log_progress(numbers, len(numbers), what)):
-            frame = decoder.frame(int(index.stamps[number]), place)
+        action = f'frames of {spelled_name(str(path))} are compared'
+        for position, number in enumerate(log_progress(numbers, len(numbers), action)):
+            frame = decoder.frame(int(index.stamps[number]), position)
             if frame is not None:
-                now = picture_hash(frame_pixels(frame, 'gray'))
-                if before is not None and hamming_distance(before, now) <= distance:
+                frame_hash = picture_hash(frame_pixels(frame, 'gray'))
+                if (
+                    kept_hash is not None
+                    and hamming_distance(kept_hash, frame_hash) <= distance
+                ):
                     continue
-                before = now
+                kept_hash = frame_hash
             kept.append(number)
     return np.array(kept, dtype=np.int64)
 
 
 def _stamps(packets: Iterable[av.Packet]) -> tuple[np.ndarray, bool]:
-    """Ascending times of the packets that are shown, and whether all have one."""
+    """Display times of the packets, ascending, and whether all have one."""
     times = [packet.pts for packet in packets if packet.size and not packet.is_discard]
-    whole = None not in times
-    return np.sort(np.array(times if whole else [0] * len(times), np.int64)), whole
+    all_timed = None not in times
+    return np.sort(
+        np.array(times if all_timed else [0] * len(times), np.int64)
+    ), all_timed

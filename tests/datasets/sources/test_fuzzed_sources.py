@@ -208,8 +208,8 @@ def test_any_bytes_of_a_tar_are_rows_or_a_sentence(
     tmp_path_factory, content, changes, headers
 ):
     content = bytearray(content)
-    for place, byte in changes:
-        content[place % len(content)] = byte
+    for offset, byte in changes:
+        content[offset % len(content)] = byte
     for block, field in headers:
         start = 512 * block
         content[start + field : start + field + 8] = b'\xff' * 8

@@ -286,8 +286,8 @@ def test_whatever_the_bytes_there_is_an_image_or_a_reason(
     tmp_path_factory, kind, changes, share
 ):
     content = bytearray(FUZZED[kind])
-    for place, byte in changes:
-        content[place % len(content)] = byte
+    for offset, byte in changes:
+        content[offset % len(content)] = byte
     if share < 0.2:
         content = content[: int(len(content) * share * 5)]
     path = tmp_path_factory.getbasetemp() / 'fuzzed.jpg'

@@ -43,7 +43,7 @@ def test_an_existing_video_is_no_pattern(tmp_path, write_video, name):
     listing = source.list_images()
     assert listing.keys == [f'{name}.mp4#{i:06d}' for i in range(2)]
     assert source.name == name
-    image = source.read(listing.keys[1], listing.places[1], ImageReader())
+    image = source.read(listing.keys[1], listing.locations[1], ImageReader())
     assert image.reason == ''
 
 
@@ -128,7 +128,7 @@ def test_braces_stand_for_what_a_shell_makes_of_them(tmp_path, braces):
     ],
 )
 def test_more_names_than_anyone_has_files_are_a_sentence(tmp_path, pattern):
-    with pytest.raises(UserError, match='stands for more than 100000 names'):
+    with pytest.raises(UserError, match='expands to more than 100000 names'):
         TarSource(tmp_path, pattern).list_images()
 
 

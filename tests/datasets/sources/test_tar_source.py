@@ -26,8 +26,8 @@ def image(level):
 
 def read_all(source):
     listing = source.list_images()
-    pairs = zip(listing.keys, listing.places, strict=True)
-    return [source.read(key, place, READER) for key, place in pairs]
+    pairs = zip(listing.keys, listing.locations, strict=True)
+    return [source.read(key, location, READER) for key, location in pairs]
 
 
 def test_images_are_read_where_they_are(tmp_path, write_tar):
@@ -38,7 +38,7 @@ def test_images_are_read_where_they_are(tmp_path, write_tar):
     listing = source.list_images()
     assert listing.keys == ['p-000.tar#a/0.png', 'p-000.tar#a/1.png', 'p-001.tar#2.png']
     assert [one.pixels[0, 0, 0] for one in read_all(source)] == [10, 30, 50]
-    assert source.encoded(listing.keys[1], listing.places[1], READER) == image(30)
+    assert source.encoded(listing.keys[1], listing.locations[1], READER) == image(30)
 
 
 def test_a_pattern_takes_several_shards(tmp_path, write_tar):

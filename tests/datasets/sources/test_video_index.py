@@ -7,9 +7,9 @@ import pytest
 
 from mmdistill.datasets.sources.video_source import (
     VideoIndex,
-    chosen_frames,
+    drop_near_duplicates,
     index_video,
-    without_near_duplicates,
+    select_frames,
 )
 from mmdistill.errors import UserError
 from tests.helpers.media import clouds_of
@@ -38,14 +38,14 @@ def index_of(seconds):
 
 def test_a_span_without_frames_gives_none():
     index = index_of([0, 0.4, 0.9, 1.0, 3.2, 3.3])
-    assert chosen_frames(index, 1, 1.0).tolist() == [0, 3, 4]
-    assert chosen_frames(index, 4, None).tolist() == [0, 4]
+    assert select_frames(index, 1, 1.0).tolist() == [0, 3, 4]
+    assert select_frames(index, 4, None).tolist() == [0, 4]
 
 
 def test_a_frame_kept_before_is_what_counts(tmp_path, write_video):
     path = write_video(tmp_path / 'a.mp4', [1, 1, 2, 1, 1], draw=clouds_of)
     index = index_video(path)
-    kept = without_near_duplicates(path, index, np.arange(5), 6)
+    kept = drop_near_duplicates(path, index, np.arange(5), 6)
     assert kept.tolist() == [0, 2, 3]
 
 

@@ -69,8 +69,8 @@ def test_a_frame_is_oriented_as_the_video_says(tmp_path, write_video, name, kind
     source = VideoSource(tmp_path, name)
     listing = source.list_images()
     expected = shown_by(corners(0), MATRICES[kind])
-    for key, place in zip(listing.keys, listing.places, strict=True):
-        image = source.read(key, place, ImageReader())
+    for key, location in zip(listing.keys, listing.locations, strict=True):
+        image = source.read(key, location, ImageReader())
         assert image.shape == expected.shape[:2]
         difference = np.abs(image.pixels.astype(int) - expected)
         assert np.quantile(difference, 0.9) < 12
@@ -88,4 +88,4 @@ def test_a_matrix_without_numbers_leaves_the_frame(tmp_path, write_video):
 def read_first(root):
     source = VideoSource(root, 'a.mp4')
     listing = source.list_images()
-    return source.read(listing.keys[0], listing.places[0], ImageReader()).pixels
+    return source.read(listing.keys[0], listing.locations[0], ImageReader()).pixels

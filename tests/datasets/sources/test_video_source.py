@@ -17,11 +17,11 @@ from tests.helpers.media import clouds_of, number_in
 READER = ImageReader()
 
 
-def shown(source, places=None):
-    """Numbers that the listed frames show, read in the order of `places`."""
+def shown(source, order=None):
+    """Numbers that the listed frames show, read in the order of `order`."""
     listing = source.list_images()
-    order = range(len(listing.keys)) if places is None else places
-    images = [source.read(listing.keys[i], listing.places[i], READER) for i in order]
+    order = order or range(len(listing.keys))
+    images = [source.read(listing.keys[i], listing.locations[i], READER) for i in order]
     return [number_in(image.pixels) for image in images]
 
 
@@ -52,8 +52,8 @@ def test_frames_are_right_in_any_order(tmp_path, write_video, name):
     # Two key frames far apart, so that a jump leads to one before the frame.
     numbers = [i % 64 for i in range(200)]
     write_video(tmp_path / name, numbers, g='90', bf='2')
-    places = [150, 151, 10, 199, 0, 64, 130, 131, 3]
-    assert shown(VideoSource(tmp_path, name), places) == [numbers[i] for i in places]
+    order = [150, 151, 10, 199, 0, 64, 130, 131, 3]
+    assert shown(VideoSource(tmp_path, name), order) == [numbers[i] for i in order]
 
 
 def test_frames_are_those_of_opencv(tmp_path, write_video):
@@ -61,9 +61,9 @@ def test_frames_are_those_of_opencv(tmp_path, write_video):
     source = VideoSource(tmp_path, 'a.mp4')
     listing = source.list_images()
     capture = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
-    for key, place in zip(listing.keys, listing.places, strict=True):
+    for key, location in zip(listing.keys, listing.locations, strict=True):
         expected = capture.read()[1].astype(int)
-        found = source.read(key, place, READER).pixels
+        found = source.read(key, location, READER).pixels
         assert np.abs(found - expected).max() <= 2
 
 
@@ -104,7 +104,7 @@ def test_a_frame_is_written_as_the_jpeg_of_what_was_read(tmp_path, write_video):
     write_video(tmp_path / 'a.mp4', range(5))
     source = VideoSource(tmp_path, 'a.mp4')
     listing = source.list_images()
-    data = source.encoded(listing.keys[3], listing.places[3], READER)
+    data = source.encoded(listing.keys[3], listing.locations[3], READER)
     assert data[:2] == b'\xff\xd8'
     assert number_in(cv2.imdecode(np.frombuffer(data, np.uint8), 1)) == 3
 
@@ -130,8 +130,8 @@ def test_a_damaged_stretch_is_failed_frames(tmp_path, write_video):
     source = VideoSource(tmp_path, 'a.mp4')
     listing = source.list_images()
     images = [
-        source.read(key, place, READER)
-        for key, place in zip(listing.keys, listing.places, strict=True)
+        source.read(key, location, READER)
+        for key, location in zip(listing.keys, listing.locations, strict=True)
     ]
     failed = [i for i, image in enumerate(images) if image.reason]
     assert 0 < len(failed) < 20
@@ -181,13 +181,15 @@ def test_any_bytes_of_a_video_are_rows_or_a_sentence(
     rng = np.random.default_rng(0)
     for _ in range(60):
         changed = np.frombuffer(content, dtype=np.uint8).copy()
-        places = rng.integers(0, len(changed), rng.integers(1, 12))
-        changed[places] = rng.choice([0, 1, 127, 128, 255, 233], len(places))
+        order = rng.integers(0, len(changed), rng.integers(1, 12))
+        changed[order] = rng.choice([0, 1, 127, 128, 255, 233], len(order))
         end = len(changed) if rng.random() < 0.8 else rng.integers(len(changed))
         (tmp_path / name).write_bytes(changed[:end].tobytes())
         source = VideoSource(tmp_path, name)
         with suppress(UserError):
             listing = source.list_images()
-            for key, place in zip(listing.keys[:20], listing.places, strict=False):
-                image = source.read(key, place, READER)
+            for key, location in zip(
+                listing.keys[:20], listing.locations, strict=False
+            ):
+                image = source.read(key, location, READER)
                 assert bool(image.reason) == (image.pixels.size == 0)
