@@ -245,7 +245,7 @@ def test_images_of_the_validation_set_are_where_the_prefix_says(tmp_path, guarde
     for number in (0, 1):
         assert cv2.imwrite(str(tmp_path / f'val/{number}.png'), picture[:, ::-1])
     sentence = refusal(lambda: guarded({}), 'can be read, so no')
-    keys = re.findall(r'look at (\w+) and (\w+), or', sentence)[0]
+    keys = re.findall(r'check (\w+) and (\w+), or', sentence)[0]
     assert keys == ('data_root', 'data_prefix')
 
     assert len(guarded({}, **switched_off(sentence))) == 2
@@ -281,6 +281,6 @@ def test_frames_are_chosen_by_one_of_both(tmp_path, write_video):  # noqa: F811
     write_video(tmp_path / 'v.mp4', range(5))
     both = dict(every=2, seconds=0.08)
     sentence = refusal(lambda: VideoSource(tmp_path, 'v.mp4', **both), 'by every or')
-    for key in re.findall(r'chosen by (\w+) or by (\w+),', sentence)[0]:
+    for key in re.findall(r'selected by (\w+) or by (\w+),', sentence)[0]:
         source = VideoSource(tmp_path, 'v.mp4', **{key: both[key]})
         assert len(source.list_images().keys) == 3
