@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def _with_subclasses(kind: type) -> Iterator[type]:
     yield kind
     for each in kind.__subclasses__():
         yield from _with_subclasses(each)
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """Lines that any logger of MMEngine gets during the test."""
+    lines: list[str] = []
+    call_handlers = MMLogger.callHandlers
+
+    def record_line(self: MMLogger, record: logging.LogRecord) -> None:
+        lines.append(record.getMessage())
+        call_handlers(self, record)
+
+    monkeypatch.setattr(MMLogger, 'callHandlers', record_line)
+    return lines
 
 
 @pytest.fixture

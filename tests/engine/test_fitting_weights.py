@@ -7,17 +7,8 @@ import torch
 from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
-from mmdistill.engine import checkpoint
 from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
-
-
-@pytest.fixture
-def logged(monkeypatch):
-    """Lines of the log."""
-    lines = []
-    monkeypatch.setattr(checkpoint, 'print_log', lambda text, **_: lines.append(text))
-    return lines
 
 
 def test_weights_are_in_the_model():

@@ -23,21 +23,18 @@ def test_a_runner_of_the_config_is_built(monkeypatch):
 
 
 def test_mixed_precision_without_an_accelerator_is_said_once_the_log_is_there(
-    monkeypatch,
+    monkeypatch, logged
 ):
-    told = []
-
     class Runner:
         @classmethod
         def from_cfg(cls, config):
-            told.append(config.optim_wrapper.type)
+            logged.append(config.optim_wrapper.type)
             return cls()
 
     monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
     monkeypatch.setattr(runner, 'get_device', lambda: 'cpu')
-    monkeypatch.setattr(runner, 'print_log', lambda line, **_: told.append(line))
 
     runner.stage_runner(Config(dict(optim_wrapper=dict(type='AmpOptimWrapper'))))
 
-    assert told[0] == 'OptimWrapper'
-    assert 'runs in single precision' in told[1]
+    assert logged[0] == 'OptimWrapper'
+    assert 'runs in single precision' in logged[1]

@@ -136,12 +136,7 @@ def test_it_looks_every_few_iterations(run):
     assert len(scalars(runner, 'loss_kpt/labeled')) == 1
 
 
-def test_without_mixed_batches_nothing_is_logged_and_it_says_so(monkeypatch):
-    told = []
-    monkeypatch.setattr(
-        'mmdistill.engine.hooks.student_log_hook.print_log',
-        lambda text, **options: told.append(text),
-    )
+def test_without_mixed_batches_nothing_is_logged_and_it_says_so(logged):
     loader = SimpleNamespace(batch_sampler=SimpleNamespace())
     runner = SimpleNamespace(
         train_dataloader=loader, model=torch.nn.Identity(), iter=49
@@ -152,7 +147,7 @@ def test_without_mixed_batches_nothing_is_logged_and_it_says_so(monkeypatch):
     hook.before_train_iter(runner, 0)
     hook.after_train_iter(runner, 0)
 
-    assert 'needs batches of a MixedRatioBatchSampler' in told[0]
+    assert 'needs batches of a MixedRatioBatchSampler' in logged[0]
 
 
 @pytest.mark.parametrize('interval', [0, -1, 1.5])

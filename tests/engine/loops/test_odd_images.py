@@ -188,12 +188,7 @@ def test_numbers_that_no_camera_gives_are_a_failed_row(tmp_path, number):
     assert image.reason == 'not an image that OpenCV decodes'
 
 
-def test_what_was_done_to_images_is_counted(tmp_path, coco_metainfo, monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.engine.loops.failures.print_log',
-        lambda line, **_: lines.append(line),
-    )
+def test_what_was_done_to_images_is_counted(tmp_path, coco_metainfo, logged):
     for number in range(2):
         deep = cv2.imencode('.png', camera(12)[1])[1].tobytes()
         write(tmp_path, b'%d.png' % number, deep)
@@ -202,7 +197,7 @@ def test_what_was_done_to_images_is_counted(tmp_path, coco_metainfo, monkeypatch
     pages[0].save(tmp_path / 'b.webp', save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / 'c.png')
     run_loop(tmp_path, tmp_path / 'labels', coco_metainfo, Teacher())
-    assert lines == [
+    assert [line for line in logged if ' images: ' in line] == [
         '2 images: scaled to 8 bits from 12 bits',
         '2 images: the first of several pictures in the file',
     ]
