@@ -9,7 +9,6 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.config import metainfo
 from mmdistill.config.metainfo import (
     in_number_order,
     loses_order,
@@ -112,14 +111,6 @@ def test_a_file_of_mmpose_stays_a_file(coco_metainfo):
 
 def test_a_missing_file_is_left_to_the_host():
     assert ordered_metainfo(dict(from_file='none.py')) == dict(from_file='none.py')
-
-
-@pytest.fixture
-def logged(monkeypatch):
-    """Lines of the log."""
-    lines = []
-    monkeypatch.setattr(metainfo, 'print_log', lambda text, **_: lines.append(text))
-    return lines
 
 
 def test_all_metainfo_of_a_config_is_ordered_and_said_once(logged):

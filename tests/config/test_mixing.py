@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmdistill.config import mixing
 from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import student_config
@@ -18,14 +17,6 @@ from tests.helpers.students import CODEC, pipeline, write_labels
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 OURS = 'mmdistill.MixedRatioBatchSampler'
-
-
-@pytest.fixture
-def told(monkeypatch):
-    """What is logged."""
-    lines = []
-    monkeypatch.setattr(mixing, 'print_log', lambda text, **_: lines.append(text))
-    return lines
 
 
 def config_of(mixing=None, **loader):
@@ -65,22 +56,22 @@ def test_what_mixing_says_is_what_the_sampler_gets(mixing, expected):
         dict(type='MixedRatioBatchSampler', source_ratio=[2, 8]),
     ],
 )
-def test_a_sampler_of_ours_stays_as_it_is_stated(stated, told):
+def test_a_sampler_of_ours_stays_as_it_is_stated(stated, logged):
     mixing = dict(labeled_share=0.6)
 
     found = batches_of(mixing, batch_sampler=stated).batch_sampler
 
     assert found == dict(stated, type=OURS) | dict(type=stated['type'])
-    assert 'does not count there: labeled_share=0.6' in told[0]
+    assert 'does not count there: labeled_share=0.6' in logged[0]
 
 
-def test_a_sampler_of_ours_gets_what_it_does_not_state(told):
+def test_a_sampler_of_ours_gets_what_it_does_not_state(logged):
     mixing = dict(labeled_share=0.3, num_batches=4)
 
     found = batches_of(mixing, batch_sampler=dict(type=OURS)).batch_sampler
 
     assert found == dict(type=OURS, labeled_share=0.3, num_batches=4)
-    assert told == []
+    assert logged == []
 
 
 def test_another_batch_sampler_is_refused_by_name():
@@ -136,17 +127,17 @@ def test_a_stated_mix_states_its_batches_too(key):
         (dict(shuffle=True), 'shuffle does not count'),
     ],
 )
-def test_what_does_not_count_is_said(loader, line, told):
+def test_what_does_not_count_is_said(loader, line, logged):
     batches_of(**loader)
 
-    assert [line in text for text in told] == [True]
+    assert [line in text for text in logged] == [True]
 
 
 @pytest.mark.parametrize('kind', ['DefaultSampler', 'InfiniteSampler'])
-def test_a_sampler_that_shuffles_is_not_talked_about(kind, told):
+def test_a_sampler_that_shuffles_is_not_talked_about(kind, logged):
     loader = batches_of(sampler=dict(type=kind, shuffle=True))
 
-    assert (loader.sampler.type, told) == (kind, [])
+    assert (loader.sampler.type, logged) == (kind, [])
 
 
 def test_a_sampler_of_several_sources_is_refused():

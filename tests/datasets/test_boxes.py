@@ -130,30 +130,21 @@ def test_a_wrong_detection_is_named(read, wrong, sentence):
         read([detection(), wrong, detection()])
 
 
-@pytest.fixture
-def lines(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.datasets.boxes.print_log', lambda text, **_: lines.append(text)
-    )
-    return lines
-
-
 @pytest.mark.parametrize('bbox', [(2, 3, 0, 20), (2, 3, 10, 0), (2, 3, -10, 20)])
-def test_a_box_without_extent_is_left_out_alone(read, lines, bbox):
+def test_a_box_without_extent_is_left_out_alone(read, logged, bbox):
     boxes = read([detection(), detection(bbox=bbox), detection(2)])
 
     assert boxes.offsets.tolist() == [0, 1, 2, 2]
-    assert len(lines) == 1
-    assert '1 boxes of the detection file' in lines[0]
+    assert len(logged) == 1
+    assert '1 boxes of the detection file' in logged[0]
 
 
-def test_boxes_of_other_images_are_left_out_and_counted(read, lines):
+def test_boxes_of_other_images_are_left_out_and_counted(read, logged):
     boxes = read([detection(7), detection(2), detection('d.jpg')])
 
     assert boxes.offsets.tolist() == [0, 0, 1, 1]
-    assert '2 of 3 boxes' in lines[0]
-    assert 'image_id 7' in lines[0]
+    assert '2 of 3 boxes' in logged[0]
+    assert 'image_id 7' in logged[0]
 
 
 def test_boxes_that_are_of_no_image_are_refused(read):
@@ -189,25 +180,25 @@ def test_boxes_without_any_extent_are_refused(read):
         read([detection(bbox=(1, 1, 0, 0)), detection(2, (1, 1, 0, 0))])
 
 
-def test_a_repeated_box_stays_once_with_its_best_score(read, lines):
+def test_a_repeated_box_stays_once_with_its_best_score(read, logged):
     boxes = read([detection(score=s) for s in (0.2, 0.9, 0.4)])
 
     assert np.array_equal(boxes.scores, np.float32([0.9]))
-    assert '2 boxes' in lines[0]
+    assert '2 boxes' in logged[0]
 
 
 def test_equal_boxes_of_two_categories_are_two(read):
     assert len(read([detection(category_id=c) for c in (1, 2)]).scores) == 2
 
 
-def test_a_crowd_of_500_is_labeled_whole(read, lines):
+def test_a_crowd_of_500_is_labeled_whole(read, logged):
     crowd = [detection(bbox=(i, 3, 10, 20), score=0.5) for i in range(500)]
 
     assert len(read(crowd).scores) == 500
-    assert lines == []
+    assert logged == []
 
 
-def test_more_boxes_than_any_crowd_are_cut_to_the_best(read, lines):
+def test_more_boxes_than_any_crowd_are_cut_to_the_best(read, logged):
     many = [detection(bbox=(i, 3, 10, 20), score=(i % 7) / 10) for i in range(5000)]
 
     boxes = read([*many, detection(2)])
@@ -216,7 +207,7 @@ def test_more_boxes_than_any_crowd_are_cut_to_the_best(read, lines):
     # The best ones, in the order of the file where scores are equal.
     best = sorted(range(5000), key=lambda i: (-(i % 7), i))[:1000]
     assert boxes.of_image(0)[0][:, 0].tolist() == sorted(best)
-    assert '4000 boxes' in lines[0]
+    assert '4000 boxes' in logged[0]
 
 
 VALUES = (

@@ -10,7 +10,6 @@ import pytest
 from mmpose.datasets.transforms import LoadImage
 from PIL import Image
 
-from mmdistill.datasets import transforms
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.transforms import warn_if_unrotated
 
@@ -20,15 +19,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(transforms, 'print_log', lambda line, **_: lines.append(line))
-    return lines
-
-
 @pytest.mark.parametrize(('flag', 'backend'), product(FLAGS, ['cv2', 'pillow']))
-def test_it_warns_where_the_host_does_not_turn(tmp_path, warnings, flag, backend):
+def test_it_warns_where_the_host_does_not_turn(tmp_path, logged, flag, backend):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new('RGB', (32, 24)).save(tmp_path / 'a.jpg', exif=exif)
@@ -37,15 +29,15 @@ def test_it_warns_where_the_host_does_not_turn(tmp_path, warnings, flag, backend
     loaded = LoadImage(**options).transform(dict(img_path=str(tmp_path / 'a.jpg')))
 
     warn_if_unrotated([dict(type='mmpose.LoadImage', **options), dict(type='Flip')])
-    assert bool(warnings) == (loaded['img_shape'] != labeled.shape)
+    assert bool(logged) == (loaded['img_shape'] != labeled.shape)
 
 
 @pytest.mark.parametrize('backend', ['turbojpeg', 'tifffile'])
-def test_it_warns_of_backends_that_never_turn(warnings, backend):
+def test_it_warns_of_backends_that_never_turn(logged, backend):
     warn_if_unrotated([dict(type='LoadImage', imdecode_backend=backend)])
-    assert len(warnings) == 1
+    assert len(logged) == 1
 
 
-def test_built_transforms_are_not_checked(warnings):
+def test_built_transforms_are_not_checked(logged):
     warn_if_unrotated([LoadImage(), np.array(1), io.BytesIO()])
-    assert warnings == []
+    assert logged == []

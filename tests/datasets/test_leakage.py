@@ -163,15 +163,11 @@ def test_a_validation_set_of_which_no_image_can_be_read_is_refused(folders):
         leaked_images(unlabeled(folders), folders, {'val': files})
 
 
-def test_images_of_it_that_cannot_be_read_are_counted(folders, monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.datasets.leakage.print_log', lambda text, **_: lines.append(text)
-    )
+def test_images_of_it_that_cannot_be_read_are_counted(folders, logged):
     files = sorted((folders / 'val').iterdir())
 
     leaked_images(unlabeled(folders), folders, {'val': files})
 
-    (line,) = lines
+    (line,) = logged
     assert line.startswith(f'1 of {len(files)} images of the val set cannot be read')
     assert line.endswith('broken.jpg')

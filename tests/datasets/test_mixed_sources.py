@@ -170,15 +170,10 @@ def test_the_seed_of_a_draw_follows_from_its_position():
     assert [draw.seed for batch in made for draw in batch] == whole[4 * 12 :]
 
 
-def test_a_resume_that_would_differ_is_logged_once(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.datasets.samplers.mixed_ratio_batch_sampler.print_log',
-        lambda text, **options: lines.append(text),
-    )
+def test_a_resume_that_would_differ_is_logged_once(logged):
     made = batches((7, 9))
     list(made)
     list(made)
 
-    assert len(lines) == 1
-    assert 'loop is not one of mmdistill and the data set is not in a' in lines[0]
+    assert len(logged) == 1
+    assert 'loop is not one of mmdistill and the data set is not in a' in logged[0]

@@ -177,13 +177,8 @@ def test_what_is_gone_or_changed_is_left_out(
     coco_metainfo,
     pile,
     write_video,  # noqa: F811
-    monkeypatch,
+    logged,
 ):
-    lines: list[str] = []
-    monkeypatch.setattr(
-        'mmdistill.selection.exported_images.print_log',
-        lambda line, **_: lines.append(line),
-    )
     root = tmp_path / 'pile'
     (root / 'i/a.png').unlink()
     write_video(root / 'j/v.mp4', range(20, 26), draw=clouds_of)  # not turned any more
@@ -194,18 +189,14 @@ def test_what_is_gone_or_changed_is_left_out(
     assert {a['image_id'] for a in content['annotations']} <= {
         image['id'] for image in content['images']
     }
-    assert lines[0].startswith('7 of 15 images cannot be read any more')
-    assert lines[1].startswith(f'8 images are written below {tmp_path}')
+    *_, unread, written = logged
+    assert unread.startswith('7 of 15 images cannot be read any more')
+    assert written.startswith(f'8 images are written below {tmp_path}')
 
 
 def test_files_of_folders_stay_where_they_are(
-    tmp_path, coco_metainfo, write_images, make_selection, monkeypatch
+    tmp_path, coco_metainfo, write_images, make_selection, logged
 ):
-    lines: list[str] = []
-    monkeypatch.setattr(
-        'mmdistill.selection.exported_images.print_log',
-        lambda line, **_: lines.append(line),
-    )
     write_images(tmp_path / 'pile', 'a.png', 'b/c.png')
     run_loop(tmp_path / 'pile', tmp_path / 'labels', coco_metainfo, Teacher())
     store = LabelStore(tmp_path / 'labels')
@@ -214,13 +205,13 @@ def test_files_of_folders_stay_where_they_are(
     found = files(labels, np.arange(2))
     assert found == {'a.png': 'a.png', 'b/c.png': 'b/c.png'}
     assert not (tmp_path / 'out').exists()
-    assert lines == [
+    assert logged[-1:] == [
         f'every file_name of the export opens below {tmp_path / "pile"}, where the '
         'images were labeled; none is copied'
     ]
     (tmp_path / 'pile/a.png').unlink()
     files(labels, np.arange(2))
-    assert lines[1].startswith('1 of 2 images of the export are not below')
+    assert logged[-1].startswith('1 of 2 images of the export are not below')
 
 
 def test_images_have_the_ids_of_the_list_that_names_them(

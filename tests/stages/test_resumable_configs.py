@@ -136,11 +136,7 @@ PRETRAINED = dict(type='Pretrained', checkpoint='torchvision://resnet50')
         (dict(model=dict(backbone=dict(pretrained='a.pth'))), 'weights: a.pth'),
     ],
 )
-def test_the_start_of_the_student_is_told(settings, sentence, monkeypatch):
-    told = []
-    monkeypatch.setattr(
-        'mmdistill.stages.train_config.print_log', lambda text, **kw: told.append(text)
-    )
+def test_the_start_of_the_student_is_told(settings, sentence, logged):
     log_initial_weights(Recipe.of(config(**settings)))
-    assert len(told) == 1
-    assert sentence in told[0]
+    assert len(logged) == 1
+    assert sentence in logged[0]

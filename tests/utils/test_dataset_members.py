@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.selection import counts
 from mmdistill.selection.counts import (
     build_labeled,
     count_labeled,
@@ -249,14 +248,12 @@ def test_keypoints_of_a_combination_of_one_are_checked_too(parts):
         count_labeled(build_labeled(combined(dict(parts['aic'], pipeline=[]))))
 
 
-def test_the_counts_of_each_member_are_logged(parts, monkeypatch):
-    lines = []
-    monkeypatch.setattr(counts, 'print_log', lambda text, **_: lines.append(text))
+def test_the_counts_of_each_member_are_logged(parts, logged):
     whole = build_labeled(combined(*parts.values()))
 
     assert log_members(whole) == count_labeled(whole)
     assert log_members(build_labeled(parts['coco'])).instances == 3
 
-    (line,) = lines
+    (line,) = logged
     assert line.startswith('the labeled set is made of 3 data sets')
     assert 'mpii/annotations.json with 5 instances on 2 images' in line

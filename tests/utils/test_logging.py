@@ -5,10 +5,8 @@ from __future__ import annotations
 from mmdistill.utils import logging
 
 
-def test_items_pass_and_lines_report_how_many_are_done(monkeypatch):
-    lines = []
+def test_items_pass_and_lines_report_how_many_are_done(monkeypatch, logged):
     clock = iter(range(0, 100, 4))
     monkeypatch.setattr(logging.time, 'monotonic', lambda: next(clock))
-    monkeypatch.setattr(logging, 'print_log', lambda line, logger: lines.append(line))
     assert list(logging.log_progress('abcdef', 6, 'letters are read')) == list('abcdef')
-    assert lines == ['3 of 6 letters are read', '6 of 6 letters are read']
+    assert logged == ['3 of 6 letters are read', '6 of 6 letters are read']

@@ -30,16 +30,6 @@ def head():
     return SimpleNamespace(decode=decode, decoder=CODEC)
 
 
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.models.adapters.flat_heatmaps.print_log',
-        lambda line, **_: lines.append(line),
-    )
-    return lines
-
-
 def peaked(x, y):
     """A Gaussian around a place between cells."""
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -67,7 +57,7 @@ def decoder(head):
     return HeatmapDecoder(head, heatmap_axes(CODEC))
 
 
-def test_refinable_keypoints_are_those_of_mmpose(head, log):
+def test_refinable_keypoints_are_those_of_mmpose(head, logged):
     heatmaps = torch.from_numpy(np.stack([[peaked(7.3, 9.6), peaked(12.8, 20.1)]] * 2))
 
     poses = decoder(head)(heatmaps)
@@ -75,10 +65,10 @@ def test_refinable_keypoints_are_those_of_mmpose(head, log):
     expected, scores = CODEC.decode(heatmaps[0].numpy())
     np.testing.assert_array_equal(poses.keypoints, np.repeat(expected, 2, axis=0))
     np.testing.assert_array_equal(poses.keypoint_scores[0], scores[0])
-    assert log == []
+    assert logged == []
 
 
-def test_a_flat_heatmap_keeps_its_peak_and_costs_no_other_its_refinement(head, log):
+def test_a_flat_heatmap_keeps_its_peak_and_costs_no_other_its_refinement(head, logged):
     flat = singular()
     one = np.stack([peaked(7.3, 9.6), flat, peaked(12.8, 20.1)])
     other = np.stack([peaked(3.4, 5.6), peaked(7.7, 7.7), peaked(12.8, 20.1)])
@@ -95,17 +85,17 @@ def test_a_flat_heatmap_keeps_its_peak_and_costs_no_other_its_refinement(head, l
     np.testing.assert_allclose(poses.keypoints[0, 1], at_peak, atol=1e-3)
     assert poses.keypoint_scores[0, 1] == flat.max()
     assert poses.keypoint_scores.shape == poses.keypoints_visible.shape == (2, 3)
-    assert log == [
+    assert logged == [
         '1 keypoints so far have a heatmap too flat to be refined and are placed at '
         'its highest cell'
     ]
 
 
-def test_the_log_reports_the_first_one_and_every_tenfold_number(head, log):
+def test_the_log_reports_the_first_one_and_every_tenfold_number(head, logged):
     decode = decoder(head)
     heatmaps = torch.from_numpy(singular()[None, None])
 
     for _ in range(101):
         decode(heatmaps)
 
-    assert [int(line.split()[0]) for line in log] == [1, 10, 100]
+    assert [int(line.split()[0]) for line in logged] == [1, 10, 100]
