@@ -1,4 +1,4 @@
-"""Figures of work in a forked child: seconds, and memory that it adds."""
+"""Measurement of work in a forked child: seconds and added memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORK = multiprocessing.get_context('fork')
 
 
 def memory(pid: int | str = 'self') -> dict[str, float]:
-    """Memory of a process in MiB: now, at its peak, shared out, and its own."""
+    """Return memory of a process in MiB: current, peak, proportional and private."""
     status = Path(f'/proc/{pid}/status').read_text().splitlines()
     rollup = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
     lines = (line.split() for line in status + rollup if line.endswith('kB'))
@@ -25,7 +25,7 @@ def memory(pid: int | str = 'self') -> dict[str, float]:
 def in_child(
     work: Callable[[], dict[str, float]], warm_up: Callable[[], object] | None = None
 ) -> dict[str, float]:
-    """Run work in a forked child; adds its seconds and the peak it adds, MiB.
+    """Run work in a forked child; add its seconds and its added peak memory, MiB.
 
     A fork begins without the pages of the libraries' code, which come when they are
     touched; `warm_up` is a small version of the work that touches them before.

@@ -1,4 +1,4 @@
-"""Count matching of ten million scores: seconds of each rule.
+"""Benchmark count matching of ten million scores: seconds of each rule.
 
 Scores are random; those of keypoints are multiples of 1/1024, as a label store has
 them, and so full of ties. The last line is JSON. Figures of a loaded machine mean
@@ -31,7 +31,7 @@ SHARE = 0.4
 
 
 def rules(count: int) -> dict[str, Callable[[], object]]:
-    """Each rule on as many scores."""
+    """Return each rule as a function on `count` scores."""
     rng = np.random.default_rng(0)
     scores, agreement = rng.random((2, count), dtype=np.float32)
     sources = rng.integers(0, SOURCES, count, dtype=np.int32)
@@ -49,7 +49,7 @@ def rules(count: int) -> dict[str, Callable[[], object]]:
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The least time of some calls."""
+    """Measure the shortest time of some calls."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Labels by chance that look like a teacher's, and a stub in a teacher's place."""
+"""Random labels like those of a teacher, and a stub of a teacher."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ IMAGES_PER_CANDIDATE = 0.4
 
 
 class Names:
-    """Names of images, as a store wants to know them."""
+    """Names of images, as a store needs them."""
 
     def __init__(self, count: int) -> None:
         self.paths = [f'unlabeled2017/{number:012d}.jpg' for number in range(count)]
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """The same for all."""
+        """Return the same hash for all images."""
         return 'the whole image'
 
 
 class StubTeacher(torch.nn.Module):
-    """Takes a model's place: poses by chance, at once."""
+    """Model that returns random poses at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class StubTeacher(torch.nn.Module):
         self.rng = np.random.default_rng(0)
 
     def provenance(self) -> dict[str, str]:
-        """What a manifest says of it."""
+        """Return its entry in a manifest."""
         return dict(views='stub')
 
     def test_step(self, batch: dict) -> list:
@@ -66,7 +66,7 @@ class StubTeacher(torch.nn.Module):
 
 
 def draw(rng: np.random.Generator, count: int) -> Candidates:
-    """Candidates as a teacher finds them: each pose within its box."""
+    """Draw candidates like those of a teacher: each pose within its box."""
     centers = rng.uniform((80, 80), (WIDTH - 80, HEIGHT - 80), (count, 2))
     halves = rng.uniform(20, 75, (count, 2))
     boxes = np.concatenate([centers - halves, centers + halves], 1).astype(np.float32)
@@ -85,7 +85,7 @@ def draw(rng: np.random.Generator, count: int) -> Candidates:
 
 
 def write_store(root: Path, candidates: int) -> None:
-    """A store of as many candidates, chunk by chunk."""
+    """Write a store of `count` candidates, chunk by chunk."""
     rng = np.random.default_rng(0)
     names = Names(max(int(candidates * IMAGES_PER_CANDIDATE), 1))
     bounds = np.linspace(0, candidates, len(names.paths) + 1).astype(int)

@@ -1,4 +1,4 @@
-"""Label store against COCO json: time, memory and disk, side by side.
+"""Benchmark the label store against COCO json: time, memory and disk.
 
 Both sides open the same labels, hand the first batch to training and then feed four
 loader workers; the store also selects, which the json has behind it. A peak of
@@ -54,20 +54,20 @@ from tools.benchmarks.drawn_labels import (
 SELECT = Path(__file__).parents[1] / 'select_labels.py'
 WORKERS = 4
 FED = 5000
-"""Labels that go through the workers."""
+"""Number of labels that go through the workers."""
 MOST_LINKS = 30_000
-"""Links to one file; ext4 allows 65,000."""
+"""Maximum number of links to one file; ext4 allows 65,000."""
 
 
 def first_batch(dataset: Any) -> dict[str, float]:
-    """Hand a batch to training; the transforms, equal on both sides, are left out."""
+    """Collate a batch; the transforms, equal on both sides, are left out."""
     loader = DataLoader(dataset, 64, shuffle=True, collate_fn=collate)
     assert len(next(iter(loader))['keypoints']) == min(64, len(dataset))
     return dict(labels=len(dataset))
 
 
 def collate(samples: Sequence[dict]) -> dict:
-    """Without the reference to the data set, which MMPose's last transform drops."""
+    """Drop the reference to the data set, as MMPose's last transform does."""
     kept = [{k: v for k, v in s.items() if k != 'dataset'} for s in samples]
     return pseudo_collate(kept)
 
@@ -87,7 +87,7 @@ def open_coco(path: Path) -> CocoDataset:
 
 
 def select(root: Path) -> dict[str, float]:
-    """What `tools/select_labels.py` does with a store."""
+    """Select as `tools/select_labels.py` does."""
     labeled = LabeledCounts(1000, 1000, 10**9, 'a set whose count keeps all')
     matching.select(LabelStore(root), labeled, SelectionOptions()).write(
         LabelStore(root)
@@ -96,7 +96,7 @@ def select(root: Path) -> dict[str, float]:
 
 
 def select_command(root: Path) -> float:
-    """Seconds of `tools/select_labels.py` itself, imports and all, on a small set."""
+    """Measure `tools/select_labels.py` itself, with its imports, on a small set."""
     names = list(PARSED['keypoint_id2name'].values())
     images = [dict(id=i, file_name=f'{i}.jpg', width=9, height=9) for i in range(200)]
     shared = dict(category_id=1, iscrowd=0, bbox=[1, 1, 5, 5], num_keypoints=len(names))
@@ -118,7 +118,7 @@ def select_command(root: Path) -> float:
 
 
 def feed_workers(build: Callable[[], Any]) -> dict[str, float]:
-    """Memory of loader workers after labels by chance went through them, MiB.
+    """Measure the memory of loader workers after random labels went through them, MiB.
 
     Frozen, Python's collector does not write into the objects of the imports, which
     would count as the workers' own memory on either side.
@@ -145,7 +145,7 @@ def feed_workers(build: Callable[[], Any]) -> dict[str, float]:
 
 
 def compare(folder: Path, candidates: int, with_coco: bool) -> dict[str, float]:
-    """One row of the table."""
+    """Measure one row of the table."""
     root, full, plain = (
         folder / f'{candidates}{end}' for end in ('', '.json', '-.json')
     )
@@ -193,18 +193,18 @@ def export(root: Path, path: Path, details: bool) -> dict[str, float]:
 
 def label_images(folder: Path, images: int) -> dict[str, float]:
     """Label links to one image with the real loop, data set and store."""
-    pile = folder / f'pile{images}'
-    pile.mkdir()
+    img_root = folder / f'images{images}'
+    img_root.mkdir()
     for number in range(images):
-        first = pile / f'{number - number % MOST_LINKS:08d}.jpg'
+        first = img_root / f'{number - number % MOST_LINKS:08d}.jpg'
         if number % MOST_LINKS:
-            os.link(first, pile / f'{number:08d}.jpg')
+            os.link(first, img_root / f'{number:08d}.jpg')
         else:
             cv2.imwrite(str(first), np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
     dataset = dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=dict(METAINFO),
-        data_root=str(pile),
+        data_root=str(img_root),
     )
     loader = dict(batch_size=16, num_workers=0, dataset=dataset)
     runner = SimpleNamespace(
@@ -222,14 +222,14 @@ def label_images(folder: Path, images: int) -> dict[str, float]:
 
 
 def table(rows: Sequence[dict[str, float]]) -> Iterator[str]:
-    """The rows as text, a line for each figure."""
+    """Format the rows as text, a line per figure."""
     for name in rows[-1]:
         values = (f'{row[name]:>14,.2f}' if name in row else ' ' * 14 for row in rows)
         yield f'{name:<20}' + ''.join(values)
 
 
 def draw_plot(path: str, rows: Sequence[dict[str, float]]) -> None:
-    """Both sides' costs over the number of candidates."""
+    """Plot the costs of both sides over the number of candidates."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.4), layout='constrained')

@@ -1,4 +1,4 @@
-"""MixedRatioBatchSampler against MMPose's MultiSourceSampler: time and memory.
+"""Benchmark MixedRatioBatchSampler against MMPose's MultiSourceSampler.
 
 Both mix a tenth of labeled samples with the rest, 39 to 25 in batches of 64, as the
 paper's share of 0.6 asks. Set-up goes from nothing to the first batch; MMPose's
@@ -28,11 +28,11 @@ from tools.benchmarks.children import in_child
 
 BATCH, LABELED = 64, 39
 DRAWN = 1000
-"""Batches that are timed; fewer where MMPose's epoch has fewer."""
+"""Number of timed batches; fewer if MMPose's epoch has fewer."""
 
 
 class Numbers(CombinedDataset):
-    """A combined data set that has lengths and nothing else."""
+    """Combined data set with lengths only."""
 
     def __init__(self, labeled: int, pseudo: int) -> None:
         self.datasets = [range(labeled), range(pseudo)]
@@ -41,7 +41,7 @@ class Numbers(CombinedDataset):
 
 
 def ours(dataset: Numbers) -> Iterator[list[int]]:
-    """Batches of mmdistill."""
+    """Iterate over batches of mmdistill."""
     sampler = DefaultSampler(SeededDataset(dataset), seed=0)
     batches = MixedRatioBatchSampler(sampler, BATCH, LABELED / BATCH)
     batches.start_at(0)
@@ -49,7 +49,7 @@ def ours(dataset: Numbers) -> Iterator[list[int]]:
 
 
 def theirs(dataset: Numbers) -> Iterator[list[int]]:
-    """Batches of MMPose, cut as a loader cuts them."""
+    """Iterate over batches of MMPose, cut as a loader does."""
     ratio = [LABELED, BATCH - LABELED]
     indices = iter(MultiSourceSampler(dataset, BATCH, ratio, seed=0))
     return iter(lambda: list(itertools.islice(indices, BATCH)), [])
@@ -58,7 +58,7 @@ def theirs(dataset: Numbers) -> Iterator[list[int]]:
 def drawn(
     batches: Callable[[Numbers], Iterator[list[int]]], size: int
 ) -> dict[str, float]:
-    """Seconds to the first batch, and of each batch with its part of that."""
+    """Measure seconds to the first batch, and per batch including its share of that."""
     dataset = Numbers(size // 10, size - size // 10)
     start = time.perf_counter()
     made = batches(dataset)
@@ -75,7 +75,7 @@ def drawn(
 def measured(
     batches: Callable[[Numbers], Iterator[list[int]]], size: int, tries: int
 ) -> dict[str, float]:
-    """Best figures of some children, each of which warms up on few samples."""
+    """Return the best figures of some children, each warmed up on few samples."""
     found = [
         in_child(lambda: drawn(batches, size), lambda: drawn(batches, 1000))
         for _ in range(tries)
@@ -84,7 +84,7 @@ def measured(
 
 
 def row(size: int, mine: dict[str, float], peer: dict[str, float]) -> str:
-    """A line of the table."""
+    """Format a line of the table."""
     cells = [f'{size:,}']
     for key, unit, factor in (
         ('setup', 'ms', 1e3),
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _three_digits(value: float) -> float:
-    """A ratio of any size, never rounded to nothing."""
+    """Format a ratio of any size, never rounded to zero."""
     return float(f'{value:.3g}')
 
 

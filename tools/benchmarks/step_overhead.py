@@ -1,4 +1,4 @@
-"""A student's training step with mmdistill and the same step without it.
+"""Benchmark a student's training step with mmdistill against one without it.
 
 Runs of MMEngine's runner in one process, in turns, a step at a time:
 
@@ -45,16 +45,16 @@ NAMES_OF_RUNS = ('with', 'without', 'again')
 
 @LOOPS.register_module()
 class SteppedLoop(IterBasedTrainLoop):
-    """MMEngine's loop, which is told when to do a step."""
+    """Training loop of MMEngine that is advanced step by step."""
 
     def run(self) -> torch.nn.Module:
-        """Do all that precedes the first step."""
+        """Prepare the first step."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         return self.runner.model
 
     def step(self) -> tuple[float, float]:
-        """Do a step; gives its seconds, and those in which its samples were made."""
+        """Run a step; return its seconds, and those spent on its samples."""
         begin = time.perf_counter()
         self.runner.model.train()
         batch = next(self.dataloader_iterator)
@@ -63,9 +63,9 @@ class SteppedLoop(IterBasedTrainLoop):
         return time.perf_counter() - begin, data
 
 
-def write_labels(folder: Path, pile: int) -> None:
-    """Draw figures, and put the true labels of the pile into a label store."""
-    write_toy_data(folder / 'toy', labeled=40, unlabeled=pile, val=1)
+def write_labels(folder: Path, images: int) -> None:
+    """Draw figures, and write their true labels to a label store."""
+    write_toy_data(folder / 'toy', labeled=40, unlabeled=images, val=1)
     truth = json.loads((folder / 'toy/annotations/unlabeled_oracle.json').read_text())
     rows = [image_row(image, truth['annotations']) for image in truth['images']]
     names = Names(0)
@@ -78,7 +78,7 @@ def write_labels(folder: Path, pile: int) -> None:
 
 
 def image_row(image: dict, annotations: Sequence[dict]) -> ImageRow:
-    """An image with its true poses as a teacher's that is sure of them."""
+    """Make the row of an image with its true poses at high scores."""
     own = [a for a in annotations if a['image_id'] == image['id']]
     points = np.array([a['keypoints'] for a in own], np.float32).reshape(-1, 17, 3)
     boxes = np.array([a['bbox'] for a in own], np.float32).reshape(-1, 4)
@@ -99,7 +99,7 @@ def image_row(image: dict, annotations: Sequence[dict]) -> ImageRow:
 
 
 def toy_student(folder: Path, options: argparse.Namespace) -> Config:
-    """The toy student on the drawn figures, its samples made in this process."""
+    """Configure the toy student on the drawn figures, without workers."""
     config = Config.fromfile(RECIPE)
     config.merge_from_dict(
         {
@@ -121,7 +121,7 @@ def toy_student(folder: Path, options: argparse.Namespace) -> Config:
 
 
 def plain_config(config: Config, folder: Path) -> Config:
-    """The same training as MMPose does it alone."""
+    """Configure the same training with MMPose alone."""
     path = folder / 'labels.json'
     stages.export_coco(config, str(path))
     plain = Config(config.to_dict(), filename=config.filename)
@@ -145,7 +145,7 @@ def plain_config(config: Config, folder: Path) -> Config:
 
 
 def start(name: str, config: Config, folder: Path) -> SteppedLoop:
-    """A training that waits before its first step."""
+    """Build a training that is ready for its first step."""
     config.work_dir, config.experiment_name = str(folder / name), name
     config.train_cfg.type = 'SteppedLoop'
     runner = Runner.from_cfg(config)
@@ -155,8 +155,8 @@ def start(name: str, config: Config, folder: Path) -> SteppedLoop:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Median milliseconds of a step and of its samples, and their ratios."""
-    write_labels(folder, options.pile)
+    """Compute median milliseconds of a step and of its samples, and their ratios."""
+    write_labels(folder, options.images)
     config = toy_student(folder, options)
     stages.select(config, dict(score_thr=0.0))
     plain = plain_config(config, folder)
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add('--steps', type=int, default=300, help='timed steps of each')
     add('--warm-up', type=int, default=20, help='steps before them')
     add('--batch-size', type=int, default=16)
-    add('--pile', type=int, default=400, help='pseudo-labeled images')
+    add('--images', type=int, default=400, help='pseudo-labeled images')
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options)

@@ -20,7 +20,7 @@ def test_the_figures_are_of_the_steps_that_were_timed(load, capsys, monkeypatch)
 
     real = benchmark.SteppedLoop.step
     monkeypatch.setattr(benchmark.SteppedLoop, 'step', step)
-    options = ['--steps', '2', '--warm-up', '1', '--batch-size', '4', '--pile', '4']
+    options = ['--steps', '2', '--warm-up', '1', '--batch-size', '4', '--images', '4']
     benchmark.main(options)
 
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])

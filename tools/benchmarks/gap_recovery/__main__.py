@@ -43,7 +43,7 @@ from tools.benchmarks.gap_recovery.runs import Ledger, call, locked, shown, work
 
 
 class Comparison:
-    """The plan and the results so far.
+    """Plan and results so far.
 
     Args:
         recipe: The configs.
@@ -60,7 +60,7 @@ class Comparison:
         self._one_at_a_time = threading.Lock()
 
     def tried(self) -> dict[int, float]:
-        """Validation score of the supervised schedules of the first seed, so far."""
+        """Return the scores of the supervised schedules of the first seed."""
         results = self.ledger.results(plan(self.recipe, self.setting, None))
         scores: dict[int, float] = {}
         for length in candidate_iterations(self.recipe.iterations):
@@ -70,38 +70,38 @@ class Comparison:
         return scores
 
     def best(self) -> int | None:
-        """Iterations of the best supervised schedule, once all were tried."""
+        """Return the length of the best supervised schedule, once all were tried."""
         scores = self.tried()
         if len(scores) < len(candidate_iterations(self.recipe.iterations)):
             return None
         return best_schedule(scores)
 
     def plan(self) -> tuple[list[Run], Mapping[str, dict]]:
-        """All runs that are known now, and the results of the finished ones."""
+        """Return the runs planned so far, and the results of the finished ones."""
         runs = plan(self.recipe, self.setting, self.best())
         return runs, self.ledger.results(runs)
 
     def perform(self, run: Run) -> None:
-        """Do one run and tell how it went."""
+        """Execute one run and report its result."""
         runs, results = self.plan()
-        self._tell(f'[{len(results)} of {len(runs)} done] {run.name}')
+        self._report(f'[{len(results)} of {len(runs)} done] {run.name}')
 
         def shown_call(command: Sequence[str], log: Path) -> float:
-            self._tell(f'$ {shown(command)}')
+            self._report(f'$ {shown(command)}')
             return call(command, log)
 
         fingerprint = self.ledger.fingerprints(runs)[run.name]
         result = self.ledger.perform(run, fingerprint, shown_call)
         scores = self._scores(run.name, result) if result['metrics'] else {}
-        told = [f'{name} {score:.4f}' for name, score in scores.items()]
+        metrics = [f'{name} {score:.4f}' for name, score in scores.items()]
         minutes = f'{result["seconds"] / 60:.0f} min of a core'
-        self._tell(f'{run.name}: {", ".join([*told, minutes])}')
+        self._report(f'{run.name}: {", ".join([*metrics, minutes])}')
         choice = dict(metric=self.metrics[0], scores=self.tried(), best=self.best())
         with self._one_at_a_time:
             write_json(self.ledger.work_dir / 'schedule.json', choice)
 
     def report(self) -> Report:
-        """The scores of every arm by seed, as far as they are there."""
+        """Return the known scores of every arm by seed."""
         best = self.best()
         _, results = self.plan()
         scores: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in ARMS}
@@ -132,7 +132,7 @@ class Comparison:
                 )
         return {metric: found[metric] for metric in self.metrics}
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         with self._one_at_a_time:
             sys.stdout.write(f'{line}\n')
             sys.stdout.flush()
@@ -153,7 +153,7 @@ def share_cores(jobs: int) -> None:
 
 
 def setting_of_student(text: str) -> str:
-    """A setting as `--cfg-options` takes it; refused before the first run."""
+    """Parse a setting of `--cfg-options`; refuse a wrong one before the first run."""
     key, equals, _ = text.partition('=')
     if not (key and equals):
         raise argparse.ArgumentTypeError(f'{text!r} must be KEY=VALUE')
@@ -161,7 +161,10 @@ def setting_of_student(text: str) -> str:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.benchmarks.gap_recovery',
+        description=__doc__.partition('\n')[0],
+    )
     add = parser.add_argument
     add('config', help='config of the student')
     add('--baseline', help='config on the labels alone; baseline.py beside CONFIG')
@@ -187,7 +190,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace) -> Comparison:
-    """The comparison that the command line asks for."""
+    """Build the comparison from the command line."""
     recipe, configs = read_recipe(
         arguments.config,
         arguments.baseline,
@@ -222,10 +225,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             work_off(comparison.plan, comparison.perform, arguments.jobs)
     report = comparison.report()
     runs, results = comparison.plan()
-    told = f'{len(results)} of {len(runs)} runs are done'
+    status = f'{len(results)} of {len(runs)} runs are done'
     if report.best is None:
-        told += '; more follow when the supervised schedule is chosen'
-    sys.stdout.write(f'{table(report)}\n{told}\n')
+        status += '; more follow when the supervised schedule is chosen'
+    sys.stdout.write(f'{table(report)}\n{status}\n')
     if arguments.plot:
         draw_plot(report, arguments.plot)
     sys.stdout.write(json.dumps(figures(report)) + '\n')

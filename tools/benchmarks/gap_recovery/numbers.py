@@ -1,4 +1,4 @@
-"""The figures of the comparison: how much of the gap an arm closes."""
+"""Numbers of the comparison: the share of the gap that an arm closes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 Scores = Mapping[int, float]
-"""A metric by seed."""
+"""Values of a metric by seed."""
 
 
 def best_schedule(scores: Mapping[int, float]) -> int:
-    """The length with the highest score, the shorter of two that are equal.
+    """Return the length with the highest score, the shortest of equal ones.
 
     Args:
         scores: Validation score by iterations, at least one.
@@ -21,7 +21,7 @@ def best_schedule(scores: Mapping[int, float]) -> int:
 def gap_closed(
     arm: Scores, supervised: Sequence[Scores], upper_bound: Scores
 ) -> float | None:
-    """Share of the gap between supervised training and the upper bound.
+    """Compute the share of the gap between supervised training and the upper bound.
 
     Means over the seeds that all of them have; of several supervised schedules the
     one with the higher mean counts.
@@ -44,7 +44,7 @@ def gap_closed(
 
 
 def differences(arm: Scores, other: Scores) -> list[float]:
-    """How far an arm is ahead of another, seed by seed.
+    """Compute the lead of an arm over another, seed by seed.
 
     Args:
         arm: Scores of the arm.

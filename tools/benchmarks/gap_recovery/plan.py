@@ -1,4 +1,4 @@
-"""Which runs the comparison consists of, in which order, as commands."""
+"""Plan of the comparison: its runs in order, as commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 CANDIDATES = (0.5, 1.0, 2.0)
-"""Lengths of the supervised schedule that are tried, of the student's."""
+"""Lengths of the supervised schedules to try, relative to the student's."""
 
 ONE_SCALE = (
     'distill.views.scales=[1.0]',
@@ -18,7 +18,7 @@ VIEWS = {
     'flip': (*ONE_SCALE, 'distill.views.flip=True'),
     'fusion': (),
 }
-"""Arms with labels of their own, and the views that these have."""
+"""Arms with labels of their own, and the views of these labels."""
 
 ARMS = {
     'best_supervised': 'supervised, its own best schedule',
@@ -29,12 +29,12 @@ ARMS = {
     'all_candidates': 'student, full fusion, no count matching',
     'flip': 'student, flip only',
 }
-"""The arms, the most telling ones first."""
+"""The arms, in order of importance."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the plan needs to know of the three configs.
+    """Properties of the three configs that the plan needs.
 
     Attributes:
         student: Path of the student's config.
@@ -58,7 +58,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the user chose.
+    """Options of the user.
 
     Attributes:
         work_dir: Folder of the runs.
@@ -94,9 +94,9 @@ class Run:
 
 
 def plan(recipe: Recipe, setting: Setting, best: int | None) -> list[Run]:
-    """The runs in the order in which they should be done.
+    """List the runs in the order of execution.
 
-    While the best supervised schedule is unknown, these are the runs that tell it,
+    While the best supervised schedule is unknown, these are the runs that decide it,
     and those of all seeds that do without a teacher.
 
     Args:
@@ -117,7 +117,7 @@ def plan(recipe: Recipe, setting: Setting, best: int | None) -> list[Run]:
 
 
 def run_name(arm: str, seed: int, iterations: int, best: int | None) -> str:
-    """Name of the run that gives an arm's score; empty while it is unknown.
+    """Return the name of the run of an arm's score; empty while unknown.
 
     Args:
         arm: A key of `ARMS`.
@@ -133,7 +133,7 @@ def run_name(arm: str, seed: int, iterations: int, best: int | None) -> str:
 
 
 def candidate_iterations(iterations: int) -> list[int]:
-    """Lengths of the supervised schedule that are tried, the student's first."""
+    """Return the lengths of the supervised schedules to try, the student's first."""
     tried = [round(share * iterations) for share in CANDIDATES]
     return sorted(tried, key=lambda each: (each != iterations, each))
 
@@ -141,7 +141,7 @@ def candidate_iterations(iterations: int) -> list[int]:
 def ready(
     runs: Sequence[Run], finished: Collection[str], begun: Collection[str]
 ) -> list[Run]:
-    """The runs that can begin, in their order.
+    """List the runs that can begin, in their order.
 
     Args:
         runs: The plan.
@@ -160,7 +160,7 @@ def ready(
 def _runs_of(
     recipe: Recipe, setting: Setting, seed: int, arm: str, best: int | None
 ) -> list[Run]:
-    """The runs of an arm and a seed, those that they need first."""
+    """List the runs of an arm and a seed, dependencies first."""
     if arm == 'supervised':
         return [_supervised(recipe, setting, seed, recipe.iterations)]
     if arm == 'best_supervised':
@@ -216,7 +216,7 @@ def _training(
     options: Sequence[str] = (),
     iterations: int | None = None,
 ) -> Run:
-    """A training and the test of what it ends with."""
+    """Make a run of a training and the test of its last checkpoint."""
     length = iterations or recipe.iterations
     folder = f'{setting.work_dir}/{name}'
     seed = name.partition('/')[0].removeprefix('seed')
@@ -230,7 +230,7 @@ def _training(
 
 
 def _length_options(recipe: Recipe, length: int) -> list[str]:
-    """Options that give the training another length, warm-ups as they are."""
+    """Return options that change the length of a training but not its warm-up."""
     if length == recipe.stated:
         return []
     options = [f'train_cfg.max_iters={length}']

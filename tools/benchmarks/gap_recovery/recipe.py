@@ -1,4 +1,4 @@
-"""What the comparison reads of the three configs, and smaller labeled sets."""
+"""Reading of the three configs, and subsets of the labeled set."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_recipe(
 
 
 def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
-    """Write the annotations of some of the labeled images, drawn once for all.
+    """Write the annotations of a random subset of the labeled images, once.
 
     Args:
         baseline: Config that trains on the labeled set alone.
@@ -77,7 +77,7 @@ def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
 
 
 def subset(coco: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Some images of a COCO json with their annotations, the same ones each time.
+    """Draw images of a COCO json with their annotations, reproducibly.
 
     A smaller subset is part of a larger one.
 
@@ -119,7 +119,7 @@ def _length(path: str, config: Mapping[str, Any]) -> int:
 
 
 def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
-    """The arms set what `distill` says, which a stated mix would not follow."""
+    """Refuse a stated mix: the arms change `distill`, which it would not follow."""
     stated = [place for place, each in _sources(config).items() if is_pseudo(each)]
     if stated:
         raise UserError(
@@ -140,7 +140,7 @@ def _check_warm_up(config: Mapping[str, Any], stated: int, iterations: int) -> N
 
 
 def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
-    """Settings that end with the training, by their place in the config."""
+    """Return settings that end with the training, by their key in the config."""
     found: dict[str, Any] = {}
     for i, each in enumerate(config.get('param_scheduler') or []):
         if each.get('end', length) == length:
@@ -151,7 +151,7 @@ def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
 
 
 def _sources(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The data sets that are trained on, by their place in the config."""
+    """Return the labeled training sets by their key in the config."""
     place = 'train_dataloader.dataset'
     dataset = config['train_dataloader']['dataset']
     if 'datasets' not in dataset:

@@ -1,4 +1,4 @@
-"""The table and the plot of the comparison."""
+"""Table and plot of the comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPERVISED = ('best_supervised', 'supervised')
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of all arms.
+    """Known results of all arms.
 
     Attributes:
         scores: Metrics by arm and seed, those of unfinished runs left out.
@@ -37,11 +37,11 @@ class Report:
     hours: float
 
     def of(self, arm: str, metric: str) -> Scores:
-        """A metric of an arm by seed."""
+        """Return a metric of an arm by seed."""
         return {seed: found[metric] for seed, found in self.scores[arm].items()}
 
     def gap_closed(self, arm: str, metric: str) -> float | None:
-        """Share of the gap that an arm closes; see `numbers.gap_closed`."""
+        """Compute the share of the gap that an arm closes; see `numbers.gap_closed`."""
         supervised = [self.of(each, metric) for each in SUPERVISED]
         upper_bound = self.of('upper_bound', metric)
         known = [each for each in supervised if each]
@@ -49,7 +49,7 @@ class Report:
 
 
 def table(report: Report) -> str:
-    """The arms as a markdown table, and how far full fusion is ahead of each."""
+    """Format the arms as a Markdown table, and the lead of full fusion over each."""
     names = [name.rpartition('/')[2] for name in report.metrics]
     columns = [column for name in names for column in (name, f'gap closed, {name}')]
     lines = [f'| arm | iterations | seeds | {" | ".join(columns)} |']
@@ -67,7 +67,7 @@ def table(report: Report) -> str:
 
 
 def figures(report: Report) -> dict[str, Any]:
-    """The figures of the first metric for machines; None where runs are missing."""
+    """Return the numbers of the first metric; None where runs are missing."""
     metric = report.metrics[0]
 
     def mean(arm: str) -> float | None:
@@ -87,7 +87,7 @@ def figures(report: Report) -> dict[str, Any]:
 
 
 def draw_plot(report: Report, path: str) -> None:
-    """Write the scores of every seed, their means, and the gap, as a picture."""
+    """Plot the scores of every seed, their means, and the gap."""
     figure = Figure(figsize=(5.2 * len(report.metrics), 3.6), layout='constrained')
     panels = figure.subplots(1, len(report.metrics), squeeze=False, sharey=True)[0]
     for axes, metric in zip(panels, report.metrics, strict=True):
@@ -112,7 +112,7 @@ def _draw_metric(axes: Axes, report: Report, metric: str) -> None:
 
 
 def _ahead(report: Report) -> list[str]:
-    """How far full fusion is ahead of every other arm, seed by seed."""
+    """Format the lead of full fusion over every other arm, seed by seed."""
     lines = []
     for arm, title in ARMS.items():
         gains = {
@@ -120,11 +120,11 @@ def _ahead(report: Report) -> list[str]:
             for metric in report.metrics
         }
         if arm != 'fusion' and all(gains.values()):
-            told = ', '.join(
+            leads = ', '.join(
                 f'{metric.rpartition("/")[2]} {mean_and_deviation(values)}'
                 for metric, values in gains.items()
             )
-            lines.append(f'full fusion minus {title}: {told}')
+            lines.append(f'full fusion minus {title}: {leads}')
     return lines
 
 
@@ -133,8 +133,10 @@ def _told_schedule(report: Report) -> list[str]:
         return []
     metric = report.metrics[0].rpartition('/')[2]
     scores = [f'{length:,}: {report.tried[length]:.4f}' for length in report.tried]
-    told = f'supervised, {metric} of the first seed by iterations: {", ".join(scores)}'
-    return [told, f'{report.hours:.1f} hours of a core so far']
+    lengths = (
+        f'supervised, {metric} of the first seed by iterations: {", ".join(scores)}'
+    )
+    return [lengths, f'{report.hours:.1f} hours of a core so far']
 
 
 def _share(share: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Doing runs one by one or side by side, each of them once."""
+"""Execution of runs, sequentially or in parallel, each of them once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROGRESS = 'progress.json'
 RESULT = 'result.json'
 REPOSITORY = Path(__file__).parents[3]
 TAIL = 15
-"""Lines of a log that are shown when its command failed."""
+"""Number of log lines shown when a command failed."""
 
 Execute = Callable[[Sequence[str], Path], float]
-"""Runs a command, its output into a log; gives the seconds of processor time."""
+"""Function that runs a command with output to a log; returns processor seconds."""
 
 
 class Ledger:
-    """What was run, in a folder for each run.
+    """Record of finished runs, in a folder for each.
 
     A finished run has a `result.json`. Every file carries the fingerprint of what
     the run was made of; a folder with another one, or with none, is moved aside.
@@ -43,7 +43,7 @@ class Ledger:
         self._configs = {path: json_sha256(each) for path, each in configs.items()}
 
     def fingerprints(self, runs: Sequence[Run]) -> dict[str, str]:
-        """What each run is made of: its config, its commands, the runs it needs.
+        """Fingerprint each run: its config, its commands, its dependencies.
 
         The place of the work folder is none of it.
 
@@ -59,7 +59,7 @@ class Ledger:
         return prints
 
     def results(self, runs: Sequence[Run]) -> dict[str, dict]:
-        """Results of the finished runs of a plan, by name.
+        """Return the results of the finished runs of a plan, by name.
 
         Args:
             runs: The plan, each run after those that it needs.
@@ -73,7 +73,7 @@ class Ledger:
         }
 
     def perform(self, run: Run, fingerprint: str, execute: Execute) -> dict:
-        """Do what is missing of a run.
+        """Execute the missing commands of a run.
 
         Args:
             run: The run.
@@ -124,7 +124,7 @@ def work_off(
     perform: Callable[[Run], object],
     jobs: int,
 ) -> None:
-    """Do all runs of a plan, which may grow with the results.
+    """Execute all runs of a plan, which may grow with the results.
 
     A run that fails stops the others before they begin; one beside it goes on to
     its end.
@@ -180,7 +180,7 @@ def call(command: Sequence[str], log: Path) -> float:
 
 
 def locked(work_dir: Path) -> BinaryIO:
-    """Take a work folder for this process and its children, until they end.
+    """Lock a work folder for this process and its children, until they end.
 
     Args:
         work_dir: Folder of the runs.
@@ -202,7 +202,7 @@ def locked(work_dir: Path) -> BinaryIO:
 
 
 def shown(command: Sequence[str]) -> str:
-    """A command as it is typed."""
+    """Format a command as it is typed."""
     return shlex.join(['python', *command])
 
 

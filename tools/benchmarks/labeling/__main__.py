@@ -1,4 +1,4 @@
-"""Labeling throughput: the stock way, ours, and the bare forward passes.
+"""Benchmark labeling throughput: stock MMPose, mmdistill, bare forward passes.
 
 Side by side in one process and turn by turn, on images with annotated persons:
 
@@ -55,7 +55,7 @@ from tools.benchmarks.labeling.profile import show_profile
 def measure(
     ways: dict[str, Callable[[], Any]], options: argparse.Namespace
 ) -> dict[str, float]:
-    """Median seconds of each way, taken in turns."""
+    """Measure the median seconds of each method, taken in turns."""
     clock = time.process_time if options.clock == 'cpu' else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.repeats):
@@ -69,7 +69,7 @@ def measure(
 def compare(
     name: str, model: Any, data: Data, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """All ways of one model."""
+    """Compare all methods with one model."""
     import copy
 
     from mmdistill.models.network import best_precision
@@ -97,7 +97,7 @@ def compare(
         show_profile(ours)
     seconds = measure(ways, options)
     crops = sum(shape[0] for shape in ours['safe'].seen)
-    tell(name, seconds, crops)
+    print_speed(name, seconds, crops)
     for mode in modes:
         prefix = '' if mode == 'safe' else f'{mode}_'
         mine = seconds[f'{mode} ours']
@@ -107,12 +107,12 @@ def compare(
 
 
 def differences(one: Poses, other: Poses) -> np.ndarray:
-    """Distances of keypoints, pixels of the image, (N, K)."""
+    """Compute distances of keypoints, pixels of the image, (N, K)."""
     assert one.keys() == other.keys()
     return np.stack([np.linalg.norm(one[key] - other[key], axis=-1) for key in one])
 
 
-def tell(name: str, seconds: dict[str, float], crops: int) -> None:
+def print_speed(name: str, seconds: dict[str, float], crops: int) -> None:
     print(
         f'\n{name}, {crops} crops\n{"way":12}{"s":>9}{"ms a crop":>12}{"stock /":>10}'
     )
@@ -124,6 +124,7 @@ def tell(name: str, seconds: dict[str, float], crops: int) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     summary, _, rest = (__doc__ or '').partition('\n')
     parser = argparse.ArgumentParser(
+        prog='python -m tools.benchmarks.labeling',
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -164,7 +165,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def compared(
     options: argparse.Namespace, folder: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The comparison of each model, by name."""
+    """Run the comparison of each model; return results by name."""
     import mmdistill.engine.checkpoint  # noqa: F401  (registers the safe loaders)
     from mmdistill.cli.arguments import load_config
 

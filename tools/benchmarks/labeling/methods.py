@@ -51,7 +51,7 @@ class Data:
         self.boxes.write_text(json.dumps([self._box(item) for item in self.stock([])]))
 
     def stock(self, pipeline: list) -> Any:
-        """MMPose's data set, one item per person."""
+        """Build MMPose's data set, one item per person."""
         from mmpose.datasets import CocoDataset
 
         return CocoDataset(
@@ -63,7 +63,7 @@ class Data:
         )
 
     def ours(self) -> Any:
-        """Our data set, one item per image."""
+        """Build the data set of mmdistill, one item per image."""
         from mmpose.datasets import CocoDataset
 
         from mmdistill.datasets import UnlabeledDataset
@@ -87,7 +87,7 @@ class Data:
 
 
 class Stock:
-    """The stock way: a data set of persons, and a forward pass per view."""
+    """Labeling with stock MMPose: a data set of persons, a forward pass per view."""
 
     def __init__(self, data: Data, model: Any, options: argparse.Namespace) -> None:
         from mmengine.dataset import Compose
@@ -111,7 +111,7 @@ class Stock:
 
     @torch.no_grad()
     def __call__(self) -> Poses:
-        """Keypoints in pixels of the image."""
+        """Predict keypoints in pixels of the image."""
         poses = {}
         for batch in loader(self.dataset, self.options.persons, self.options):
             fused = self._fuse(batch['inputs'])
@@ -145,7 +145,7 @@ class Stock:
 
 
 class Ours:
-    """Our way, in one mode; also its bare forward passes."""
+    """Labeling with mmdistill in one mode; also its bare forward passes."""
 
     def __init__(
         self, data: Data, model: Any, options: argparse.Namespace, **mode: Any
@@ -159,7 +159,7 @@ class Ours:
         self.seen: list[tuple[int, ...]] = []
 
     def __call__(self) -> Poses:
-        """Keypoints in pixels of the image."""
+        """Predict keypoints in pixels of the image."""
         poses = {}
         for batch in loader(self.dataset, self.options.images_per_batch, self.options):
             for sample in self.model.test_step(batch):
@@ -169,7 +169,7 @@ class Ours:
         return poses
 
     def watch_batches(self) -> None:
-        """One pass that notes the shapes of its forward passes."""
+        """Label once and record the shapes of the forward passes."""
         network = self.model.network
 
         def noting(inputs: torch.Tensor) -> Any:
@@ -188,19 +188,19 @@ class Ours:
 
     @torch.no_grad()
     def bare(self) -> None:
-        """The same forward passes, and nothing else."""
+        """Run the same forward passes only."""
         for shape in self.seen:
             self.model.network(self.inputs[shape])
 
 
 def without_dataset(results: dict) -> dict:
-    """A transform that drops what `TestTimeAug` would copy."""
+    """Transform that drops what `TestTimeAug` would copy."""
     results.pop('dataset', None)
     return results
 
 
 def cutting(padding: float, size: tuple[int, int]) -> list[dict]:
-    """A view of one person, as MMPose's pipelines cut it."""
+    """Cut a view of one person as MMPose's pipelines do."""
     return [
         dict(type='GetBBoxCenterScale', padding=padding),
         dict(type='TopdownAffine', input_size=size, use_udp=True),

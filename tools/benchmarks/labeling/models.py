@@ -1,4 +1,4 @@
-"""Published models that find something without trained weights.
+"""Published models with meaningful heatmaps without trained weights.
 
 Untrained networks with batch norms are chaotic: rounding the pixels to 8 bits
 changes the features behind them by two thirds, and every keypoint with them. With
@@ -25,7 +25,7 @@ RIDGE = 1e-5
 
 
 def build_model(name: str, data: Any, checkpoint: str | None = None) -> Any:
-    """A published model with its weights, or fitted to the persons of some data.
+    """Build a published model with its weights, or fitted to the persons of some data.
 
     Args:
         name: One of `MODELS`.
@@ -50,7 +50,7 @@ def build_model(name: str, data: Any, checkpoint: str | None = None) -> Any:
 
 
 def recipe_model(config: Any, checkpoint: str) -> Any:
-    """The model of a recipe with a UDP codec, with its trained weights."""
+    """Build the model of a recipe with a UDP codec and its trained weights."""
     from mmengine.runner import load_checkpoint
     from mmpose.registry import MODELS as REGISTRY
 
@@ -90,7 +90,7 @@ def set_batch_norms(model: Any, inputs: torch.Tensor) -> None:
 
 
 def penultimate_features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
-    """Inputs of the last convolution, one row a cell."""
+    """Collect inputs of the last convolution, one row per cell."""
     seen: list[torch.Tensor] = []
     hook = model.head.final_layer.register_forward_pre_hook(
         lambda _, given: seen.append(given[0])
@@ -101,12 +101,12 @@ def penultimate_features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def rows_of(maps: torch.Tensor) -> torch.Tensor:
-    """Maps (N, C, h, w) as rows (N * h * w, C), double precision."""
+    """Reshape maps (N, C, h, w) to rows (N * h * w, C), double precision."""
     return maps.movedim(1, -1).flatten(0, 2).double()
 
 
 def ridge(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Weights of the penalised regression from x to y, a row an output."""
+    """Solve the ridge regression from x to y; a row of weights per output."""
     square = x.T @ x
     penalty = RIDGE * square.diagonal().mean() * torch.eye(len(square))
     return torch.linalg.solve(square + penalty.to(square), x.T @ y).T.float()

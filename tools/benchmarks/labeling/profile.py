@@ -1,4 +1,4 @@
-"""Where our way of labeling spends its time, and what this CPU can do about it.
+"""Profile of labeling with mmdistill, and of a model's precisions on this CPU.
 
 The first table has the shares of the parts of one pass; the second has the bare
 forward pass in each form, which bounds every way of labeling from below.
@@ -24,7 +24,7 @@ FORMS = {
     'float32, compiled': ('float32', False, True),
     'bfloat16, batch norms folded': ('bfloat16', True, False),
 }
-"""Precision, folding and compiling of a `Network`."""
+"""Precision, folding and compilation of a `Network` by name."""
 
 
 class Stopwatch:
@@ -34,7 +34,7 @@ class Stopwatch:
         self.seconds: Counter[str] = Counter()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, watched under a name."""
+        """Wrap a function to add its seconds under a name."""
 
         def run(*args: Any, **settings: Any) -> Any:
             start = time.perf_counter()
@@ -58,7 +58,7 @@ def show_profile(ours: dict[str, Ours]) -> None:
 
 
 def shares(way: Ours) -> Counter[str]:
-    """Seconds of one pass, by its parts."""
+    """Measure the seconds of one pass by step."""
     watch, model = Stopwatch(), way.model
     before = model.network, model.adapter.start
     network = watch.timed('network', model.network)
@@ -84,7 +84,7 @@ def shares(way: Ours) -> Counter[str]:
 
 
 def instruction_sets() -> list[str]:
-    """Those that decide how fast a convolution is in which precision."""
+    """Return the CPU flags that determine the speed of each precision."""
     native = {
         'AVX512-VNNI (int8)': torch.cpu._is_vnni_supported(),
         'AVX512-BF16': torch.cpu._is_avx512_bf16_supported(),
@@ -96,7 +96,7 @@ def instruction_sets() -> list[str]:
 
 @torch.no_grad()
 def bare_forms(way: Ours) -> dict[str, float]:
-    """Milliseconds a crop of the bare forward pass in each form."""
+    """Measure milliseconds per crop of the bare forward pass in each mode."""
     from mmdistill.models.network import Network
 
     shape = next(iter(way.inputs))
@@ -110,7 +110,7 @@ def bare_forms(way: Ours) -> dict[str, float]:
 
 
 def seconds_of(network: Any, inputs: torch.Tensor) -> float:
-    """Median seconds of a forward pass, after the first."""
+    """Measure the median seconds of a forward pass, after the first."""
     network(inputs)
     seconds = []
     for _ in range(REPEATS):

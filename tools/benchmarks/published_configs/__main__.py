@@ -1,4 +1,4 @@
-"""Every top-down config that MMPose ships through plan, label, select and two steps.
+"""Run plan, label, select and two training steps on every top-down config of MMPose.
 
     python -m tools.benchmarks.published_configs [--only PATTERN] [--jobs N]
         [--resume FILE] [--write configs/README.md]
@@ -52,7 +52,7 @@ WARM = (
     ),
     *('albumentations', 'mmpretrain.models'),
 )
-"""What the tools import sooner or later, imported once before processes are forked."""
+"""Modules that the tools import, imported once before processes are forked."""
 RESULTS = 'work_dirs/published_configs.jsonl'
 
 
@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         1 if a config ended with an error that is no sentence.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.benchmarks.published_configs', description=__doc__
+    )
     parser.add_argument('--only', default='', help='a pattern of the paths to run')
     parser.add_argument('--jobs', type=int, default=1, help='configs at the same time')
     parser.add_argument('--resume', default=RESULTS, metavar='FILE', help='results')
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_all(names: Sequence[str], results: Path, arguments: argparse.Namespace) -> None:
-    """Run configs, each in a process, and write down what each came to.
+    """Run configs, each in a process, and record each result.
 
     Args:
         names: Their paths below MMPose's configs.
@@ -111,7 +113,7 @@ def run_all(names: Sequence[str], results: Path, arguments: argparse.Namespace) 
 
 
 def revision() -> str:
-    """The commit of this checkout, short, with a plus sign where files are changed."""
+    """Return the short commit of this checkout, with a plus sign if files differ."""
     command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always']
     described = subprocess.run(
         [*command, '--dirty=+', '--exclude=*'],
@@ -123,7 +125,7 @@ def revision() -> str:
 
 
 def published() -> list[str]:
-    """The 2-D configs that MMPose ships, by their path."""
+    """List the 2-D configs of MMPose by path."""
     root = published_root()
     folders = [root / f'{subject}_2d_keypoint' for subject in SUBJECTS]
     paths = [path for folder in folders for path in folder.rglob('*.py')]
@@ -133,7 +135,7 @@ def published() -> list[str]:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Results by config; a line that a kill cut short is left out."""
+    """Read the results; a line cut short by a kill is skipped."""
     return list(_rows(path))
 
 
@@ -145,7 +147,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def warm_up() -> None:
-    """Import what every config needs, once, before processes are forked."""
+    """Import the modules of every config once, before processes are forked."""
     for module in WARM:
         importlib.import_module(module)
     # A trial batch of each stage tells what more of them would, and the layout of a
@@ -192,7 +194,7 @@ def _child(name: str, folder: Path, sender: Any) -> None:
 
 
 def summary(row: dict[str, Any]) -> str:
-    """One line of a result."""
+    """Format a result as one line."""
     stages = row['stages']
     states = ' '.join(f'{stage}={text.split(":")[0]}' for stage, text in stages.items())
     odd = next((text for text in stages.values() if text != 'works'), '')

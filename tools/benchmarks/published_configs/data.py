@@ -1,4 +1,4 @@
-"""Small data of the own form of any data set that a published config names.
+"""Small generated data in the format of any data set of a published config.
 
 Every annotation file that a config reads is written with all the fields that MMPose's
 data sets of that form read: COCO json, its whole-body parts, the center and scale of
@@ -38,13 +38,13 @@ _INTERHAND = dict(
     camera_param_file={'0': CAMERA}, joint_file={'0': {'0': dict(world_coord=JOINTS)}}
 )
 IMAGES = 2
-"""Images of an annotation file, each with one instance."""
+"""Number of images of an annotation file, each with one instance."""
 SAMPLED = 10
-"""Images whose id is no multiple of it are left out by some published configs."""
+"""Divisor of the image ids that some published configs sample."""
 
 
 def write_data(config: Config, unlabeled: Path, seed: int = 0) -> None:
-    """Write what a config reads, relative to the current folder.
+    """Write the files that a config reads, relative to the current folder.
 
     Args:
         config: A training config of MMPose.
@@ -68,7 +68,7 @@ def write_data(config: Config, unlabeled: Path, seed: int = 0) -> None:
 
 
 def leaves(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The data sets with annotation files inside of wrappers and mixes."""
+    """Iterate over data sets with annotation files within wrappers and mixes."""
     if 'dataset' in dataset:
         yield from leaves(dataset['dataset'])
     elif 'datasets' in dataset:
@@ -126,7 +126,7 @@ def _write_labeled(
 
 
 def num_keypoints(dataset: Mapping[str, Any]) -> int:
-    """Keypoints that a data set of MMPose has, or of the body of whole ones."""
+    """Return the number of keypoints of a data set, the body's for whole-body sets."""
     if dataset['type'].startswith(('CocoWholeBody', 'UBody2d')):
         return BODY_OF_WHOLE
     if dataset['type'] not in DATASETS:
@@ -203,7 +203,7 @@ def _points(count: int, rng: np.random.Generator) -> list[float]:
 
 
 def _write_truth(evaluator: Mapping[str, Any], members: list) -> None:
-    """An evaluator that reads another file than its data set gets a copy of it."""
+    """Copy the annotations for an evaluator that reads another file."""
     path = evaluator.get('ann_file')
     if path and not Path(path).exists():
         known = [Path(m.get('data_root') or '', m['ann_file']) for m in members]

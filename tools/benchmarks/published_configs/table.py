@@ -1,4 +1,4 @@
-"""The table of what each published config comes to, as Markdown."""
+"""Markdown table of the results of the published configs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TITLE = '# Recipes and the published configs\n\n'
 
 
 def outcome(row: dict[str, Any]) -> str:
-    """What a config came to, in words: `works`, or the sentence it ends with.
+    """Describe the result of a config: `works`, or the sentence it ends with.
 
     Args:
         row: A result.
@@ -25,13 +25,13 @@ def outcome(row: dict[str, Any]) -> str:
     # A refusal is that of the first tool; what the next ones say follows from it.
     for stage, text in ends.items():
         kind, _, sentence = text.partition(': ')
-        sentence = _without_places(sentence)
+        sentence = _without_paths(sentence)
         return f'{kind} by {stage}: {sentence}'
     return WORKS
 
 
 def render(rows: Iterable[dict[str, Any]], names: Sequence[str], revision: str) -> str:
-    """The section of a README, with a line for each group of configs.
+    """Format the section of a README, with a line for each group of configs.
 
     Args:
         rows: Results.
@@ -70,7 +70,7 @@ def render(rows: Iterable[dict[str, Any]], names: Sequence[str], revision: str) 
 
 
 def put_into(path: Path, section: str) -> None:
-    """Put the section into a file, in place of the one that is there.
+    """Write the section to a file, replacing the previous one.
 
     Args:
         path: The file; it is made where there is none.
@@ -101,8 +101,8 @@ def _described(row: dict[str, Any] | None) -> tuple[str, str]:
     return row['dataset'], f'{head} ({row["codec"]})' if row.get('codec') else head
 
 
-def _without_places(sentence: str) -> str:
-    """A sentence without folders of this machine, and fit for a table."""
+def _without_paths(sentence: str) -> str:
+    """Remove folders of this machine from a sentence, and escape it for a table."""
     sentence = re.sub(r'/\S*/(site-packages|mmdistill)/', '', sentence)
     sentence = re.sub(
         r'/\S*/hub/checkpoints', '~/.cache/torch/hub/checkpoints', sentence

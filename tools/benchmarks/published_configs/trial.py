@@ -1,4 +1,4 @@
-"""One published config taken through the tools, as a reader of the README would.
+"""Trial of one published config with the tools, as the README describes.
 
 A recipe of ten lines, a teacher's checkpoint of random weights, generated data; then
 plan, label, select and two training steps, each by the tool that a user calls.
@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 STAGES = ('plan', 'label', 'select_labels', 'train')
 BATCH = 2
 MANY_MEMBERS = 8
-"""Members of a mix from which on two iterations are no longer an epoch."""
+"""Number of members of a mix from which two iterations are less than an epoch."""
 
 RECIPE = """_base_ = ['mmpose::{name}', '{base}']
 work_dir = 'work'
@@ -56,7 +56,7 @@ param_scheduler = []
 
 
 def published_root() -> Path:
-    """Folder of the configs that MMPose's wheel ships."""
+    """Return the folder of the configs in MMPose's wheel."""
     spec = importlib.util.find_spec('mmpose')
     assert spec is not None
     assert spec.origin is not None
@@ -64,7 +64,7 @@ def published_root() -> Path:
 
 
 def try_config(name: str, folder: Path) -> dict[str, Any]:
-    """Take one config through the tools.
+    """Run the tools on one config.
 
     Args:
         name: Its path below MMPose's configs.
@@ -97,7 +97,7 @@ def read_published(name: str) -> Config:
 
 
 def describe(config: Config) -> dict[str, Any]:
-    """What a config's model and its labeled data are."""
+    """Describe a config's model and its labeled data."""
     model = config.model
     head = model.get('head') or {}
     head = head.get('pose_cfg', head)
@@ -137,7 +137,7 @@ def prepare(config: Config) -> None:
 
 
 def short_training(config: Config) -> list[str]:
-    """Options of the command line: two steps, no workers, no download."""
+    """Return command-line options: two steps, no workers, no download."""
     hooks = config.get('custom_hooks', [])
     switches = [i for i, h in enumerate(hooks) if is_type(h, 'PipelineSwitchHook')]
     options = [
@@ -159,7 +159,7 @@ def short_training(config: Config) -> list[str]:
 
 
 def has_many_members(config: Config) -> bool:
-    """Whether a labeled set is so large a mix that an epoch is no short training."""
+    """Whether a labeled set has too many members for a training of one epoch."""
     return len(list(leaves(config.train_dataloader.dataset))) > MANY_MEMBERS
 
 
@@ -205,7 +205,7 @@ def load_tool(name: str) -> ModuleType:
 
 
 def remove(folder: Path) -> None:
-    """Remove a trial's folder, whatever is left of it."""
+    """Remove a trial's folder, ignoring files that are already gone."""
     if Path.cwd().is_relative_to(folder):
         os.chdir(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
