@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from mmdistill.datasets import DetectionDataset
-
-PIPELINE = [
-    dict(type='LoadImageFromNDArray'),
-    dict(type='Resize', scale=(32, 32), keep_ratio=True),
-    dict(type='PackDetInputs', meta_keys=('ori_shape', 'scale_factor')),
-]
+from tests.helpers.detecting import PIPELINE
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmdistill.engine import box_fits
 from mmdistill.engine.box_fits import candidates_fill, compare_fills, labeled_fill
 from mmdistill.functional.box_fit import PoseFill
 from mmdistill.store import Candidates
-from tests.engine.hooks.test_box_fit_hook import labeled_set
+from tests.helpers.labeled_boxes import labeled_set
 
 CROWDPOSE = dict(from_file='configs/_base_/datasets/crowdpose.py')
 LABELED = PoseFill(0.9, 0.8, (0.05, 0.07, 0.05, 0.07), 1.0, 17.0, 5)

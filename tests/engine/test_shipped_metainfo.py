@@ -13,7 +13,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from mmdistill.engine.hooks.plain_model_hook import plain_model
-from tests.engine.test_checkpoint import ToyData, load, save, train
+from tests.helpers.toy_training import ToyData, load, save, train
 
 FILES = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'
 SHIPPED = sorted(

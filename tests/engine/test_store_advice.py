@@ -19,8 +19,8 @@ from mmdistill.selection.matching import select
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
 from mmdistill.store import LabelStore, parquet
 from mmdistill.store.manifest import DETECTIONS
-from tests.engine.loops.test_detect_loop import NUM_IMAGES as DETECTED
-from tests.engine.loops.test_detect_loop import Detector, detect  # noqa: F401
+from tests.helpers.detecting import NUM_IMAGES as DETECTED
+from tests.helpers.detecting import Detector
 from tests.helpers.labeling import Teacher
 
 LABELED = LabeledCounts(4, 4, 8, 'abc', ((1, 8),), (8,) * 17)
@@ -91,7 +91,7 @@ def named_file(sentence: str) -> Path:
 
 
 @pytest.fixture(params=['labels', 'boxes'])
-def make(request, label, detect):  # noqa: F811
+def make(request, label, detect):
     """Make a store of each kind; returns it and how many images were looked at."""
 
     def run(name: str = 'store') -> tuple[LabelStore, int]:
@@ -155,7 +155,7 @@ def test_a_run_of_another_kind_goes_into_another_folder_or_an_empty_one(label):
     assert store.complete
 
 
-def test_detections_of_another_kind_go_into_another_folder(detect):  # noqa: F811
+def test_detections_of_another_kind_go_into_another_folder(detect):
     detect()
     sentence = refusal(lambda: detect(detector=Detector(0.5)), 'was made otherwise')
     assert 'another folder in distill.detector.boxes or remove this' in sentence
@@ -238,7 +238,7 @@ def test_a_selection_of_a_store_that_grew_is_made_again(label, tmp_path, write_i
 
 
 def test_detections_of_images_that_joined_are_made(
-    detect,  # noqa: F811
+    detect,
     tmp_path,
     write_images,
 ):

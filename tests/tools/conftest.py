@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import mmpose
 import pytest
 
 from mmdistill.cli.main import run
 from mmdistill.toy import write_toy_data
 
 REPOSITORY = Path(__file__).parents[2]
+MMPOSE = Path(mmpose.__file__).parent / '.mim'
 RECIPES = REPOSITORY / 'configs' / 'distill' / 'toy'
 STUDENT = str(RECIPES / 'student.py')
 TEACHER = str(RECIPES / 'teacher.py')
@@ -24,6 +28,7 @@ QUICK = (
     *('train_dataloader.batch_size=5', 'train_dataloader.num_workers=0'),
     'train_dataloader.persistent_workers=False',
 )
+LABELS = 'work_dirs/toy/labels'
 BOXES = 'work_dirs/toy/detections.bbox.json'
 TEACHER_FILE = 'work_dirs/teacher/iter_2.pth'
 DISTILL = (
@@ -57,6 +62,19 @@ def call_tool(name: str, *arguments: str) -> int:
 def tool() -> Callable[..., int]:
     """Call a tool by name with arguments; returns its exit code."""
     return call_tool
+
+
+def call_mmpose(tool: str, *arguments: str) -> None:
+    """Run a tool of MMPose in a process of its own."""
+    command = [sys.executable, str(MMPOSE / 'tools' / tool), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Content of every file below a folder, by path."""
+    files = (path for path in root.rglob('*') if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 def write_boxes(oracle: Path, path: Path) -> None:

@@ -12,9 +12,7 @@ import pytest
 from mmdistill.selection.selection import read_selection
 from mmdistill.selection.training_labels import read_training_labels
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, STUDENT
-from tests.tools.test_label import LABELS
-from tests.tools.test_written_configs import call_mmpose
+from tests.tools.conftest import DISTILL, LABELS, STUDENT, call_mmpose
 
 
 def images_of_samples():

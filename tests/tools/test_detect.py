@@ -16,8 +16,7 @@ import pytest
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
 from tests.helpers.launches import launch
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool
-from tests.tools.test_label import contents
+from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool, contents
 
 BOXES = 'work_dirs/found/labels_boxes'
 LABELS = 'work_dirs/found/labels'

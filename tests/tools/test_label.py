@@ -10,14 +10,14 @@ import torch
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
 from tests.helpers.launches import launch
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE
-
-LABELS = 'work_dirs/toy/labels'
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob('*') if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+from tests.tools.conftest import (
+    DISTILL,
+    LABELS,
+    REPOSITORY,
+    STUDENT,
+    TEACHER_FILE,
+    contents,
+)
 
 
 def test_a_row_for_every_image(workshop):

@@ -18,8 +18,7 @@ from mmpose.visualization import PoseLocalVisualizer
 
 from mmdistill.config.text import TextConfig
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
-from tests.tools.test_written_configs import MMPOSE
+from tests.tools.conftest import DISTILL, MMPOSE, QUICK, STUDENT, TEACHER
 
 AVERAGED = (
     "custom_hooks=[dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.5)]"

@@ -15,8 +15,7 @@ import torch
 
 from mmdistill.store import LabelStore
 from tests.helpers.launches import launch
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE
-from tests.tools.test_label import contents
+from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE, contents
 
 LABELS = Path('work_dirs/whole')
 WHOLE = (

@@ -12,9 +12,18 @@ from mmengine.config import Config
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.store import LabelStore
 from mmdistill.toy import write_toy_data
-from tests.engine.test_shipped_metainfo import FILES
-from tests.tools.conftest import BOXES, DISTILL, QUICK, STUDENT, TEACHER, write_boxes
-from tests.tools.test_label import LABELS
+from tests.tools.conftest import (
+    BOXES,
+    DISTILL,
+    LABELS,
+    MMPOSE,
+    QUICK,
+    STUDENT,
+    TEACHER,
+    write_boxes,
+)
+
+FILES = MMPOSE / 'configs/_base_/datasets'
 
 RECIPE = """
 _base_ = {base!r}

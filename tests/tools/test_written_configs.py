@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import mmpose
 import pyarrow as pa
 import pytest
 import torch
@@ -20,10 +17,17 @@ from mmdistill.config.text import write_config
 from mmdistill.store import LabelStore, parquet
 from mmdistill.store.manifest import chunk_origin
 from mmdistill.utils.files import write_bytes
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER_FILE
-from tests.tools.test_label import LABELS, contents
+from tests.tools.conftest import (
+    DISTILL,
+    LABELS,
+    MMPOSE,
+    QUICK,
+    STUDENT,
+    TEACHER_FILE,
+    call_mmpose,
+    contents,
+)
 
-MMPOSE = Path(mmpose.__file__).parent / '.mim'
 COCO = Config.fromfile(MMPOSE / 'configs/_base_/datasets/coco.py').dataset_info
 # What decides the pairs alone: MMEngine takes seconds to lay out the rest.
 SHORT = dict(
@@ -52,12 +56,6 @@ def recipe(workshop):
     text = INLINE.format(base=STUDENT, metainfo=f'metainfo = {SHORT!r}')
     Path('recipe.py').write_text(text)
     return 'recipe.py'
-
-
-def call_mmpose(tool, *arguments):
-    command = [sys.executable, str(MMPOSE / 'tools' / tool), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
 
 
 def all_flip_indices(config):

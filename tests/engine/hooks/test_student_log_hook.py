@@ -16,7 +16,7 @@ from mmdistill.engine.hooks.student_log_hook import StudentLogHook, losses_by_ki
 from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import resumable_config
-from tests.datasets.test_pseudo_weight import HEADS, samples
+from tests.helpers.heads import HEADS, samples
 from tests.helpers.students import student_config, write_labels
 
 EVERY = dict(type='mmdistill.StudentLogHook', interval=1)

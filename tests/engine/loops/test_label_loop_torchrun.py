@@ -12,11 +12,10 @@ from pathlib import Path
 
 from mmdistill.store import LabelStore
 from tests.conftest import COCO
-from tests.engine.loops.test_label_loop_kills import (
+from tests.helpers.killed_runs import (
     done_images,
     files,
     labeled_since,
-    piled,  # noqa: F401  (a fixture)
 )
 from tests.helpers.labeling import Teacher, run_loop
 from tests.helpers.launches import ROOT, torchrun
@@ -44,7 +43,7 @@ def wait_for_chunks(store: LabelStore, count: int, process: subprocess.Popen) ->
         time.sleep(0.01)
 
 
-def test_launches_killed_while_they_label_end_in_the_same_files(piled):  # noqa: F811
+def test_launches_killed_while_they_label_end_in_the_same_files(piled):
     dice = random.Random(0)
     store = LabelStore(piled / 'labels')
     diaries: set[Path] = set()
@@ -66,7 +65,7 @@ def test_launches_killed_while_they_label_end_in_the_same_files(piled):  # noqa:
     assert files(piled / 'labels') == files(piled / 'once')
 
 
-def test_the_sentence_of_another_rank_is_told_once(piled):  # noqa: F811
+def test_the_sentence_of_another_rank_is_told_once(piled):
     told, _ = launch(piled, 2, '1').communicate(timeout=120)
 
     assert told.count(b'could not be written: File too large') == 1

@@ -15,7 +15,7 @@ from mmdistill.datasets import UnlabeledDataset
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from tests.conftest import COCO
-from tests.engine.loops.test_label_loop_kills import FORK, files
+from tests.helpers.killed_runs import FORK, files
 from tests.helpers.labeling import Teacher, run_loop
 from tests.helpers.media import (
     HEIGHT,
