@@ -25,7 +25,7 @@ FOLDER = REPOSITORY / 'configs' / 'distill'
 ZOO = ('coco', 'ap10k', 'face', 'hand')
 CONFIGS = [path for name in ZOO for path in sorted((FOLDER / name).glob('*.py'))]
 RECIPES = [path for path in CONFIGS if 'distill = dict(' in path.read_text()]
-README = (REPOSITORY / 'README.md').read_text()
+README = (REPOSITORY / 'configs' / 'README.md').read_text()
 FIRST = FOLDER / 'coco' / 'res50_co-35_co-80.py'
 FAMILIES = [
     'coco/res50_co-35_co-80',
