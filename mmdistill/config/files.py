@@ -61,7 +61,7 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
 def _reason(file: Path, error: Exception) -> str:
     """Why a config cannot be read, without MMEngine's advice about its functions."""
     if isinstance(error, FileNotFoundError) and error.filename:
-        return f'its base {error.filename} does not exist'
+        return f'{error.filename}, its base or a file that it reads, does not exist'
     if isinstance(error, SyntaxError):
         where = 'it' if _has_syntax_error(file) else 'one of its bases'
         return f'{where} is no Python in line {error.lineno}: {error.msg}'

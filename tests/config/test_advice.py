@@ -6,13 +6,15 @@ import ast
 import copy
 import difflib
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from mmdistill.config.values import SECTION, Fields, ListOf, check_values
 from mmengine.config import Config
 
-from mmdistill.config.schema import check_checkpoint, distill_section
+from mmdistill.config.kinds import Fields, ListOf
+from mmdistill.config.recipe import Recipe, check_checkpoint
+from mmdistill.config.schema import DistillConfig
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.stages import detections
@@ -21,15 +23,28 @@ ODD = (b'odd', [b'odd'], {'odd': b'odd'}, [], {}, '', -7, 7.5, -7.5, True)
 MOST_STEPS = 12
 
 
-def keys(kinds=SECTION, above=()):
+def keys(part=DistillConfig, above=()):
     """All keys of the section, those of its parts too."""
-    for key, kind in kinds.items():
-        yield (*above, key)
-        if isinstance(kind, Fields) and kind.kinds is not None:
-            yield from keys(kind.kinds, (*above, key))
+    for setting in fields(part):
+        yield (*above, setting.name)
+        inner = setting.metadata.get('section')
+        kind = setting.metadata.get('kind')
+        if inner is not None:
+            yield from keys(inner, (*above, setting.name))
+        elif isinstance(kind, Fields) and kind.kinds is not None:
+            yield from ((*above, setting.name, name) for name in kind.kinds)
 
 
 KEYS = ['.'.join(path) for path in keys() if path[0] != 'selection']
+
+
+def whole():
+    """A section that states what has no default."""
+    return dict(teacher={}, unlabeled={}, store='labels')
+
+
+def check_values(section):
+    Recipe.of(Config(dict(distill=copy.deepcopy(section)), filename=''))
 
 
 def sentence_of(check, *arguments):
@@ -37,7 +52,9 @@ def sentence_of(check, *arguments):
     try:
         check(*arguments)
     except UserError as error:
-        return str(error)
+        # Of several sentences the first is followed first.
+        _, *several = str(error).split('\n- ')
+        return several[0] if several else str(error)
     return None
 
 
@@ -114,7 +131,7 @@ def test_a_value_as_the_sentence_says_is_accepted(key):
     said = 0
     for odd in ODD:
         for choice in (0, 1, -1):
-            section = {}
+            section = whole()
             put(section, f'distill.{key}', copy.deepcopy(odd))
             steps = 0
             while sentence := sentence_of(check_values, section):
@@ -130,14 +147,14 @@ def test_a_value_as_the_sentence_says_is_accepted(key):
 def test_the_right_key_is_among_those_that_a_sentence_names(key):
     *above, name = f'distill.{key}'.split('.')
     typo = name[:-2] + name[-1] + name[-2]
-    section = {}
+    section = whole()
     put(section, '.'.join([*above, typo]), None)
 
     sentence = sentence_of(check_values, section)
 
     listed = re.search(f'has no {typo}, only (.+)', sentence)[1].split(', ')
     assert difflib.get_close_matches(typo, listed, n=1) == [name]
-    nearest = {}
+    nearest = whole()
     put(nearest, '.'.join([*above, name]), None)
     assert sentence_of(check_values, nearest) is None
 
@@ -160,7 +177,7 @@ def test_sentences_lead_from_no_section_to_a_whole_one(tmp_path):
     config = Config({}, filename=tmp_path / 'recipe.py')
     lacking = []
     for _ in range(MOST_STEPS):
-        sentence = sentence_of(distill_section, config)
+        sentence = sentence_of(Recipe.of, config)
         if sentence is None:
             break
         missing = re.search(r'has no (\w+)(?: section|$)', sentence)
@@ -173,7 +190,7 @@ def test_sentences_lead_from_no_section_to_a_whole_one(tmp_path):
             config.distill = followed(config.distill.to_dict(), sentence, 0)
 
     assert lacking == ['distill', 'teacher', 'unlabeled', 'store']
-    assert distill_section(config) is config.distill
+    assert Recipe.of(config).distill.teacher is not None
 
 
 @pytest.mark.parametrize('role', ['teacher', 'detector'])
@@ -230,7 +247,7 @@ def options_in(sentence):
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 def test_an_option_of_counting_takes_each_value_that_is_named(options):
     section = dict(teacher={}, unlabeled={}, store='labels', selection=options)
-    sentence = sentence_of(distill_section, Config(dict(distill=section)))
+    sentence = sentence_of(Recipe.of, Config(dict(distill=section)))
     assert sentence.startswith('distill.selection: ')
     name, values = options_in(sentence)
 

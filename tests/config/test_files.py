@@ -57,7 +57,7 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path):
         ('a = b + 1', "NameError: name 'b' is not defined"),
         ("_base_ = 'one.py'\na = _base_.gone", "has no attribute 'gone'"),
         ('a = 1 / 0', 'ZeroDivisionError: division by zero'),
-        ("_base_ = 'gone.py'", r'its base .*gone\.py does not exist'),
+        ("_base_ = 'gone.py'", r'gone\.py, its base or a file .*, does not exist'),
         ("_base_ = 'mmpose::body_2d_keypoint/gone.py'", r'gone\.py'),
         (
             "_base_ = 'mmpose::body_2d_keypoint/edpose/coco/"

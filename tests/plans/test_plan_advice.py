@@ -13,6 +13,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.cli.arguments import add_config_arguments
+from mmdistill.config.recipe import Recipe
 from mmdistill.plans import make_plan
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from tests.plans.conftest import STUDENT
@@ -30,7 +31,7 @@ def whole(config):
     root = Path('data/toy').resolve()
     Path('data/toy').unlink()
     shutil.copytree(root, 'data/toy')
-    assert missing_files(config) == []
+    assert missing_files(Recipe.of(config)) == []
     return config
 
 
@@ -64,12 +65,12 @@ def lost_detector(config):
 )
 def test_a_checkpoint_is_stated_where_it_says(whole, change):
     change(whole)
-    (sentence,) = missing_files(whole)
+    (sentence,) = missing_files(Recipe.of(whole))
     (key,) = re.findall(KEYS, sentence)
 
     put(whole, key, 'own.pth')
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 def test_a_checkpoint_is_trained_by_the_command(whole):
@@ -77,7 +78,7 @@ def test_a_checkpoint_is_trained_by_the_command(whole):
     whole.distill.teacher = recipe.distill.teacher
     whole.distill.detector = recipe.distill.detector
     whole.distill.unlabeled.pop('bbox_file')
-    sentences = missing_files(whole)
+    sentences = missing_files(Recipe.of(whole))
 
     assert len(sentences) == 2
     for sentence in sentences:
@@ -91,7 +92,7 @@ def test_a_checkpoint_is_trained_by_the_command(whole):
         work_dir.mkdir(parents=True)
         Path(checkpoint).touch()
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 @pytest.mark.parametrize(
@@ -107,19 +108,19 @@ def test_a_checkpoint_is_trained_by_the_command(whole):
 )
 def test_weights_are_put_where_it_says(whole, key, value):
     put(whole, key, value)
-    (sentence,) = missing_files(whole)
+    (sentence,) = missing_files(Recipe.of(whole))
     match = re.search(r'put the file at (\S+?)(?:,|$)', sentence)
     path = match[1] if match else re.search(r'weights (\S+) of', sentence)[1]
 
     shutil.copy('own.pth', path)
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 def test_weights_are_done_without_as_it_says(whole):
     init = dict(type='Pretrained', checkpoint='gone.pth')
     put(whole, 'model.backbone.init_cfg', init)
-    (sentence,) = missing_files(whole)
+    (sentence,) = missing_files(Recipe.of(whole))
     (words,) = re.findall(r'--cfg-options \S+$', sentence)
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
@@ -127,7 +128,7 @@ def test_weights_are_done_without_as_it_says(whole):
 
     whole.merge_from_dict(options)
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 def test_data_are_put_where_it_says(whole):
@@ -140,7 +141,7 @@ def test_data_are_put_where_it_says(whole):
     shutil.copytree('data/toy', 'kept/data/toy')
     for path, remove in paths.items():
         remove(Path(path))
-    sentences = missing_files(whole)
+    sentences = missing_files(Recipe.of(whole))
 
     assert all(re.search(': put (it|them) there$', each) for each in sentences)
     named = {
@@ -151,18 +152,18 @@ def test_data_are_put_where_it_says(whole):
     for path in named:
         copy = shutil.copy if path.endswith('.json') else shutil.copytree
         copy(Path('kept', path), path)
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 def test_true_boxes_are_written_by_the_command(whole):
     whole.distill.unlabeled.bbox_file = 'none.json'
-    (sentence,) = missing_files(whole)
+    (sentence,) = missing_files(Recipe.of(whole))
     ((tool, words),) = re.findall(COMMAND, sentence)
     ann_file = 'data/toy/annotations/unlabeled_oracle.json'
 
     load_tool(tool).main(shlex.split(words.replace('ANN_FILE', ann_file)))
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
     written, right = (
         json.loads(Path(name).read_text()) for name in ('none.json', 'boxes.json')
     )
@@ -172,7 +173,7 @@ def test_true_boxes_are_written_by_the_command(whole):
 def test_a_split_is_cut_by_the_command(whole, capsys):
     dataset = whole.train_dataloader.dataset
     dataset.ann_file = 'annotations/few_labeled.json'
-    (sentence,) = missing_files(whole)
+    (sentence,) = missing_files(Recipe.of(whole))
     ((tool, words),) = re.findall(COMMAND, sentence)
     with pytest.raises(SystemExit) as left:
         load_tool(tool).main(shlex.split(words))
@@ -188,7 +189,7 @@ def test_a_split_is_cut_by_the_command(whole, capsys):
     )
     load_tool(tool).main([*map(values.get, positional.split()), '--random', '3'])
 
-    assert missing_files(whole) == []
+    assert missing_files(Recipe.of(whole)) == []
 
 
 def test_boxes_are_detected_by_the_command(whole, make_store, make_rows):

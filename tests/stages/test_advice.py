@@ -21,7 +21,7 @@ from mmpose.registry import DATASETS
 from mmdistill.config.datasets import registered_dataset, unparsed_metainfo
 from mmdistill.config.files import read_config
 from mmdistill.config.loops import check_test, check_training
-from mmdistill.config.schema import distill_section
+from mmdistill.config.recipe import Recipe
 from mmdistill.config.text import write_config
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.initial_weights import check_initial_weights
@@ -88,7 +88,7 @@ def add_pseudo(config: Config, labels: str = 'labels', **settings) -> None:
 
 def grow(config: Config) -> Config:
     """The schedule as the training grows it, or unchanged without a rule."""
-    rule = distill_section(config).get('schedule')
+    rule = Recipe.of(config).distill.schedule
     return config if rule is None else grown_schedule(config, 100, 100, **rule)
 
 
@@ -110,7 +110,7 @@ def test_a_config_without_a_student_makes_labels(config):
     key = in_sentence(r'name one in ([\w.]+)$', sentence_of(label_config, config))
     state(config, key, labeled)
 
-    assert label_config(config).test_dataloader
+    assert label_config(Recipe.of(config)).test_dataloader
 
 
 def test_a_training_on_pseudo_labels_alone_has_its_labeled_set_named(config):
@@ -121,7 +121,7 @@ def test_a_training_on_pseudo_labels_alone_has_its_labeled_set_named(config):
 
     state(config, in_sentence(r'labeled one in ([\w.]+)$', sentence), labeled)
 
-    assert label_config(config).test_dataloader
+    assert label_config(Recipe.of(config)).test_dataloader
 
 
 MIXING = dict(
@@ -147,7 +147,7 @@ def test_a_stated_mix_takes_a_setting_where_the_sentence_says(config, key):
         batches = dict(type='mmdistill.MixedRatioBatchSampler')
         config.train_dataloader[owner] = {**batches, key: MIXING[key]}
 
-    stated = student_config(config).train_dataloader
+    stated = student_config(Recipe.of(config)).train_dataloader
     pseudo = stated.dataset.datasets[1]
     assert (stated.get('batch_sampler', {}) | pseudo)[key] == MIXING[key]
 
@@ -159,7 +159,7 @@ def test_training_reads_the_store_that_the_sentence_names(config):
     labels = in_sentence(r'label store (\S+) of distill\.store', sentence)
     config.train_dataloader.dataset.datasets[1].store = labels
 
-    assert student_config(config)
+    assert student_config(Recipe.of(config))
 
 
 def test_a_ratio_has_as_many_parts_as_the_sentence_says(config):
@@ -169,7 +169,7 @@ def test_a_ratio_has_as_many_parts_as_the_sentence_says(config):
     sources = int(in_sentence(r'each of the (\d+) sources', sentence))
     config.distill.mixing.source_ratio = (1,) * sources
 
-    assert student_config(config)
+    assert student_config(Recipe.of(config))
 
 
 def test_a_batch_is_as_large_as_the_sentence_says(config):
@@ -180,7 +180,7 @@ def test_a_batch_is_as_large_as_the_sentence_says(config):
     for size, fits in ((least - 1, False), (least, True)):
         config.train_dataloader.batch_size = size
         if fits:
-            assert student_config(config)
+            assert student_config(Recipe.of(config))
         else:
             sentence_of(student_config, config)
 
@@ -198,7 +198,7 @@ def test_without_another_batch_sampler_batches_are_mixed(by_shape):
 
     del config.train_dataloader[key]
 
-    mixed = student_config(config).train_dataloader[key]
+    mixed = student_config(Recipe.of(config)).train_dataloader[key]
     assert mixed.type == in_sentence(r'by a ([\w.]+),', sentence)
 
 
@@ -210,7 +210,7 @@ def test_another_batch_sampler_draws_from_a_stated_mix(by_shape):
         r'state the mix with a ([\w.]+) among', sentence
     )
 
-    trained = resumable_config(student_config(config))
+    trained = resumable_config(student_config(Recipe.of(config)))
     assert trained.train_dataloader[key].type == 'AspectRatioBatchSampler'
     # The loop of ours takes no other batches than those of our sampler.
     assert trained.train_cfg == config.train_cfg
@@ -223,7 +223,9 @@ def test_parts_of_a_multi_source_sampler_are_a_source_ratio(config):
     del config.train_dataloader[in_sentence(r'^train_dataloader\.(\w+)', sentence)]
     state(config, in_sentence(r'pseudo-labels as ([\w.]+)$', sentence), [1, 4])
 
-    assert student_config(config).train_dataloader.batch_sampler.source_ratio == [1, 4]
+    assert student_config(
+        Recipe.of(config)
+    ).train_dataloader.batch_sampler.source_ratio == [1, 4]
 
 
 # The schedule.
@@ -351,7 +353,7 @@ def test_crops_are_cut_as_in_either_set(config, key):
     assert key in re.findall(r'(\w+_dataloader)', sentence)
     config[key] = tested
 
-    assert label_config(config).model.padding == 1.25
+    assert label_config(Recipe.of(config)).model.padding == 1.25
 
 
 @pytest.fixture
@@ -372,7 +374,7 @@ def test_another_config_has_what_the_teacher_lacks(config, complete, lacking):
 
     state(config, key, complete)
 
-    assert label_config(config).model.module.type == 'Other'
+    assert label_config(Recipe.of(config)).model.module.type == 'Other'
 
 
 @pytest.mark.parametrize('section', [True, False])
