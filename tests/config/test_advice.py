@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import difflib
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -14,13 +13,14 @@ from mmengine.config import Config
 
 from mmdistill.config.kinds import Fields, ListOf
 from mmdistill.config.recipe import Recipe, check_checkpoint
-from mmdistill.config.schema import DistillConfig
+from mmdistill.config.schema import DetectorConfig, DistillConfig, TeacherConfig
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.stages import detections
 
 ODD = (b'odd', [b'odd'], {'odd': b'odd'}, [], {}, '', -7, 7.5, -7.5, True)
 MOST_STEPS = 12
+KINDS = dict(teacher=TeacherConfig, detector=DetectorConfig)
 
 
 def keys(part=DistillConfig, above=()):
@@ -35,7 +35,7 @@ def keys(part=DistillConfig, above=()):
             yield from ((*above, setting.name, name) for name in kind.kinds)
 
 
-KEYS = ['.'.join(path) for path in keys() if path[0] != 'selection']
+KEYS = ['.'.join(path) for path in keys()]
 
 
 def whole():
@@ -72,6 +72,10 @@ def values_in(rule):
         'a whole number': lambda: [4, -1],
         'a number': lambda: [0.25, -3],
         'True or False': lambda: [True, False],
+        r'a number or one of (.+)': lambda words: [
+            *ast.literal_eval(f'[{words}]'),
+            0.25,
+        ],
         r'one of (.+)': lambda words: list(ast.literal_eval(f'[{words}]')),
         'a list': lambda: [[]],
         'a dict': lambda: [{}],
@@ -105,7 +109,9 @@ def followed(section, sentence, choice):
     each = re.match(r'each of (\S+) must be (.+), got ', sentence)
     must = re.match(r'(\S+) must be (.+), got ', sentence)
     state = re.match(r'(\S+) must state its (\w+), got ', sentence)
-    unknown = re.match(r'(\S+) has no (\S+), only (.+)', sentence)
+    unknown = re.match(
+        r'(\S+) has no (\S+)(?:, only (.+)|; did you mean (\S+)\?)', sentence
+    )
     empty = re.match(r'(\S+) must have at least one element, got ', sentence)
     if each:
         put(section, each[1], [pick(values_in(each[2]), choice)])
@@ -118,7 +124,8 @@ def followed(section, sentence, choice):
     else:
         part = get(section, unknown[1])
         value = part.pop(unknown[2])
-        part[pick(unknown[3].split(', '), choice)] = value
+        right = [unknown[4]] if unknown[4] else unknown[3].split(', ')
+        part[pick(right, choice)] = value
     return section
 
 
@@ -148,27 +155,30 @@ def test_the_right_key_is_among_those_that_a_sentence_names(key):
     *above, name = f'distill.{key}'.split('.')
     typo = name[:-2] + name[-1] + name[-2]
     section = whole()
-    put(section, '.'.join([*above, typo]), None)
+    put(section, '.'.join([*above, typo]), 'a value')
 
     sentence = sentence_of(check_values, section)
 
-    listed = re.search(f'has no {typo}, only (.+)', sentence)[1].split(', ')
-    assert difflib.get_close_matches(typo, listed, n=1) == [name]
+    found = re.search(rf'has no {typo}(?:; did you mean|, only) (\w+)', sentence)
+    assert found[1] == name
     nearest = whole()
-    put(nearest, '.'.join([*above, name]), None)
+    put(nearest, '.'.join([*above, name]), nearest.get(key))
     assert sentence_of(check_values, nearest) is None
 
 
 def test_every_kind_of_the_section_is_tried():
     """A key of a new kind needs words that are followed above."""
 
-    def leaves(kinds):
-        for kind in kinds.values():
-            if isinstance(kind, Fields):
-                yield from leaves(kind.kinds or {})
+    def leaves(part):
+        for setting in fields(part):
+            if 'section' in setting.metadata:
+                yield from leaves(setting.metadata['section'])
+                continue
+            kind = setting.metadata['kind']
+            yield from (kind.kinds or {}).values() if isinstance(kind, Fields) else ()
             yield kind.kind if isinstance(kind, ListOf) else kind
 
-    for words in {str(kind) for kind in leaves(SECTION)} - {'anything'}:
+    for words in {str(kind) for kind in leaves(DistillConfig)} - {'anything'}:
         assert values_in(words)
 
 
@@ -214,7 +224,7 @@ def test_a_checkpoint_that_is_trained_is_the_one_that_is_stated(
     role, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    part = dict(checkpoint='work_dirs/it/best.pth')
+    part = KINDS[role](checkpoint='work_dirs/it/best.pth')
     sentence = sentence_of(check_checkpoint, role, part)
     assert f'train the {role} first' in sentence
 
@@ -223,39 +233,6 @@ def test_a_checkpoint_that_is_trained_is_the_one_that_is_stated(
     Path(path).touch()
 
     check_checkpoint(role, part)
-
-
-OPTIONS = [
-    *(dict([pair]) for name in ('labeled_images', 'group_by', 'categories', 'criterion')
-      for pair in ((name, 'some'), (name, 5))),
-    *(dict([pair]) for name in ('min_thr', 'max_thr', 'score_thr')
-      for pair in ((name, 'low'), (name, float('nan')))),
-    dict(keypoint_thr='high'),
-    dict(keypoint_thr=True),
-]  # fmt: skip
-
-
-def options_in(sentence):
-    """The option that a sentence is about, and the values that it names."""
-    name, rule = re.search(r'(\w+) must be (.+), got', sentence).groups()
-    values = [0.5, -1] if 'a number' in rule else []
-    values += [None] if 'or None' in rule else []
-    listed = re.search(r'\[.*\]', rule)
-    return name, [*values, *(ast.literal_eval(listed[0]) if listed else [])]
-
-
-@pytest.mark.parametrize('options', OPTIONS, ids=str)
-def test_an_option_of_counting_takes_each_value_that_is_named(options):
-    section = dict(teacher={}, unlabeled={}, store='labels', selection=options)
-    sentence = sentence_of(Recipe.of, Config(dict(distill=section)))
-    assert sentence.startswith('distill.selection: ')
-    name, values = options_in(sentence)
-
-    assert len(values) > 1
-    for value in values:
-        config = Config(dict(distill=section))
-        config.distill.selection[name] = value
-        assert distill_section(config).get('selection') is not None
 
 
 def test_min_thr_and_max_thr_as_the_sentence_says():

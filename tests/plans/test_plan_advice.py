@@ -207,4 +207,4 @@ def test_boxes_are_detected_by_the_command(whole, make_store, make_rows):
     # Where the tool leaves a complete store, nothing is left to find.
     make_store(Path(folder), make_rows((1, 0), num_keypoints=0), names=())
 
-    assert boxes_to_find(whole) is None
+    assert boxes_to_find(Recipe.of(whole)) is None

@@ -89,7 +89,7 @@ def add_pseudo(config: Config, labels: str = 'labels', **settings) -> None:
 def grow(config: Config) -> Config:
     """The schedule as the training grows it, or unchanged without a rule."""
     rule = Recipe.of(config).distill.schedule
-    return config if rule is None else grown_schedule(config, 100, 100, **rule)
+    return config if rule is None else grown_schedule(config, 100, 100, rule)
 
 
 @pytest.fixture
@@ -104,10 +104,11 @@ def growing(config):
 
 def test_a_config_without_a_student_makes_labels(config):
     labeled = config.pop('train_dataloader').dataset
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
     assert sentence.endswith('its labels are made by tools/label.py')
 
-    key = in_sentence(r'name one in ([\w.]+)$', sentence_of(label_config, config))
+    sentence = sentence_of(label_config, Recipe.of(config))
+    key = in_sentence(r'name one in ([\w.]+)$', sentence)
     state(config, key, labeled)
 
     assert label_config(Recipe.of(config)).test_dataloader
@@ -117,7 +118,7 @@ def test_a_training_on_pseudo_labels_alone_has_its_labeled_set_named(config):
     labeled = config.train_dataloader.dataset
     pseudo = dict(type='mmdistill.PseudoLabelDataset', store='labels')
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[pseudo])
-    sentence = sentence_of(label_config, config)
+    sentence = sentence_of(label_config, Recipe.of(config))
 
     state(config, in_sentence(r'labeled one in ([\w.]+)$', sentence), labeled)
 
@@ -137,7 +138,7 @@ MIXING = dict(
 def test_a_stated_mix_takes_a_setting_where_the_sentence_says(config, key):
     add_pseudo(config)
     config.distill.mixing = {key: MIXING[key]}
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
     owner = in_sentence(r'give it to the (\w+) of train_dataloader', sentence)
 
     del config.distill['mixing']
@@ -154,7 +155,7 @@ def test_a_stated_mix_takes_a_setting_where_the_sentence_says(config, key):
 
 def test_training_reads_the_store_that_the_sentence_names(config):
     add_pseudo(config, labels='others')
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
 
     labels = in_sentence(r'label store (\S+) of distill\.store', sentence)
     config.train_dataloader.dataset.datasets[1].store = labels
@@ -164,7 +165,7 @@ def test_training_reads_the_store_that_the_sentence_names(config):
 
 def test_a_ratio_has_as_many_parts_as_the_sentence_says(config):
     config.distill.mixing = dict(source_ratio=(1, 2, 3))
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
 
     sources = int(in_sentence(r'each of the (\d+) sources', sentence))
     config.distill.mixing.source_ratio = (1,) * sources
@@ -174,7 +175,7 @@ def test_a_ratio_has_as_many_parts_as_the_sentence_says(config):
 
 def test_a_batch_is_as_large_as_the_sentence_says(config):
     config.train_dataloader.batch_size = 2
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
 
     least = int(in_sentence(r'batch size must be at least (\d+)', sentence))
     for size, fits in ((least - 1, False), (least, True)):
@@ -182,14 +183,14 @@ def test_a_batch_is_as_large_as_the_sentence_says(config):
         if fits:
             assert student_config(Recipe.of(config))
         else:
-            sentence_of(student_config, config)
+            sentence_of(student_config, Recipe.of(config))
 
 
 @pytest.fixture
 def by_shape(config):
     """A config with a batch sampler of its own, and the key of it."""
     config.train_dataloader.batch_sampler = dict(type='AspectRatioBatchSampler')
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
     return config, sentence, in_sentence(r'^train_dataloader\.(\w+)', sentence)
 
 
@@ -218,7 +219,7 @@ def test_another_batch_sampler_draws_from_a_stated_mix(by_shape):
 
 def test_parts_of_a_multi_source_sampler_are_a_source_ratio(config):
     config.train_dataloader.sampler = dict(type='MultiSourceSampler')
-    sentence = sentence_of(student_config, config)
+    sentence = sentence_of(student_config, Recipe.of(config))
 
     del config.train_dataloader[in_sentence(r'^train_dataloader\.(\w+)', sentence)]
     state(config, in_sentence(r'pseudo-labels as ([\w.]+)$', sentence), [1, 4])
@@ -348,7 +349,7 @@ def test_a_training_states_its_length():
 @pytest.mark.parametrize('key', ['test_dataloader', 'val_dataloader'])
 def test_crops_are_cut_as_in_either_set(config, key):
     tested = config.pop('test_dataloader')
-    sentence = sentence_of(label_config, config)
+    sentence = sentence_of(label_config, Recipe.of(config))
 
     assert key in re.findall(r'(\w+_dataloader)', sentence)
     config[key] = tested
@@ -370,7 +371,8 @@ def complete(tmp_path):
 @pytest.mark.parametrize('lacking', ['test_dataloader', 'model'])
 def test_another_config_has_what_the_teacher_lacks(config, complete, lacking):
     config.pop(lacking)
-    key = in_sentence(r'in (distill\.[\w.]+)$', sentence_of(label_config, config))
+    sentence = sentence_of(label_config, Recipe.of(config))
+    key = in_sentence(r'in (distill\.[\w.]+)$', sentence)
 
     state(config, key, complete)
 
