@@ -134,7 +134,7 @@ def test_worker_traceback_is_undone(kind, capsys):
     assert capsys.readouterr().err == f'error: {SENTENCE}\n'
 
 
-def test_error_that_followed_another_is_told_as_it_stands(capsys):
+def test_error_that_followed_another_is_reported_unchanged(capsys):
     def fail(argv):
         try:
             raise UserError('the first')
@@ -145,7 +145,7 @@ def test_error_that_followed_another_is_told_as_it_stands(capsys):
     assert capsys.readouterr().err == f'error: {SENTENCE}\n'
 
 
-def test_sentence_of_several_lines_is_told_in_one():
+def test_sentence_of_several_lines_is_reported_in_one():
     assert original_sentence(UserError('two\n  lines')) == 'two lines'
 
 

@@ -20,7 +20,7 @@ def test_weights_are_in_the_model():
 
 
 @pytest.mark.parametrize('role', ['teacher', 'detector'])
-def test_a_misfit_is_told_of_the_section_that_names_it(role):
+def test_a_misfit_is_reported_for_the_section_that_names_it(role):
     weights = dict(weight=torch.zeros(2, 2))
 
     with pytest.raises(

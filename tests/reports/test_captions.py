@@ -49,14 +49,14 @@ def test_where_nothing_is_left_to_keep_it_says_so(selection):
     assert captions.curve_caption(more).endswith('on unlabeled images.')
 
 
-def test_images_without_labels_are_told_of_both_sets(data):
+def test_images_without_labels_are_reported_for_both_sets(data):
     bare = int((data.labels_per_image == 0).sum())
     words = captions.per_image_caption(data, side([0, 1, 1, 2], [[1]]))
     assert words.startswith(f'{bare / 6:.1%} of the unlabeled images')
     assert words.endswith('25.0% of the labeled ones.')
 
 
-def test_keypoints_per_instance_are_told_of_both_sets(data):
+def test_keypoints_per_instance_are_reported_for_both_sets(data):
     words = captions.per_label_caption(data, side([1], [[1, 1, 0], [1, 0, 0]]))
     assert f'carries {data.visible[data.kept].mean():.1f} visible' in words
     assert 'labeled instance 1.5' in words
@@ -102,8 +102,8 @@ def test_the_correlation_is_put_in_words(correlation, words):
     assert words in captions.agreement_caption(correlation)
 
 
-@pytest.mark.parametrize(('blind', 'words'), [(0, 'exactly it is.'), (4, 'visible.')])
-def test_candidates_without_a_visible_keypoint_are_told(data, selection, blind, words):
+@pytest.mark.parametrize(('blind', 'words'), [(0, 'exact value.'), (4, 'visible.')])
+def test_candidates_without_keypoints_are_reported(data, selection, blind, words):
     visible = np.where(np.arange(len(data.scores)) < blind, 0, 1)
     caption = captions.scores_caption(replace(data, visible=visible), selection)
     assert caption.endswith(words)

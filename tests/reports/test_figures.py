@@ -82,7 +82,7 @@ def test_empty_calibration_is_left_out():
     assert figures.audit_plots(replace(NOTHING, calibration={'score': part})) == []
 
 
-def test_the_gain_of_fusing_is_told_against_each_other_way():
+def test_the_gain_of_fusing_is_reported_against_each_other_way():
     gains = {'fused': 0.5, 'single view': 0.25, 'flip': 0.375}
     caption = figures.gains_plot(replace(NOTHING, gains=gains)).caption
     assert caption == 'Fused views: +0.250 against single view, +0.125 against flip.'

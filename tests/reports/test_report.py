@@ -202,7 +202,7 @@ def test_a_selection_of_another_state_is_refused(written, tmp_path):
     assert not (tmp_path / 'page.html').exists()
 
 
-def test_images_that_have_moved_are_told_of(written, again, tmp_path):
+def test_images_that_have_moved_are_reported(written, again, tmp_path):
     root = again(written.store, num=1, img_root=tmp_path / 'nowhere')
     captions = [f.text for f in root.all('ul', cls='gallery')[0].all('figcaption')]
     assert captions[0].endswith('(image not found)')
@@ -229,7 +229,7 @@ def test_results_are_compared(written, again, tmp_path):
     assert 'ahead of the baseline in coco/AP: 0.812 against 0.500 (+0.312)' in verdict
 
 
-def test_the_manifest_is_told_leaf_by_leaf(written):
+def test_the_manifest_is_reported_leaf_by_leaf(written):
     cells = dict(written.root.all('table', id='provenance-table')[0].cells())
     assert cells['store'] == written.store.digest()
     assert cells['about.img_root'] == written.store.manifest['about']['img_root']

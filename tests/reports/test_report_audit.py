@@ -49,7 +49,7 @@ def test_an_audit_is_shown_when_there_is_one(written, make_store, again, tmp_pat
         ({}, 0),
     ],
 )
-def test_an_audit_of_another_selection_is_told(
+def test_an_audit_of_another_selection_is_reported(
     written, make_store, again, tmp_path, matched, words
 ):
     store = make_store(tmp_path / 'labels', written.rows)

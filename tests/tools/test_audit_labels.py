@@ -111,7 +111,7 @@ def test_a_damaged_audit_is_made_again_as_the_report_says(audited, capsys):
     assert call_tool('report', str(LABELS), '--out', 'report.html', '--num', '0') == 0
 
 
-def test_the_pile_itself_gets_the_labels_that_it_has(audited):
+def test_the_unlabeled_set_itself_gets_the_labels_that_it_has(audited):
     oracle = 'data/toy/annotations/unlabeled_oracle.json'
     boxes = 'work_dirs/toy/detections.bbox.json'
 
@@ -151,7 +151,7 @@ def test_labels_that_were_made_otherwise_are_refused(audited, capsys):
     assert '- nms_thr: the store has 0.5, this run 0.7' in capsys.readouterr().err
 
 
-def test_a_pile_without_labels_is_refused(audited, capsys):
+def test_an_unlabeled_set_without_labels_is_refused(audited, capsys):
     assert run_audit(options=('distill.store=work_dirs/none',)) == 2
     assert 'holds no label store' in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from mmdistill.store import LabelStore
 LABELS = Path('work_dirs/toy/labels')
 
 
-def test_the_share_of_the_toy_s_images_is_told(workshop, tool, capsys):
+def test_the_share_of_the_toy_s_images_is_reported(workshop, tool, capsys):
     labels = LabelStore(LABELS).read()
     best = {}
     values = labels.candidates.keypoint_agreement.mean(axis=1)

@@ -134,7 +134,7 @@ def test_photographs_on_which_nothing_is_found_count(place, tool, write_detector
     assert (labels.num_read, len(labels.candidates)) == (7, 0)
 
 
-def test_an_audit_finds_boxes_as_the_pile_has_them(place, tool):
+def test_an_audit_finds_boxes_as_the_unlabeled_set_has_them(place, tool):
     assert tool('audit_labels', STUDENT, '--cfg-options', *FOUND) == 0
 
     audit = json.loads(Path(LABELS, 'audit.json').read_text())
@@ -153,7 +153,7 @@ def test_images_without_ids_are_called_by_their_path(place, tool):
     assert names <= {path.name for path in Path('data/toy/images/unlabeled').iterdir()}
 
 
-def test_the_status_is_told(place, tool, capsys):
+def test_the_status_is_reported(place, tool, capsys):
     assert detect(tool, '--status') == 0
 
     lines = capsys.readouterr().out.splitlines()

@@ -123,7 +123,7 @@ def test_new_images_are_added_and_counted(workshop, tool):
     assert contents(Path(LABELS)) == before
 
 
-def test_the_status_is_told_and_nothing_done(workshop, tool, capsys):
+def test_the_status_is_reported_and_nothing_done(workshop, tool, capsys):
     Path(LABELS, 'chunks/000001.parquet').unlink()
     before = contents(Path(LABELS))
 

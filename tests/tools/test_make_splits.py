@@ -49,7 +49,7 @@ def test_images_of_another_json_are_labeled(labeled, tmp_path, tool):
         (['--img', 'images/labeled', '--no-content'], 'compared by name and id alone'),
     ],
 )
-def test_how_the_sides_were_compared_is_told(
+def test_how_the_sides_were_compared_is_reported(
     labeled, tmp_path, tool, capsys, monkeypatch, option, told
 ):
     monkeypatch.chdir(labeled.parents[1])

@@ -19,7 +19,7 @@ def test_a_complete_recipe_ends_well(workshop, tool, capsys):
     assert 'missing' not in printed
 
 
-def test_what_is_missing_is_told_with_exit_code_1(workshop, tool, capsys):
+def test_what_is_missing_is_reported_with_exit_code_1(workshop, tool, capsys):
     shutil.rmtree('data/toy/images')
 
     assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 1

@@ -120,7 +120,7 @@ def test_the_host_trains_what_is_written(recipe, tool):
 
 
 @pytest.mark.parametrize('missing', ['aic/annotations.json', 'mpii/images', 'more'])
-def test_what_a_member_lacks_is_told(recipe, tool, tmp_path, capsys, missing):
+def test_what_a_member_lacks_is_reported(recipe, tool, tmp_path, capsys, missing):
     path = tmp_path / missing
     path.unlink() if path.is_file() else shutil.rmtree(path)
 

@@ -14,12 +14,12 @@ def store(tmp_path, make_store, make_rows):
     return make_store(tmp_path, make_rows((1, None, 0, 2, 1, None, 1, 1, 1, 1)))
 
 
-def test_failures_are_told_by_reason(store, logged):
+def test_failures_are_reported_by_reason(store, logged):
     check_failures(store, 1)
     assert logged == ['2 of 10 images failed (20.00%)', '  2: no such file']
 
 
-def test_nothing_is_told_of_none(tmp_path, make_store, make_rows, logged):
+def test_nothing_is_reported_for_none(tmp_path, make_store, make_rows, logged):
     assert check_failures(make_store(tmp_path, make_rows((1, 0))), 0) is None
     assert logged == []
 

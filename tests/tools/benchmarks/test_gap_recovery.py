@@ -89,7 +89,7 @@ def test_the_status_runs_nothing(gap, called, tmp_path, capsys):
     assert '0 of 8 runs are done; more follow' in capsys.readouterr().out
 
 
-def test_a_metric_that_no_test_gives_is_told(gap, called, tmp_path):
+def test_a_metric_that_no_test_gives_is_reported(gap, called, tmp_path):
     with pytest.raises(UserError, match='has no NME, only PCK, coco/AP'):
         compare(gap, tmp_path, '--seeds', '0', '--metrics', 'NME')
 

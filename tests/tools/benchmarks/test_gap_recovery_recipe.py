@@ -48,7 +48,7 @@ def test_a_schedule_that_would_be_all_warm_up_is_refused(recipes, read):
         recipes.read_recipe(read.student, iterations=100)
 
 
-def test_a_recipe_without_an_upper_bound_is_told(recipes, tmp_path):
+def test_a_recipe_without_an_upper_bound_is_reported(recipes, tmp_path):
     (tmp_path / 'student.py').write_text('train_cfg = dict(max_iters=4)')
     (tmp_path / 'baseline.py').write_text('train_cfg = dict(max_iters=4)')
     with pytest.raises(UserError, match=r'upper_bound\.py does not exist'):

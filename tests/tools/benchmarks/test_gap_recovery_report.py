@@ -41,7 +41,7 @@ def test_a_row_has_mean_deviation_and_share_of_the_gap(reports, report):
     assert found[1:] == ['1,000', '2', '0.550 ± 0.071', '50%']
 
 
-def test_the_best_supervised_row_tells_its_own_length(reports, report):
+def test_the_best_supervised_row_has_its_own_length(reports, report):
     found = row(reports.table(report), 'supervised, its own best schedule')
     assert found[1:] == ['500', '2', '0.350 ± 0.071', '0%']
 

@@ -196,7 +196,7 @@ def test_after_a_failure_no_other_run_begins(runs, load):
     assert begun == ['0']
 
 
-def test_a_command_that_fails_is_told_with_its_log(runs, tmp_path, capfd):
+def test_a_command_that_fails_is_reported_with_its_log(runs, tmp_path, capfd):
     log = tmp_path / 'log.txt'
     sentence = r'tools/compare_results\.py ended with 2, see .*log'
     with pytest.raises(UserError, match=sentence):
