@@ -59,10 +59,10 @@ def test_other_weights_are_refused(detect):
 def test_what_is_about_training_or_its_order_does_not_matter(detect, monkeypatch):
     detect()
     others = dict(reversed(MODULE.items()), train_cfg=None, _scope_='mmdet')
-    monkeypatch.setattr('tests.engine.loops.test_detect_loop.MODULE', others)
+    monkeypatch.setattr('tests.helpers.detecting.MODULE', others)
     detect()
     changed = dict(MODULE, test_cfg=dict(nms_pre=8))
-    monkeypatch.setattr('tests.engine.loops.test_detect_loop.MODULE', changed)
+    monkeypatch.setattr('tests.helpers.detecting.MODULE', changed)
 
     with pytest.raises(UserError, match=r'test_cfg\.nms_pre: the store has 9, .* 8'):
         detect()
