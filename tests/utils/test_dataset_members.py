@@ -254,6 +254,6 @@ def test_the_counts_of_each_member_are_logged(parts, logged):
     assert log_members(whole) == count_labeled(whole)
     assert log_members(build_labeled(parts['coco'])).instances == 3
 
-    (line,) = logged
+    (line,) = (line for line in logged if 'the labeled set' in line)
     assert line.startswith('the labeled set is made of 3 data sets')
     assert 'mpii/annotations.json with 5 instances on 2 images' in line
