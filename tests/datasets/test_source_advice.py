@@ -148,7 +148,7 @@ def test_a_compressed_tar_becomes_a_plain_one(
             file.writestr('0.png', content['0.png'])
     source = TarSource(tmp_path, 'a.tar')
     sentence = refusal(source.list_images, f'is compressed .{packed}')
-    assert sentence.endswith('make a plain tar of what it holds')
+    assert sentence.endswith('make an uncompressed tar of its content')
 
     write_tar(path, content)
     listing = source.list_images()
