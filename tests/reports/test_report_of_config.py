@@ -8,8 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.reports import draw_labels
-from mmdistill.reports import report as reports
-from mmdistill.reports.report import ReportOptions
+from mmdistill.reports.report import ReportOptions, report
 from tests.helpers.media import write_video  # noqa: F401  (a fixture)
 
 
@@ -27,13 +26,13 @@ def store(tmp_path, make_rows, make_store, make_selection, write_video):  # noqa
 
 
 def test_frames_are_shown_kept_or_rejected(store, tmp_path):
-    reports.report(str(store.root), tmp_path / 'a.html', ReportOptions(num=3))
+    report(str(store.root), tmp_path / 'a.html', ReportOptions(num=3))
     page = (tmp_path / 'a.html').read_text()
     assert page.count('data:image/jpeg;base64,') > 9
     assert 'image not found' not in page
 
     (tmp_path / 'a.mp4').unlink()
-    reports.report(str(store.root), tmp_path / 'b.html', ReportOptions(num=3))
+    report(str(store.root), tmp_path / 'b.html', ReportOptions(num=3))
     assert 'image not found' in (tmp_path / 'b.html').read_text()
 
 
