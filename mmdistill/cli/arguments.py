@@ -24,7 +24,7 @@ from mmdistill.config.selection_options import (
     KEYPOINT_RULES,
     LABELED_IMAGES,
 )
-from mmdistill.errors import ConfigError, UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.ranking import CRITERIA
 
 LAUNCHERS = {
@@ -224,7 +224,7 @@ class _Renamed(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         flag = self.option_strings[0]
-        raise UserError(f'{flag} is now {FLAGS[flag]}, got {flag} {values}')
+        raise ConfigError(f'{flag} is now {FLAGS[flag]}, got {flag} {values}')
 
 
 def changed_options(arguments: argparse.Namespace) -> dict[str, Any]:

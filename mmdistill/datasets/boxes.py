@@ -27,7 +27,7 @@ from mmdistill.datasets.detection_forms import (
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.source_list import SourceList
-from mmdistill.errors import ConfigError, DataError, StoreError, UserError
+from mmdistill.errors import ConfigError, DataError, StoreError
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
 
@@ -93,7 +93,7 @@ def read_boxes(
     """
     detections = read_detections(path)
     if not detections:
-        raise UserError(
+        raise DataError(
             f'the detection file {path} is an empty list, so there is nothing to '
             'label; without distill.unlabeled.bbox_file each image is one box'
         )

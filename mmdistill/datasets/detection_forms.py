@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmdistill.datasets.sources.image_list import ImageList
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 
 SLACK = 0.1
 """Of a box's side (and two pixels), by which detectors may leave the image."""
@@ -47,12 +47,12 @@ def check_shares(path: Path, boxes: np.ndarray) -> None:
         boxes: Its four numbers a box, (M, 4).
 
     Raises:
-        UserError: If nearly all boxes with an extent lie within the first pixel.
+        DataError: If nearly all boxes with an extent lie within the first pixel.
     """
     sized = boxes[(boxes[:, 2:] > 0).all(axis=1)]
     if not len(sized) or (sized <= 1).all(axis=1).mean() < FITTING:
         return
-    raise UserError(
+    raise DataError(
         f'the boxes of the detection file {path} look like shares of the width and '
         f'height of the image: they lie within 0 and 1, as {sized[0].tolist()}; a bbox '
         'must be [x, y, width, height] in pixels, so multiply them by the width and '
@@ -77,7 +77,7 @@ def check_on_images(
         sizes_of: Reads the sizes of images where the list does not state them.
 
     Raises:
-        UserError: If the boxes have another form.
+        DataError: If the boxes have another form.
     """
     if images.sizes is not None:
         rows = np.arange(len(owners))
@@ -105,7 +105,7 @@ def check_forms(
         images: Names of their images, (M,).
 
     Raises:
-        UserError: If many boxes reach far beyond their images, and nearly none does in
+        DataError: If many boxes reach far beyond their images, and nearly none does in
             another form.
     """
     rows = np.isfinite(sizes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
@@ -119,7 +119,7 @@ def check_forms(
             fits = _inside(form(boxes), sizes)
             here = min(fits.mean(), fits[leaving].mean())
             if leaving.mean() >= least and here >= FITTING:
-                raise UserError(_sentence(path, words, boxes, sizes, names, leaving))
+                raise DataError(_sentence(path, words, boxes, sizes, names, leaving))
         if leaving.mean() > 0.5:
             _warn(path, f'{_beyond(leaving)}: are they pixels of images of this size?')
     largest = boxes.max()

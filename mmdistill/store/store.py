@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmdistill.errors import UserError
+from mmdistill.errors import StoreError
 from mmdistill.store import parquet
 from mmdistill.store.generations import (
     ChunkSpan,
@@ -131,7 +131,7 @@ class LabelStore:
         """Provenance of the store.
 
         Raises:
-            UserError: If the folder holds no store, or its manifest is not valid.
+            StoreError: If the folder holds no store, or its manifest is not valid.
         """
         return read_manifest(self.root / MANIFEST_FILE, self.kind)
 
@@ -153,7 +153,7 @@ class LabelStore:
             (I,).
 
         Raises:
-            UserError: If the store was made otherwise, with a line for each
+            StoreError: If the store was made otherwise, with a line for each
                 difference.
         """
         manifest = {'format': FORMAT, **manifest}
@@ -170,7 +170,7 @@ class LabelStore:
         lines += disagreements(generations, stored, images)
         if lines:
             lines += differences(made_boxes(held), made_boxes(manifest))
-            raise UserError(
+            raise StoreError(
                 f'the {self.kind.name} {self.root} was made otherwise and is not mixed '
                 f'with this run; {self._remedy(gone_images(stored, images))}'
                 + ''.join(f'\n- {line}' for line in lines)
@@ -216,7 +216,7 @@ class LabelStore:
         """List the paths of all images, in the store's order, labeled yet or not.
 
         Raises:
-            UserError: If the list is damaged.
+            StoreError: If the list is damaged.
         """
         manifest = self.manifest
         return [
@@ -233,7 +233,7 @@ class LabelStore:
             rows: Its images, in the order of the store.
 
         Raises:
-            UserError: If the disk refuses the file.
+            StoreError: If the disk refuses the file.
         """
         manifest = self.manifest
         span = chunk_spans(generations_in(manifest), manifest['chunk_size'])[index]
@@ -254,7 +254,7 @@ class LabelStore:
             chunks: Chunks to read, by default all, which must exist.
 
         Raises:
-            UserError: If a chunk is missing, damaged or of another store.
+            StoreError: If a chunk is missing, damaged or of another store.
         """
         if chunks is None:
             self._check_complete()
@@ -282,7 +282,7 @@ class LabelStore:
         """Read all rows of the complete store.
 
         Raises:
-            UserError: If a chunk is missing, damaged or of another store.
+            StoreError: If a chunk is missing, damaged or of another store.
         """
         return table_to_labels(pa.concat_tables(self.scan()), self.num_keypoints)
 
@@ -303,7 +303,7 @@ class LabelStore:
     def _check_complete(self) -> None:
         missing = self.missing_chunks()
         if missing:
-            raise UserError(
+            raise StoreError(
                 f'the {self.kind.name} {self.root} is not complete: {len(missing)} of '
                 f'{self.num_chunks} chunks are missing; continue with {self.kind.tool}'
             )
@@ -325,7 +325,7 @@ class LabelStore:
         paths = [path for path in images.paths if path not in held]
         entry = generations[gone[0]]
         if len(gone) > 1 or json_sha256(paths[: entry.count]) != entry.paths:
-            raise UserError(
+            raise StoreError(
                 f'the list of images {self._list(gone[0])} is gone, and the images of '
                 f'this run are not those that it named; name another folder in '
                 f'{self.kind.option} or remove this one'
@@ -384,7 +384,7 @@ def write_readme(root: Path, kind: StoreKind) -> None:
         kind: Kind of the store.
 
     Raises:
-        UserError: If the disk refuses the file.
+        StoreError: If the disk refuses the file.
     """
     path = root / README_FILE
     if not path.exists():

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError
 from mmdistill.functional.boxes import Size
 
 SLACK = 0.1
@@ -114,7 +114,7 @@ def check_coordinates(
         Sentences about single annotations whose points may be in a wrong place.
 
     Raises:
-        UserError: If most of the annotations are in another form.
+        DataError: If most of the annotations are in another form.
     """
     if not annotations:
         return []
@@ -127,7 +127,7 @@ def check_coordinates(
     elif _are_centered(places, held):
         form = CENTERED
     if form or (held < HELD).mean() > 0.5:
-        raise UserError(_sentence(path, places, held, form or _best_form(places)))
+        raise DataError(_sentence(path, places, held, form or _best_form(places)))
     return [
         *_small_numbers(places),
         *_empty_boxes(places, held),
@@ -159,7 +159,7 @@ def _refuse_shares(path: Path, places: AnnotatedPoints) -> None:
     shares = (largest <= 1) & (places.sizes.min(axis=1) > 4)
     if shares.mean() > 0.5:
         first = int(np.argmax(shares))
-        raise UserError(
+        raise DataError(
             f'the keypoints of {int(shares.sum())} of {len(shares)} annotations of '
             f'{path} lie within 0 and 1, the first is {places.ids[first]!r}: they must '
             'be pixels of the image; multiply them by its width and height'
