@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.fileio import get_file_backend
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
 from mmdistill.cli.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
 from mmdistill.config.datasets import registered_dataset
-from mmdistill.errors import ConfigError, UserError
+from mmdistill.errors import ConfigError, UserError, shortened
 
 PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
 NOT_INSTALLED = re.compile(
@@ -79,6 +80,23 @@ def _check_transform(section: str, transform: Any) -> None:
         name = str(transform.get('type')).rpartition('.')[2]
         raise ConfigError(
             f'the transform {name} of {section} cannot be built: {_reason(name, error)}'
+        ) from error
+    _check_backend(section, transform)
+
+
+def _check_backend(section: str, transform: Mapping[str, Any]) -> None:
+    """Make sure that the file backend of a transform that reads images works."""
+    arguments = transform.get('backend_args')
+    if not arguments:
+        return
+    try:
+        get_file_backend(backend_args=dict(arguments))
+    except Exception as error:
+        text = ' '.join(str(error).split()).rstrip('.')
+        raise ConfigError(
+            f'the transform {transform.get("type")} of {section} cannot read by '
+            f'backend_args={shortened(dict(arguments))}: {text}; set backend_args=None '
+            'if the images are on this disk'
         ) from error
 
 

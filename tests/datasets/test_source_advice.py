@@ -216,7 +216,8 @@ def guarded(tmp_path, build):
         (tmp_path / 'val.json').write_text(json.dumps(dict(images=names)))
         dataset = dict(data_root=str(tmp_path), ann_file='val.json', **val)
         loader = dict(dataset=dataset)
-        content = dict(work_dir=str(tmp_path), val_dataloader=loader, distill=distill)
+        section = dict(teacher={}, unlabeled={}, store='labels', **distill)
+        content = dict(work_dir=str(tmp_path), val_dataloader=loader, distill=section)
         guard = leak_guard_config(Config(content), {})
         return build(data_prefix=dict(img='a/'), leak_guard=guard)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -150,3 +152,21 @@ def test_a_wrong_argument_is_not_blamed_on_a_package_that_fits():
         check_training_parts(training(misspelt))
 
     assert 'pip' not in str(error.value)
+
+
+def test_a_file_backend_that_is_not_there_is_named_and_none_reads_the_disk():
+    petrel = dict(type='LoadImage', backend_args=dict(backend='petrel'))
+
+    with pytest.raises(UserError) as error:
+        check_training_parts(training(petrel))
+
+    sentence = str(error.value)
+    assert sentence.startswith(
+        'the transform LoadImage of train_dataloader cannot read'
+    )
+    assert (
+        "backend_args={'backend': 'petrel'}: Please install petrel_client" in sentence
+    )
+    key, value = re.search(r'set (\w+)=(\w+) if', sentence).groups()
+    check_training_parts(training({**petrel, key: ast.literal_eval(value)}))
+    check_training_parts(training({**petrel, key: dict(backend='local')}))
