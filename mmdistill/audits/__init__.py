@@ -1,4 +1,4 @@
-"""Audits: what the teacher's labels are worth, seen on images with true labels."""
+"""Audits: the quality of the labels of a teacher, measured on labeled images."""
 
 from mmdistill.audits.audited_set import AuditedSet, audited_set
 from mmdistill.audits.folds import audit_folds

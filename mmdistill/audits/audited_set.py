@@ -1,4 +1,4 @@
-"""Which labeled images are audited, and with which boxes."""
+"""Choice of the labeled images that are audited, and of their boxes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from mmdistill.utils.files import file_sha256, json_sha256, write_json
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
-LONGEST_STEM = 200
-"""Bytes of a name that grows into that of a folder."""
+MAX_STEM = 200
+"""Maximum number of bytes of a stem in the name of a folder."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class AuditedSet:
 
     @property
     def images(self) -> set[Path]:
-        """The images as files, links followed."""
+        """Image files, with links resolved."""
         root = self.img_root.resolve()
         return {root / path for path in annotated_images(self.ann_file)}
 
     @property
     def name(self) -> str:
-        """Names the set and its boxes, in a form that suits a folder."""
+        """Name of the set and its boxes, usable for a folder."""
         boxes = file_sha256(self.bbox_file) if self.bbox_file else None
         digest = json_sha256([file_sha256(self.ann_file), str(self.img_root), boxes])
-        stem = self.ann_file.stem.encode(errors='replace')[:LONGEST_STEM]
+        stem = self.ann_file.stem.encode(errors='replace')[:MAX_STEM]
         return f'{stem.decode(errors="ignore")}-{digest[:8]}'
 
 
@@ -65,14 +65,14 @@ def audited_set(
     img: str | None = None,
     bbox_file: str | None = None,
 ) -> AuditedSet:
-    """The set that is audited: the arguments, `distill.audit` or the val set.
+    """Choose the audited set: the arguments, `distill.audit` or the val set.
 
     Args:
         recipe: The recipe.
         ann_file: COCO json to audit instead of the config's.
         img: Its folder of images, by default that of the config's set.
-        bbox_file: Detections on its images; those of the config's set by default,
-            where that is the one that is audited.
+        bbox_file: Detections on its images; by default those of the config, if its set
+            is audited.
 
     Raises:
         UserError: If no set is named or a file is missing.
@@ -101,13 +101,13 @@ def audited_set(
 
 
 def labeled_set(recipe: Recipe) -> AuditedSet:
-    """The labeled set of a config, on which its teacher was trained.
+    """Return the labeled set of a config, on which its teacher was trained.
 
     Args:
         recipe: The recipe.
 
     Raises:
-        UserError: If it is made of several.
+        UserError: If it consists of several data sets.
     """
     members = labeled_members(recipe)
     if len(members) > 1:
@@ -120,28 +120,28 @@ def labeled_set(recipe: Recipe) -> AuditedSet:
     return _set_of(members[0])
 
 
-def in_form(recipe: Recipe, audited: AuditedSet) -> AuditedSet:
-    """The set with its annotations read strictly, and written anew where needed.
+def checked_annotations(recipe: Recipe, audited: AuditedSet) -> AuditedSet:
+    """Check the annotations of a set, and normalize them where needed.
 
     Args:
         recipe: The recipe, whose keypoints the set must have.
-        audited: The set; its own json stays as it is.
+        audited: The set; its own json is not changed.
 
     Raises:
         UserError: If the json contradicts itself, the keypoints or its images.
     """
     names = keypoint_names_of(labeled_config(recipe))
-    used, found = read_ann_file(
+    ann_file, annotations = read_ann_file(
         'audited',
         *(audited.ann_file, names, audited.img_root),
         annotations_folder(recipe.config),
     )
-    print_log(f'the audited set {found.summary("count")}', logger='current')
-    return replace(audited, ann_file=used)
+    print_log(f'the audited set {annotations.summary("count")}', logger='current')
+    return replace(audited, ann_file=ann_file)
 
 
 def shared_images(recipe: Recipe, audited: AuditedSet) -> int:
-    """How many audited images the teacher was trained on.
+    """Count the audited images that the teacher was trained on.
 
     Args:
         recipe: The recipe.
@@ -159,7 +159,7 @@ def shared_images(recipe: Recipe, audited: AuditedSet) -> int:
             trained_on |= labeled.images
     shared = len(images & trained_on)
     if same_file or shared == len(images):
-        # Folds are parts of one set.
+        # Folds split a single set.
         without = ', or train teachers without a part of it with --folds'
         raise ConfigError(
             f'{audited.ann_file} is what the teacher was trained on, its labels there '
@@ -169,22 +169,22 @@ def shared_images(recipe: Recipe, audited: AuditedSet) -> int:
     return shared
 
 
-def boxes_of(
+def choose_boxes(
     unlabeled: UnlabeledConfig, audited: AuditedSet, folder: Path
 ) -> tuple[UnlabeledConfig, str]:
-    """The boxes in which the audited images are labeled.
+    """Choose the boxes in which the audited images are labeled.
 
-    As on the unlabeled side: detections where that has detections. Without any of
-    the audited images, the true boxes are written down and stand in for them, and for
-    boxes that are followed from frame to frame.
+    They are of the kind of the unlabeled set: detections if that has detections. If
+    the audited images have none, their true boxes replace them, as they replace boxes
+    propagated from frame to frame.
 
     Args:
-        unlabeled: The unlabeled side.
+        unlabeled: Settings of the unlabeled set.
         audited: The audited set.
-        folder: Where the true boxes are written.
+        folder: Folder to which true boxes are written.
 
     Returns:
-        Settings that say the boxes, and the source of the boxes in words.
+        Settings of the boxes, and the source of the boxes in words.
     """
     if audited.bbox_file is not None:
         detected = UnlabeledConfig(
@@ -198,15 +198,15 @@ def boxes_of(
     return UnlabeledConfig(bbox_file=str(path)), TRUE_BOXES
 
 
-def _val_dataset(config: Config, wanted: bool) -> Mapping[str, Any] | None:
+def _val_dataset(config: Config, required: bool) -> Mapping[str, Any] | None:
     """The validation set, if it is a single one with annotations.
 
     Raises:
-        UserError: If it is wanted and made of several.
+        UserError: If it is required and consists of several data sets.
     """
     dataset = (config.get('val_dataloader') or {}).get('dataset') or {}
-    members = [each for each in members_of(dataset) if each.get('ann_file')]
-    if wanted and len(members) > 1:
+    members = [member for member in members_of(dataset) if member.get('ann_file')]
+    if required and len(members) > 1:
         raise ConfigError(
             f'the validation set of {config.filename} is made of {len(members)} data '
             f'sets ({_listed(members)}); name the one to audit, in the keypoints of '
@@ -216,7 +216,7 @@ def _val_dataset(config: Config, wanted: bool) -> Mapping[str, Any] | None:
 
 
 def _listed(members: Sequence[Mapping[str, Any]]) -> str:
-    return ', '.join(f'{each["type"]} {each.get("ann_file")}' for each in members)
+    return ', '.join(f'{member["type"]} {member.get("ann_file")}' for member in members)
 
 
 def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:
@@ -224,7 +224,7 @@ def _set_of(dataset: Mapping[str, Any]) -> AuditedSet:
         raise ConfigError(f'the labeled images to audit need an ann_file: {dataset!r}')
     root = Path(dataset.get('data_root') or '')
     images = (dataset.get('data_prefix') or {}).get('img', '')
-    # MMPose takes the path of a bbox_file as it stands.
+    # MMPose does not prefix the path of a bbox_file.
     boxes = dataset.get('bbox_file')
     return AuditedSet(
         root / dataset['ann_file'], root / images, Path(boxes) if boxes else None

@@ -1,8 +1,8 @@
-"""The audit without a val set: teachers that did not see what they label.
+"""Audit by cross-validation, for data without a val set.
 
-The labeled set is cut into folds. For each a teacher is trained on the others and
-audited on it; the folds together are the audit. These teachers have less to learn
-from than the one whose labels are audited, so its labels should be a little better.
+The labeled set is cut into folds. For each, a teacher is trained on the other folds and
+audited on the fold; the audit joins all folds. These teachers train on fewer images
+than the one whose labels are audited, so its labels should be slightly better.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmdistill import stages
 from mmdistill.audits.audited_set import (
     TRUE_BOXES,
     AuditedSet,
-    in_form,
+    checked_annotations,
     labeled_set,
 )
 from mmdistill.audits.candidates import MatchedCandidates, join, match_candidates
@@ -48,15 +48,14 @@ LAST_CHECKPOINT = 'last_checkpoint'
 def audit_folds(
     recipe: Recipe, num_folds: int, teacher_config: str | None = None
 ) -> dict[str, Any] | None:
-    """Audit the labels of a config by teachers trained for it, one a fold.
+    """Audit the labels of a config by teachers trained for it, one per fold.
 
-    What is done stays: an audit that was stopped goes on, in the middle of a
-    training from its last checkpoint.
+    An audit that was stopped resumes, within a training from its last checkpoint.
 
     Args:
         recipe: A recipe whose images are labeled.
-        num_folds: Parts of the labeled set, and teachers.
-        teacher_config: What the teachers are trained with; by default
+        num_folds: Number of folds, and of teachers.
+        teacher_config: Training config of the teachers; by default
             `distill.teacher.config`.
 
     Returns:
@@ -64,45 +63,52 @@ def audit_folds(
 
     Raises:
         UserError: If there are fewer images than folds or less than 2 folds, no
-            config names how a teacher is trained, or the labels do not fit.
+            training config of a teacher is given, or the labels do not match.
     """
-    rules = read_unlabeled_selection(recipe)
-    teacher = _training_of(recipe, teacher_config)
-    labeled = in_form(recipe, labeled_set(recipe))
+    unlabeled_selection = read_unlabeled_selection(recipe)
+    teacher = _teacher_config(recipe, teacher_config)
+    labeled = checked_annotations(recipe, labeled_set(recipe))
     root = audit_folder(recipe, labeled) / f'{num_folds}_folds'
     folds = write_folds(labeled.ann_file, num_folds, root)
     print_log(
         f'audit: {num_folds} teachers are trained with {teacher.filename}, each '
-        f'without a part of {labeled.ann_file}, and audited on it; below {root}',
+        f'without one fold of {labeled.ann_file}, and audited on it; below {root}',
         logger='current',
     )
-    parts = []
+    fold_results = []
     for number, (rest, held_out) in enumerate(folds, start=1):
         folder = held_out.parent
         print_log(f'audit: fold {number} of {num_folds}', logger='current')
-        checkpoint = _trained(teacher, rest, folder)
+        checkpoint = _train_teacher(teacher, rest, folder)
         audited = AuditedSet(held_out, labeled.img_root)
-        parts.append(_audited(recipe, checkpoint, audited, folder, rules))
+        fold_results.append(
+            _match_fold(recipe, checkpoint, audited, folder, unlabeled_selection)
+        )
     if not is_main_process():
         return None
-    source = parts[0][1]
-    found = {name: join([part[0][name] for part in parts]) for name in parts[0][0]}
+    boxes = fold_results[0][1]
+    matched = {
+        name: join([fold[0][name] for fold in fold_results])
+        for name in fold_results[0][0]
+    }
     provenance = dict(
         ann_file=str(labeled.ann_file),
         sha256=file_sha256(labeled.ann_file),
-        boxes=source,
+        boxes=boxes,
         folds=num_folds,
         teacher_config=str(teacher.filename),
     )
-    return write_audit(recipe, found, rules, provenance, source == TRUE_BOXES)
+    return write_audit(
+        recipe, matched, unlabeled_selection, provenance, boxes == TRUE_BOXES
+    )
 
 
 def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:
-    """Cut a COCO json into folds of images, the same ones every time.
+    """Cut a COCO json into folds of images, deterministically.
 
     Args:
         ann_file: The json.
-        num_folds: Parts.
+        num_folds: Number of folds.
         root: Folder to write to.
 
     Returns:
@@ -121,28 +127,28 @@ def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, 
     order = permuted(np.arange(len(images)), len(images), FOLD_KEY)
     written = []
     for number in range(num_folds):
-        held_out = {images[i]['id'] for i in order[number::num_folds].tolist()}
-        rest = {image['id'] for image in images} - held_out
+        fold_ids = {images[i]['id'] for i in order[number::num_folds].tolist()}
+        other_ids = {image['id'] for image in images} - fold_ids
         folder = root / f'{number + 1}'
         pair = (folder / 'rest.json', folder / 'held_out.json')
-        for path, chosen in zip(pair, (rest, held_out), strict=True):
-            write_json(path, _only(content, images, chosen))
+        for path, image_ids in zip(pair, (other_ids, fold_ids), strict=True):
+            write_json(path, _subset(content, images, image_ids))
         written.append(pair)
     return written
 
 
-def _only(
-    content: dict[str, Any], images: Sequence[dict[str, Any]], chosen: set[int]
+def _subset(
+    content: dict[str, Any], images: Sequence[dict[str, Any]], image_ids: set[int]
 ) -> dict[str, Any]:
-    """A COCO json with some of its images."""
+    """Copy of a COCO json with some of its images."""
     return dict(
         content,
-        images=[image for image in images if image['id'] in chosen],
-        annotations=[a for a in content['annotations'] if a['image_id'] in chosen],
+        images=[image for image in images if image['id'] in image_ids],
+        annotations=[a for a in content['annotations'] if a['image_id'] in image_ids],
     )
 
 
-def _training_of(recipe: Recipe, teacher_config: str | None) -> Config:
+def _teacher_config(recipe: Recipe, teacher_config: str | None) -> Config:
     path = teacher_config or recipe.distill.teacher.config
     if path is None:
         raise ConfigError(
@@ -154,8 +160,8 @@ def _training_of(recipe: Recipe, teacher_config: str | None) -> Config:
     return teacher
 
 
-def _trained(teacher: Config, ann_file: Path, folder: Path) -> str:
-    """Train a teacher on a json, or find it trained; returns its checkpoint."""
+def _train_teacher(teacher: Config, ann_file: Path, folder: Path) -> str:
+    """Train a teacher on a json unless that is done; return its checkpoint."""
     done = folder / TEACHER_FILE
     work_dir = folder / 'teacher'
     if not done.is_file():
@@ -184,21 +190,21 @@ def _training_config(teacher: Config, ann_file: Path, work_dir: Path) -> Config:
     return config
 
 
-def _audited(
+def _match_fold(
     recipe: Recipe,
     checkpoint: str,
     audited: AuditedSet,
     folder: Path,
-    rules: UnlabeledSelection,
+    unlabeled_selection: UnlabeledSelection,
 ) -> tuple[dict[str, MatchedCandidates], str]:
-    """Evidence by view of one fold, and the source of its boxes."""
+    """Matched candidates by view of one fold, and the source of its boxes."""
     teacher = replace(recipe.distill.teacher, checkpoint=checkpoint)
     recipe = replace(recipe, distill=replace(recipe.distill, teacher=teacher))
     stores, source = label_views(recipe, audited, folder, 'teacher')
     barrier()
     sigmas = sigmas_of(recipe)
-    found = {
-        name: match_candidates(store, audited.ann_file, sigmas, rules)
+    matched = {
+        name: match_candidates(store, audited.ann_file, sigmas, unlabeled_selection)
         for name, store in stores.items()
     }
-    return found, source
+    return matched, source

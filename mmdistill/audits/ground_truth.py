@@ -16,17 +16,17 @@ from mmdistill.utils.files import listed_key, read_json
 
 
 def read_truth(ann_file: Path, num_keypoints: int) -> dict[str, TrueInstances]:
-    """The true instances of every image of a COCO json.
+    """Read the true instances of every image of a COCO json.
 
-    Crowds, instances that the file says to ignore and those without an annotated
-    keypoint count neither as found nor as missed, as in COCO's evaluation.
+    Crowds, instances with an `ignore` flag and those without an annotated keypoint
+    count neither as detected nor as missed, as in the evaluation of COCO.
 
     Args:
         ann_file: The json.
         num_keypoints: Keypoints of an instance.
 
     Returns:
-        Instances by the image's key; images without any are there too.
+        Instances by image key, also of images without any.
 
     Raises:
         UserError: If the file has another form or another number of keypoints.
@@ -53,28 +53,28 @@ def _instances(
     annotations: Sequence[Mapping[str, Any]], num_keypoints: int
 ) -> TrueInstances:
     count = len(annotations)
-    nothing = [0.0] * (3 * num_keypoints)
+    no_keypoints = [0.0] * (3 * num_keypoints)
     keypoints = np.array(
-        [a.get('keypoints', nothing) for a in annotations], dtype=np.float64
+        [a.get('keypoints', no_keypoints) for a in annotations], dtype=np.float64
     ).reshape(count, num_keypoints, 3)
     xywh = np.array([a['bbox'] for a in annotations], dtype=np.float64).reshape(-1, 4)
     areas = [a.get('area') for a in annotations]
     from_boxes = AREA_OF_BOX * xywh[:, 2:].prod(axis=1)
     crowd = np.array([bool(a.get('iscrowd')) for a in annotations], dtype=bool)
-    left_out = np.array([bool(a.get('ignore')) for a in annotations], dtype=bool)
+    ignored = np.array([bool(a.get('ignore')) for a in annotations], dtype=bool)
     labeled = keypoints[..., 2] > 0
     return TrueInstances(
         keypoints=keypoints[..., :2],
         labeled=labeled,
         areas=np.array(
             [
-                own if area is None else area
-                for area, own in zip(areas, from_boxes, strict=True)
+                box_area if area is None else area
+                for area, box_area in zip(areas, from_boxes, strict=True)
             ],
             dtype=np.float64,
         ),
         bboxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
-        ignored=crowd | left_out | ~labeled.any(axis=1),
+        ignored=crowd | ignored | ~labeled.any(axis=1),
         crowd=crowd,
         category_ids=np.array([a.get('category_id', 1) for a in annotations], np.int32),
     )

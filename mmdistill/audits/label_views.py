@@ -1,4 +1,4 @@
-"""Labeling the audited images with the code that labels the pile."""
+"""Labeling of the audited images in the same way as the unlabeled set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill import stages
-from mmdistill.audits.audited_set import AuditedSet, boxes_of
+from mmdistill.audits.audited_set import AuditedSet, choose_boxes
 from mmdistill.audits.metrics import FUSED
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import (
@@ -27,84 +27,86 @@ from mmdistill.store.manifest import differences, identity
 from mmdistill.utils.files import json_sha256
 
 SINGLE_VIEW, FLIP = 'single view', 'flip'
-OF_VIEWS = ('scales', 'flip', 'aspect_ratios', 'rotations', 'size_dependent')
-"""Settings of `distill.views` that say which views there are."""
-NOT_RULES = ('boxes', 'chunk_size', 'max_pixels')
-"""Parts of a store's manifest that do not decide what a box is labeled with."""
+VIEW_SETTINGS = ('scales', 'flip', 'aspect_ratios', 'rotations', 'size_dependent')
+"""Settings of `distill.views` that define the views."""
+UNCOMPARED_FIELDS = ('boxes', 'chunk_size', 'max_pixels')
+"""Fields of a store's manifest that do not affect the label of a box."""
 
 
 def label_views(
-    recipe: Recipe, audited: AuditedSet, folder: Path, *but: str
+    recipe: Recipe, audited: AuditedSet, folder: Path, *ignored_fields: str
 ) -> tuple[dict[str, LabelStore], str]:
-    """Label the audited images as the pile, in one view, and in two mirrored ones.
+    """Label the audited images in the views of the config, in one view and in two.
 
     Args:
         recipe: The recipe.
         audited: The labeled set.
-        folder: Where the stores lie.
-        but: Parts of the pile's manifest that may differ.
+        folder: Folder of the stores.
+        ignored_fields: Fields of the manifest that may differ.
 
     Returns:
-        The stores by name, the one labeled as the pile last, and the source of the
-        boxes.
+        The stores by name, the one with the views of the config last, and the source
+        of the boxes.
 
     Raises:
-        UserError: If the pile was labeled otherwise, or the set is not usable.
+        UserError: If the unlabeled set was labeled with other settings, or the audited
+            set is not usable.
     """
     detector = recipe.distill.detector
     if audited.bbox_file is None and detector is not None:
-        boxes, source = _found_boxes(recipe, detector, audited, folder / 'boxes')
+        boxes, source = _detect_boxes(recipe, detector, audited, folder / 'boxes')
     else:
-        boxes, source = boxes_of(recipe.distill.unlabeled, audited, folder)
-    kinds = _views_of(recipe.distill.views)
+        boxes, source = choose_boxes(recipe.distill.unlabeled, audited, folder)
+    views_by_name = _views_of(recipe.distill.views)
     stores: dict[str, LabelStore] = {}
-    # What is compared with the pile comes first: a store that does not fit is told
-    # before the others are made.
-    for name, views in reversed(kinds.items()):
+    # The store that is compared with that of the config comes first: a mismatch is
+    # reported before the others are labeled.
+    for name, views in reversed(views_by_name.items()):
         store = LabelStore(folder / name.replace(' ', '_'))
-        if FUSED in stores and _same_views(views, kinds[FUSED]):
+        if FUSED in stores and _same_views(views, views_by_name[FUSED]):
             stores[name] = stores[FUSED]
             continue
         print_log(f'audit: {audited.ann_file}, {name}, {source}', logger='current')
-        stages.test(_stage(recipe, audited, boxes, store, views))
+        stages.test(_label_stage(recipe, audited, boxes, store, views))
         stores[name] = store
         if name == FUSED:
-            check_same_views(recipe, store, *but)
-    return {name: stores[name] for name in kinds}, source
+            check_same_views(recipe, store, *ignored_fields)
+    return {name: stores[name] for name in views_by_name}, source
 
 
-def check_same_views(recipe: Recipe, store: LabelStore, *but: str) -> None:
-    """Make sure that a store was labeled as the config's own store was.
+def check_same_views(recipe: Recipe, store: LabelStore, *ignored_fields: str) -> None:
+    """Check that a store was labeled with the settings of the config's store.
 
     Args:
         recipe: The recipe.
         store: A store of audited images.
-        but: Further parts of the manifest that may differ.
+        ignored_fields: Further fields of the manifest that may differ.
 
     Raises:
         UserError: If it was not, a line for each difference.
     """
-    pile = LabelStore(recipe.distill.store)
-    rules = [
+    own_store = LabelStore(recipe.distill.store)
+    settings = [
         {
             k: v
-            for k, v in identity(each.manifest).items()
-            if k not in (*NOT_RULES, *but)
+            for k, v in identity(compared.manifest).items()
+            if k not in (*UNCOMPARED_FIELDS, *ignored_fields)
         }
-        for each in (pile, store)
+        for compared in (own_store, store)
     ]
-    lines = differences(*rules)
+    lines = differences(*settings)
     if lines:
         raise StoreError(
-            f'the label store {pile.root} was made otherwise than the config labels '
-            'now, so an audit would tell nothing of it'
+            f'the label store {own_store.root} was labeled with other settings than '
+            'those of the config, so an audit would not apply to it; restore its '
+            'settings, or label into another folder'
             + ''.join(f'\n- {line}' for line in lines)
         )
 
 
 def _views_of(views: ViewsConfig) -> dict[str, ViewsConfig]:
     """Settings of the views to compare; those of the config last."""
-    one = {name: getattr(ViewsConfig, name) for name in OF_VIEWS}
+    one = {name: getattr(ViewsConfig, name) for name in VIEW_SETTINGS}
     return {
         SINGLE_VIEW: replace(views, **{**one, 'flip': False}),
         FLIP: replace(views, **{**one, 'flip': True}),
@@ -116,10 +118,10 @@ def _same_views(left: ViewsConfig, right: ViewsConfig) -> bool:
     return json_sha256(asdict(left)) == json_sha256(asdict(right))
 
 
-def _found_boxes(
+def _detect_boxes(
     recipe: Recipe, detector: DetectorConfig, audited: AuditedSet, folder: Path
 ) -> tuple[UnlabeledConfig, str]:
-    """The boxes that the pile's detector finds on the audited images."""
+    """Detect boxes on the audited images with the detector of the config."""
     print_log(f'audit: boxes of {audited.ann_file}', logger='current')
     detector = replace(detector, boxes=str(folder))
     recipe = _audited_recipe(recipe, audited, UnlabeledConfig(), 'audit')
@@ -131,7 +133,7 @@ def _found_boxes(
 def _audited_recipe(
     recipe: Recipe, audited: AuditedSet, boxes: UnlabeledConfig, *folder: str
 ) -> Recipe:
-    """The recipe with the audited images in the place of the pile."""
+    """Copy of the recipe with the audited images as the unlabeled set."""
     config = copy.copy(recipe.config)
     config.work_dir = str(Path(config.work_dir, *folder))
     unlabeled = replace(
@@ -145,7 +147,7 @@ def _audited_recipe(
     return Recipe(config, distill)
 
 
-def _stage(
+def _label_stage(
     recipe: Recipe,
     audited: AuditedSet,
     boxes: UnlabeledConfig,
@@ -153,8 +155,8 @@ def _stage(
     views: ViewsConfig,
 ) -> Config:
     """The config of a labeling stage over the audited images, without matching."""
-    # Boxes are fitted around poses as those of the pile, whatever boxes they are.
-    refit, pile = recipe.distill.refit_arguments, recipe.distill.store
+    # Boxes are fitted around poses as in the store of the config, of any source.
+    refit, own_store = recipe.distill.refit_arguments, recipe.distill.store
     recipe = _audited_recipe(recipe, audited, boxes, 'audit', store.root.name)
     distill = replace(recipe.distill, detector=None, store=str(store.root), views=views)
     stage = label_config(replace(recipe, distill=distill))
@@ -163,5 +165,5 @@ def _stage(
     ]
     for hook in stage.custom_hooks:
         if is_type(hook, 'BoxFitHook'):
-            hook.update(refit, like=pile)
+            hook.update(refit, like=own_store)
     return stage

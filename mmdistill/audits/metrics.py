@@ -1,8 +1,7 @@
-"""What an audit found: the content of `audit.json`.
+"""Metrics of an audit: the content of `audit.json`.
 
-What a selection would make labels of on audited images, and how good they are.
-
-The verdict of an audit: the noise to expect of the labels, in one sentence.
+They measure the candidates that the selection would keep on the audited images, and end
+in one sentence about the label noise to expect.
 """
 
 from __future__ import annotations
@@ -36,64 +35,67 @@ FUSED = 'fused'
 
 
 def audit_content(
-    found: Mapping[str, MatchedCandidates],
+    candidates_by_view: Mapping[str, MatchedCandidates],
     names: Sequence[str],
-    rules: UnlabeledSelection,
-    given_boxes: bool,
+    unlabeled_selection: UnlabeledSelection,
+    true_boxes: bool,
 ) -> dict[str, Any]:
-    """Everything but the provenance of an audit, as JSON values.
+    """Compute all of an audit but its provenance, as JSON values.
 
     Errors are distances in units of the instance's size, the square root of its
     area. `calibration` is over all keypoints of the labels kept by the selection,
-    whatever they score; `per_keypoint` and the verdict are over those that score
-    enough to be visible to the student. `curve` goes over what the selection
-    compares, as if there were one threshold. What is not known is None.
+    whatever their score; `per_keypoint` and the sentence are over those that are
+    visible to the student. `curve` is over the values that the selection compares, as
+    for a single threshold. Unknown values are None.
 
     Args:
-        found: Evidence by view, 'fused' among them.
+        candidates_by_view: Matched candidates by view, 'fused' among them.
         names: Names of the keypoints, (K,).
-        rules: The selection of the pile.
-        given_boxes: Whether the boxes were the true ones.
+        unlabeled_selection: The selection of the unlabeled set.
+        true_boxes: Whether the boxes were the true ones.
     """
-    fused = found[FUSED]
-    matched = matched_content(fused, rules)
+    fused = candidates_by_view[FUSED]
+    matched = matched_content(fused, unlabeled_selection)
     gains = {
-        name: known(evidence.mean_average_precision())
-        for name, evidence in found.items()
+        name: known(candidates.mean_average_precision())
+        for name, candidates in candidates_by_view.items()
     }
-    errors = errors_in_common(found, rules.selection)
+    errors = errors_in_common(candidates_by_view, unlabeled_selection.selection)
     return dict(
         matched=matched,
-        curve=_curve(fused, rules),
-        **_calibrations(fused, names, rules),
+        curve=_curve(fused, unlabeled_selection),
+        **_calibrations(fused, names, unlabeled_selection),
         gains=gains,
         gains_error={name: known(error) for name, error in errors.items()},
-        verdict=summary_sentence(matched, given_boxes),
+        verdict=summary_sentence(matched, true_boxes),
     )
 
 
-def _curve(evidence: MatchedCandidates, rules: UnlabeledSelection) -> dict[str, Any]:
-    """Precision and recall by OKS, at thresholds over all values that are compared."""
-    values, weights = evidence.judged.values, rules.image_shares
-    if not rules.selection.needs_all_candidates:
-        # Without ranks within a source, all sources compare the same.
+def _curve(
+    candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
+) -> dict[str, Any]:
+    """Precision and recall by OKS, over thresholds in the range of compared values."""
+    values, weights = candidates.outcome.values, unlabeled_selection.image_shares
+    if not unlabeled_selection.selection.needs_all_candidates:
+        # Unless ranks within a source are compared, values are equal for all sources.
         values, weights = values[:1], np.ones(1)
     tries = len(values)
     weights = np.repeat(weights, values.shape[1])
     values = values.reshape(-1)
-    usable = np.isfinite(values) & np.tile(evidence.counted[0], tries)
+    usable = np.isfinite(values) & np.tile(candidates.counted[0], tries)
     thresholds = np.zeros(0)
     if usable.any():
         limits = values[usable].min(), values[usable].max()
         thresholds = np.linspace(*limits, CURVE_POINTS)
     curves: dict[str, Any] = dict(precision={}, recall={})
-    for oks_thr in SHOWN_OKS:
+    for oks_thr in REPORTED_OKS:
         row = OKS_THRESHOLDS.index(oks_thr)
         correct, counted = (
-            np.tile(each[row], tries) for each in (evidence.correct, evidence.counted)
+            np.tile(rows[row], tries)
+            for rows in (candidates.correct, candidates.counted)
         )
         pair = precision_recall(
-            values, correct, counted, evidence.num_true, thresholds, weights
+            values, correct, counted, candidates.num_true, thresholds, weights
         )
         for what, numbers in zip(curves, pair, strict=True):
             curves[what][name_of(oks_thr)] = [known(value) for value in numbers]
@@ -101,16 +103,18 @@ def _curve(evidence: MatchedCandidates, rules: UnlabeledSelection) -> dict[str, 
 
 
 def _calibrations(
-    evidence: MatchedCandidates, names: Sequence[str], rules: UnlabeledSelection
+    candidates: MatchedCandidates,
+    names: Sequence[str],
+    unlabeled_selection: UnlabeledSelection,
 ) -> dict[str, Any]:
-    """Errors of the labels over what was said of them, of all and by keypoint."""
-    weights = label_weights(evidence, rules)
+    """Errors by score and by agreement, of all keypoints and of each type."""
+    weights = label_weights(candidates, unlabeled_selection)
     kept = weights > 0
-    weights, errors = weights[kept], evidence.errors[kept]
-    visible = visible_errors(evidence, rules)[kept]
+    weights, errors = weights[kept], candidates.errors[kept]
+    visible = visible_errors(candidates, unlabeled_selection)[kept]
     scales = dict(
-        score=evidence.keypoint_scores[kept],
-        agreement=evidence.keypoint_agreement[kept],
+        score=candidates.keypoint_scores[kept],
+        agreement=candidates.keypoint_agreement[kept],
     )
     return dict(
         calibration={
@@ -135,7 +139,7 @@ def _keypoint(
     scales: Mapping[str, np.ndarray],
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    """What is known of one keypoint: `visible` are its errors where it trains."""
+    """Errors of one keypoint type; `visible` are those of visible keypoints."""
     return dict(
         name=name,
         error=known(mean_error(visible, weights)),
@@ -159,58 +163,67 @@ def _binned(
     )
 
 
-SHOWN_OKS = (0.5, 0.75)
+REPORTED_OKS = (0.5, 0.75)
 
 
-def label_weights(evidence: MatchedCandidates, rules: UnlabeledSelection) -> np.ndarray:
-    """How many labels each candidate stands for, (M,); 0 for one that is none.
+def label_weights(
+    candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
+) -> np.ndarray:
+    """Weight each candidate by the labels it represents, (M,); 0 if it is rejected.
 
-    Without sources that have thresholds of their own a label stands for itself. With
-    such ones, all that a source's threshold keeps weighs as much together as the
-    source's share in the labels of the pile.
+    Without thresholds by source, a label has weight 1. With them, the total weight of
+    the labels of a source is the share of the source in the labels of the unlabeled
+    set.
 
     Args:
-        evidence: The candidates.
-        rules: The selection of the pile.
+        candidates: The candidates.
+        unlabeled_selection: The selection of the unlabeled set.
     """
-    kept = evidence.judged.kept
+    kept = candidates.outcome.kept
     counts = kept.sum(axis=1)
-    shares = rules.label_shares
+    shares = unlabeled_selection.label_shares
     return (shares * (shares @ counts) / np.maximum(counts, 1)) @ kept
 
 
 def visible_errors(
-    evidence: MatchedCandidates, rules: UnlabeledSelection
+    candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
 ) -> np.ndarray:
-    """Errors of the keypoints that train the student, NaN for others, (M, K).
+    """Return errors of keypoints visible to the student, NaN for others, (M, K).
 
     Args:
-        evidence: The candidates.
-        rules: The selection of the pile.
+        candidates: The candidates.
+        unlabeled_selection: The selection of the unlabeled set.
     """
-    visible = rules.selection.visible(evidence.keypoint_scores)
-    return np.where(visible, evidence.errors, np.nan)
+    visible = unlabeled_selection.selection.visible(candidates.keypoint_scores)
+    return np.where(visible, candidates.errors, np.nan)
 
 
 def matched_content(
-    evidence: MatchedCandidates, rules: UnlabeledSelection
+    candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
 ) -> dict[str, Any]:
-    """What holds at the thresholds of the selection, of all labels and by threshold.
+    """Measure the labels at the thresholds of the selection, all and by threshold.
 
     Args:
-        evidence: The candidates.
-        rules: The selection of the pile.
+        candidates: The candidates.
+        unlabeled_selection: The selection of the unlabeled set.
     """
-    selection = rules.selection
-    weights, errors = label_weights(evidence, rules), visible_errors(evidence, rules)
+    selection = unlabeled_selection.selection
+    weights, errors = (
+        label_weights(candidates, unlabeled_selection),
+        visible_errors(candidates, unlabeled_selection),
+    )
     precision = {
         name: ratio(correct @ weights, counted @ weights)
-        for name, correct, counted in _shown(evidence)
+        for name, correct, counted in _by_oks(candidates)
     }
-    found = [
-        (correct & evidence.judged.kept).sum(1) for _, correct, _ in _shown(evidence)
+    kept_correct = [
+        (correct & candidates.outcome.kept).sum(1)
+        for _, correct, _ in _by_oks(candidates)
     ]
-    recall = [ratio(rules.image_shares @ each, evidence.num_true) for each in found]
+    recall = [
+        ratio(unlabeled_selection.image_shares @ counts, candidates.num_true)
+        for counts in kept_correct
+    ]
     return dict(
         by=selection.options.compared,
         rule=selection.rule,
@@ -221,73 +234,75 @@ def matched_content(
         precision=precision,
         recall=dict(zip(precision, recall, strict=True)),
         parts=[
-            _part(evidence, rules, errors, place)
-            for place in range(len(selection.thresholds))
+            _threshold_metrics(candidates, unlabeled_selection, errors, index)
+            for index in range(len(selection.thresholds))
         ],
     )
 
 
 def known(value: float) -> float | None:
-    """A number, None where it is NaN."""
+    """Replace NaN by None."""
     return None if math.isnan(value) else float(value)
 
 
-def ratio(part: float, whole: float) -> float | None:
-    """A share, None of nothing."""
-    return float(part / whole) if whole else None
+def ratio(dividend: float, divisor: float) -> float | None:
+    """Divide; None if the divisor is 0."""
+    return float(dividend / divisor) if divisor else None
 
 
 def name_of(oks_thr: float) -> str:
-    """How an OKS is called in an audit."""
+    """Format an OKS threshold as a key of an audit."""
     return f'{oks_thr:g}'
 
 
-def _part(
-    evidence: MatchedCandidates,
-    rules: UnlabeledSelection,
+def _threshold_metrics(
+    candidates: MatchedCandidates,
+    unlabeled_selection: UnlabeledSelection,
     errors: np.ndarray,
-    place: int,
+    index: int,
 ) -> dict[str, Any]:
-    """What holds at one threshold, for all images as if they were of its source."""
-    threshold = rules.selection.thresholds[place]
-    row = rules.sources.index(threshold.source)
-    kept = evidence.judged.kept[row] & (evidence.judged.places[row] == place)
-    num_true = evidence.num_true
+    """Metrics at one threshold, for all images as if they were of its source."""
+    threshold = unlabeled_selection.selection.thresholds[index]
+    row = unlabeled_selection.sources.index(threshold.source)
+    kept = candidates.outcome.kept[row] & (
+        candidates.outcome.threshold_index[row] == index
+    )
+    num_true = candidates.num_true
     if threshold.category_id is not None:
-        num_true = int((evidence.true_categories == threshold.category_id).sum())
-    shown = [
+        num_true = int((candidates.true_categories == threshold.category_id).sum())
+    by_oks = [
         (name, correct[kept], counted[kept])
-        for name, correct, counted in _shown(evidence)
+        for name, correct, counted in _by_oks(candidates)
     ]
     return dict(
         source=threshold.source,
         category_id=threshold.category_id,
         score_thr=threshold.score_thr,
-        labels=_labels_of(rules, threshold),
+        labels=_num_labels(unlabeled_selection, threshold),
         kept=int(kept.sum()),
         error=_errors(errors[kept], np.ones(kept.sum())),
         precision={
-            name: ratio(right.sum(), counted.sum()) for name, right, counted in shown
+            name: ratio(right.sum(), counted.sum()) for name, right, counted in by_oks
         },
-        recall={name: ratio(right.sum(), num_true) for name, right, _ in shown},
+        recall={name: ratio(right.sum(), num_true) for name, right, _ in by_oks},
     )
 
 
-def _labels_of(rules: UnlabeledSelection, threshold: Threshold) -> int:
-    """Labels of the pile that are there by a threshold."""
+def _num_labels(unlabeled_selection: UnlabeledSelection, threshold: Threshold) -> int:
+    """Number of pseudo-labels of the unlabeled set at a threshold."""
     return sum(
-        part.kept
-        for part in rules.selection.parts
-        if threshold.source in (None, part.source)
-        and threshold.category_id in (None, part.category_id)
+        count.kept
+        for count in unlabeled_selection.selection.parts
+        if threshold.source in (None, count.source)
+        and threshold.category_id in (None, count.category_id)
     )
 
 
-def _shown(evidence: MatchedCandidates) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, correct and counted candidates, (M,) each, of each OKS that is shown."""
-    rows = [OKS_THRESHOLDS.index(oks_thr) for oks_thr in SHOWN_OKS]
+def _by_oks(candidates: MatchedCandidates) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, correct and counted candidates, (M,) each, of each reported OKS."""
+    rows = [OKS_THRESHOLDS.index(oks_thr) for oks_thr in REPORTED_OKS]
     return [
-        (name_of(OKS_THRESHOLDS[row]), evidence.correct[row], evidence.counted[row])
+        (name_of(OKS_THRESHOLDS[row]), candidates.correct[row], candidates.counted[row])
         for row in rows
     ]
 
@@ -299,21 +314,21 @@ def _errors(errors: np.ndarray, weights: np.ndarray) -> Mapping[str, float | Non
     return dict(mean=known(mean_error(*pair)), median=known(median_error(*pair)))
 
 
-def summary_sentence(matched: Mapping[str, Any], given_boxes: bool) -> str:
-    """The noise to expect of the labels, in one sentence.
+def summary_sentence(matched: Mapping[str, Any], true_boxes: bool) -> str:
+    """Summarize the label noise to expect in one sentence.
 
     Args:
-        matched: What `matched_content` says.
-        given_boxes: Whether the boxes were the true ones.
+        matched: Result of `matched_content`.
+        true_boxes: Whether the boxes were the true ones.
     """
-    start = _start(matched)
-    precision = matched['precision'][name_of(SHOWN_OKS[0])]
+    start = _summary_start(matched)
+    precision = matched['precision'][name_of(REPORTED_OKS[0])]
     if precision is None:
         return f'{start} no candidate on the audited images would be a pseudo-label.'
-    about = 'at least about' if given_boxes else 'about'
+    about = 'at least about' if true_boxes else 'about'
     sentence = (
         f'{start} {about} {1 - precision:.0%} of the pseudo-labeled instances are '
-        f'wrong (OKS below {SHOWN_OKS[0]}; {matched["kept"]} were looked at)'
+        f'wrong (OKS below {REPORTED_OKS[0]}; {matched["kept"]} were looked at)'
     )
     error = matched['error']
     if error['mean'] is not None:
@@ -321,8 +336,8 @@ def summary_sentence(matched: Mapping[str, Any], given_boxes: bool) -> str:
             f" and a visible keypoint is off by {error['mean']:.3f} of the instance's "
             f'size on average (median {error["median"]:.3f})'
         )
-    sentence += _by_source(matched)
-    if given_boxes:
+    sentence += _source_clause(matched)
+    if true_boxes:
         sentence += (
             '; this is in true boxes with score 1: false, rough and missed detections '
             'come on top, and scores are higher than with detections; audit those of '
@@ -331,7 +346,7 @@ def summary_sentence(matched: Mapping[str, Any], given_boxes: bool) -> str:
     return f'{sentence}.'
 
 
-def _start(matched: Mapping[str, Any]) -> str:
+def _summary_start(matched: Mapping[str, Any]) -> str:
     how = 'matched' if matched['rule'] == 'count' else 'given'
     several = 's' if len(matched['score_thrs']) > 1 else ''
     what = '' if matched['by'] == COMPARED['score'] else f' of the {matched["by"]}'
@@ -339,8 +354,8 @@ def _start(matched: Mapping[str, Any]) -> str:
     return f'At the {how} threshold{several} {thresholds}{what}'
 
 
-def _by_source(matched: Mapping[str, Any]) -> str:
-    """How the audited images, which are of no source, stand for several."""
+def _source_clause(matched: Mapping[str, Any]) -> str:
+    """Clause on how audited images, which belong to no source, represent several."""
     names = dict.fromkeys(part['source'] for part in matched['parts'])
     if None in names:
         return ''

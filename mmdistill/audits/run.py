@@ -1,4 +1,4 @@
-"""The audit of a config's teacher: label the audited images, compare, write down."""
+"""The audit of a config: label the audited images and match them with the truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmdistill.audits.audited_set import (
     TRUE_BOXES,
     AuditedSet,
-    in_form,
+    checked_annotations,
     shared_images,
 )
 from mmdistill.audits.candidates import MatchedCandidates, match_candidates
@@ -37,8 +37,8 @@ def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
 
     Labels it as the unlabeled images were labeled, and in a single view and in
     two mirrored ones, into label stores beside that of the config (`...-audit`).
-    What is labeled stays: an audit that was stopped goes on. `audit.json` in the
-    config's store is what was found.
+    An audit that was stopped resumes. The result is `audit.json` in the store of the
+    config.
 
     Args:
         recipe: A recipe whose images are labeled.
@@ -49,18 +49,21 @@ def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
 
     Raises:
         UserError: If the teacher was trained on the audited set, the config's store
-            is not complete or was made otherwise, or the set is not usable.
+            is not complete or was labeled with other settings, or the set is not
+            usable.
     """
-    rules = read_unlabeled_selection(recipe)
+    unlabeled_selection = read_unlabeled_selection(recipe)
     shared = shared_images(recipe, audited)
-    audited = in_form(recipe, audited)
+    audited = checked_annotations(recipe, audited)
     folder = audit_folder(recipe, audited)
     stores, boxes = label_views(recipe, audited, folder)
     barrier()
     if not is_main_process():
         return None
-    found = {
-        name: match_candidates(store, audited.ann_file, sigmas_of(recipe), rules)
+    matched = {
+        name: match_candidates(
+            store, audited.ann_file, sigmas_of(recipe), unlabeled_selection
+        )
         for name, store in stores.items()
     }
     provenance = dict(
@@ -69,11 +72,13 @@ def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
         boxes=boxes,
         images_trained_on=shared,
     )
-    return write_audit(recipe, found, rules, provenance, boxes == TRUE_BOXES)
+    return write_audit(
+        recipe, matched, unlabeled_selection, provenance, boxes == TRUE_BOXES
+    )
 
 
 def read_unlabeled_selection(recipe: Recipe) -> UnlabeledSelection:
-    """The rules of a config's selection.
+    """Read the selection of the store of a config.
 
     Args:
         recipe: The recipe.
@@ -85,7 +90,7 @@ def read_unlabeled_selection(recipe: Recipe) -> UnlabeledSelection:
 
 
 def audit_folder(recipe: Recipe, audited: AuditedSet) -> Path:
-    """Where the label stores of an audit lie.
+    """Return the folder of the label stores of an audit.
 
     Args:
         recipe: The recipe.
@@ -96,33 +101,35 @@ def audit_folder(recipe: Recipe, audited: AuditedSet) -> Path:
 
 
 def sigmas_of(recipe: Recipe) -> np.ndarray:
-    """Standard deviations of the OKS of a config's keypoints, (K,)."""
+    """Return the standard deviations of a config's keypoints for OKS, (K,)."""
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(recipe)))
     return known_sigmas(parsed['sigmas'], parsed['num_keypoints'])
 
 
 def write_audit(
     recipe: Recipe,
-    found: Mapping[str, MatchedCandidates],
-    rules: UnlabeledSelection,
+    matched: Mapping[str, MatchedCandidates],
+    unlabeled_selection: UnlabeledSelection,
     provenance: Mapping[str, Any],
-    given_boxes: bool,
+    true_boxes: bool,
 ) -> dict[str, Any]:
     """Write `audit.json` into the store of a config.
 
     Args:
         recipe: The recipe.
-        found: Evidence by view.
-        rules: Its selection.
-        provenance: What was audited.
-        given_boxes: Whether the boxes were the true ones.
+        matched: Matched candidates by view.
+        unlabeled_selection: Its selection.
+        provenance: Description of the audited set.
+        true_boxes: Whether the boxes were the true ones.
 
     Returns:
         The content.
     """
     store = LabelStore(recipe.distill.store)
-    fused = found[FUSED]
-    content = audit_content(found, store.manifest['keypoints'], rules, given_boxes)
+    fused = matched[FUSED]
+    content = audit_content(
+        matched, store.manifest['keypoints'], unlabeled_selection, true_boxes
+    )
     content['audited'] = dict(
         provenance,
         images=fused.images,

@@ -1,10 +1,10 @@
-"""The rules of a pile's selection, for candidates of images that are not in it.
+"""The selection of an unlabeled set, applied to candidates of other images.
 
-Shapes: `M` candidates, `S` sources. Images of a labeled set are of no source of the
-pile. Where sources have thresholds of their own, every image is tried as one of each
-of them in turn, and what is told of all counts a source as often as the pile has
-labels of it. Where a place among all candidates decides, it is the one among those of
-the pile.
+Shapes: `M` candidates, `S` sources. Labeled images belong to no source of the unlabeled
+set. Where sources have thresholds of their own, every image is treated as one of each
+source in turn, and means over sources are weighted by their labels in the unlabeled
+set. Where ranks are compared, the rank is that among the candidates of the unlabeled
+set.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from mmdistill.store.sources import Sources
 
 @dataclass(frozen=True)
 class SelectionOutcome:
-    """Candidates under a selection, as if they were of each source.
+    """Outcome of a selection for candidates, as if they were of each source.
 
     Attributes:
-        values: What is compared with a threshold, (S, M); minus infinity where there
-            is nothing to compare.
-        places: Position of that threshold among the selection's, -1 for none, (S, M).
-        kept: Which would be labels, (S, M), bool.
+        values: Values that are compared with a threshold, (S, M); minus infinity where
+            there is none.
+        threshold_index: Index of that threshold in the selection, -1 for none, (S, M).
+        kept: Whether a candidate would be a pseudo-label, (S, M), bool.
     """
 
     values: np.ndarray
-    places: np.ndarray
+    threshold_index: np.ndarray
     kept: np.ndarray
 
     def __getitem__(self, candidates: np.ndarray | slice) -> SelectionOutcome:
@@ -46,32 +46,34 @@ class SelectionOutcome:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[SelectionOutcome]) -> SelectionOutcome:
-        """The candidates of several parts together."""
-        columns = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+    def joined(cls, outcomes: Sequence[SelectionOutcome]) -> SelectionOutcome:
+        """Concatenate the candidates of several outcomes."""
+        columns = (
+            [getattr(outcome, f.name) for outcome in outcomes] for f in fields(cls)
+        )
         return cls(*(np.concatenate(column, axis=1) for column in columns))
 
 
 @dataclass(frozen=True)
 class UnlabeledSelection:
-    """What makes a candidate a pseudo-label of a pile.
+    """Selection of an unlabeled set, with the scores that ranks need.
 
     Attributes:
-        selection: The pile's.
-        pile: Scores of its candidates, where a place among them decides.
+        selection: The selection.
+        scores: Scores of the candidates of the unlabeled set, if ranks are compared.
     """
 
     selection: Selection
-    pile: Scores | None = None
+    scores: Scores | None = None
 
     @cached_property
     def sources(self) -> tuple[str | None, ...]:
-        """Sources that have thresholds of their own; None alone where none has."""
+        """Sources with thresholds of their own; only None where none has."""
         return tuple(dict.fromkeys(t.source for t in self.selection.thresholds))
 
     @property
     def label_shares(self) -> np.ndarray:
-        """Share of each source in the labels of the pile, (S,)."""
+        """Share of each source in the pseudo-labels of the unlabeled set, (S,)."""
         kept: Counter[str | None] = Counter()
         for part in self.selection.parts:
             kept[part.source] += part.kept
@@ -79,25 +81,25 @@ class UnlabeledSelection:
 
     @property
     def image_shares(self) -> np.ndarray:
-        """Share of each source in the images of the pile, (S,)."""
+        """Share of each source in the images of the unlabeled set, (S,)."""
         images: dict[str | None, int] = {
             part.source: part.images for part in self.selection.parts
         }
         return self._shares(images, self.selection.unlabeled.images)
 
-    def judged(self, candidates: Candidates) -> SelectionOutcome:
-        """What the selection says of candidates.
+    def apply(self, candidates: Candidates) -> SelectionOutcome:
+        """Apply the selection to candidates.
 
         Args:
             candidates: The candidates, M of them.
         """
-        tries = [self._tried(candidates, source) for source in self.sources]
+        tries = [self._apply_as_source(candidates, source) for source in self.sources]
         return SelectionOutcome(*map(np.stack, zip(*tries, strict=True)))
 
-    def _tried(
+    def _apply_as_source(
         self, candidates: Candidates, source: str | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Values, places and kept of candidates as if they were of a source."""
+        """Values, threshold index and kept of candidates as if of a source."""
         selection, count = self.selection, len(candidates)
         sources = Sources((source or '',), np.zeros(count, dtype=np.int32))
         scores = scores_of(
@@ -106,37 +108,37 @@ class UnlabeledSelection:
             selection.options.counted_thr,
             selection.needs_agreement,
         )
-        rows, groups, found = selection.compared(scores)
-        if self.pile is not None:
-            found = self._among_the_pile(scores, rows, groups)
-        values = np.full(count, -np.inf, dtype=found.dtype)
-        places = np.full(count, -1)
+        rows, groups, compared = selection.compared(scores)
+        if self.scores is not None:
+            compared = self._rank_products(scores, rows, groups)
+        values = np.full(count, -np.inf, dtype=compared.dtype)
+        threshold_index = np.full(count, -1)
         kept = np.zeros(count, dtype=bool)
-        values[rows], places[rows] = found, groups
-        kept[rows] = found >= selection.limits.astype(found.dtype)[groups]
+        values[rows], threshold_index[rows] = compared, groups
+        kept[rows] = compared >= selection.limits.astype(compared.dtype)[groups]
         visible = selection.visible(candidates.keypoint_scores).any(axis=1)
-        return values, places, kept & visible
+        return values, threshold_index, kept & visible
 
-    def _among_the_pile(
+    def _rank_products(
         self, scores: Scores, rows: np.ndarray, groups: np.ndarray
     ) -> np.ndarray:
-        """Rank products of candidates, (N,), if they stood in the pile."""
-        assert self.pile is not None
+        """Products of the ranks of candidates in the unlabeled set, (N,)."""
+        assert self.scores is not None
         values, num = np.empty(len(rows)), len(self.selection.thresholds)
-        theirs = zip(split_groups(groups, num), self._pile_by_threshold, strict=True)
-        for mine, others in theirs:
-            values[mine] = ranks_among(
-                scores.instances[rows[mine]], self.pile.instances[others]
-            ) * ranks_among(scores.agreement[rows[mine]], self.pile.agreement[others])
+        pairs = zip(split_groups(groups, num), self._rows_by_threshold, strict=True)
+        for own, others in pairs:
+            values[own] = ranks_among(
+                scores.instances[rows[own]], self.scores.instances[others]
+            ) * ranks_among(scores.agreement[rows[own]], self.scores.agreement[others])
         return values
 
     @cached_property
-    def _pile_by_threshold(self) -> list[np.ndarray]:
-        """Positions of the pile's candidates under each threshold."""
-        assert self.pile is not None
-        rows, groups, _ = self.selection.compared(self.pile)
-        parts = split_groups(groups, len(self.selection.thresholds))
-        return [rows[part] for part in parts]
+    def _rows_by_threshold(self) -> list[np.ndarray]:
+        """Indices of the candidates of the unlabeled set under each threshold."""
+        assert self.scores is not None
+        rows, groups, _ = self.selection.compared(self.scores)
+        groups_of_rows = split_groups(groups, len(self.selection.thresholds))
+        return [rows[group] for group in groups_of_rows]
 
     def _shares(self, counts: Mapping[str | None, int], total: int) -> np.ndarray:
         if self.sources == (None,):
@@ -145,7 +147,7 @@ class UnlabeledSelection:
 
 
 def unlabeled_selection_of(store: LabelStore) -> UnlabeledSelection:
-    """The rules of a store's selection.
+    """Read the selection of a store.
 
     Args:
         store: The store.
@@ -157,5 +159,5 @@ def unlabeled_selection_of(store: LabelStore) -> UnlabeledSelection:
     selection = read_selection(store)
     if not selection.needs_all_candidates:
         return UnlabeledSelection(selection)
-    found = read_scores(store, selection.options.counted_thr, agreement=True)
-    return UnlabeledSelection(selection, found.scores)
+    stored = read_scores(store, selection.options.counted_thr, agreement=True)
+    return UnlabeledSelection(selection, stored.scores)

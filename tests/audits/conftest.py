@@ -33,8 +33,8 @@ def perfect(tmp_path, make_rows, make_store, make_selection) -> tuple[LabelStore
 
 
 @pytest.fixture
-def rules_at(make_selection) -> Callable[..., UnlabeledSelection]:
-    """The rules of a selection by score, with thresholds of keypoints, one or each."""
+def selection_at(make_selection) -> Callable[..., UnlabeledSelection]:
+    """An unlabeled selection by score, with thresholds of keypoints, one or each."""
 
     def make(
         score_thr: float = 0.0, keypoint_thrs: float | np.ndarray = -1.0

@@ -236,7 +236,7 @@ def test_every_way_that_a_sentence_names_begins_an_audit(recipe, begin, situatio
         assert further is None
 
 
-def test_the_number_of_keypoints_is_the_one_that_is_named(perfect, rules_at):
+def test_the_number_of_keypoints_is_the_one_that_is_named(perfect, selection_at):
     store, truth = perfect
     content = json.loads(truth.read_text())
     right = [list(each['keypoints']) for each in content['annotations']]
@@ -244,10 +244,10 @@ def test_the_number_of_keypoints_is_the_one_that_is_named(perfect, rules_at):
         annotation['keypoints'] = [1, 1, 2] * 5
     truth.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r'must be a COCO json .*; wrong') as caught:
-        match_candidates(store, truth, SIGMAS, rules_at())
+        match_candidates(store, truth, SIGMAS, selection_at())
     (number,) = re.findall(r'have (\d+) keypoints', str(caught.value))
 
     for annotation, keypoints in zip(content['annotations'], right, strict=True):
         annotation['keypoints'] = keypoints[: 3 * int(number)]
     truth.write_text(json.dumps(content))
-    assert match_candidates(store, truth, SIGMAS, rules_at()).num_true
+    assert match_candidates(store, truth, SIGMAS, selection_at()).num_true

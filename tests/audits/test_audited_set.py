@@ -13,7 +13,7 @@ from mmdistill.audits.audited_set import (
     WHOLE_IMAGE,
     AuditedSet,
     audited_set,
-    boxes_of,
+    choose_boxes,
     labeled_set,
     shared_images,
 )
@@ -130,24 +130,24 @@ def test_the_same_names_below_another_folder_are_other_images(config):
     )
 
 
-def test_boxes_are_whole_images_where_the_pile_has_no_detections(config, tmp_path):
+def test_boxes_are_whole_images_without_detections(config, tmp_path):
     audited = AuditedSet(Path('val.json'), Path('images'))
     unlabeled = UnlabeledConfig()
-    assert boxes_of(unlabeled, audited, tmp_path) == (unlabeled, WHOLE_IMAGE)
+    assert choose_boxes(unlabeled, audited, tmp_path) == (unlabeled, WHOLE_IMAGE)
 
 
 @pytest.mark.parametrize(
-    'pile',
+    'unlabeled',
     [
-        dict(bbox_file='pile.json', category_ids=[1]),
+        dict(bbox_file='detections.json', category_ids=[1]),
         dict(detections='work_dirs/labels_boxes'),
         dict(follow=FollowConfig()),
     ],
 )
-def test_true_boxes_stand_in_for_those_of_the_pile(config, tmp_path, pile):
+def test_true_boxes_replace_those_of_the_unlabeled_set(config, tmp_path, unlabeled):
     audited = AuditedSet(Path('val.json'), Path('images'))
 
-    arguments, source = boxes_of(UnlabeledConfig(**pile), audited, tmp_path)
+    arguments, source = choose_boxes(UnlabeledConfig(**unlabeled), audited, tmp_path)
 
     assert source == TRUE_BOXES
     assert arguments == UnlabeledConfig(bbox_file=str(tmp_path / 'true_boxes.json'))
@@ -155,10 +155,12 @@ def test_true_boxes_stand_in_for_those_of_the_pile(config, tmp_path, pile):
     assert (box['bbox'], box['score']) == ([1, 2, 30, 40], 1)
 
 
-def test_detections_are_filtered_as_on_the_pile(config, tmp_path):
+def test_detections_are_filtered_as_in_the_unlabeled_set(config, tmp_path):
     audited = AuditedSet(Path('val.json'), Path('images'), Path('boxes.json'))
-    arguments, source = boxes_of(
-        UnlabeledConfig(bbox_file='pile.json', category_ids=[1]), audited, tmp_path
+    arguments, source = choose_boxes(
+        UnlabeledConfig(bbox_file='detections.json', category_ids=[1]),
+        audited,
+        tmp_path,
     )
     assert arguments == UnlabeledConfig(bbox_file='boxes.json', category_ids=[1])
     assert source == 'detections, boxes.json'

@@ -51,7 +51,7 @@ def test_without_an_area_it_is_the_share_of_the_box_that_mmpose_takes(write):
         (dict(keypoints=UNSEEN), True, False),
     ],
 )
-def test_what_is_ignored(write, annotation, ignored, crowd):
+def test_ignored_instances(write, annotation, ignored, crowd):
     truth = read_truth(write(annotation), 2)['a.png']
     assert (truth.ignored.tolist(), truth.crowd.tolist()) == ([ignored], [crowd])
 

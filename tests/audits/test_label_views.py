@@ -1,4 +1,4 @@
-"""What must agree between the labels of a pile and those of an audited set."""
+"""Agreement between the labels of an unlabeled set and of an audited set."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ MANIFEST = dict(
 
 @pytest.fixture
 def stores(tmp_path):
-    """The recipe of a pile, and an audited store that differs in something."""
+    """The recipe of an unlabeled set, and an audited store that differs."""
 
     def make(**changes):
-        for name, manifest in (('pile', MANIFEST), ('audit', {**MANIFEST, **changes})):
+        for name, manifest in (
+            ('unlabeled', MANIFEST),
+            ('audit', {**MANIFEST, **changes}),
+        ):
             LabelStore(tmp_path / name).claim(manifest, NamedImages([f'{name}.png']))
-        distill = dict(teacher={}, unlabeled={}, store=str(tmp_path / 'pile'))
+        distill = dict(teacher={}, unlabeled={}, store=str(tmp_path / 'unlabeled'))
         return Recipe.of(Config(dict(distill=distill))), LabelStore(tmp_path / 'audit')
 
     return make

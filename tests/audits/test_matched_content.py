@@ -26,7 +26,7 @@ LOW, HIGH = 0.3, 0.6
 
 @pytest.fixture
 def two_sources(make_selection) -> UnlabeledSelection:
-    """A pile of which source a keeps 30 labels of 10 images, and b 10 of 90."""
+    """An unlabeled set with 30 labels of 10 images in source a, 10 of 90 in b."""
     parts = tuple(
         Part(source, 1, thr, images, 50, kept, 80, 39, 1.5)
         for source, thr, images, kept in (('a', LOW, 10, 30), ('b', HIGH, 90, 10))
@@ -44,20 +44,20 @@ def two_sources(make_selection) -> UnlabeledSelection:
 
 
 @pytest.fixture
-def evidence(perfect, two_sources):
+def matched(perfect, two_sources):
     """Six candidates of which every other one is wrong."""
     found = match_candidates(*perfect, SIGMAS, two_sources)
     correct = np.tile(np.arange(6) % 2 == 0, (10, 1))
     return replace(found, correct=correct, errors=found.errors + np.arange(6)[:, None])
 
 
-def test_a_source_counts_by_its_labels_in_the_pile(evidence, two_sources):
-    matched = matched_content(evidence, two_sources)
-    masks = [evidence.scores >= np.float32(thr) for thr in (LOW, HIGH)]
+def test_a_source_is_weighted_by_its_labels_in_the_unlabeled_set(matched, two_sources):
+    matched = matched_content(matched, two_sources)
+    masks = [matched.scores >= np.float32(thr) for thr in (LOW, HIGH)]
     assert 0 < masks[1].sum() < masks[0].sum()
-    precisions = [evidence.correct[0][mask].mean() for mask in masks]
-    recalls = [evidence.correct[0][mask].sum() / 6 for mask in masks]
-    errors = [evidence.errors[mask].mean() for mask in masks]
+    precisions = [matched.correct[0][mask].mean() for mask in masks]
+    recalls = [matched.correct[0][mask].sum() / 6 for mask in masks]
+    errors = [matched.errors[mask].mean() for mask in masks]
     assert matched['precision']['0.5'] == pytest.approx(
         np.dot([0.75, 0.25], precisions)
     )
@@ -69,14 +69,14 @@ def test_a_source_counts_by_its_labels_in_the_pile(evidence, two_sources):
     assert [part['kept'] for part in matched['parts']] == [m.sum() for m in masks]
 
 
-def test_weights_are_as_many_as_labels_on_average(evidence, two_sources):
-    counts = evidence.judged.kept.sum(axis=1)
-    total = label_weights(evidence, two_sources).sum()
+def test_weights_are_as_many_as_labels_on_average(matched, two_sources):
+    counts = matched.outcome.kept.sum(axis=1)
+    total = label_weights(matched, two_sources).sum()
     assert total == pytest.approx(np.dot([0.75, 0.25], counts))
 
 
-def test_the_verdict_says_how_sources_were_tried(evidence, two_sources, coco_names):
-    content = audit_content(dict(fused=evidence), coco_names, two_sources, False)
+def test_the_sentence_says_how_sources_were_treated(matched, two_sources, coco_names):
+    content = audit_content(dict(fused=matched), coco_names, two_sources, False)
     assert content['verdict'].startswith(
         'At the matched thresholds 0.300 to 0.600 about'
     )
@@ -85,7 +85,7 @@ def test_the_verdict_says_how_sources_were_tried(evidence, two_sources, coco_nam
 
 @pytest.mark.parametrize('by', ['score', 'agreement', 'both'])
 @pytest.mark.parametrize('per', ['all', 'source'])
-def test_any_selection_of_a_pile_is_audited(
+def test_any_selection_is_audited(
     tmp_path, make_rows, make_store, make_selection, coco_names, by, per
 ):
     rows = zip(make_rows(COUNTS), SOURCES, strict=True)
@@ -94,16 +94,16 @@ def test_any_selection_of_a_pile_is_audited(
     truth = tmp_path / 'truth.json'
     export_coco(store, make_selection(-1, -1.0), truth, 'person')
     select(store, LABELED, SelectionOptions(criterion=by, group_by=per)).write(store)
-    rules = unlabeled_selection_of(store)
+    selection = unlabeled_selection_of(store)
 
-    evidence = match_candidates(store, truth, SIGMAS, rules)
-    content = audit_content(dict(fused=evidence), coco_names, rules, False)
+    matched = match_candidates(store, truth, SIGMAS, selection)
+    content = audit_content(dict(fused=matched), coco_names, selection, False)
 
     # The labels themselves are the truth.
     assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
     assert content['matched']['parts'][0]['score_thr'] is not None
     curve = content['curve']
-    usable = evidence.judged.values[np.isfinite(evidence.judged.values)]
+    usable = matched.outcome.values[np.isfinite(matched.outcome.values)]
     assert curve['thresholds'][0] == usable.min()
     assert curve['thresholds'][-1] == usable.max()
     assert curve['recall']['0.5'][0] == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""The content of audit.json against the evidence, one by one."""
+"""The content of audit.json against the matched, one by one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def half_wrong(perfect):
 
 
 @pytest.fixture
-def audited(perfect, rules_at, coco_names):
-    """Judge the store under thresholds; returns the evidence and the content."""
+def audited(perfect, selection_at, coco_names):
+    """Judge the store under thresholds; returns the matched and the content."""
 
-    def audited(score_thr=0.0, keypoint_thr=-1.0, given_boxes=False):
-        rules = rules_at(score_thr, keypoint_thr)
-        evidence = match_candidates(*perfect, SIGMAS, rules)
-        found = {'single view': evidence, 'flip': evidence, 'fused': evidence}
-        return evidence, audit_content(found, coco_names, rules, given_boxes)
+    def audited(score_thr=0.0, keypoint_thr=-1.0, true_boxes=False):
+        selection = selection_at(score_thr, keypoint_thr)
+        matched = match_candidates(*perfect, SIGMAS, selection)
+        found = {'single view': matched, 'flip': matched, 'fused': matched}
+        return matched, audit_content(found, coco_names, selection, true_boxes)
 
     return audited
 
@@ -50,10 +50,10 @@ def test_a_perfect_labeling_has_precision_1_and_error_0(audited):
 
 @pytest.mark.usefixtures('half_wrong')
 def test_the_curve_is_precision_and_recall_of_a_loop(audited):
-    evidence, content = audited()
-    curve, right = content['curve'], evidence.correct[0]
+    matched, content = audited()
+    curve, right = content['curve'], matched.correct[0]
     for i, threshold in enumerate(curve['thresholds']):
-        kept = evidence.scores >= np.float32(threshold)
+        kept = matched.scores >= np.float32(threshold)
         assert curve['precision']['0.5'][i] == right[kept].sum() / kept.sum()
         assert curve['recall']['0.5'][i] == right[kept].sum() / 6
 
@@ -62,17 +62,17 @@ def test_the_curve_is_precision_and_recall_of_a_loop(audited):
 @pytest.mark.parametrize('rank', range(6))
 def test_the_matched_threshold_is_a_point_of_the_curve(audited, rank):
     score_thr = float(np.sort(audited()[0].scores)[rank])
-    evidence, content = audited(score_thr)
-    kept = evidence.scores >= np.float32(score_thr)
+    matched, content = audited(score_thr)
+    kept = matched.scores >= np.float32(score_thr)
     (part,) = content['matched']['parts']
     for found in (content['matched'], part):
         assert found['kept'] == kept.sum() == 6 - rank
-        assert found['precision']['0.5'] == evidence.correct[0][kept].mean()
+        assert found['precision']['0.5'] == matched.correct[0][kept].mean()
 
 
 @pytest.mark.usefixtures('half_wrong')
-def test_the_verdict_is_of_the_matched_figures(audited):
-    _, content = audited(given_boxes=True)
+def test_the_sentence_is_of_the_matched_figures(audited):
+    _, content = audited(true_boxes=True)
     assert content['verdict'] == summary_sentence(content['matched'], True)
     assert 'about 50% of the pseudo-labeled instances' in content['verdict']
 
@@ -86,7 +86,7 @@ def test_calibration_is_over_the_kept_labels(audited):
         assert entry['count'] == sum(entry['calibration']['score']['count']) == 4
 
 
-def test_what_is_unknown_is_none(audited):
+def test_unknown_values_are_none(audited):
     _, content = audited(9.0)
     assert content['matched']['precision']['0.5'] is None
     assert content['matched']['error']['mean'] is None

@@ -27,17 +27,17 @@ def move_truth(truth):
 
 
 @pytest.fixture
-def content_of(perfect, rules_at, coco_names):
+def content_of(perfect, selection_at, coco_names):
     """The content of an audit in which no label is right, or there is none."""
 
     def content(case):
         store, truth = perfect
         if case == 'nothing matches':
             move_truth(truth)
-        rules = rules_at(99.0 if case == 'nothing is kept' else 0.0, -1.0)
-        evidence = match_candidates(store, truth, SIGMAS, rules)
-        found = {'single view': evidence, 'flip': evidence, 'fused': evidence}
-        content = audit_content(found, coco_names, rules, False)
+        selection = selection_at(99.0 if case == 'nothing is kept' else 0.0, -1.0)
+        matched = match_candidates(store, truth, SIGMAS, selection)
+        found = {'single view': matched, 'flip': matched, 'fused': matched}
+        content = audit_content(found, coco_names, selection, False)
         audited = dict(ann_file='val.json', boxes='b', images=9, failed=1)
         return dict(content, audited=dict(audited, instances=6, candidates=9))
 
@@ -65,7 +65,7 @@ def test_it_is_shown(content_of, perfect, tmp_path, case):
     assert 'val.json' in page
 
 
-def test_an_audit_that_found_something_does_not_say_so(content_of, perfect):
+def test_an_audit_with_matches_has_no_such_sentence(content_of, perfect):
     content = content_of('all is right')
     assert NOTHING_MATCHED not in format_audit(content)
     write_json(perfect[0].root / 'audit.json', content)

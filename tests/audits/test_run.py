@@ -28,8 +28,8 @@ def test_thresholds_are_those_of_the_selection(
 ):
     store = make_store(tmp_path, make_rows((1, 2)))
     make_selection(0.25, 0.4).write(store)
-    rules = read_unlabeled_selection(Recipe.of(config_of(tmp_path)))
-    assert rules.selection == make_selection(0.25, 0.4)
+    selection = read_unlabeled_selection(Recipe.of(config_of(tmp_path)))
+    assert selection.selection == make_selection(0.25, 0.4)
 
 
 def test_before_labeling_there_is_nothing_to_audit(tmp_path):
@@ -43,7 +43,7 @@ def test_before_selecting_there_is_nothing_to_audit(tmp_path, make_rows, make_st
         read_unlabeled_selection(Recipe.of(config_of(tmp_path)))
 
 
-def test_stores_lie_beside_that_of_the_pile(tmp_path):
+def test_stores_lie_beside_that_of_the_config(tmp_path):
     (tmp_path / 'val.json').write_text('{}')
     audited = AuditedSet(tmp_path / 'val.json', tmp_path)
     folder = audit_folder(Recipe.of(config_of(tmp_path / 'labels')), audited)

@@ -19,8 +19,8 @@ MATCHED: dict[str, Any] = dict(
 )
 
 
-def test_it_tells_the_share_that_is_wrong_and_the_error():
-    assert summary_sentence(MATCHED, given_boxes=False) == (
+def test_it_states_the_share_of_wrong_labels_and_the_error():
+    assert summary_sentence(MATCHED, true_boxes=False) == (
         'At the matched threshold 0.250 about 12% of the pseudo-labeled instances are '
         'wrong (OKS below 0.5; 12 were looked at) and a visible keypoint is off by '
         "0.125 of the instance's size on average (median 0.062)."
@@ -42,26 +42,26 @@ def test_it_tells_the_share_that_is_wrong_and_the_error():
     ],
 )
 def test_it_names_what_was_compared(changes, start):
-    assert summary_sentence({**MATCHED, **changes}, given_boxes=False).startswith(start)
+    assert summary_sentence({**MATCHED, **changes}, true_boxes=False).startswith(start)
 
 
-def test_several_sources_are_told():
+def test_several_sources_are_mentioned():
     parts = [dict(source=source) for source in ('a', 'a', '')]
-    sentence = summary_sentence({**MATCHED, 'parts': parts}, given_boxes=False)
+    sentence = summary_sentence({**MATCHED, 'parts': parts}, true_boxes=False)
     assert 'are of none of the 2 sources, so each' in sentence
-    assert 'sources' not in summary_sentence(MATCHED, given_boxes=False)
+    assert 'sources' not in summary_sentence(MATCHED, true_boxes=False)
 
 
-def test_true_boxes_are_told():
-    sentence = summary_sentence(MATCHED, given_boxes=True)
+def test_true_boxes_are_mentioned():
+    sentence = summary_sentence(MATCHED, true_boxes=True)
     assert 'at least about 12% of the pseudo-labeled' in sentence
     assert 'in true boxes' in sentence
-    assert 'in true boxes' not in summary_sentence(MATCHED, given_boxes=False)
+    assert 'in true boxes' not in summary_sentence(MATCHED, true_boxes=False)
 
 
 def test_where_nothing_is_known_it_says_so():
     assert summary_sentence(
-        {**MATCHED, 'precision': {'0.5': None}}, given_boxes=False
+        {**MATCHED, 'precision': {'0.5': None}}, true_boxes=False
     ) == (
         'At the matched threshold 0.250 no candidate on the audited images would be a '
         'pseudo-label.'
