@@ -1,4 +1,4 @@
-"""What an audit found: the same labeling on images whose labels are known."""
+"""The audit of a store as the report reads it from `audit.json`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mmdistill.utils.files import read_json
 
 AUDIT_FILE = 'audit.json'
 ERROR_UNIT = 'of the instance’s size'
-"""Errors are distances divided by the square root of the instance's area."""
+"""Unit of errors: distances divided by the square root of the instance's area."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Error of keypoints over what was said of them, in sizes of their instance.
+    """Keypoint errors by score or agreement, in sizes of their instance.
 
     Attributes:
         edges: Bounds of the bins, (B + 1,).
         error: Mean error of each bin, (B,); NaN where it is empty.
-        count: Keypoints in each, (B,).
+        count: Number of keypoints in each bin, (B,).
     """
 
     edges: np.ndarray
@@ -34,13 +34,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class AuditPart:
-    """What holds at the threshold of one source and category.
+    """Metrics at the threshold of one source and category.
 
     Attributes:
-        name: The source and the category, as far as they have thresholds of their own.
+        name: The source and the category, where they have thresholds of their own.
         score_thr: The threshold; NaN where it keeps nothing.
-        labels: Labels of the pile that are there by it.
-        kept: Labels that it makes of the audited images.
+        labels: Number of labels of the unlabeled set at the threshold.
+        kept: Number of candidates of the audited images that it keeps.
         matched: OKS, precision and recall, a row each.
         error: Mean error of their visible keypoints.
     """
@@ -55,11 +55,11 @@ class AuditPart:
 
 @dataclass(frozen=True)
 class Audit:
-    """The parts of an audit; each may be missing, and then is empty.
+    """Content of an audit; fields that are missing in the file are empty.
 
     Attributes:
-        verdict: What to expect of the labels, a sentence.
-        by: What the thresholds are compared with, in words.
+        verdict: One sentence about the label noise to expect.
+        by: Description of the values that the thresholds are compared with.
         score_thrs: The matched thresholds, ascending.
         matched: OKS, precision and recall of all labels, a row each.
         parts: The same by threshold, where there are several.
@@ -67,9 +67,9 @@ class Audit:
         curves: Precision and recall over them by name, (T,) each.
         calibration: By 'score' and 'agreement'.
         per_keypoint: Name, mean error, median error and count of each type.
-        about: Which images were audited, a sentence each.
-        gains: AP by how the labels were made.
-        gains_error: Mean error by how the labels were made.
+        about: Sentences about the audited images.
+        gains: AP by the views of labeling.
+        gains_error: Mean error by the views of labeling.
     """
 
     verdict: str
@@ -103,7 +103,7 @@ def read_audit(root: Path) -> Audit | None:
         The audit, None if there is none.
 
     Raises:
-        UserError: If it is not an audit.
+        UserError: If the file is not an audit.
     """
     path = root / AUDIT_FILE
     if not path.is_file():
@@ -155,11 +155,11 @@ def _parsed(content: Mapping[str, Any]) -> Audit:
     )
 
 
-def _by_oks(found: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    recall = found.get('recall', {})
+def _by_oks(metrics: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    recall = metrics.get('recall', {})
     return [
         (str(oks), _number(value), _number(recall.get(oks)))
-        for oks, value in found.get('precision', {}).items()
+        for oks, value in metrics.get('precision', {}).items()
     ]
 
 
@@ -175,10 +175,10 @@ def _part(part: Mapping[str, Any]) -> AuditPart:
 
 
 def part_name(part: Mapping[str, Any]) -> str:
-    """For which source and category a part of an audit stands; empty where for all.
+    """Format the source and category of a threshold; empty if it is for all.
 
     Args:
-        part: A part, as `audit.json` has it.
+        part: Metrics at a threshold, as in `audit.json`.
     """
     source, category = part['source'], part['category_id']
     words = [] if source is None else [source or 'images without a source']
@@ -193,10 +193,10 @@ NOTHING_MATCHED = (
 
 
 def audited_lines(audited: Mapping[str, Any]) -> list[str]:
-    """Which images were audited, in which boxes, and what is to be known of them.
+    """Format sentences about the audited images and their boxes.
 
     Args:
-        audited: What `audit.json` says of the audited images.
+        audited: The description of the audited images in `audit.json`.
     """
     lines = [
         f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
@@ -218,19 +218,19 @@ def audited_lines(audited: Mapping[str, Any]) -> list[str]:
 
 def _calibration(part: Mapping[str, Any]) -> Calibration:
     edges = _finite(part['edges'])
-    # Where no keypoint has an error there is no bin, and no edge either.
+    # Without any known error there are neither bins nor edges.
     error = _numbers(part['error'], max(len(edges) - 1, 0))
     return Calibration(edges, error, _numbers(part['count'], len(error)))
 
 
 def _by_name(values: Mapping[str, Any]) -> dict[str, float]:
-    """Those that are known."""
+    """Values by name, without unknown ones."""
     known = {str(name): _number(value) for name, value in values.items()}
     return {name: value for name, value in known.items() if not np.isnan(value)}
 
 
 def _number(value: Any) -> float:
-    """A number; what is not known, or not finite, is NaN."""
+    """Parse a number; null and non-finite values become NaN."""
     if value is None:
         return np.nan
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -245,7 +245,7 @@ def _text(value: Any) -> str:
 
 
 def _finite(values: Any) -> np.ndarray:
-    """Numbers (N,), all known."""
+    """Parse numbers, (N,), all of which must be finite."""
     array = _numbers(values)
     if np.isnan(array).any():
         raise ValueError(f'finite numbers are expected, got {values!r}')
@@ -253,7 +253,7 @@ def _finite(values: Any) -> np.ndarray:
 
 
 def _numbers(values: Any, length: int | None = None) -> np.ndarray:
-    """Numbers (N,); null is NaN."""
+    """Parse numbers, (N,); null becomes NaN."""
     array = np.array([_number(value) for value in values], dtype=np.float64)
     if length not in (None, len(array)):
         raise ValueError(f'{length} values expected, got {len(array)}')
