@@ -44,20 +44,22 @@ def two_sources(make_selection) -> UnlabeledSelection:
 
 
 @pytest.fixture
-def matched(perfect, two_sources):
+def candidates(perfect, two_sources):
     """Six candidates of which every other one is wrong."""
     found = match_candidates(*perfect, SIGMAS, two_sources)
     correct = np.tile(np.arange(6) % 2 == 0, (10, 1))
     return replace(found, correct=correct, errors=found.errors + np.arange(6)[:, None])
 
 
-def test_a_source_is_weighted_by_its_labels_in_the_unlabeled_set(matched, two_sources):
-    matched = matched_content(matched, two_sources)
-    masks = [matched.scores >= np.float32(thr) for thr in (LOW, HIGH)]
+def test_a_source_is_weighted_by_its_labels_in_the_unlabeled_set(
+    candidates, two_sources
+):
+    matched = matched_content(candidates, two_sources)
+    masks = [candidates.scores >= np.float32(thr) for thr in (LOW, HIGH)]
     assert 0 < masks[1].sum() < masks[0].sum()
-    precisions = [matched.correct[0][mask].mean() for mask in masks]
-    recalls = [matched.correct[0][mask].sum() / 6 for mask in masks]
-    errors = [matched.errors[mask].mean() for mask in masks]
+    precisions = [candidates.correct[0][mask].mean() for mask in masks]
+    recalls = [candidates.correct[0][mask].sum() / 6 for mask in masks]
+    errors = [candidates.errors[mask].mean() for mask in masks]
     assert matched['precision']['0.5'] == pytest.approx(
         np.dot([0.75, 0.25], precisions)
     )
@@ -69,14 +71,16 @@ def test_a_source_is_weighted_by_its_labels_in_the_unlabeled_set(matched, two_so
     assert [part['kept'] for part in matched['parts']] == [m.sum() for m in masks]
 
 
-def test_weights_are_as_many_as_labels_on_average(matched, two_sources):
-    counts = matched.outcome.kept.sum(axis=1)
-    total = label_weights(matched, two_sources).sum()
+def test_weights_are_as_many_as_labels_on_average(candidates, two_sources):
+    counts = candidates.outcome.kept.sum(axis=1)
+    total = label_weights(candidates, two_sources).sum()
     assert total == pytest.approx(np.dot([0.75, 0.25], counts))
 
 
-def test_the_sentence_says_how_sources_were_treated(matched, two_sources, coco_names):
-    content = audit_content(dict(fused=matched), coco_names, two_sources, False)
+def test_the_sentence_says_how_sources_were_treated(
+    candidates, two_sources, coco_names
+):
+    content = audit_content(dict(fused=candidates), coco_names, two_sources, False)
     assert content['verdict'].startswith(
         'At the matched thresholds 0.300 to 0.600 about'
     )
@@ -96,14 +100,14 @@ def test_any_selection_is_audited(
     select(store, LABELED, SelectionOptions(criterion=by, group_by=per)).write(store)
     selection = unlabeled_selection_of(store)
 
-    matched = match_candidates(store, truth, SIGMAS, selection)
-    content = audit_content(dict(fused=matched), coco_names, selection, False)
+    candidates = match_candidates(store, truth, SIGMAS, selection)
+    content = audit_content(dict(fused=candidates), coco_names, selection, False)
 
     # The labels themselves are the truth.
     assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
     assert content['matched']['parts'][0]['score_thr'] is not None
     curve = content['curve']
-    usable = matched.outcome.values[np.isfinite(matched.outcome.values)]
+    usable = candidates.outcome.values[np.isfinite(candidates.outcome.values)]
     assert curve['thresholds'][0] == usable.min()
     assert curve['thresholds'][-1] == usable.max()
     assert curve['recall']['0.5'][0] == pytest.approx(1)
