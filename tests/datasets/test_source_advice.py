@@ -16,6 +16,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.config.datasets import leak_guard_config
+from mmdistill.config.recipe import Recipe
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.datasets.sources import (
     FolderSource,
@@ -218,7 +219,7 @@ def guarded(tmp_path, build):
         loader = dict(dataset=dataset)
         section = dict(teacher={}, unlabeled={}, store='labels', **distill)
         content = dict(work_dir=str(tmp_path), val_dataloader=loader, distill=section)
-        guard = leak_guard_config(Config(content), {})
+        guard = leak_guard_config(Recipe.of(Config(content)), {})
         return build(data_prefix=dict(img='a/'), leak_guard=guard)
 
     return guarded
