@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and detect."""
     check_environment()
     from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.recipe import Recipe
     from mmdistill.config.text import write_config
     from mmdistill.stages import detections
     from mmdistill.stages.detect_config import detect_config
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.status:
         sys.stdout.write('\n'.join([*detections.status(config), '']))
     elif arguments.write_config:
-        write_config(detect_config(config), arguments.write_config)
+        write_config(detect_config(Recipe.of(config)), arguments.write_config)
     else:
         detections.detect(config)
         if arguments.bbox_file:

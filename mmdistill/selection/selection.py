@@ -358,7 +358,7 @@ def stale_reasons(
         The reasons to make it again, as phrases; none while it is valid.
 
     >>> stale_reasons(selection, SelectionOptions(min_thr=0.5), labeled, current=True)
-    ['floor was None and is 0.5']
+    ['min_thr was None and is 0.5']
     """
     reasons = [] if current else ['the store has other images than when it was made']
     if selection.labeled.fingerprint != labeled.fingerprint:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
-from mmdistill.config.schema import check_boxes
+from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.box_tracker import build_box_tracker
 from mmdistill.datasets.boxes import (
     Boxes,
@@ -110,6 +111,11 @@ def test_images_are_called_as_the_sentence_calls_them(read, images):
     assert len(read([detection(ast.literal_eval(name))], images).scores) == 1
 
 
+def recipe_of(section: dict) -> Recipe:
+    whole = dict(teacher={}, store='labels', **section)
+    return Recipe.of(Config(dict(distill=whole), filename='recipe.py'))
+
+
 SECTION = dict(
     unlabeled=dict(bbox_file='boxes.json', detections='boxes'),
     detector=dict(config='c.py'),
@@ -119,7 +125,7 @@ SECTION = dict(
 @pytest.mark.parametrize('stays', [0, 1, 2])
 def test_one_of_the_keys_that_are_named_stays(stays):
     section = copy.deepcopy(SECTION)
-    sentence = refusal(lambda: check_boxes(section), 'boxes are given by')
+    sentence = refusal(lambda: recipe_of(section), 'boxes are given by')
     (got,) = re.findall('got (.*)$', sentence)
     keys = got.split(' and ')
     assert len(keys) == 3
@@ -127,7 +133,7 @@ def test_one_of_the_keys_that_are_named_stays(stays):
         *above, last = key.split('.')
         (section[above[0]] if above else section).pop(last)
 
-    check_boxes(section)
+    recipe_of(section)
     assert section.get('detector') or section['unlabeled']
 
 

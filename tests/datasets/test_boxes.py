@@ -192,7 +192,7 @@ def test_equal_boxes_of_two_categories_are_two(read):
 
 
 def test_a_crowd_of_500_is_labeled_whole(read, logged):
-    crowd = [detection(bbox=(i, 3, 10, 20), score=0.5) for i in range(500)]
+    crowd = [detection(bbox=(i % 50, i // 50, 10, 20), score=0.5) for i in range(500)]
 
     assert len(read(crowd).scores) == 500
     assert logged == []
@@ -207,7 +207,7 @@ def test_more_boxes_than_any_crowd_are_cut_to_the_best(read, logged):
     # The best ones, in the order of the file where scores are equal.
     best = sorted(range(5000), key=lambda i: (-(i % 7), i))[:1000]
     assert boxes.of_image(0)[0][:, 0].tolist() == sorted(best)
-    assert '4000 boxes' in logged[0]
+    assert any('4000 boxes' in line for line in logged)
 
 
 VALUES = (

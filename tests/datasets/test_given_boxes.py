@@ -71,5 +71,5 @@ def test_given_boxes_are_not_followed(images, given):
 
 
 def test_without_a_video_nothing_is_followed(images):
-    with pytest.raises(UserError, match='video'):
+    with pytest.raises(UserError, match='consecutive frames'):
         build_box_provider(images, None, None, None, {})

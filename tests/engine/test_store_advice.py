@@ -70,13 +70,13 @@ SITUATIONS = {
     'a chunk is missing': (removed(CHUNK), 'is not complete'),
     'a chunk is damaged': (changed(CHUNK), 'is damaged'),
     'a chunk is no Parquet': (no_parquet, r'is damaged \('),
-    'a chunk is another one': (exchanged, 'of another place'),
+    'a chunk is another one': (exchanged, 'of another position'),
     'the list of images is missing': (removed(PATHS), 'cannot be read'),
     'the list of images is damaged': (changed(PATHS), 'is damaged'),
     'the manifest is missing': (removed('manifest.json'), 'holds no'),
     'the manifest is no JSON': (written('manifest.json', b'{'), 'not valid JSON'),
     'the manifest is another file': (written('manifest.json', b'{}'), 'not one of'),
-    'the manifest is not right': (in_manifest(chunk_size='3'), 'not one of ours'),
+    'the manifest is not right': (in_manifest(chunk_size='3'), 'not one of mmdistill'),
 }
 
 
@@ -205,9 +205,12 @@ def test_without_its_list_and_images_a_store_is_left_or_removed(label, tmp_path)
 SELECTIONS = {
     'missing': (removed(SELECTION_FILE), 'cannot be read'),
     'no JSON': (written(SELECTION_FILE, b'['), 'not valid JSON'),
-    'another file': (written(SELECTION_FILE, b'{}'), 'not one of ours'),
+    'another file': (written(SELECTION_FILE, b'{}'), 'not a selection of mmdistill'),
     # By chance the byte that changes is one of the form, or of a value.
-    'changed': (changed(SELECTION_FILE), 'is not (one of ours|valid JSON)'),
+    'changed': (
+        changed(SELECTION_FILE),
+        'is not (a selection of mmdistill|valid JSON)',
+    ),
 }
 
 

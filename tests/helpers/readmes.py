@@ -12,7 +12,7 @@ READMES = [
     path
     for path in sorted(REPOSITORY.rglob('*.md'))
     if not any(
-        part.startswith('.') or part in ('data', 'work_dirs')
+        part.startswith('.') or part in ('data', 'fixtures', 'work_dirs')
         for part in path.relative_to(REPOSITORY).parts
     )
 ]

@@ -114,10 +114,10 @@ class TestLabeledSetAlone:
         assert hooks == ['SyncBuffersHook', 'mmdistill.LabelMixHook']
 
     def test_the_hook_of_labeling_is_refused_before_the_labels_are_made(self, plain):
-        plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook', over='all')]
+        plain.custom_hooks = [dict(type='mmdistill.CountMatchingHook')]
 
         with pytest.raises(UserError, match=r'mmdistill\.LabelMixHook.*, got Count'):
-            student_config(plain)
+            student_config(Recipe.of(plain))
 
     def test_a_pipeline_that_switches_does_so_in_both_sources(self, plain):
         switch = dict(switch_epoch=3, switch_pipeline=PIPELINE)

@@ -18,7 +18,7 @@ from mmdistill.cli.arguments import (
     load_config,
     with_training_arguments,
 )
-from mmdistill.cli.main import WAY_ON, run
+from mmdistill.cli.main import WORKER_ADVICE, run
 from mmdistill.config.loops import LOADERS, check_loaders
 
 WORKERS = dict(num_workers=1, persistent_workers=True, prefetch_factor=2)
@@ -97,7 +97,7 @@ def test_in_smaller_batches_they_are_read(tool, capsys):
 def test_the_flag_that_goes_on_is_one_of_trainings(capsys):
     parser = argparse.ArgumentParser()
     add_training_arguments(parser)
-    (flag,) = re.findall(r'last checkpoint with (--\S+)', WAY_ON)
+    (flag,) = re.findall(r'last checkpoint with (--\S+)', WORKER_ADVICE)
     config = with_training_arguments(Config(), parser.parse_args([flag]))
     assert config.resume
     assert config.load_from is None

@@ -13,7 +13,10 @@ import torch.distributed
 from mmengine.config import Config
 
 from mmdistill.cli.main import run
-from tests.helpers.labeling import Teacher, run_loop
+
+# By its own name: site-packages may hold a package that is called `tests`.
+sys.path.insert(0, str(Path(__file__).parents[2] / 'helpers'))
+from labeling import Teacher, run_loop
 
 
 def main(argv: Sequence[str] | None = None) -> None:
