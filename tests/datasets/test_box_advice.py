@@ -113,7 +113,7 @@ def test_images_are_called_as_the_sentence_calls_them(read, images):
 
 def recipe_of(section: dict) -> Recipe:
     whole = dict(teacher={}, store='labels', **section)
-    return Recipe.of(Config(dict(distill=whole), filename='recipe.py'))
+    return Recipe.of(Config(dict(distill=whole)))
 
 
 SECTION = dict(
@@ -161,7 +161,7 @@ def test_without_follow_images_are_boxes(tmp_path, write_images):
     images = SourceList(build_sources(configs, tmp_path))
     sentence = refusal(
         lambda: build_box_provider(images, None, None, None, {}),
-        'frame to frame of a video',
+        'source of consecutive frames',
     )
     assert sentence.endswith('without follow each image is one box')
 

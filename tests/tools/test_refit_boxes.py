@@ -38,7 +38,7 @@ def loud(workshop) -> Path:
     state['head.final_layer.weight'] *= 300
     state['head.final_layer.bias'] += 1
     torch.save(checkpoint, TEACHER_FILE)
-    enlarge_labeled_boxes(0.5)
+    enlarge_labeled_boxes(0.8)
     return workshop
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
@@ -102,6 +103,7 @@ def test_mmpose_trains_with_the_written_config_on_the_same_pairs(recipe, tool):
     assert tool('train', recipe, '--write-config', 'stage2.py', *options) == 0
     written = Config.fromfile('stage2.py')
     assert_in_order(written, 4)
+    init_default_scope('mmpose')
     assert DATASETS.build(written.train_dataloader.dataset).metainfo[
         'flip_indices'
     ] == list(FLIP_INDICES)
@@ -173,7 +175,7 @@ def test_a_store_from_before_pairs_were_recorded_is_continued(workshop, tool, ca
     for chunk in old.missing_chunks():
         table = pa.concat_tables(store.scan(chunks=[chunk]))
         data = parquet.encode(
-            table, chunk_origin(old.manifest, old.places()[chunk], chunk)
+            table, chunk_origin(old.manifest, old.chunk_spans()[chunk], chunk)
         )
         write_bytes(Path(f'old/chunks/{chunk:06d}.parquet'), data)
     Path(f'old/chunks/{old.num_chunks - 1:06d}.parquet').unlink()
