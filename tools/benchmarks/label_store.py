@@ -100,7 +100,7 @@ def select_command(root: Path) -> float:
     names = list(PARSED['keypoint_id2name'].values())
     images = [dict(id=i, file_name=f'{i}.jpg', width=9, height=9) for i in range(200)]
     shared = dict(category_id=1, iscrowd=0, bbox=[1, 1, 5, 5], num_keypoints=len(names))
-    points = dict(area=25, keypoints=[3, 3, 2] * len(names))
+    points = dict(area=25, keypoints=[3.5, 3.5, 2] * len(names))
     labels = [dict(id=i + 1, image_id=i, **shared, **points) for i in range(200)]
     category = dict(id=1, name='person', keypoints=names, skeleton=[])
     ann_file, config = root.with_suffix('.labeled.json'), root.with_suffix('.py')
