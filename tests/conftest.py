@@ -20,7 +20,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledCounts, Part, UnlabeledCounts
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.store.schema import empty_candidates
 from mmdistill.toy import write_toy_data

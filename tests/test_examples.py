@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.counts import LabeledCounts, build_labeled
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from mmdistill.store import Candidates, ImageRow
 from mmdistill.store.schema import empty_candidates
 from tests.helpers.small_model import init_small_model

@@ -17,7 +17,7 @@ import numpy as np
 from mmdistill.audits.ground_truth import read_truth
 from mmdistill.audits.unlabeled_selection import SelectionOutcome, UnlabeledSelection
 from mmdistill.errors import DataError
-from mmdistill.functional.metrics import average_precision, mean_error
+from mmdistill.functional.label_quality import average_precision, mean_error
 from mmdistill.functional.oks import (
     TrueInstances,
     keypoint_errors,

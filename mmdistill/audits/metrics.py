@@ -19,13 +19,13 @@ from mmdistill.audits.candidates import (
 )
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.selection_options import COMPARED
-from mmdistill.functional.metrics import (
+from mmdistill.functional.label_quality import (
     binned_errors,
     mean_error,
     median_error,
     precision_recall,
 )
-from mmdistill.selection.thresholds import Threshold, format_range
+from mmdistill.selection.threshold_groups import Threshold, format_range
 
 AUDIT_FILE = 'audit.json'
 CURVE_POINTS = 101

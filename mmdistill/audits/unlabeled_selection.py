@@ -22,7 +22,7 @@ from mmdistill.selection import Selection
 from mmdistill.selection.scores import Scores, read_scores, scores_of
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import Candidates, LabelStore
-from mmdistill.store.sources import Sources
+from mmdistill.store.image_sources import Sources
 
 
 @dataclass(frozen=True)

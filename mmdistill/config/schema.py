@@ -2,7 +2,8 @@
 
 What is stated here is stated nowhere else: the constructors of loops and data sets
 take their defaults from these classes, the reference in `configs/README.md` is made
-of them, and `mmdistill.config.recipe` reads a config by them.
+of them, and `mmdistill.config.recipe` reads a config by them. Those of
+`distill.selection` are in `mmdistill.config.selection_options`.
 """
 
 from __future__ import annotations

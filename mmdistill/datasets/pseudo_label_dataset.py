@@ -19,7 +19,7 @@ from mmdistill.errors import ConfigError, StoreError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
 from mmdistill.selection.selection import Selection, read_selection
-from mmdistill.selection.thresholds import format_range
+from mmdistill.selection.threshold_groups import format_range
 from mmdistill.selection.training_labels import TrainingLabels, read_training_labels
 from mmdistill.store.image_keys import image_file, written_name
 from mmdistill.store.store import LabelStore

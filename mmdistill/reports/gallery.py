@@ -29,9 +29,9 @@ from mmdistill.reports.sampling import choose_kept, choose_rejected
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config
 from mmdistill.selection import Selection
 from mmdistill.selection.selection import read_selection
-from mmdistill.selection.thresholds import format_range
+from mmdistill.selection.threshold_groups import format_range
 from mmdistill.store import Candidates, LabelStore
-from mmdistill.store.sources import Sources
+from mmdistill.store.image_sources import Sources
 from mmdistill.utils.files import write_whole
 
 COLUMNS = 4

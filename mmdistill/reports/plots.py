@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
 from mmdistill.selection import Selection
-from mmdistill.selection.thresholds import format_range
+from mmdistill.selection.threshold_groups import format_range
 
 MAX_INSTANCES = 10
 """Images with at least this many instances share a bar."""

@@ -44,7 +44,7 @@ from mmdistill.selection.counts import (
     labeled_statistics,
 )
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
-from mmdistill.selection.thresholds import format_range
+from mmdistill.selection.threshold_groups import format_range
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.store import LabelStore
 from mmdistill.utils.files import write_whole

@@ -18,7 +18,7 @@ import pyarrow as pa
 from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.selection import Selection
 from mmdistill.selection.scores import Scores, read_scores, scores_of
-from mmdistill.selection.thresholds import format_range
+from mmdistill.selection.threshold_groups import format_range
 from mmdistill.store import LabelStore, StoredLabels
 from mmdistill.store.schema import Candidates, table_to_labels
 from mmdistill.utils.growing_array import GrowingArray

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.functional.ranking import instance_agreement
+from mmdistill.store.image_sources import SourceNumbering, Sources, image_sources
 from mmdistill.store.schema import OK, candidate_column, candidate_counts
-from mmdistill.store.sources import SourceNumbering, Sources, image_sources
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.growing_array import GrowingArray
 

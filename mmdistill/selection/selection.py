@@ -20,8 +20,8 @@ from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.functional.ranking import compared_values
 from mmdistill.selection.counts import LabeledCounts, Part, UnlabeledCounts
 from mmdistill.selection.scores import Scored, Scores, scores_of
-from mmdistill.selection.thresholds import Threshold, threshold_index
-from mmdistill.store.sources import Sources
+from mmdistill.selection.threshold_groups import Threshold, threshold_index
+from mmdistill.store.image_sources import Sources
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.files import json_sha256, read_json, write_json
 

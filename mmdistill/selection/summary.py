@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from mmdistill.selection.counts import Part
 from mmdistill.selection.selection import Selection
-from mmdistill.selection.thresholds import Threshold, format_range
+from mmdistill.selection.threshold_groups import Threshold, format_range
 from mmdistill.utils.logging import format_table
 
 HEAD = (

@@ -31,7 +31,7 @@ from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
 from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.engine.runner import stage_runner
-from mmdistill.selection import Selection, export, matching
+from mmdistill.selection import Selection, export, threshold_matching
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.export import ExportOptions, Surroundings
 from mmdistill.selection.exported_images import ExportedImages, own_image_ids
@@ -187,7 +187,9 @@ def select(
     store.manifest  # noqa: B018  (a sentence when there is no store)
     recipe = _read_recipe(recipe, images=False)
     labeled = count_labeled(build_labeled(labeled_config(recipe)))
-    selection = replace(matching.select(store, labeled, options), changes=changes)
+    selection = replace(
+        threshold_matching.select(store, labeled, options), changes=changes
+    )
     log_selection(selection)
     if not dry_run:
         selection.write(store)

@@ -24,7 +24,7 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
 )
 from mmdistill.config.loops import check_loaders
-from mmdistill.config.mixing import (
+from mmdistill.config.mixed_loader import (
     BATCHES,
     SAMPLER,
     batch_settings,

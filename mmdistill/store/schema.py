@@ -48,7 +48,7 @@ import pyarrow as pa
 
 from mmdistill.functional.finite import box_middles, known_keypoints
 from mmdistill.functional.scoring import instance_scores
-from mmdistill.store.sources import Sources, image_sources
+from mmdistill.store.image_sources import Sources, image_sources
 
 OK = 'ok'
 FAILED = 'failed'

@@ -16,8 +16,8 @@ from mmdistill.audits.unlabeled_selection import (
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.counts import Part
 from mmdistill.selection.export import export_coco
-from mmdistill.selection.matching import select
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
+from mmdistill.selection.threshold_matching import select
 from tests.audits.conftest import SIGMAS
 from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
 

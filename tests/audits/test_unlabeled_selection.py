@@ -12,7 +12,7 @@ from mmdistill.audits.unlabeled_selection import (
     unlabeled_selection_of,
 )
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
 
 OPTIONS = [

@@ -14,7 +14,7 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import build_labeled, count_labeled
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.stages.train_config import resumable_config, student_config
 from tests.helpers.host_sets import recipe_of, write_set

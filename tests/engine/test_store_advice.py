@@ -15,8 +15,8 @@ from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets.boxes import stored_boxes
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import LabeledCounts
-from mmdistill.selection.matching import select
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
+from mmdistill.selection.threshold_matching import select
 from mmdistill.store import LabelStore, parquet
 from mmdistill.store.manifest import DETECTIONS
 from tests.helpers.detecting import NUM_IMAGES as DETECTED

@@ -13,7 +13,7 @@ from mmdistill.reports.statistics import (
     thresholds_of,
 )
 from mmdistill.selection.counts import Part
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 
 
 def counts_of(read, candidates, kept):

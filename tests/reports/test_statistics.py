@@ -5,7 +5,7 @@ import pytest
 
 from mmdistill.reports.statistics import STEP, collect, visible_by
 from mmdistill.selection.scores import read_scores
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.store.schema import empty_candidates
 
 COUNTS = [2, 0, None, 5, 1, 3, None, 4]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdistill.selection.matching import count_parts, count_unlabeled
 from mmdistill.selection.scores import read_scores
+from mmdistill.selection.threshold_matching import count_parts, count_unlabeled
 
 
 def test_a_store_without_candidates_has_one_part(

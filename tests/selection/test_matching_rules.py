@@ -10,7 +10,7 @@ import pytest
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import LabeledCounts
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 
 COUNTS = (4, 6, None, 3, 5, 5, 8)
 SOURCES = ('a', 'b', 'a', 'a', 'b', 'b', 'a')

@@ -14,7 +14,7 @@ from mmdistill.datasets import PseudoLabelDataset
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.selection.counts import LabeledCounts
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from mmdistill.store import LabelStore
 from tests.helpers.labeling import Teacher
 

@@ -13,9 +13,9 @@ from mmdistill.selection.selection import (
     load_selection,
     read_selection,
 )
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.store import LabelStore
-from mmdistill.store.sources import Sources
+from mmdistill.store.image_sources import Sources
 from mmdistill.utils.files import json_sha256
 
 

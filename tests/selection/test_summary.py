@@ -15,7 +15,7 @@ from mmdistill.selection.summary import (
     summarize,
     warnings,
 )
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 
 
 def test_the_log_names_both_denominators(make_selection):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.selection.thresholds import Threshold
+from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.selection.training_labels import read_training_labels
 
 COUNTS = (2, 0, None, 3, 1, None, 4, 0)

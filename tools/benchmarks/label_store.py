@@ -36,7 +36,7 @@ from mmdistill.cli.main import run
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets import PseudoLabelDataset
 from mmdistill.engine.loops.label_loop import LabelLoop
-from mmdistill.selection import matching
+from mmdistill.selection import threshold_matching
 from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.export import ExportOptions, export_coco
 from mmdistill.selection.selection import read_selection
@@ -89,7 +89,7 @@ def open_coco(path: Path) -> CocoDataset:
 def select(root: Path) -> dict[str, float]:
     """Select as `tools/select_labels.py` does."""
     labeled = LabeledCounts(1000, 1000, 10**9, 'a set whose count keeps all')
-    matching.select(LabelStore(root), labeled, SelectionOptions()).write(
+    threshold_matching.select(LabelStore(root), labeled, SelectionOptions()).write(
         LabelStore(root)
     )
     return {}

@@ -17,9 +17,9 @@ from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import build_labeled, log_members
-from mmdistill.selection.matching import select
 from mmdistill.selection.selection import SELECTION_FILE, load_selection, stale_reasons
 from mmdistill.selection.summary import log_selection, scalars, summarize
+from mmdistill.selection.threshold_matching import select
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.store import LabelStore
 from mmdistill.utils.dataset_members import concatenated

@@ -11,8 +11,9 @@ from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.schema import LabelingConfig
-from mmdistill.engine.loops.rows import VERSIONS, boxes_to_row, weights_sha256
+from mmdistill.engine.loops.rows import boxes_to_row
 from mmdistill.engine.loops.store_loop import StoreLoop
+from mmdistill.engine.loops.store_manifest import VERSIONS, weights_sha256
 from mmdistill.errors import ConfigError
 from mmdistill.registry import LOOPS
 from mmdistill.store import ImageRow, LabelStore

@@ -9,9 +9,10 @@ from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.schema import LabelingConfig
-from mmdistill.engine.loops.failures import no_finite_number
-from mmdistill.engine.loops.rows import make_manifest, sample_to_row
+from mmdistill.engine.loops.failure_limit import no_finite_number
+from mmdistill.engine.loops.rows import sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
+from mmdistill.engine.loops.store_manifest import make_manifest
 from mmdistill.errors import CheckpointError, ConfigError
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.registry import LOOPS

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
-from mmdistill.engine.loops.failures import check_failures
+from mmdistill.engine.loops.failure_limit import check_failures
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError, UserError
 from mmdistill.store import ImageRow, LabelStore

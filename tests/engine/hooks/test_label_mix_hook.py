@@ -10,7 +10,7 @@ from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.engine.hooks.label_mix_hook import LabelMixHook
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import UnlabeledCounts, build_labeled, count_labeled
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from tests.helpers.trainings import training
 
 

@@ -16,7 +16,7 @@ from mmdistill.config.text import TextConfig
 from mmdistill.engine.hooks.label_mix_hook import SampleCounter, has_sample_tags
 from mmdistill.engine.runner import stage_runner
 from mmdistill.selection.counts import build_labeled, count_labeled
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.train_config import resumable_config
 from tests.helpers.students import Diary, student_config, write_labels
 

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.counts import build_labeled, count_labeled
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.train_config import resumable_config
 from tests.helpers.launches import launch
 from tests.helpers.students import student_config, write_labels

@@ -32,9 +32,13 @@ from mmdistill.selection.scores import (
     read_scores,
 )
 from mmdistill.selection.selection import Selection
-from mmdistill.selection.thresholds import Threshold, format_range, threshold_index
+from mmdistill.selection.threshold_groups import (
+    Threshold,
+    format_range,
+    threshold_index,
+)
 from mmdistill.store import LabelStore
-from mmdistill.store.sources import Sources
+from mmdistill.store.image_sources import Sources
 
 SCORED_THR = 0.2
 """Keypoint score above which a keypoint counts in the score of an instance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdistill.engine.loops.failures import check_failures
+from mmdistill.engine.loops.failure_limit import check_failures
 from mmdistill.errors import TooManyFailuresError
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdistill.selection.thresholds import Threshold, format_range, threshold_index
-from mmdistill.store.sources import Sources
+from mmdistill.selection.threshold_groups import (
+    Threshold,
+    format_range,
+    threshold_index,
+)
+from mmdistill.store.image_sources import Sources
 
 CATEGORIES = np.array([1, 7, 1, 3, 7, 1], dtype=np.int32)
 SOURCES = Sources(('b', 'a'), np.array([0, 0, 1, 1, 1, 0], dtype=np.int32))

@@ -8,7 +8,7 @@ import pytest
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import LabeledCounts
-from mmdistill.selection.matching import select
+from mmdistill.selection.threshold_matching import select
 
 # Per image: 12 candidates on 6 images, of which 1 could not be read.
 COUNTS = (4, 0, None, 3, 0, 5)

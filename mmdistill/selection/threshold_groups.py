@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmdistill.store.sources import Sources
+from mmdistill.store.image_sources import Sources
 
 
 @dataclass(frozen=True)

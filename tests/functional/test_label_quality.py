@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdistill.functional.metrics import (
+from mmdistill.functional.label_quality import (
     average_precision,
     binned_errors,
     mean_error,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mmdistill.datasets import UnlabeledDataset
-from mmdistill.engine.loops.rows import make_manifest, weights_sha256
+from mmdistill.engine.loops.store_manifest import make_manifest, weights_sha256
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 
