@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
@@ -48,7 +48,7 @@ def fresh_instances() -> Iterator[None]:
 
 
 def _forget_instances() -> None:
-    for kind in (MMLogger, DefaultScope, *_with_subclasses(Visualizer)):
+    for kind in (MMLogger, MessageHub, DefaultScope, *_with_subclasses(Visualizer)):
         kind._instance_dict.clear()
 
 
