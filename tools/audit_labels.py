@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdistill.cli.environment import check_environment
-from mmdistill.cli.main import run
+from mmdistill.cli.main import AUDIT_ADVICE, run
 from mmdistill.errors import UserError
 
 
@@ -71,4 +71,4 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run(main))
+    sys.exit(run(main, worker_advice=AUDIT_ADVICE))

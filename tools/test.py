@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from mmdistill.cli.environment import check_environment
-from mmdistill.cli.main import run
+from mmdistill.cli.main import TEST_ADVICE, run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,4 +52,4 @@ def _as_list(evaluator: object) -> list:
 
 
 if __name__ == '__main__':
-    sys.exit(run(main))
+    sys.exit(run(main, worker_advice=TEST_ADVICE))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mmdistill.cli.environment import check_environment
-from mmdistill.cli.main import run
+from mmdistill.cli.main import WORKER_ADVICE, run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,4 +42,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run(main))
+    sys.exit(run(main, worker_advice=WORKER_ADVICE))

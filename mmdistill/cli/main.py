@@ -20,12 +20,26 @@ WORKER_ADVICE = (
     'worker processes, or a smaller train_dataloader.batch_size; a training goes on at '
     'its last checkpoint with --resume'
 )
-"""Advice for failed worker processes or memory outside of a store's loop."""
+"""Advice of trainings for failed worker processes or memory outside of a store's loop.
+
+It is of the tool that prints it: another one may not take these options.
+"""
+TEST_ADVICE = (
+    'Run it again with --cfg-options test_dataloader.num_workers=0, which reads '
+    'without worker processes, or a smaller test_dataloader.batch_size'
+)
+"""Advice of evaluations."""
+AUDIT_ADVICE = (
+    'Set train_dataloader.num_workers=0, which reads without worker processes, or a '
+    "smaller train_dataloader.batch_size in the teacher's config; the audit goes on "
+    'where it was'
+)
+"""Advice of audits: those of folds train teachers, by a config of their own."""
 SECONDS_BEFORE_EXIT = 5.0
 """Time that other ranks wait with an error, so that rank 0 reports it first."""
 
 
-def run(main: Main, argv: Sequence[str] | None = None) -> int:
+def run(main: Main, argv: Sequence[str] | None = None, worker_advice: str = '') -> int:
     """Run a tool's ``main`` and return the exit code of its process.
 
     A ``UserError`` becomes one line on stderr, from rank 0 only, and so does a
@@ -35,6 +49,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     Args:
         main: The tool's main function.
         argv: Arguments after the tool's name; those of the process if None.
+        worker_advice: A sentence on the way on after such a failure, for tools whose
+            loaders can be set.
 
     Returns:
         What ``main`` returned (0 for None), 130 after Ctrl-C, the `exit_code` of a
@@ -52,7 +68,7 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
         cause = failure_cause(error)
         if cause is None:
             raise
-        _report(f'error: {cause}. {WORKER_ADVICE}')
+        _report(f'error: {cause}. {worker_advice}'.rstrip('. '))
         return UserError.exit_code
     except KeyboardInterrupt:
         _report('stopped from the keyboard before the end')

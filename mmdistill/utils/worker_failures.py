@@ -52,13 +52,12 @@ CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r'CUDA out of memory|CUDA error: out of memory',
-        'the memory of the GPU is full: smaller batches need less',
+        'the memory of the GPU is full',
     ),
     (
         r"can't allocate memory|not enough memory|Unable to allocate"
         r'|Cannot allocate memory|MemoryError|std::bad_alloc',
-        'the memory of this machine is full: fewer worker processes or smaller batches '
-        'need less',
+        'the memory of this machine is full',
     ),
 )
 """Regular expressions of messages with their causes, the most specific first."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from mmdistill.cli import main as entry
 from mmdistill.cli.arguments import (
     add_config_arguments,
     add_training_arguments,
@@ -21,6 +24,7 @@ from mmdistill.cli.arguments import (
 from mmdistill.cli.main import WORKER_ADVICE, run
 from mmdistill.config.loops import LOADERS, check_loaders
 
+TOOLS = Path(__file__).parents[2] / 'tools'
 WORKERS = dict(num_workers=1, persistent_workers=True, prefetch_factor=2)
 BATCH = 4
 
@@ -71,7 +75,7 @@ def tool(tmp_path):
             config = with_training_arguments(load_config(arguments), arguments)
             reading(config, name, full)
 
-        return run(main, [str(path), *words])
+        return run(main, [str(path), *words], WORKER_ADVICE)
 
     return call
 
@@ -101,3 +105,52 @@ def test_the_flag_that_goes_on_is_one_of_trainings(capsys):
     config = with_training_arguments(Config(), parser.parse_args([flag]))
     assert config.resume
     assert config.load_from is None
+
+
+@pytest.fixture
+def failing(monkeypatch, capsys):
+    """Run a tool that runs out of memory; returns its sentence and its flags."""
+
+    def call(path: Path) -> tuple[str, set[str]]:
+        mains = []
+
+        def no_memory(argv):
+            raise MemoryError
+
+        def fail(main, argv=None, *advice, **more):
+            mains.append(main)
+            return run(no_memory, argv, *advice, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(entry, 'run', fail)
+            patch.setattr(sys, 'argv', [str(path)])
+            with pytest.raises(SystemExit) as failed:
+                runpy.run_path(str(path), run_name='__main__')
+        assert failed.value.code == 2
+        sentence = capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            mains[0](['--help'])
+        return sentence, set(re.findall(r'--[a-z]+[a-z-]*', capsys.readouterr().out))
+
+    return call
+
+
+NAMES = [path.stem for path in TOOLS.glob('*.py') if '(run(main' in path.read_text()]
+
+
+@pytest.mark.parametrize('name', sorted(NAMES))
+def test_a_tool_names_no_flag_that_it_does_not_take(failing, name):
+    sentence, flags = failing(TOOLS / f'{name}.py')
+
+    assert sentence.startswith('error: the memory of this machine is full')
+    assert set(re.findall(r'--[a-z]+[a-z-]*', sentence)) <= flags
+
+
+def test_tools_whose_loaders_are_of_a_config_say_how_to_set_them(failing):
+    keys = {}
+    for name in ('train', 'test', 'audit_labels'):
+        sentence, _ = failing(TOOLS / f'{name}.py')
+        keys[name] = re.findall(r'(\w+)_dataloader\.num_workers=0', sentence)
+    assert keys == dict(
+        train=['train', 'val', 'test'], test=['test'], audit_labels=['train']
+    )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mmdistill.cli.main import run
+from mmdistill.cli.main import WORKER_ADVICE, run
 from mmdistill.utils.worker_failures import FAILURES, failure_cause
 
 MEMORY, SHARED, DIED = 'memory of this machine', 'shared memory', 'worker process'
@@ -116,7 +116,7 @@ def test_a_tool_reports_the_cause_and_the_remedy(capsys):
     lines = []
     # Torch's own word, that it was killed, comes by a signal, which may be lost.
     while len(lines) < 5 and not any('was killed, by the system' in x for x in lines):
-        assert run(main, []) == 2
+        assert run(main, [], WORKER_ADVICE) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith('error: a worker process that reads images ')
         assert 'num_workers=0' in line

@@ -79,6 +79,11 @@ class LabelLoop(StoreLoop):
             str(self.runner.cfg.get('load_from')),
         )
 
+    @property
+    def memory_options(self) -> Sequence[str]:
+        """Crops in a forward pass, which decide the memory more than images do."""
+        return ('distill.views.forward_batch_size=1, for the least memory',)
+
     def parts(self, batch: dict, before: ImageRow | None) -> BatchParts:
         """One image after the other where boxes are tracked, else all at once.
 

@@ -163,6 +163,11 @@ class StoreLoop(BaseLoop):
             lock.release()
         return {}
 
+    @property
+    def memory_options(self) -> Sequence[str]:
+        """Settings with which the model needs less memory, as `--cfg-options`."""
+        return ()
+
     def _failure(self, cause: str) -> UserError:
         """Make the error for failed worker processes or memory, with what to do."""
         config, section = self._loader_config, self.store.kind.section
@@ -171,6 +176,7 @@ class StoreLoop(BaseLoop):
         if workers:
             without = f'{section}.num_workers=0 (now {workers})'
             options.append(f'{without}, which reads without worker processes')
+        options += self.memory_options
         if size > 1:
             options.append(f'{section}.batch_size={size // 2} (now {size})')
         advice = f' with --cfg-options {" or ".join(options)}' if options else ''
