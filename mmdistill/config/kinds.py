@@ -152,6 +152,21 @@ class Fields:
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """Dicts of whole numbers by name."""
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, Mapping) or not value:
+            return False
+        return all(isinstance(name, str) and name for name in value) and all(
+            each in COUNT for each in value.values()
+        )
+
+    def __str__(self) -> str:
+        return 'a dict of whole numbers by name'
+
+
+@dataclass(frozen=True)
 class Either:
     """Values of one of several kinds.
 
@@ -186,6 +201,9 @@ def errors_of(name: str, value: Any, kind: Kind) -> Iterator[str]:
     """
     if value not in kind:
         yield f'{name} must be {kind}, got {value!r}'
+    elif isinstance(kind, Either):
+        fitting = next(each for each in kind.kinds if value in each)
+        yield from errors_of(name, value, fitting)
     elif isinstance(kind, ListOf):
         yield from _errors_of_list(name, value, kind)
     elif isinstance(kind, Fields):

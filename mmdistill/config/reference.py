@@ -68,9 +68,14 @@ def _row(each: Field[Any]) -> str:
 
 
 def _kind(each: Field[Any]) -> str:
-    kind = each.metadata.get('kind', 'a section')
+    return _kind_text(each.metadata.get('kind', 'a section'))
+
+
+def _kind_text(kind: Any) -> str:
     if isinstance(kind, kinds.Path):
         return 'a path'
+    if isinstance(kind, kinds.Either):
+        return ' or '.join(map(_kind_text, kind.kinds))
     if isinstance(kind, kinds.ListOf):
         return f'{kind}, each {kind.kind}'
     return str(kind)

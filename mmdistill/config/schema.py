@@ -24,9 +24,11 @@ from mmdistill.config.kinds import (
     SHARE,
     SWITCH,
     Choice,
+    Either,
     Fields,
     Kind,
     ListOf,
+    Numbered,
     Range,
     Text,
 )
@@ -267,8 +269,9 @@ class DetectorConfig:
         PATH, "its config, a file or one of MMDetection's as `mmdet::...`"
     )
     checkpoint: str | None = setting(PATH, 'its weights, a file or an address')
-    categories: Sequence[str] | None = setting(
-        ListOf(Text(), empty=False), 'classes that count; else those of the labeled set'
+    categories: Sequence[str] | Mapping[str, int] | None = setting(
+        Either((ListOf(Text(), empty=False), Numbered())),
+        'classes that count, or their ids by name; else those of the labeled set',
     )
     # Low, so that count matching decides; a lower floor costs forward passes.
     score_thr: float = setting(SHARE, 'score from which on a box counts', 0.05)
