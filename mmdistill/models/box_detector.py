@@ -161,7 +161,8 @@ class BoxDetector(BaseTTAModel):
         if self.module.with_mask:
             raise ConfigError(
                 'distill.detector.tta: MMDetection does not augment detectors that '
-                f'predict masks, as {type(self.module).__name__} does here'
+                f'predict masks, as {type(self.module).__name__} does here; set '
+                'distill.detector.tta=False'
             )
 
 

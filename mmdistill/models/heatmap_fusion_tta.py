@@ -183,10 +183,16 @@ class HeatmapFusionTTA(BaseTTAModel):
             The data samples, with `pred_instances` set as MMPose sets them, plus
             `keypoint_agreement`, and `bboxes`, the boxes of their crops; coordinates in
             pixels of the image.
+
+        Raises:
+            UserError: If the pipeline makes a list of views of an image.
         """
         images, samples = data['inputs'], data['data_samples']
         if not samples:
             return []
+        if isinstance(samples[0], (list, tuple)):
+            # Lists of views, which the host's wrapper would merge.
+            return self.merge_preds(samples)
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
         flip_indices = flip_indices_of(self.module, samples[0].metainfo)
         if self.box_fit is not None:

@@ -42,7 +42,8 @@ def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
         raise ConfigError(
             f'flip_indices must name a partner for each of the {values.shape[1]} '
             f'keypoints of the model, got {len(flip_indices)}; set metainfo of the '
-            'model, or views without flip'
+            "model to its keypoints, as metainfo=dict(from_file='...') in its config, "
+            'or views without flip, as distill.views.flip=False'
         )
     partners = torch.as_tensor(flip_indices, device=values.device)
     return values.index_select(1, partners)

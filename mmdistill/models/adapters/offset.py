@@ -64,7 +64,8 @@ class OffsetAdapter:
         if fusion != 'mean':
             raise ConfigError(
                 f'{type(self._head).__name__} predicts offsets, which have a mean and '
-                f"no maximum: fusion must be 'mean', got {fusion!r}"
+                f"no maximum: fusion must be 'mean', got {fusion!r}; set "
+                "distill.views.fusion='mean'"
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:

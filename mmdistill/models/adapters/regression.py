@@ -53,7 +53,8 @@ class CoordinateAdapter:
         if fusion != 'mean':
             raise ConfigError(
                 f'{type(self._head).__name__} predicts coordinates, which have a mean '
-                f"and no maximum: fusion must be 'mean', got {fusion!r}"
+                f"and no maximum: fusion must be 'mean', got {fusion!r}; set "
+                "distill.views.fusion='mean'"
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:

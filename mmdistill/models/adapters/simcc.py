@@ -61,8 +61,8 @@ class SimCCAdapter:
             if not view.separable:
                 raise ConfigError(
                     f'{type(self._head).__name__} predicts x and y separately, which '
-                    'cannot be rotated back: views of it must not be rotated, got '
-                    f'the view {view}'
+                    'cannot be rotated back: views of it must not be rotated, as with '
+                    f'distill.views.rotations=(), got the view {view}'
                 )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
