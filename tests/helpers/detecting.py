@@ -74,6 +74,7 @@ def detect(tmp_path, write_images, coco_metainfo):
             type='mmdistill.DetectionDataset', images=images, pipeline=PIPELINE
         )
         loader = dict(batch_size=2, num_workers=0, dataset=dataset)
+        loader |= options.pop('loader', {})
         options = dict(boxes=str(tmp_path / name), chunk_size=3) | options
         DetectLoop(runner, loader, **options).run()
         return detector, LabelStore(tmp_path / name, DETECTIONS)

@@ -97,7 +97,7 @@ def _sentence(
     if failed == images:
         return (
             f'{start}), {count} because: {reason}. There is nothing to select from; '
-            'mend the images, remove the store and label again'
+            'mend the images, remove the store and run again'
         )
     start += f'), more than max_failures {max_failures:.2%}; {count} because: {reason}'
     return (
