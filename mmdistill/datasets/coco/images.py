@@ -177,7 +177,9 @@ def _remedy(img_root: Path, name: str) -> str:
     for above in range(1, len(img_root.parts) + 1):
         root = Path(*img_root.parts[:-above])
         if _exists(root.joinpath(*parts)):
-            return f'they are below {root}/: set data_prefix (with data_root) to that'
+            # A relative one would be joined with data_root.
+            folder = f'{root.absolute()}/'
+            return f'they are below {root}/: set data_prefix=dict(img={folder!r})'
     for start in range(1, len(parts)):
         if _exists(img_root.joinpath(*parts[start:])):
             return (
@@ -186,9 +188,15 @@ def _remedy(img_root: Path, name: str) -> str:
             )
     other_path = _path_in_other_case(img_root, parts)
     if other_path is not None:
-        return f'there is {other_path}, whose letters differ in case'
+        return (
+            f'there is {other_path}, whose letters differ in case: rename the files or '
+            'correct the file names in the json'
+        )
     if not img_root.is_dir():
-        return 'that folder does not exist: set data_root and data_prefix'
+        return (
+            'that folder does not exist: set data_root and data_prefix to where they '
+            'are'
+        )
     return 'put them there, or set data_root and data_prefix to where they are'
 
 
