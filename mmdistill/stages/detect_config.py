@@ -126,13 +126,16 @@ def detector_config(part: DetectorConfig) -> Config:
     """
     name = part.config
     if not name:
-        raise UserError("distill.detector.config must name a detector's config")
+        raise UserError(
+            "distill.detector.config must name a detector's config, a file or one of "
+            "MMDetection's as mmdet::FOLDER/FILE.py"
+        )
     package = name.partition('::')[0] if '::' in name else ''
     # MMEngine would try to install it.
     if package and not is_installed(package):
         raise UserError(
             f'the detector config {name} is of the package {package}, which is not '
-            'installed'
+            'installed; install it, or name a file'
         )
     # It imports the runners, for which commands that only read would wait.
     from mmengine.hub import get_config
@@ -149,10 +152,11 @@ def detector_config(part: DetectorConfig) -> Config:
 
 
 def _checked(name: str, config: Config) -> Config:
-    if 'model' not in config or not config.get('test_dataloader'):
+    loader = config.get('test_dataloader') or {}
+    if not config.get('model') or not loader.get('dataset'):
         raise UserError(
-            f'the detector config {name} must have a model and a test_dataloader, as '
-            'those of MMDetection have'
+            f'the detector config {name} must have a model and a test_dataloader with '
+            'a dataset, as those of MMDetection have'
         )
     return config
 
@@ -247,12 +251,13 @@ def _from_decoded(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
 
     There are no annotations to load, so what loads them goes too.
     """
-    load, *others = (dict(step) for step in copy.deepcopy(list(pipeline)))
-    if not is_type(load, 'LoadImageFromFile'):
+    steps = [dict(step) for step in copy.deepcopy(list(pipeline))]
+    if not steps or not is_type(steps[0], 'LoadImageFromFile'):
         raise UserError(
             "the test pipeline of the detector's config must begin with "
-            f'LoadImageFromFile, got {load.get("type")}'
+            f'LoadImageFromFile, got {steps[0].get("type") if steps else "no step"}'
         )
+    load, *others = steps
     load['type'] = 'mmdet.LoadImageFromNDArray'
     return [load, *(each for each in others if not _loads_annotations(each))]
 
