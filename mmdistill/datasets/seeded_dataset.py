@@ -64,7 +64,8 @@ class SeededDataset(CombinedDataset):
         elif pipeline is not None:
             raise ConfigError(
                 'the pipeline of a SeededDataset changes the config of its data set, '
-                f'got a {type(dataset).__name__} that is built'
+                f'got a {type(dataset).__name__} that is built; give it the config, or '
+                'change its own pipelines'
             )
         self.dataset = dataset
         combined = isinstance(dataset, CombinedDataset)
@@ -164,17 +165,23 @@ def with_last_step(
             owner['pipeline'] = []
         return changed
     step = dict(pipeline[-1])
-    name = str(step.pop('type', None)).rpartition('.')[2]
+    name = _short_type(step)
+    step.pop('type', None)
     matching = [owner for owner in ends if is_type(owner['pipeline'][-1], name)]
     if not matching:
+        last = dict.fromkeys(_short_type(owner['pipeline'][-1]) for owner in ends)
         raise ConfigError(
             'the pipeline of a SeededDataset must be the last step of a pipeline of '
-            f'its sources, got {name}'
+            f'its sources, {" or ".join(last) or "which have none"}; got {name}'
         )
     for owner in matching:
         *before, last = owner['pipeline']
         owner['pipeline'] = [*before, {**last, **step}]
     return changed
+
+
+def _short_type(step: Mapping[str, Any]) -> str:
+    return str(step.get('type')).rpartition('.')[2]
 
 
 def last_pipelines(dataset: Any) -> Iterator[Any]:
