@@ -116,7 +116,8 @@ def _check_launched(launcher: str) -> None:
         command = {'pytorch': 'torchrun', 'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
         raise ConfigError(
             f'--launcher {launcher} is for processes that {command} started; the '
-            f'environment has no {", ".join(missing)}'
+            f'environment has no {", ".join(missing)}; start it by {command}, or leave '
+            'out --launcher'
         )
 
 
@@ -157,7 +158,9 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
         config.load_from = None if arguments.resume == 'auto' else arguments.resume
     if arguments.amp:
         if get_device() == 'cpu':
-            raise ConfigError('--amp needs an accelerator, this machine has none')
+            raise ConfigError(
+                '--amp needs an accelerator, this machine has none; leave out --amp'
+            )
         if not config.get('optim_wrapper'):
             raise ConfigError(
                 f'--amp needs an optim_wrapper, {config.filename} has none'
