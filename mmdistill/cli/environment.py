@@ -44,8 +44,28 @@ TRANSFORM_COMMANDS = {
     'albumentations': 'pip install --no-build-isolation --no-binary '
     'albumentations,qudida "albumentations==1.3.1" "numpy<2"',
 }
+PACKAGE_OF_MODULE = {
+    'PIL': 'pillow',
+    'cv2': '"opencv-python<4.12"',
+    'mmaction': 'mmaction2',
+    'mmseg': 'mmsegmentation',
+    'skimage': 'scikit-image',
+    'sklearn': 'scikit-learn',
+    'yaml': 'pyyaml',
+}
+"""What modules of another name than their package are installed by."""
 PACKAGE_OF_TRANSFORM = {'Albumentation': 'albumentations'}
 """Packages, at a matching version, that single transforms of MMPose need."""
+
+
+def install_command(module: str) -> str:
+    """Return the command that installs a module which a transform or model needs.
+
+    Args:
+        module: The outermost package that is imported.
+    """
+    command = TRANSFORM_COMMANDS.get(module) or COMMANDS.get(module)
+    return command or f'pip install {PACKAGE_OF_MODULE.get(module, module)}'
 
 
 def has_module(name: str) -> bool:

@@ -19,7 +19,11 @@ from mmengine.config import Config
 from mmengine.fileio import get_file_backend
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
-from mmdistill.cli.environment import PACKAGE_OF_TRANSFORM, TRANSFORM_COMMANDS
+from mmdistill.cli.environment import (
+    PACKAGE_OF_TRANSFORM,
+    TRANSFORM_COMMANDS,
+    install_command,
+)
 from mmdistill.config.datasets import registered_dataset
 from mmdistill.errors import ConfigError, UserError, shortened
 
@@ -140,8 +144,7 @@ def _reason(transform: str, error: Exception) -> str:
     package = PACKAGE_OF_TRANSFORM.get(transform)
     if missing:
         module = (missing[1] or missing[2]).partition('.')[0]
-        command = TRANSFORM_COMMANDS.get(module, f'pip install {module}')
-        return f'{module} is not installed; run `{command}`'
+        return f'{module} is not installed; run `{install_command(module)}`'
     is_pinned = (
         package and f'"{package}=={_version(package)}"' in TRANSFORM_COMMANDS[package]
     )
@@ -160,7 +163,9 @@ def _registration_advice(kind: str) -> str:
     """Advise how to register a type."""
     package = kind.partition('.')[0]
     if '.' in kind and importlib.util.find_spec(package) is None:
-        return f'the package {package} is not installed'
+        return (
+            f'the package {package} is not installed; run `{install_command(package)}`'
+        )
     return 'import its module by custom_imports, if it has one'
 
 
