@@ -162,13 +162,15 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
     if len(pseudo) == 0:
         raise StoreError(
             f'the selection of {pseudo.store.root} is empty, so the student would '
-            'learn from labels alone; select others with tools/select_labels.py'
+            'learn from labels alone; select others with tools/select_labels.py, which '
+            'says what keeps some'
         )
     if pseudo.num_visible_keypoints == 0:
         raise StoreError(
             f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
             'keypoint, so they would train nothing; select with a lower keypoint '
-            'threshold, as with tools/select_labels.py --keypoint-thr 0'
+            'threshold, by tools/select_labels.py --keypoint-thr, which says what '
+            'keeps some'
         )
     aim = pseudo.selection.aim
     if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:
@@ -198,7 +200,7 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) 
         raise ConfigError(
             'LabelMixHook needs a labeled set beside the pseudo-labels to '
             'compare their counts with, got none; a training on pseudo-labels '
-            'alone goes without this hook'
+            'alone goes without this hook in custom_hooks'
         )
     counted = [source for source in labeled if is_countable(source)]
     members = [count_members(source) for source in counted]
