@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +169,44 @@ def test_of_several_models_one_is_saved(whole, chosen, keep):
     model = Estimator()
     load_checkpoint_strict(model, dict(state_dict=one))
     assert is_loaded(model, {k: both[f'{prefix}{k}'] for k in whole.state_dict()})
+
+
+# Keypoints of a larger set.
+
+
+class Fitting(Fusing):
+    """A model whose config states what it returns of three keypoints."""
+
+    def __init__(self, kept: list[int] | None) -> None:
+        super().__init__()
+        self.output_indices = kept
+        self.num_keypoints = 3 if kept is None else len(kept)
+
+
+@pytest.mark.parametrize(
+    'recorded', [['chin', 'nose', 'left_eye'], ['left_eye', 'chin', 'nose']]
+)
+def test_a_teacher_of_more_keypoints_returns_those_of_the_labels(recorded):
+    meta = dict(dataset_meta=dict(keypoint_id2name=dict(enumerate(recorded))))
+
+    def load(kept: list[int] | None) -> None:
+        runner, hook = SimpleNamespace(model=Fitting(kept)), TeacherGuardHook(NAMES)
+        weights = runner.model.module.state_dict()
+        hook.after_load_checkpoint(runner, dict(state_dict=weights, meta=meta))
+        hook.before_test(runner)
+
+    with pytest.raises(UserError) as caught:
+        load(None)
+    (numbers,) = re.findall(
+        r'with model\.test_cfg=dict\(output_keypoint_indices=(\[.*\])\) in its config$',
+        str(caught.value),
+    )
+    kept = ast.literal_eval(numbers)
+
+    assert [recorded[number] for number in kept] == list(NAMES)
+    load(kept)
+    with pytest.raises(UserError, match='was trained on the keypoints'):
+        load(kept[::-1])
 
 
 # No checkpoint at all.

@@ -50,13 +50,16 @@ def check_keypoint_count(model: Any, labeled: int) -> None:
 
 
 def check_keypoint_names(
-    checkpoint: Mapping[str, Any], wanted: Sequence[str] | None
+    checkpoint: Mapping[str, Any],
+    wanted: Sequence[str] | None,
+    kept: Sequence[int] | None = None,
 ) -> None:
     """Make sure that a teacher was trained on the keypoints of the labels.
 
     Args:
         checkpoint: The teacher's checkpoint; one that records no names passes.
         wanted: Names of the labels' keypoints, (K,); None if they are not known.
+        kept: Numbers of the keypoints that the teacher returns; None for all.
 
     Raises:
         UserError: If it records other names.
@@ -66,11 +69,26 @@ def check_keypoint_names(
     if names is None or wanted is None:
         return
     recorded = list(in_number_order(names).values())
-    if recorded != list(wanted):
+    returned = recorded
+    if kept is not None and len(kept) and max(kept) < len(recorded):
+        returned = [recorded[number] for number in kept]
+    # Names of the labels where a model of several sets records those of its test set.
+    if list(wanted) not in (recorded, returned):
         raise CheckpointError(
             f'the teacher checkpoint was trained on the keypoints {recorded}, '
-            f'the labeled set has {list(wanted)}'
+            f'the labeled set has {list(wanted)}{_output_advice(recorded, wanted)}'
         )
+
+
+def _output_advice(recorded: Sequence[str], wanted: Sequence[str]) -> str:
+    """Advise how a teacher that has all keypoints of the labels returns those."""
+    if not set(wanted) <= set(recorded):
+        return ''
+    numbers = [recorded.index(name) for name in wanted]
+    return (
+        '; let it return those with '
+        f'model.test_cfg=dict(output_keypoint_indices={numbers}) in its config'
+    )
 
 
 def check_teacher(stage: Config) -> None:
@@ -92,9 +110,9 @@ def check_teacher(stage: Config) -> None:
     names = guard.get('keypoint_names')
     init_default_scope(stage.get('default_scope') or 'mmpose')
     checkpoint = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
-    if isinstance(checkpoint, dict):
-        check_keypoint_names(checkpoint, names)
     model = MODELS.build(copy.deepcopy(stage.model))
+    if isinstance(checkpoint, dict):
+        check_keypoint_names(checkpoint, names, model.output_indices)
     load_checkpoint_strict(model.module, checkpoint)
     check_keypoint_count(model, len(names))
 
@@ -131,9 +149,9 @@ class TeacherGuardHook(Hook):
             UserError: If a weight is missing or of another shape, or the checkpoint
                 is of another network or records other keypoints.
         """
-        if isinstance(checkpoint, dict):
-            check_keypoint_names(checkpoint, self.keypoint_names)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if isinstance(checkpoint, dict):
+            check_keypoint_names(checkpoint, self.keypoint_names, model.output_indices)
         weights = load_checkpoint_strict(model.module, checkpoint, self.role)
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ class Fusing(nn.Module):
     """Wraps a teacher, as the fusing model does."""
 
     num_keypoints = len(NAMES)
+    output_indices: Sequence[int] | None = None
 
     def __init__(self):
         super().__init__()
