@@ -34,7 +34,7 @@ from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, count_keypoints
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.input_normalizer import InputNormalizer
-from mmdistill.models.keypoints import flip_indices_of
+from mmdistill.models.keypoints import check_output_order, flip_indices_of
 from mmdistill.models.network import Network, batch_size_on
 from mmdistill.models.view_fuser import FusedPoses, ViewFuser, join_poses
 from mmdistill.registry import MODELS
@@ -141,9 +141,15 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.cutter = CropCutter(self.adapter.frame)
 
     @property
+    def output_indices(self) -> Sequence[int] | None:
+        """Numbers of the keypoints that are returned; None for all, in their order."""
+        kept: Sequence[int] | None = self.module.test_cfg.get('output_keypoint_indices')
+        return kept
+
+    @property
     def num_keypoints(self) -> int:
         """Number of keypoints that are returned, K; needs a forward pass."""
-        kept = self.module.test_cfg.get('output_keypoint_indices')
+        kept = self.output_indices
         if kept is not None:
             return len(kept)
         return count_keypoints(self.module, self.adapter)
@@ -195,6 +201,8 @@ class HeatmapFusionTTA(BaseTTAModel):
             return self.merge_preds(samples)
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
         flip_indices = flip_indices_of(self.module, samples[0].metainfo)
+        if any(view.flip for view in self.plan.views) and not self.module.metainfo:
+            check_output_order(self.output_indices, flip_indices)
         if self.box_fit is not None:
             boxes = self._fitted(self.box_fit, images, boxes, flip_indices)
         poses = self.fuse(images, boxes, flip_indices)
@@ -300,7 +308,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         return self._fuser(self.plan)(inputs_of, crops, flip_indices, size)
 
     def _fuser(self, plan: ViewPlan) -> ViewFuser:
-        kept = self.module.test_cfg.get('output_keypoint_indices')
+        kept = self.output_indices
         return ViewFuser(
             plan, self.network, self.adapter, self.fusion, self.sigmas, kept
         )
@@ -308,7 +316,7 @@ class HeatmapFusionTTA(BaseTTAModel):
     @property
     def _kept(self) -> Any:
         """Index of the keypoints that the model returns."""
-        kept = self.module.test_cfg.get('output_keypoint_indices')
+        kept = self.output_indices
         return slice(None) if kept is None else kept
 
     def _crops(self, boxes: Tensor) -> Crops:

@@ -28,6 +28,34 @@ def flip_indices_of(module: Any, metainfo: Mapping[str, Any]) -> Sequence[int]:
     return partners
 
 
+OWN_PARTNERS = (
+    "set metainfo of the model to its keypoints, as metainfo=dict(from_file='...') in "
+    'its config, or views without flip, as distill.views.flip=False'
+)
+"""Advice where the mirror partners of a model's keypoints are not known."""
+
+
+def check_output_order(kept: Sequence[int] | None, flip_indices: Sequence[int]) -> None:
+    """Make sure that a data set's mirror partners are those of a model's keypoints.
+
+    Args:
+        kept: Numbers of the model's keypoints that it returns; None for all.
+        flip_indices: Mirror partner of each keypoint of the data set.
+
+    Raises:
+        UserError: If the data set has the keypoints that the model returns, and these
+            are in another order than the model's.
+    """
+    # Partners of another number are those of all keypoints of the model.
+    if kept is None or len(kept) != len(flip_indices):
+        return
+    if list(kept) != list(range(len(kept))):
+        raise ConfigError(
+            f'the model returns its keypoints {list(kept)}, whose mirror partners the '
+            f'flip_indices of the data set do not name; {OWN_PARTNERS}'
+        )
+
+
 def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
     """Swap left and right keypoints in the values of a mirrored view.
 
@@ -41,9 +69,7 @@ def swap_left_right(values: Tensor, flip_indices: Sequence[int]) -> Tensor:
     if len(flip_indices) != values.shape[1]:
         raise ConfigError(
             f'flip_indices must name a partner for each of the {values.shape[1]} '
-            f'keypoints of the model, got {len(flip_indices)}; set metainfo of the '
-            "model to its keypoints, as metainfo=dict(from_file='...') in its config, "
-            'or views without flip, as distill.views.flip=False'
+            f'keypoints of the model, got {len(flip_indices)}; {OWN_PARTNERS}'
         )
     partners = torch.as_tensor(flip_indices, device=values.device)
     return values.index_select(1, partners)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tests.helpers.heads import HEADS
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 BOX = np.float32([[2, 2, 60, 44]])
+IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 SIDES = [0, *(i + 1 if i % 2 else i - 1 for i in range(1, 17))]
 """Mirror partner of each COCO keypoint."""
 OFFSETS = dict(
@@ -60,8 +62,8 @@ def estimator(head: dict, **settings: Any) -> TopdownPoseEstimator:
 
 def predict(wrapper: HeatmapFusionTTA, flip_indices=SIDES) -> Any:
     """Fused poses of one box of a noise image."""
-    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 48, 64)))
-    return wrapper.fuse([image.float()], [BOX], flip_indices)
+    image = torch.from_numpy(IMAGE.transpose(2, 0, 1).copy())
+    return wrapper.fuse([image], [BOX], flip_indices)
 
 
 def refused(function, *arguments, **settings) -> str:
@@ -129,6 +131,29 @@ def test_a_model_with_metainfo_of_its_own_is_mirrored():
     assert predict(wrapper, SIDES).keypoints.shape == (1, 17, 2)
 
 
+@pytest.mark.parametrize('kept', [[2, 1], [0, 3, 4], [*range(16, -1, -1)]])
+def test_keypoints_in_another_order_are_mirrored_by_metainfo_of_the_model(kept):
+    """Partners by the data set's numbers would swap others."""
+    test_cfg = dict(output_keypoint_indices=kept)
+    partners = [kept.index(SIDES[number]) for number in kept]
+
+    def label(views: dict, **settings: Any) -> np.ndarray:
+        model = estimator(HEADS['msra'], test_cfg=test_cfg, **settings)
+        (sample,) = HeatmapFusionTTA(model, **views).test_step(batch(PACK, partners))
+        return sample.pred_instances.keypoints
+
+    sentence = refused(label, {})
+    (key, inner) = re.findall(r"as (\w+)=dict\((\w+)='...'\) in its config", sentence)[
+        0
+    ]
+
+    whole = predict(HeatmapFusionTTA(estimator(HEADS['msra'])))
+    found = label({}, **{key: {inner: COCO['from_file']}})
+    np.testing.assert_array_equal(found, whole.keypoints[:, kept])
+    plain = predict(HeatmapFusionTTA(estimator(HEADS['msra']), flip=False))
+    np.testing.assert_array_equal(label(stated(sentence)), plain.keypoints[:, kept])
+
+
 def test_a_model_without_it_is_not_mirrored():
     settings = stated(refused(predict, some_of(), [1, 0]))
 
@@ -170,28 +195,30 @@ def test_a_top_down_model_takes_boxes(kind):
 # Views that the pipeline makes.
 
 
-def batch(*steps: dict) -> dict:
-    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+PACK = dict(type='mmpose.PackPoseInputs', meta_keys=('flip_indices',))
+
+
+def batch(step: dict, flip_indices: Sequence[int] = SIDES) -> dict:
+    """A batch of the image and box that `predict` sees."""
     sample = dict(
-        img=image,
-        img_shape=image.shape[:2],
+        img=IMAGE,
+        img_shape=IMAGE.shape[:2],
         bbox=BOX,
         bbox_score=np.ones(1, dtype=np.float32),
-        flip_indices=SIDES,
+        flip_indices=flip_indices,
     )
-    return pseudo_collate([Compose(list(steps))(sample)])
+    return pseudo_collate([Compose([step])(sample)])
 
 
 def test_a_pipeline_without_augmentation_gives_whole_images():
-    pack = dict(type='mmpose.PackPoseInputs', meta_keys=('flip_indices',))
-    augmented = dict(type='TestTimeAug', transforms=[[pack, pack]])
+    augmented = dict(type='TestTimeAug', transforms=[[PACK, PACK]])
     wrapper = HeatmapFusionTTA(estimator(HEADS['msra']))
     sentence = refused(wrapper.test_step, batch(augmented))
 
     name = re.findall(r'without (\w+) in the pipeline$', sentence)[0]
-    steps = [each for each in (augmented, pack) if each['type'] != name]
+    (step,) = (each for each in (augmented, PACK) if each['type'] != name)
 
-    (sample,) = wrapper.test_step(batch(*steps))
+    (sample,) = wrapper.test_step(batch(step))
     assert sample.pred_instances.keypoints.shape == (1, 17, 2)
 
 
