@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import re
+from dataclasses import fields
+from inspect import signature
 
 import pytest
 from mmengine.config import Config
@@ -12,9 +16,18 @@ from mmdistill.cli.arguments import add_selection_arguments
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.renamed import ARGUMENTS, FLAGS, KEYS, check_arguments
 from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.datasets import PseudoLabelDataset
+from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.errors import UserError
 from mmdistill.selection.selection import read_selection
 from mmdistill.utils.files import json_sha256
+
+TAKEN = {
+    'LabelLoop': signature(LabelLoop).parameters,
+    'PseudoLabelDataset': signature(PseudoLabelDataset).parameters,
+    'CountMatchingHook': [each.name for each in fields(SelectionOptions)],
+}
+"""Arguments of registered classes."""
 
 
 @pytest.mark.parametrize('key', KEYS)
@@ -65,6 +78,24 @@ def test_a_written_config_of_before_is_told_the_new_argument(kind, old):
         UserError, match=f'{old} of {kind} is now {ARGUMENTS[kind][old]}'
     ):
         check_arguments(config)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'old'), [(kind, old) for kind, names in ARGUMENTS.items() for old in names]
+)
+def test_an_argument_that_is_renamed_as_it_says_is_accepted(kind, old):
+    part = {'type': f'mmdistill.{kind}', old: 'x'}
+    with pytest.raises(UserError) as caught:
+        check_arguments(Config(dict(a=part)))
+    sentence = str(caught.value)
+    new, given, value = re.findall(r' is now (\w+), got (\w+)=(.+); ', sentence)[0]
+    assert sentence.endswith(', or rename the argument')
+
+    part[new] = part.pop(given)
+
+    assert part[new] == ast.literal_eval(value)
+    check_arguments(Config(dict(a=part)))
+    assert new in TAKEN[kind]
 
 
 def test_other_classes_keep_such_arguments():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -163,6 +164,26 @@ def test_again_it_is_the_same_and_another_file_is_not_overwritten(export, tmp_pa
     with pytest.raises(UserError, match='is not overwritten; export into another'):
         export()
     assert frame.read_bytes() == b'mine'
+
+
+@pytest.mark.parametrize('way', ['another folder', 'remove'])
+def test_an_export_beside_another_file_is_made_by_either_advice(export, tmp_path, way):
+    before = export()
+    frame = next((tmp_path / 'out').glob('labels_images/i/v.mp4/*'))
+    content = frame.read_bytes()
+    frame.write_bytes(b'mine')
+    with pytest.raises(UserError, match=r'not overwritten; export into another') as e:
+        export()
+    (path,) = re.findall(r'^(\S+) exists with another content', str(e.value))
+    assert str(e.value).endswith('export into another folder, or remove this file')
+
+    if way == 'remove':
+        Path(path).unlink()
+        assert export() == before
+        assert frame.read_bytes() == content
+    else:
+        assert export(tmp_path / 'other/labels.json')['images'] == before['images']
+        assert frame.read_bytes() == b'mine'
 
 
 def test_only_what_is_named_is_written(export, tmp_path):

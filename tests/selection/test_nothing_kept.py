@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmdistill.cli.arguments import add_selection_arguments, changed_options
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets import PseudoLabelDataset
 from mmdistill.errors import UserError
@@ -88,6 +90,21 @@ def test_what_a_sentence_advises_keeps_something(store_of, situation):
     changes = changes_in(str(caught.value))
     kept = select(store, labeled, SelectionOptions(**{**options, **changes}))
     assert kept.unlabeled.kept > 0
+
+
+@pytest.mark.parametrize('rule', ['count', 'count_per_type'])
+def test_keypoints_that_cannot_be_compared_have_a_number(store_of, rule):
+    store, few = store_of(0.9), replace(LABELED, keypoints=(8, 8))
+    with pytest.raises(UserError, match='which must be the same') as caught:
+        select(store, few, SelectionOptions(keypoint_thr=rule))
+    (words,) = re.findall(r'; set a number, as (--.+)$', str(caught.value))
+    parser = argparse.ArgumentParser()
+    add_selection_arguments(parser)
+    changed = changed_options(parser.parse_args(shlex.split(words)))
+
+    selection = select(store, few, SelectionOptions(**changed))
+
+    assert selection.unlabeled.kept > 0
 
 
 def test_where_nothing_is_known_no_threshold_is_advised(store_of):
