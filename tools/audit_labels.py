@@ -27,18 +27,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = Recipe.of(load_config(arguments))
     paths = (arguments.ann_file, arguments.img, arguments.bbox_file)
     if arguments.folds is None:
-        content = audit(recipe, audited_set(recipe, *paths))
+        result = audit(recipe, audited_set(recipe, *paths))
     elif any(paths):
         raise UserError(
             '--folds audits the labeled set of the config in its true boxes, without '
             f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
         )
     else:
-        content = audit_folds(recipe, arguments.folds, arguments.teacher_config)
-    if content is not None:
+        result = audit_folds(recipe, arguments.folds, arguments.teacher_config)
+    if result is not None:
         out = Path(arguments.out or Path(recipe.distill.store, 'audit.png'))
-        draw_audit(content, out)
-        print(f'{format_audit(content)}\n\npicture: {out}')
+        draw_audit(result, out)
+        print(f'{format_audit(result)}\n\npicture: {out}')
 
 
 def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:

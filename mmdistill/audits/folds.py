@@ -20,15 +20,17 @@ from mmengine.logging import print_log
 
 from mmdistill import stages
 from mmdistill.audits.audited_set import (
-    TRUE_BOXES,
     AuditedSet,
     checked_annotations,
     labeled_set,
 )
 from mmdistill.audits.candidates import MatchedCandidates, join, match_candidates
 from mmdistill.audits.label_views import label_views
+from mmdistill.audits.metrics import FUSED
+from mmdistill.audits.result import Audit
 from mmdistill.audits.run import (
     audit_folder,
+    describe_images,
     read_unlabeled_selection,
     sigmas_of,
     write_audit,
@@ -38,7 +40,7 @@ from mmdistill.config.files import read_config
 from mmdistill.config.recipe import Recipe
 from mmdistill.errors import ConfigError
 from mmdistill.functional.permutation import permuted
-from mmdistill.utils.files import file_sha256, read_json, write_json
+from mmdistill.utils.files import read_json, write_json
 
 FOLD_KEY = 0
 TEACHER_FILE = 'teacher.json'
@@ -47,7 +49,7 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 def audit_folds(
     recipe: Recipe, num_folds: int, teacher_config: str | None = None
-) -> dict[str, Any] | None:
+) -> Audit | None:
     """Audit the labels of a config by teachers trained for it, one per fold.
 
     An audit that was stopped resumes, within a training from its last checkpoint.
@@ -59,7 +61,7 @@ def audit_folds(
             `distill.teacher.config`.
 
     Returns:
-        The content of `audit.json` on the first process, None on others.
+        The audit on the first process, None on others.
 
     Raises:
         UserError: If there are fewer images than folds or less than 2 folds, no
@@ -91,16 +93,12 @@ def audit_folds(
         name: join([fold[0][name] for fold in fold_results])
         for name in fold_results[0][0]
     }
-    provenance = dict(
-        ann_file=str(labeled.ann_file),
-        sha256=file_sha256(labeled.ann_file),
-        boxes=boxes,
+    images = replace(
+        describe_images(labeled, boxes, matched[FUSED]),
         folds=num_folds,
         teacher_config=str(teacher.filename),
     )
-    return write_audit(
-        recipe, matched, unlabeled_selection, provenance, boxes == TRUE_BOXES
-    )
+    return write_audit(recipe, matched, unlabeled_selection, images)
 
 
 def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:

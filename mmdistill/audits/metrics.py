@@ -1,14 +1,13 @@
-"""Metrics of an audit: the content of `audit.json`.
+"""Metrics of an audit.
 
 They measure the candidates that the selection would keep on the audited images, and end
-in one sentence about the label noise to expect.
+in one sentence about the label noise to expect. Unknown values are NaN.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,18 @@ from mmdistill.audits.candidates import (
     MatchedCandidates,
     errors_in_common,
 )
+from mmdistill.audits.result import (
+    Audit,
+    Curve,
+    ErrorSummary,
+    KeypointMetrics,
+    MatchedMetrics,
+    ThresholdMetrics,
+)
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.config.selection_options import COMPARED
 from mmdistill.functional.label_quality import (
+    Binned,
     binned_errors,
     mean_error,
     median_error,
@@ -27,26 +35,25 @@ from mmdistill.functional.label_quality import (
 )
 from mmdistill.selection.threshold_groups import Threshold, format_range
 
-AUDIT_FILE = 'audit.json'
 CURVE_POINTS = 101
 BINS = 10
 KEYPOINT_BINS = 5
 FUSED = 'fused'
+REPORTED_OKS = (0.5, 0.75)
 
 
-def audit_content(
+def measure(
     candidates_by_view: Mapping[str, MatchedCandidates],
     names: Sequence[str],
     unlabeled_selection: UnlabeledSelection,
     true_boxes: bool,
-) -> dict[str, Any]:
-    """Compute all of an audit but its provenance, as JSON values.
+) -> Audit:
+    """Compute all of an audit but its provenance.
 
-    Errors are distances in units of the instance's size, the square root of its
-    area. `calibration` is over all keypoints of the labels kept by the selection,
-    whatever their score; `per_keypoint` and the sentence are over those that are
-    visible to the student. `curve` is over the values that the selection compares, as
-    for a single threshold. Unknown values are None.
+    `calibration` is over all keypoints of the labels kept by the selection, whatever
+    their score; `per_keypoint` and the sentence are over those that are visible to the
+    student. `curve` is over the values that the selection compares, as for a single
+    threshold.
 
     Args:
         candidates_by_view: Matched candidates by view, 'fused' among them.
@@ -55,25 +62,25 @@ def audit_content(
         true_boxes: Whether the boxes were the true ones.
     """
     fused = candidates_by_view[FUSED]
-    matched = matched_content(fused, unlabeled_selection)
-    gains = {
-        name: known(candidates.mean_average_precision())
-        for name, candidates in candidates_by_view.items()
-    }
-    errors = errors_in_common(candidates_by_view, unlabeled_selection.selection)
-    return dict(
+    matched = measure_labels(fused, unlabeled_selection)
+    calibration, per_keypoint = _keypoint_errors(fused, names, unlabeled_selection)
+    return Audit(
         matched=matched,
         curve=_curve(fused, unlabeled_selection),
-        **_calibrations(fused, names, unlabeled_selection),
-        gains=gains,
-        gains_error={name: known(error) for name, error in errors.items()},
+        calibration=calibration,
+        per_keypoint=per_keypoint,
+        gains={
+            name: candidates.mean_average_precision()
+            for name, candidates in candidates_by_view.items()
+        },
+        gains_error=errors_in_common(candidates_by_view, unlabeled_selection.selection),
         verdict=summary_sentence(matched, true_boxes),
     )
 
 
 def _curve(
     candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
-) -> dict[str, Any]:
+) -> Curve:
     """Precision and recall by OKS, over thresholds in the range of compared values."""
     values, weights = candidates.outcome.values, unlabeled_selection.image_shares
     if not unlabeled_selection.selection.needs_all_candidates:
@@ -87,26 +94,24 @@ def _curve(
     if usable.any():
         limits = values[usable].min(), values[usable].max()
         thresholds = np.linspace(*limits, CURVE_POINTS)
-    curves: dict[str, Any] = dict(precision={}, recall={})
-    for oks_thr in REPORTED_OKS:
-        row = OKS_THRESHOLDS.index(oks_thr)
-        correct, counted = (
-            np.tile(rows[row], tries)
-            for rows in (candidates.correct, candidates.counted)
+    precision, recall = {}, {}
+    for oks, correct, counted in _by_oks(candidates):
+        precision[oks], recall[oks] = precision_recall(
+            values,
+            np.tile(correct, tries),
+            np.tile(counted, tries),
+            candidates.num_true,
+            thresholds,
+            weights,
         )
-        pair = precision_recall(
-            values, correct, counted, candidates.num_true, thresholds, weights
-        )
-        for what, numbers in zip(curves, pair, strict=True):
-            curves[what][name_of(oks_thr)] = [known(value) for value in numbers]
-    return dict(thresholds=thresholds.tolist(), **curves)
+    return Curve(thresholds, precision, recall)
 
 
-def _calibrations(
+def _keypoint_errors(
     candidates: MatchedCandidates,
     names: Sequence[str],
     unlabeled_selection: UnlabeledSelection,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Binned], tuple[KeypointMetrics, ...]]:
     """Errors by score and by agreement, of all keypoints and of each type."""
     weights = label_weights(candidates, unlabeled_selection)
     kept = weights > 0
@@ -116,54 +121,24 @@ def _calibrations(
         score=candidates.keypoint_scores[kept],
         agreement=candidates.keypoint_agreement[kept],
     )
-    return dict(
-        calibration={
-            name: _binned(values, errors, BINS, weights)
-            for name, values in scales.items()
-        },
-        per_keypoint=[
-            _keypoint(name, visible[:, k], errors[:, k], _column(scales, k), weights)
-            for k, name in enumerate(names)
-        ],
+    calibration = {
+        scale: binned_errors(values, errors, BINS, weights)
+        for scale, values in scales.items()
+    }
+    per_keypoint = tuple(
+        KeypointMetrics(
+            name=name,
+            error=mean_error(visible[:, k], weights),
+            median=median_error(visible[:, k], weights),
+            count=int((~np.isnan(visible[:, k])).sum()),
+            calibration={
+                scale: binned_errors(values[:, k], errors[:, k], KEYPOINT_BINS, weights)
+                for scale, values in scales.items()
+            },
+        )
+        for k, name in enumerate(names)
     )
-
-
-def _column(scales: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
-    return {scale: values[:, k] for scale, values in scales.items()}
-
-
-def _keypoint(
-    name: str,
-    visible: np.ndarray,
-    errors: np.ndarray,
-    scales: Mapping[str, np.ndarray],
-    weights: np.ndarray,
-) -> dict[str, Any]:
-    """Errors of one keypoint type; `visible` are those of visible keypoints."""
-    return dict(
-        name=name,
-        error=known(mean_error(visible, weights)),
-        median=known(median_error(visible, weights)),
-        count=int((~np.isnan(visible)).sum()),
-        calibration={
-            scale: _binned(values, errors, KEYPOINT_BINS, weights)
-            for scale, values in scales.items()
-        },
-    )
-
-
-def _binned(
-    values: np.ndarray, errors: np.ndarray, num_bins: int, weights: np.ndarray
-) -> dict[str, Any]:
-    binned = binned_errors(values, errors, num_bins, weights)
-    return dict(
-        edges=binned.edges.tolist(),
-        error=binned.error.tolist(),
-        count=binned.count.tolist(),
-    )
-
-
-REPORTED_OKS = (0.5, 0.75)
+    return calibration, per_keypoint
 
 
 def label_weights(
@@ -198,9 +173,9 @@ def visible_errors(
     return np.where(visible, candidates.errors, np.nan)
 
 
-def matched_content(
+def measure_labels(
     candidates: MatchedCandidates, unlabeled_selection: UnlabeledSelection
-) -> dict[str, Any]:
+) -> MatchedMetrics:
     """Measure the labels at the thresholds of the selection, all and by threshold.
 
     Args:
@@ -224,30 +199,25 @@ def matched_content(
         ratio(unlabeled_selection.image_shares @ counts, candidates.num_true)
         for counts in kept_correct
     ]
-    return dict(
+    return MatchedMetrics(
         by=selection.options.compared,
         rule=selection.rule,
-        score_thrs=selection.score_thrs,
-        keypoint_thrs=list(selection.keypoint_thrs),
+        score_thrs=tuple(selection.score_thrs),
+        keypoint_thrs=tuple(map(_or_nan, selection.keypoint_thrs)),
         kept=int((weights > 0).sum()),
         error=_errors(errors, weights),
         precision=precision,
         recall=dict(zip(precision, recall, strict=True)),
-        parts=[
+        parts=tuple(
             _threshold_metrics(candidates, unlabeled_selection, errors, index)
             for index in range(len(selection.thresholds))
-        ],
+        ),
     )
 
 
-def known(value: float) -> float | None:
-    """Replace NaN by None."""
-    return None if math.isnan(value) else float(value)
-
-
-def ratio(dividend: float, divisor: float) -> float | None:
-    """Divide; None if the divisor is 0."""
-    return float(dividend / divisor) if divisor else None
+def ratio(dividend: float, divisor: float) -> float:
+    """Divide; NaN if the divisor is 0."""
+    return float(dividend / divisor) if divisor else math.nan
 
 
 def name_of(oks_thr: float) -> str:
@@ -255,12 +225,16 @@ def name_of(oks_thr: float) -> str:
     return f'{oks_thr:g}'
 
 
+def _or_nan(threshold: float | None) -> float:
+    return math.nan if threshold is None else threshold
+
+
 def _threshold_metrics(
     candidates: MatchedCandidates,
     unlabeled_selection: UnlabeledSelection,
     errors: np.ndarray,
     index: int,
-) -> dict[str, Any]:
+) -> ThresholdMetrics:
     """Metrics at one threshold, for all images as if they were of its source."""
     threshold = unlabeled_selection.selection.thresholds[index]
     row = unlabeled_selection.sources.index(threshold.source)
@@ -274,10 +248,10 @@ def _threshold_metrics(
         (name, correct[kept], counted[kept])
         for name, correct, counted in _by_oks(candidates)
     ]
-    return dict(
+    return ThresholdMetrics(
         source=threshold.source,
         category_id=threshold.category_id,
-        score_thr=threshold.score_thr,
+        score_thr=_or_nan(threshold.score_thr),
         labels=_num_labels(unlabeled_selection, threshold),
         kept=int(kept.sum()),
         error=_errors(errors[kept], np.ones(kept.sum())),
@@ -307,34 +281,34 @@ def _by_oks(candidates: MatchedCandidates) -> list[tuple[str, np.ndarray, np.nda
     ]
 
 
-def _errors(errors: np.ndarray, weights: np.ndarray) -> Mapping[str, float | None]:
+def _errors(errors: np.ndarray, weights: np.ndarray) -> ErrorSummary:
     """Weighted mean and median of the errors of labels."""
     labels = weights > 0
     pair = errors[labels], weights[labels]
-    return dict(mean=known(mean_error(*pair)), median=known(median_error(*pair)))
+    return ErrorSummary(mean_error(*pair), median_error(*pair))
 
 
-def summary_sentence(matched: Mapping[str, Any], true_boxes: bool) -> str:
+def summary_sentence(matched: MatchedMetrics, true_boxes: bool) -> str:
     """Summarize the label noise to expect in one sentence.
 
     Args:
-        matched: Result of `matched_content`.
+        matched: Metrics of the labels.
         true_boxes: Whether the boxes were the true ones.
     """
     start = _summary_start(matched)
-    precision = matched['precision'][name_of(REPORTED_OKS[0])]
-    if precision is None:
+    precision = matched.precision[name_of(REPORTED_OKS[0])]
+    if math.isnan(precision):
         return f'{start} no candidate on the audited images would be a pseudo-label.'
     about = 'at least about' if true_boxes else 'about'
     sentence = (
         f'{start} {about} {1 - precision:.0%} of the pseudo-labeled instances are '
-        f'wrong (OKS below {REPORTED_OKS[0]}; {matched["kept"]} were looked at)'
+        f'wrong (OKS below {REPORTED_OKS[0]}; {matched.kept} were looked at)'
     )
-    error = matched['error']
-    if error['mean'] is not None:
+    error = matched.error
+    if not math.isnan(error.mean):
         sentence += (
-            f" and a visible keypoint is off by {error['mean']:.3f} of the instance's "
-            f'size on average (median {error["median"]:.3f})'
+            f" and a visible keypoint is off by {error.mean:.3f} of the instance's "
+            f'size on average (median {error.median:.3f})'
         )
     sentence += _source_clause(matched)
     if true_boxes:
@@ -346,21 +320,21 @@ def summary_sentence(matched: Mapping[str, Any], true_boxes: bool) -> str:
     return f'{sentence}.'
 
 
-def _summary_start(matched: Mapping[str, Any]) -> str:
-    how = 'matched' if matched['rule'] == 'count' else 'given'
-    several = 's' if len(matched['score_thrs']) > 1 else ''
-    what = '' if matched['by'] == COMPARED['score'] else f' of the {matched["by"]}'
-    thresholds = format_range(matched['score_thrs'], 3)
+def _summary_start(matched: MatchedMetrics) -> str:
+    how = 'matched' if matched.rule == 'count' else 'given'
+    several = 's' if len(matched.score_thrs) > 1 else ''
+    what = '' if matched.by == COMPARED['score'] else f' of the {matched.by}'
+    thresholds = format_range(matched.score_thrs, 3)
     return f'At the {how} threshold{several} {thresholds}{what}'
 
 
-def _source_clause(matched: Mapping[str, Any]) -> str:
+def _source_clause(matched: MatchedMetrics) -> str:
     """Clause on how audited images, which belong to no source, represent several."""
-    names = dict.fromkeys(part['source'] for part in matched['parts'])
+    names = dict.fromkeys(part.source for part in matched.parts)
     if None in names:
         return ''
     return (
         f'; the audited images are of none of the {len(names)} sources, so each '
         "source's threshold was tried on all of them, and counts by its labels in "
-        'the pile'
+        'the unlabeled set'
     )

@@ -1,95 +1,231 @@
-"""The audit of a store as the report reads it from `audit.json`."""
+"""The result of an audit, and its file `audit.json` in the folder of a store.
+
+`Audit` is its only form: it is computed as one, written by `to_json` and read by
+`from_json`. Errors are distances in units of the instance's size, the square root of
+its area. Unknown numbers are NaN, and null in JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmdistill.errors import DataError
+from mmdistill.functional.label_quality import Binned
 from mmdistill.utils.files import read_json
 
 AUDIT_FILE = 'audit.json'
-ERROR_UNIT = 'of the instance’s size'
-"""Unit of errors: distances divided by the square root of the instance's area."""
+"""Name of the file in a store's folder."""
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Keypoint errors by score or agreement, in sizes of their instance.
+class ErrorSummary:
+    """Summary of the errors of visible keypoints.
 
     Attributes:
-        edges: Bounds of the bins, (B + 1,).
-        error: Mean error of each bin, (B,); NaN where it is empty.
-        count: Number of keypoints in each bin, (B,).
+        mean: Mean error.
+        median: Median error.
     """
 
-    edges: np.ndarray
-    error: np.ndarray
-    count: np.ndarray
+    mean: float
+    median: float
 
 
 @dataclass(frozen=True)
-class AuditPart:
+class ThresholdMetrics:
     """Metrics at the threshold of one source and category.
 
     Attributes:
-        name: The source and the category, where they have thresholds of their own.
-        score_thr: The threshold; NaN where it keeps nothing.
+        source: The source; None if the threshold is for all.
+        category_id: The category; None if the threshold is for all.
+        score_thr: The threshold; NaN if it keeps nothing.
         labels: Number of labels of the unlabeled set at the threshold.
         kept: Number of candidates of the audited images that it keeps.
-        matched: OKS, precision and recall, a row each.
-        error: Mean error of their visible keypoints.
+        error: Errors of their visible keypoints.
+        precision: Precision by OKS threshold.
+        recall: Recall by OKS threshold.
     """
 
-    name: str
+    source: str | None
+    category_id: int | None
     score_thr: float
     labels: int
     kept: int
-    matched: list[tuple[str, float, float]]
+    error: ErrorSummary
+    precision: Mapping[str, float]
+    recall: Mapping[str, float]
+
+    @property
+    def by_oks(self) -> Iterator[tuple[str, float, float]]:
+        """OKS threshold, precision and recall, in the order of the file."""
+        return _rows_by_oks(self.precision, self.recall)
+
+
+@dataclass(frozen=True)
+class MatchedMetrics:
+    """Metrics of all labels that the selection keeps.
+
+    Attributes:
+        by: Description of the values that the thresholds are compared with.
+        rule: 'count' if the thresholds were matched, 'score' if set by hand.
+        score_thrs: The thresholds, ascending.
+        keypoint_thrs: Threshold of each keypoint, NaN where none is visible, (K,).
+        kept: Number of candidates of the audited images that are kept; None if the
+            file does not state it.
+        error: Errors of their visible keypoints.
+        precision: Precision by OKS threshold.
+        recall: Recall by OKS threshold.
+        parts: The same by threshold.
+    """
+
+    by: str
+    rule: str
+    score_thrs: tuple[float, ...]
+    keypoint_thrs: tuple[float, ...]
+    kept: int | None
+    error: ErrorSummary
+    precision: Mapping[str, float]
+    recall: Mapping[str, float]
+    parts: tuple[ThresholdMetrics, ...]
+
+    @property
+    def by_oks(self) -> Iterator[tuple[str, float, float]]:
+        """OKS threshold, precision and recall, in the order of the file."""
+        return _rows_by_oks(self.precision, self.recall)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall over the threshold.
+
+    Attributes:
+        thresholds: Thresholds, ascending, (T,).
+        precision: Precision by OKS threshold, (T,) each.
+        recall: Recall by OKS threshold, (T,) each.
+    """
+
+    thresholds: np.ndarray
+    precision: Mapping[str, np.ndarray]
+    recall: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class KeypointMetrics:
+    """Errors of one keypoint type.
+
+    Attributes:
+        name: Name of the keypoint.
+        error: Mean error where it is visible.
+        median: Median error where it is visible.
+        count: Number of labels on which it is visible and its error is known.
+        calibration: Errors by 'score' and 'agreement', visible or not.
+    """
+
+    name: str
     error: float
+    median: float
+    count: int
+    calibration: Mapping[str, Binned]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedImages:
+    """Provenance of an audit: the labeled images that were audited.
+
+    Attributes:
+        ann_file: COCO json of the true annotations.
+        sha256: Hash of that json; None if `audit.json` does not state it.
+        boxes: Description of the boxes in which the images were labeled.
+        images_trained_on: Number of images that the teacher was trained on; None for
+            folds.
+        folds: Number of folds; None if the set was audited as a whole.
+        teacher_config: Training config of the teachers of the folds, if there are any.
+        images: Number of images that could be read.
+        failed: Number of images that could not be read.
+        instances: Number of true instances on the images that could be read.
+        candidates: Number of candidates on them.
+    """
+
+    ann_file: str
+    sha256: str | None
+    boxes: str
+    images_trained_on: int | None = None
+    folds: int | None = None
+    teacher_config: str | None = None
+    images: int
+    failed: int
+    instances: int
+    candidates: int
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Content of an audit; fields that are missing in the file are empty.
+    """Result of an audit; what is missing in its file is None or empty.
 
     Attributes:
-        verdict: One sentence about the label noise to expect.
-        by: Description of the values that the thresholds are compared with.
-        score_thrs: The matched thresholds, ascending.
-        matched: OKS, precision and recall of all labels, a row each.
-        parts: The same by threshold, where there are several.
-        thresholds: Thresholds of the curves, (T,).
-        curves: Precision and recall over them by name, (T,) each.
-        calibration: By 'score' and 'agreement'.
-        per_keypoint: Name, mean error, median error and count of each type.
-        about: Sentences about the audited images.
-        gains: AP by the views of labeling.
+        matched: Metrics of the labels that the selection keeps.
+        curve: Precision and recall over the threshold.
+        calibration: Errors of all keypoints by 'score' and 'agreement'.
+        per_keypoint: Errors of each keypoint type, K of them.
+        gains: AP of all candidates by the views of labeling.
         gains_error: Mean error by the views of labeling.
+        verdict: One sentence about the label noise to expect.
+        audited: The audited images.
+        made_by: Hash and settings of the store whose labels were audited.
     """
 
-    verdict: str
-    by: str
-    score_thrs: list[float]
-    matched: list[tuple[str, float, float]]
-    parts: list[AuditPart]
-    thresholds: np.ndarray
-    curves: dict[str, np.ndarray]
-    calibration: dict[str, Calibration]
-    per_keypoint: list[tuple[str, float, float, int]]
-    about: list[str]
-    gains: dict[str, float]
-    gains_error: dict[str, float]
+    matched: MatchedMetrics | None = None
+    curve: Curve | None = None
+    calibration: Mapping[str, Binned] | None = None
+    per_keypoint: tuple[KeypointMetrics, ...] = ()
+    gains: Mapping[str, float] | None = None
+    gains_error: Mapping[str, float] | None = None
+    verdict: str = ''
+    audited: AuditedImages | None = None
+    made_by: Mapping[str, Any] | None = None
 
     @property
     def nothing_matched(self) -> bool:
         """Whether no label matched a labeled instance, so that no error is known."""
         return bool(self.per_keypoint) and not any(
-            count for *_, count in self.per_keypoint
+            keypoint.count for keypoint in self.per_keypoint
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the audit to JSON values, the content of `audit.json`."""
+        content = _json_value(self)
+        content['per_keypoint'] = content['per_keypoint'] or None
+        content['verdict'] = content['verdict'] or None
+        if self.audited is not None:
+            content['audited'] = _without_none(content['audited'])
+        return _without_none(content)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Audit:
+        """Convert JSON values, also of older files, to an audit.
+
+        Args:
+            content: The values as `json` reads them.
+
+        Raises:
+            AttributeError, KeyError, OverflowError, TypeError, ValueError: If they are
+                not those of an audit.
+        """
+        return cls(
+            matched=_matched(content['matched']) if content.get('matched') else None,
+            curve=_curve(content['curve']) if content.get('curve') else None,
+            calibration=_calibrations(content.get('calibration')),
+            per_keypoint=tuple(map(_keypoint, content.get('per_keypoint', ()))),
+            gains=_numbers_by_name(content.get('gains')),
+            gains_error=_numbers_by_name(content.get('gains_error')),
+            verdict=_text(content.get('verdict', '')),
+            audited=_audited(content['audited']) if 'audited' in content else None,
+            made_by=content.get('made_by'),
         )
 
 
@@ -111,7 +247,7 @@ def read_audit(root: Path) -> Audit | None:
     remedy = 'Make it again with tools/audit_labels.py, or remove it'
     content = read_json(path, 'the audit', remedy)
     try:
-        return _parsed(content)
+        return Audit.from_json(content)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DataError(
             f'the audit {path} is not one of ours: {error!r}; make it again with '
@@ -119,123 +255,146 @@ def read_audit(root: Path) -> Audit | None:
         ) from error
 
 
-def _parsed(content: Mapping[str, Any]) -> Audit:
-    matched, curve = content.get('matched', {}), content.get('curve', {})
-    parts = [_part(part) for part in matched.get('parts', ())]
-    thresholds = _finite(curve.get('thresholds', ()))
-    curves = {
-        f'{kind} at OKS {oks}': _numbers(values, len(thresholds))
-        for kind in ('precision', 'recall')
-        for oks, values in curve.get(kind, {}).items()
-    }
-    return Audit(
-        verdict=_text(content.get('verdict', '')),
-        by=_text(matched['by']) if matched else '',
-        score_thrs=_finite(matched['score_thrs'] if matched else ()).tolist(),
-        matched=_by_oks(matched),
-        parts=parts if len(parts) > 1 else [],
-        thresholds=thresholds,
-        curves=curves,
-        calibration={
-            str(name): _calibration(part)
-            for name, part in content.get('calibration', {}).items()
-        },
-        per_keypoint=[
-            (
-                _text(row['name']),
-                _number(row['error']),
-                _number(row.get('median')),
-                int(row['count']),
-            )
-            for row in content.get('per_keypoint', ())
-        ],
-        about=audited_lines(content['audited']) if 'audited' in content else [],
-        gains=_by_name(content.get('gains', {})),
-        gains_error=_by_name(content.get('gains_error', {})),
+def _json_value(value: Any) -> Any:
+    """Convert dataclasses and arrays to JSON values, NaN to null."""
+    if is_dataclass(value):
+        return {f.name: _json_value(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _json_value(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _without_none(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def _rows_by_oks(
+    precision: Mapping[str, float], recall: Mapping[str, float]
+) -> Iterator[tuple[str, float, float]]:
+    for oks, value in precision.items():
+        yield oks, value, recall[oks]
+
+
+def _matched(content: Mapping[str, Any]) -> MatchedMetrics:
+    precision, recall = _precision_recall(content)
+    return MatchedMetrics(
+        by=_text(content['by']),
+        rule=_text(content.get('rule', '')),
+        score_thrs=tuple(_finite(content['score_thrs']).tolist()),
+        keypoint_thrs=tuple(_numbers(content.get('keypoint_thrs', ())).tolist()),
+        kept=_count(content['kept']) if 'kept' in content else None,
+        error=_error(content.get('error', {})),
+        precision=precision,
+        recall=recall,
+        parts=tuple(map(_part, content.get('parts', ()))),
     )
 
 
-def _by_oks(metrics: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    recall = metrics.get('recall', {})
-    return [
-        (str(oks), _number(value), _number(recall.get(oks)))
-        for oks, value in metrics.get('precision', {}).items()
-    ]
-
-
-def _part(part: Mapping[str, Any]) -> AuditPart:
-    return AuditPart(
-        name=part_name(part),
-        score_thr=_number(part['score_thr']),
-        labels=int(part['labels']),
-        kept=int(part['kept']),
-        matched=_by_oks(part),
-        error=_number(part['error']['mean']),
+def _part(content: Mapping[str, Any]) -> ThresholdMetrics:
+    source, category_id = content['source'], content['category_id']
+    precision, recall = _precision_recall(content)
+    return ThresholdMetrics(
+        source=None if source is None else _text(source),
+        category_id=None if category_id is None else _count(category_id),
+        score_thr=_number(content['score_thr']),
+        labels=_count(content['labels']),
+        kept=_count(content['kept']),
+        error=_error(content['error']),
+        precision=precision,
+        recall=recall,
     )
 
 
-def part_name(part: Mapping[str, Any]) -> str:
-    """Format the source and category of a threshold; empty if it is for all.
-
-    Args:
-        part: Metrics at a threshold, as in `audit.json`.
-    """
-    source, category = part['source'], part['category_id']
-    words = [] if source is None else [source or 'images without a source']
-    words += [] if category is None else [f'category {category}']
-    return ', '.join(words)
+def _precision_recall(
+    content: Mapping[str, Any],
+) -> tuple[dict[str, float], dict[str, float]]:
+    precision = _numbers_by_name(content.get('precision')) or {}
+    recall = _numbers_by_name(content.get('recall')) or {}
+    return precision, {oks: recall.get(oks, math.nan) for oks in precision}
 
 
-NOTHING_MATCHED = (
-    'No label matched a labeled instance, so nothing is known of the error of '
-    'keypoints.'
-)
+def _error(content: Mapping[str, Any]) -> ErrorSummary:
+    return ErrorSummary(_number(content.get('mean')), _number(content.get('median')))
 
 
-def audited_lines(audited: Mapping[str, Any]) -> list[str]:
-    """Format sentences about the audited images and their boxes.
-
-    Args:
-        audited: The description of the audited images in `audit.json`.
-    """
-    lines = [
-        f'audited: {audited["ann_file"]}, {audited["instances"]} instances on '
-        f'{audited["images"]} images that could be read ({audited["failed"]} not)',
-        f'boxes: {audited["boxes"]}; {audited["candidates"]} candidates',
-    ]
-    if audited.get('folds'):
-        lines.append(
-            f'{audited["folds"]} folds, each labeled by a teacher that was trained '
-            f'on the others with {audited["teacher_config"]}'
-        )
-    if audited.get('images_trained_on'):
-        lines.append(
-            f'{audited["images_trained_on"]} of the images are among those the teacher '
-            'was trained on: the labels look better than they are'
-        )
-    return lines
+def _curve(content: Mapping[str, Any]) -> Curve:
+    thresholds = _finite(content.get('thresholds', ()))
+    precision, recall = (
+        {
+            str(oks): _numbers(values, len(thresholds))
+            for oks, values in content.get(measure, {}).items()
+        }
+        for measure in ('precision', 'recall')
+    )
+    return Curve(thresholds, precision, recall)
 
 
-def _calibration(part: Mapping[str, Any]) -> Calibration:
-    edges = _finite(part['edges'])
+def _calibrations(content: Mapping[str, Any] | None) -> dict[str, Binned] | None:
+    if content is None:
+        return None
+    return {str(name): _binned(table) for name, table in content.items()}
+
+
+def _binned(content: Mapping[str, Any]) -> Binned:
+    edges = _finite(content['edges'])
     # Without any known error there are neither bins nor edges.
-    error = _numbers(part['error'], max(len(edges) - 1, 0))
-    return Calibration(edges, error, _numbers(part['count'], len(error)))
+    error = _numbers(content['error'], max(len(edges) - 1, 0))
+    counts = [_count(value) for value in content['count']]
+    if len(counts) != len(error):
+        raise ValueError(f'{len(error)} counts expected, got {len(counts)}')
+    return Binned(edges, error, np.array(counts, dtype=np.int64))
 
 
-def _by_name(values: Mapping[str, Any]) -> dict[str, float]:
-    """Values by name, without unknown ones."""
-    known = {str(name): _number(value) for name, value in values.items()}
-    return {name: value for name, value in known.items() if not np.isnan(value)}
+def _keypoint(content: Mapping[str, Any]) -> KeypointMetrics:
+    return KeypointMetrics(
+        name=_text(content['name']),
+        error=_number(content['error']),
+        median=_number(content.get('median')),
+        count=_count(content['count']),
+        calibration=_calibrations(content.get('calibration')) or {},
+    )
+
+
+def _audited(content: Mapping[str, Any]) -> AuditedImages:
+    folds = content.get('folds')
+    shared, sha256 = content.get('images_trained_on'), content.get('sha256')
+    return AuditedImages(
+        ann_file=_text(content['ann_file']),
+        sha256=None if sha256 is None else _text(sha256),
+        boxes=_text(content['boxes']),
+        images_trained_on=None if shared is None else _count(shared),
+        folds=None if folds is None else _count(folds),
+        teacher_config=_text(content['teacher_config']) if folds else None,
+        images=_count(content['images']),
+        failed=_count(content['failed']),
+        instances=_count(content['instances']),
+        candidates=_count(content['candidates']),
+    )
+
+
+def _numbers_by_name(content: Mapping[str, Any] | None) -> dict[str, float] | None:
+    if content is None:
+        return None
+    return {str(name): _number(value) for name, value in content.items()}
 
 
 def _number(value: Any) -> float:
     """Parse a number; null and non-finite values become NaN."""
     if value is None:
-        return np.nan
+        return math.nan
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f'a number is expected, got {value!r}')
-    return float(value) if np.isfinite(float(value)) else np.nan
+    return float(value) if math.isfinite(float(value)) else math.nan
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'a whole number is expected, got {value!r}')
+    return value
 
 
 def _text(value: Any) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.dist import barrier, is_main_process
@@ -18,7 +18,8 @@ from mmdistill.audits.audited_set import (
 )
 from mmdistill.audits.candidates import MatchedCandidates, match_candidates
 from mmdistill.audits.label_views import label_views
-from mmdistill.audits.metrics import AUDIT_FILE, FUSED, audit_content
+from mmdistill.audits.metrics import FUSED, measure
+from mmdistill.audits.result import AUDIT_FILE, Audit, AuditedImages
 from mmdistill.audits.unlabeled_selection import (
     UnlabeledSelection,
     unlabeled_selection_of,
@@ -32,7 +33,7 @@ from mmdistill.store.manifest import identity
 from mmdistill.utils.files import file_sha256, write_json
 
 
-def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
+def audit(recipe: Recipe, audited: AuditedSet) -> Audit | None:
     """Audit the labels of a config on a labeled set.
 
     Labels it as the unlabeled images were labeled, and in a single view and in
@@ -45,7 +46,7 @@ def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
         audited: The labeled set.
 
     Returns:
-        The content of `audit.json` on the first process, None on others.
+        The audit on the first process, None on others.
 
     Raises:
         UserError: If the teacher was trained on the audited set, the config's store
@@ -66,15 +67,9 @@ def audit(recipe: Recipe, audited: AuditedSet) -> dict[str, Any] | None:
         )
         for name, store in stores.items()
     }
-    provenance = dict(
-        ann_file=str(audited.ann_file),
-        sha256=file_sha256(audited.ann_file),
-        boxes=boxes,
-        images_trained_on=shared,
-    )
-    return write_audit(
-        recipe, matched, unlabeled_selection, provenance, boxes == TRUE_BOXES
-    )
+    images = describe_images(audited, boxes, matched[FUSED])
+    images = replace(images, images_trained_on=shared)
+    return write_audit(recipe, matched, unlabeled_selection, images)
 
 
 def read_unlabeled_selection(recipe: Recipe) -> UnlabeledSelection:
@@ -106,37 +101,54 @@ def sigmas_of(recipe: Recipe) -> np.ndarray:
     return known_sigmas(parsed['sigmas'], parsed['num_keypoints'])
 
 
+def describe_images(
+    audited: AuditedSet, boxes: str, fused: MatchedCandidates
+) -> AuditedImages:
+    """Describe the audited images.
+
+    Args:
+        audited: The labeled set.
+        boxes: Description of the boxes in which it was labeled.
+        fused: Its matched candidates.
+    """
+    return AuditedImages(
+        ann_file=str(audited.ann_file),
+        sha256=file_sha256(audited.ann_file),
+        boxes=boxes,
+        images=fused.images,
+        failed=fused.failed,
+        instances=fused.num_true,
+        candidates=len(fused.scores),
+    )
+
+
 def write_audit(
     recipe: Recipe,
     matched: Mapping[str, MatchedCandidates],
     unlabeled_selection: UnlabeledSelection,
-    provenance: Mapping[str, Any],
-    true_boxes: bool,
-) -> dict[str, Any]:
+    audited: AuditedImages,
+) -> Audit:
     """Write `audit.json` into the store of a config.
 
     Args:
         recipe: The recipe.
         matched: Matched candidates by view.
         unlabeled_selection: Its selection.
-        provenance: Description of the audited set.
-        true_boxes: Whether the boxes were the true ones.
+        audited: The audited images.
 
     Returns:
-        The content.
+        The audit.
     """
     store = LabelStore(recipe.distill.store)
-    fused = matched[FUSED]
-    content = audit_content(
-        matched, store.manifest['keypoints'], unlabeled_selection, true_boxes
+    result = replace(
+        measure(
+            matched,
+            store.manifest['keypoints'],
+            unlabeled_selection,
+            audited.boxes == TRUE_BOXES,
+        ),
+        audited=audited,
+        made_by=dict(store=store.digest(), **identity(store.manifest)),
     )
-    content['audited'] = dict(
-        provenance,
-        images=fused.images,
-        failed=fused.failed,
-        instances=fused.num_true,
-        candidates=len(fused.scores),
-    )
-    content['made_by'] = dict(store=store.digest(), **identity(store.manifest))
-    write_json(store.root / AUDIT_FILE, content)
-    return content
+    write_json(store.root / AUDIT_FILE, result.to_json())
+    return result

@@ -86,6 +86,25 @@ def ranks_among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.minimum((below + up_to + 1) / (2 * len(others)), 1)
 
 
+def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
+    """Compute Spearman's rank correlation of two values of each instance.
+
+    Args:
+        values: One value of each instance, (M,).
+        others: The other, (M,).
+
+    Returns:
+        The correlation of their `ranks`, in [-1, 1]; NaN if one value is constant.
+
+    >>> rank_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.6, 0.4, 0.2]))
+    -1.0
+    """
+    pair = ranks(values), ranks(others)
+    if len(values) < 2 or any((side == side[0]).all() for side in pair):
+        return float('nan')
+    return float(np.corrcoef(*pair)[0, 1])
+
+
 def rank_product(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Multiply the ranks by two values: high where both are high.
 

@@ -1,14 +1,57 @@
-"""Captions of the page's plots: the conclusion, in words and numbers."""
+"""Captions and sentences of the reports: the conclusion, in words and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isnan
+from statistics import fmean
 
 import numpy as np
 
+from mmdistill.audits.metrics import FUSED
+from mmdistill.audits.result import AuditedImages, ThresholdMetrics
+from mmdistill.functional.label_quality import Binned
+from mmdistill.reports.results_table import Results
 from mmdistill.reports.statistics import STEP, ReportData
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledStatistics
+from mmdistill.selection.threshold_groups import format_range
+
+ERROR_UNIT = 'of the instance’s size'
+"""Unit of errors: distances divided by the square root of the instance's area."""
+NOT_SELECTED = (
+    'Nothing is selected yet, so there is no threshold and no kept or rejected label: '
+    'run tools/select_labels.py with the config, then make this report again.'
+)
+NOTHING_MATCHED = (
+    'No label matched a labeled instance, so nothing is known of the error of '
+    'keypoints.'
+)
+PRECISION_RECALL = (
+    'On images whose labels are known. Left of a matched threshold recall is bought '
+    'with wrong labels, right of it precision with lost ones.'
+)
+
+
+def store_summary(data: ReportData, selection: Selection | None) -> str:
+    """Summarize a store and its selection, or how to make one."""
+    images = f'{data.num_images:,} images'
+    if selection is None:
+        return f'{images}, {len(data.scores):,} candidates. {NOT_SELECTED}'
+    return f'{images}: {selection_summary(selection)}.'
+
+
+def selection_summary(selection: Selection) -> str:
+    """Summarize the counts of a selection in one line."""
+    labeled, unlabeled = selection.labeled, selection.unlabeled
+    rule = 'matched' if selection.rule == 'count' else 'set by hand'
+    return (
+        f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept, '
+        f'{selection.options.compared} threshold '
+        f'{format_range(selection.score_thrs, 3)} ({rule}): '
+        f'{unlabeled.mean:.2f} per unlabeled image, '
+        f'{labeled.mean(selection.labeled_images):.2f} per labeled image'
+    )
 
 
 def scores_caption(data: ReportData, selection: Selection | None) -> str:
@@ -23,27 +66,28 @@ def scores_caption(data: ReportData, selection: Selection | None) -> str:
         f'labels, one {STEP} lower would gain {data.won:,}. The fewer, the less '
         'depends on its exact value.'
     )
-    blind = int((data.visible == 0).sum())
-    if blind:
-        words += f' {blind:,} are rejected because no keypoint of theirs is visible.'
+    invisible = int((data.visible == 0).sum())
+    if invisible:
+        words += (
+            f' {invisible:,} are rejected because no keypoint of theirs is visible.'
+        )
     return words
 
 
 def curve_caption(selection: Selection) -> str:
     """Compare the means of instances per image of both sides."""
-    ours, theirs = (
-        selection.unlabeled.mean,
-        selection.labeled.mean(selection.labeled_images),
-    )
+    unlabeled = selection.unlabeled.mean
+    labeled = selection.labeled.mean(selection.labeled_images)
     words = (
-        f'At the threshold an unlabeled image carries {ours:.2f} instances and a '
-        f'labeled one {theirs:.2f} (over {selection.labeled_images} images). '
+        f'At the threshold an unlabeled image carries {unlabeled:.2f} instances and a '
+        f'labeled one {labeled:.2f} (over {selection.labeled_images} images). '
     )
-    if abs(ours - theirs) <= 0.05 * theirs:
+    if abs(unlabeled - labeled) <= 0.05 * labeled:
         return words + 'The student will see instances as often on both.'
-    rarity = 'more rarely' if ours < theirs else 'more often'
-    words += f'The student will see instances {rarity} on unlabeled images.'
-    if ours < theirs and ours >= max(selection.curve_means, default=np.inf):
+    frequency = 'more rarely' if unlabeled < labeled else 'more often'
+    words += f'The student will see instances {frequency} on unlabeled images.'
+    highest = max(selection.curve_means, default=np.inf)
+    if unlabeled < labeled and unlabeled >= highest:
         words += ' Every candidate with a visible keypoint is kept already.'
     return words
 
@@ -97,19 +141,6 @@ def per_type_caption(
     )
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Compute Spearman's rank correlation of arrays (M,); NaN if one is constant."""
-    if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
-        return np.nan
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Rank values, (M,); equal values share the mean of their ranks."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[group]
-
-
 def agreement_caption(correlation: float) -> str:
     """Interpret the rank correlation of score and agreement."""
     if np.isnan(correlation):
@@ -124,3 +155,79 @@ def agreement_caption(correlation: float) -> str:
         f'Rank correlation {correlation:.2f}: {meaning}. High scores low in the plot '
         'are the labels to check.'
     )
+
+
+def calibration_caption(scale: str, calibration: Binned) -> str:
+    """State whether the error of keypoints falls with their score or agreement.
+
+    Args:
+        scale: 'score' or 'agreement'.
+        calibration: Errors in bins of it, of which one is known at least.
+    """
+    known = np.flatnonzero(~np.isnan(calibration.error))
+    first, last = calibration.error[known[0]], calibration.error[known[-1]]
+    relation = 'predicts the error' if last < first else 'does not predict the error'
+    return (
+        f'{calibration.count.sum():,.0f} keypoints. Mean error {first:.3g} in the '
+        f'lowest bin, {last:.3g} in the highest: {scale} {relation}.'
+    )
+
+
+def gains_caption(gains: Mapping[str, float]) -> str:
+    """State the gain of fused views over each other kind, by their AP."""
+    differences = [
+        f'{gains[FUSED] - ap:+.3f} against {name}'
+        for name, ap in gains.items()
+        if FUSED in gains and name != FUSED
+    ]
+    if not differences:
+        return 'AP of the labels.'
+    return f'Fused views: {", ".join(differences)}.'
+
+
+def results_caption(results: Results) -> str:
+    """State the lead of the student, and what bars and lines are."""
+    bars = 'Bars are means, lines standard deviations over seeds.'
+    return f'{student_lead(results)} {bars}'.strip()
+
+
+def student_lead(results: Results) -> str:
+    """State by how much the student leads the baseline; empty if one is missing."""
+    if not {'student', 'baseline'} <= results.rows.keys():
+        return ''
+    student, baseline = (fmean(results.rows[n][0]) for n in ('student', 'baseline'))
+    gain = student - baseline
+    if isnan(gain):
+        return ''
+    side = 'ahead of' if gain > 0 else 'behind' if gain < 0 else 'level with'
+    return (
+        f'The student is {side} the baseline in {results.metrics[0]}: '
+        f'{student:.3f} against {baseline:.3f} ({gain:+.3f}).'
+    )
+
+
+def part_name(part: ThresholdMetrics) -> str:
+    """Format the source and category of a threshold; empty if it is for all."""
+    words = [] if part.source is None else [part.source or 'images without a source']
+    words += [] if part.category_id is None else [f'category {part.category_id}']
+    return ', '.join(words)
+
+
+def audited_lines(audited: AuditedImages) -> list[str]:
+    """Format sentences about the audited images and their boxes."""
+    lines = [
+        f'audited: {audited.ann_file}, {audited.instances} instances on '
+        f'{audited.images} images that could be read ({audited.failed} not)',
+        f'boxes: {audited.boxes}; {audited.candidates} candidates',
+    ]
+    if audited.folds:
+        lines.append(
+            f'{audited.folds} folds, each labeled by a teacher that was trained on '
+            f'the others with {audited.teacher_config}'
+        )
+    if audited.images_trained_on:
+        lines.append(
+            f'{audited.images_trained_on} of the images are among those the teacher '
+            'was trained on: the labels look better than they are'
+        )
+    return lines

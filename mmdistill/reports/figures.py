@@ -12,7 +12,10 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from mmdistill.audits.result import ERROR_UNIT, Audit, Calibration
+from mmdistill.audits.metrics import FUSED
+from mmdistill.audits.result import Audit
+from mmdistill.functional.label_quality import Binned
+from mmdistill.functional.ranking import rank_correlation
 from mmdistill.reports import captions, plots
 from mmdistill.reports.plots import (
     KEPT,
@@ -27,7 +30,6 @@ from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledStatistics
 
 LABELS, LABELED_SIDE = 'pseudo-labels', 'labeled set'
-FUSED = 'fused'
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
     """Plot score against agreement of candidates with a visible keypoint."""
     has_keypoint = data.visible > 0
     scores, agreement = data.scores[has_keypoint], data.agreement[has_keypoint]
-    correlation = captions.rank_correlation(scores, agreement)
+    correlation = rank_correlation(scores, agreement)
     caption = captions.agreement_caption(correlation)
     draw = partial(
         plots.draw_agreement,
@@ -159,60 +161,49 @@ def _score_thresholds(selection: Selection | None) -> list[float]:
 def audit_plots(audit: Audit) -> list[PagePlot]:
     """Plot precision and recall over the threshold, and the calibration."""
     page_plots = []
-    if len(audit.thresholds) and audit.curves:
-        draw = partial(
-            plots.draw_curves,
-            thresholds=audit.thresholds,
-            curves=audit.curves,
-            score_thrs=audit.score_thrs,
-            quantity=audit.by or 'instance score',
-        )
-        title = 'Precision and recall over the threshold'
-        caption = (
-            'On images whose labels are known. Left of a matched threshold recall is '
-            'bought with wrong labels, right of it precision with lost ones.'
+    curve = audit.curve
+    if curve and len(curve.thresholds) and (curve.precision or curve.recall):
+        draw = partial(plots.draw_precision_recall, curve=curve, matched=audit.matched)
+        title, caption = (
+            'Precision and recall over the threshold',
+            captions.PRECISION_RECALL,
         )
         svg = plot('precision', f'{title}. {caption}', draw, (SIZE[0], 3.2))
         page_plots.append(PagePlot(title, svg, caption))
     page_plots += [
-        _calibration_plot(name, calibration)
-        for name, calibration in audit.calibration.items()
+        _calibration_plot(scale, calibration)
+        for scale, calibration in (audit.calibration or {}).items()
         if not np.isnan(calibration.error).all()
     ]
     return page_plots
 
 
-def _calibration_plot(name: str, calibration: Calibration) -> PagePlot:
-    known = np.flatnonzero(~np.isnan(calibration.error))
-    first, last = calibration.error[known[0]], calibration.error[known[-1]]
-    relation = 'predicts the error' if last < first else 'does not predict the error'
-    caption = (
-        f'{calibration.count.sum():,.0f} keypoints. Mean error {first:.3g} in the '
-        f'lowest bin, {last:.3g} in the highest: {name} {relation}.'
-    )
+def _calibration_plot(scale: str, calibration: Binned) -> PagePlot:
+    caption = captions.calibration_caption(scale, calibration)
     draw = partial(
         plots.draw_calibration,
-        edges=calibration.edges,
-        error=calibration.error,
-        quantity=f'{name} of the keypoint',
-        unit=ERROR_UNIT,
+        calibration=calibration,
+        scale=scale,
+        unit=captions.ERROR_UNIT,
     )
-    title = f'Keypoint error over {name}'
-    svg = plot(f'error-{name}', f'{title}. {caption}', draw)
+    title = f'Keypoint error over {scale}'
+    svg = plot(f'error-{scale}', f'{title}. {caption}', draw)
     return PagePlot(title, svg, caption)
 
 
-def gains_plot(audit: Audit) -> PagePlot:
-    """Plot the AP of a single view, of flipping, and of all views fused."""
+def gains_plot(audit: Audit) -> PagePlot | None:
+    """Plot the AP of a single view, of flipping, and of all views fused.
+
+    Returns:
+        The plot; None if no AP is known.
+    """
+    known = {name: ap for name, ap in (audit.gains or {}).items() if not isnan(ap)}
+    if not known:
+        return None
     # The last bar has the highlight color.
-    bars = dict(sorted(audit.gains.items(), key=lambda item: item[0] == FUSED))
-    gains = [
-        f'{bars[FUSED] - value:+.3f} against {name}'
-        for name, value in bars.items()
-        if FUSED in bars and name != FUSED
-    ]
-    caption = f'Fused views: {", ".join(gains)}.' if gains else 'AP of the labels.'
-    values = {name: [value] for name, value in bars.items()}
+    gains = dict(sorted(known.items(), key=lambda item: item[0] == FUSED))
+    caption = captions.gains_caption(gains)
+    values = {name: [ap] for name, ap in gains.items()}
     return _bars('gains', 'What fusing views gained', caption, values)
 
 
@@ -222,23 +213,7 @@ def results_plot(results: Results) -> PagePlot | None:
     values = {name: row[0] for name, row in results.rows.items()}
     if all(isnan(sum(row)) for row in values.values()):
         return None
-    caption = f'{lead(results)} Bars are means, lines standard deviations over seeds.'
-    return _bars('results', metric, caption.strip(), values, metric)
-
-
-def lead(results: Results) -> str:
-    """State by how much the student leads the baseline, if both are given."""
-    if not {'student', 'baseline'} <= results.rows.keys():
-        return ''
-    student, baseline = (fmean(results.rows[n][0]) for n in ('student', 'baseline'))
-    gain = student - baseline
-    if isnan(gain):
-        return ''
-    side = 'ahead of' if gain > 0 else 'behind' if gain < 0 else 'level with'
-    return (
-        f'The student is {side} the baseline in {results.metrics[0]}: '
-        f'{student:.3f} against {baseline:.3f} ({gain:+.3f}).'
-    )
+    return _bars('results', metric, captions.results_caption(results), values, metric)
 
 
 def _bars(

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
+from mmdistill.reports.captions import selection_summary
 from mmdistill.reports.crops import (
     StoreImages,
     draw_crop,
@@ -72,7 +73,7 @@ def draw_gallery(
     ]
     rows = -(-num // COLUMNS)
     figure, panels, beside = _layout(rows)
-    figure.suptitle(headline(selection), fontsize=13)
+    figure.suptitle(selection_summary(selection), fontsize=13)
     figure.supxlabel(
         f'filled: keypoints that score above '
         f'{format_range(selection.keypoint_thrs, 3)}; hollow: the others',
@@ -99,19 +100,6 @@ def _layout(rows: int) -> tuple[Figure, list[SubFigure], SubFigure]:
     figure = Figure((sum(widths), height), layout='constrained')
     left, beside = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
     return figure, list(left.subfigures(2, 1, squeeze=False).flat), beside
-
-
-def headline(selection: Selection) -> str:
-    """What a selection did, in one line."""
-    labeled, unlabeled = selection.labeled, selection.unlabeled
-    how = 'matched' if selection.rule == 'count' else 'set by hand'
-    return (
-        f'{unlabeled.kept:,} of {unlabeled.candidates:,} candidates kept, '
-        f'{selection.options.compared} threshold '
-        f'{format_range(selection.score_thrs, 3)} ({how}): '
-        f'{unlabeled.mean:.2f} per unlabeled image, '
-        f'{labeled.mean(selection.labeled_images):.2f} per labeled image'
-    )
 
 
 def _draw_one(

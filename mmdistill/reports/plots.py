@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
+from mmdistill.audits.result import Curve, MatchedMetrics
+from mmdistill.functional.label_quality import Binned
 from mmdistill.selection import Selection
 from mmdistill.selection.threshold_groups import format_range
 
@@ -21,8 +23,14 @@ MAX_POINTS = 1000
 KEPT = '#1b7f5c'
 REJECTED = '#b8453a'
 LABELED = '#3465a4'
+STYLES = ('-', '--', ':')
+"""Line styles of curves by OKS threshold, ascending."""
 LEGEND_ROOM = 1.25
 """Height of a plot with a two-line legend, relative to that of its data."""
+CURVE_LEGEND_ROOM = 1.35
+"""The same with the legend of precision and recall."""
+BAR_ROOM, REMARK_ROOM = 1.18, 1.7
+"""Width of a plot of bars with their numbers, or remarks, relative to the longest."""
 
 CELLS = 48
 # One color from transparent to opaque is readable on a light and on a dark page.
@@ -140,56 +148,63 @@ def _draw_density(axes: Axes, scores: np.ndarray, agreement: np.ndarray) -> None
     bar.solids.set_rasterized(True)
 
 
-def draw_curves(
-    axes: Axes,
-    thresholds: np.ndarray,
-    curves: Mapping[str, np.ndarray],
-    score_thrs: Iterable[float],
-    quantity: str,
+def draw_precision_recall(
+    axes: Axes, curve: Curve, matched: MatchedMetrics | None
 ) -> None:
-    """Draw precision and recall over the threshold.
+    """Draw precision and recall over the threshold, and the matched thresholds.
 
     Args:
         axes: Axes to draw on.
-        thresholds: Thresholds, (T,).
-        curves: Values by name, (T,) each; NaN where undefined.
-        score_thrs: The matched thresholds.
-        quantity: Quantity that is compared with the thresholds.
+        curve: The curves.
+        matched: Metrics at the matched thresholds, a point each, if they are known.
     """
-    for name, values in curves.items():
-        color = KEPT if name.startswith('precision') else LABELED
-        style = '-' if name.endswith('0.5') else '--'
-        axes.plot(thresholds, values, style, color=color, label=name)
-    label = 'matched threshold'
-    for threshold in score_thrs:
-        axes.axvline(threshold, color='black', ls=':', lw=1, label=label)
+    parts = matched.parts if matched else ()
+    thresholds = [part.score_thr for part in parts]
+    for measure, color, curves, points in (
+        ('precision', KEPT, curve.precision, [part.precision for part in parts]),
+        ('recall', LABELED, curve.recall, [part.recall for part in parts]),
+    ):
+        for (oks, values), style in zip(curves.items(), STYLES, strict=False):
+            label = f'{measure} at OKS {oks}'
+            axes.plot(curve.thresholds, values, style, color=color, label=label)
+            if points:
+                at_threshold = [point.get(oks, np.nan) for point in points]
+                axes.plot(thresholds, at_threshold, 'o', color=color, ms=5)
+    label, top = 'matched threshold', 1 / CURVE_LEGEND_ROOM
+    for threshold in matched.score_thrs if matched else ():
+        axes.axvline(threshold, 0, top, color='black', ls=':', lw=1, label=label)
         label = ''
+    quantity = matched.by if matched else 'instance score'
     axes.set(xlabel=f'{quantity} threshold', ylabel='share of instances')
-    axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=2)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.set_ylim(0, CURVE_LEGEND_ROOM)
+    axes.legend(frameon=False, loc='upper center', ncols=2, fontsize='small')
 
 
-def draw_calibration(
-    axes: Axes, edges: np.ndarray, error: np.ndarray, quantity: str, unit: str
-) -> None:
-    """Draw the mean keypoint error over a predicted quantity.
+def draw_calibration(axes: Axes, calibration: Binned, scale: str, unit: str) -> None:
+    """Draw the mean keypoint error over the score or the agreement of keypoints.
 
     Args:
         axes: Axes to draw on.
-        edges: Bounds of the bins, (B + 1,).
-        error: Mean error of each bin, (B,); NaN where it is empty.
-        quantity: Name of the horizontal axis.
+        calibration: Mean errors in bins; NaN where a bin is empty.
+        scale: Name of the quantity on the horizontal axis.
         unit: Unit of the error.
     """
+    edges, error = calibration.edges, calibration.error
     known = ~np.isnan(error)
     axes.bar(
         edges[:-1][known], error[known], np.diff(edges)[known], align='edge', color=KEPT
     )
-    axes.set(xlabel=quantity, ylabel=f'mean error ({unit})', ylim=(0, None))
+    axes.set(
+        xlabel=f'{scale} of the keypoint', ylabel=f'mean error ({unit})', ylim=(0, None)
+    )
 
 
 def draw_bars(
-    axes: Axes, bars: Mapping[str, tuple[float, float]], quantity: str
+    axes: Axes,
+    bars: Mapping[str, tuple[float, float]],
+    quantity: str,
+    remarks: Mapping[str, str] | None = None,
 ) -> None:
     """Draw a bar with its deviation for each name.
 
@@ -198,7 +213,11 @@ def draw_bars(
         bars: Mean and standard deviation by name; the last one has the
             highlight color.
         quantity: Name of the horizontal axis.
+        remarks: Text behind the mean, by name.
     """
+    axes.set_xlabel(quantity)
+    if not bars:
+        return
     names = list(bars)
     means, deviations = np.array(list(bars.values())).T
     colors = [LABELED] * (len(names) - 1) + [KEPT]
@@ -207,14 +226,15 @@ def draw_bars(
     axes.barh(y, means, 0.6, xerr=errors, color=colors, ecolor='black')
     for row, mean, deviation in zip(y, means, deviations, strict=True):
         axes.annotate(
-            f' {mean:.3f}',
+            f' {mean:.3f}{(remarks or {}).get(names[row], "")}',
             (mean + deviation, row),
             (2, 0),
             textcoords='offset points',
             va='center',
         )
     axes.set_yticks(y, names)
-    axes.set(xlabel=quantity, xlim=(0, 1.18 * max((means + deviations).max(), 1e-6)))
+    room = BAR_ROOM if remarks is None else REMARK_ROOM
+    axes.set_xlim(0, room * max((means + deviations).max(), 1e-6))
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 

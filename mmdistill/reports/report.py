@@ -17,13 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmdistill.audits.result import NOTHING_MATCHED, Audit, read_audit
+from mmdistill.audits.result import Audit, read_audit
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.errors import ConfigError, StoreError
-from mmdistill.reports import figures
+from mmdistill.reports import captions, figures
 from mmdistill.reports.crops import StoreImages
-from mmdistill.reports.gallery import headline
 from mmdistill.reports.results_table import mean_and_deviation, read_results
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
 from mmdistill.reports.statistics import (
@@ -51,11 +50,6 @@ from mmdistill.utils.files import write_whole
 
 MOST_REASONS = 20
 """Reasons that have a row; a store may have one for every failed image."""
-
-NOT_SELECTED = (
-    'Nothing is selected yet, so there is no threshold and no kept or rejected label: '
-    'run tools/select_labels.py with the config, then make this report again.'
-)
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,7 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         digest=store.digest(),
         manifest=manifest,
         selection=selection,
-        verdict=_verdict(data, selection),
+        summary=captions.store_summary(data, selection),
         data=data,
         compared=selection.options.compared if selection else '',
         thresholds=format_range(selection.score_thrs, 3) if selection else '',
@@ -187,29 +181,42 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         galleries=galleries(data, selection is not None, painter, options.num),
         img_root=str(img_root),
         failure_rows=_failure_rows(data),
-        **_audit_content(audit),
+        **_audit_variables(audit, selection),
         results=results,
-        results_lead=figures.lead(results) if results else '',
+        results_lead=captions.student_lead(results) if results else '',
         results_plot=figures.results_plot(results) if results else None,
         mean_and_deviation=mean_and_deviation,
     )
 
 
-def _verdict(data: ReportData, selection: Selection | None) -> str:
-    images = f'{data.num_images:,} images'
-    if selection is None:
-        return f'{images}, {len(data.scores):,} candidates. {NOT_SELECTED}'
-    return f'{images}: {headline(selection)}.'
-
-
-def _audit_content(audit: Audit | None) -> dict[str, Any]:
+def _audit_variables(
+    audit: Audit | None, selection: Selection | None
+) -> dict[str, Any]:
+    """Variables of the template's section on the audit; unknown gains are left out."""
+    if audit is None:
+        return dict(audit=None)
+    matched, errors = audit.matched, audit.gains_error or {}
     return dict(
         audit=audit,
-        nothing_matched=NOTHING_MATCHED,
-        audit_thresholds=format_range(audit.score_thrs, 3) if audit else '',
-        audit_plots=figures.audit_plots(audit) if audit else [],
-        gains_plot=figures.gains_plot(audit) if audit and audit.gains else None,
+        audited_lines=captions.audited_lines(audit.audited) if audit.audited else [],
+        audit_is_stale=_is_stale(audit, selection),
+        nothing_matched=captions.NOTHING_MATCHED,
+        audit_thresholds=format_range(matched.score_thrs, 3) if matched else '',
+        part_name=captions.part_name,
+        audit_plots=figures.audit_plots(audit),
+        gains_plot=figures.gains_plot(audit),
+        gains_error={
+            view: error for view, error in errors.items() if not math.isnan(error)
+        },
     )
+
+
+def _is_stale(audit: Audit, selection: Selection | None) -> bool:
+    """Whether an audit is of another selection."""
+    if audit.matched is None or selection is None:
+        return False
+    audited = (audit.matched.by, list(audit.matched.score_thrs))
+    return audited != (selection.options.compared, selection.score_thrs)
 
 
 def _keypoint_rows(

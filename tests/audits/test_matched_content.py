@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmdistill.audits.candidates import match_candidates
-from mmdistill.audits.metrics import audit_content, label_weights, matched_content
+from mmdistill.audits.metrics import label_weights, measure, measure_labels
 from mmdistill.audits.unlabeled_selection import (
     UnlabeledSelection,
     unlabeled_selection_of,
@@ -54,21 +54,19 @@ def candidates(perfect, two_sources):
 def test_a_source_is_weighted_by_its_labels_in_the_unlabeled_set(
     candidates, two_sources
 ):
-    matched = matched_content(candidates, two_sources)
+    matched = measure_labels(candidates, two_sources)
     masks = [candidates.scores >= np.float32(thr) for thr in (LOW, HIGH)]
     assert 0 < masks[1].sum() < masks[0].sum()
     precisions = [candidates.correct[0][mask].mean() for mask in masks]
     recalls = [candidates.correct[0][mask].sum() / 6 for mask in masks]
     errors = [candidates.errors[mask].mean() for mask in masks]
-    assert matched['precision']['0.5'] == pytest.approx(
-        np.dot([0.75, 0.25], precisions)
-    )
-    assert matched['recall']['0.5'] == pytest.approx(np.dot([0.1, 0.9], recalls))
-    assert matched['error']['mean'] == pytest.approx(np.dot([0.75, 0.25], errors))
-    assert [part['precision']['0.5'] for part in matched['parts']] == precisions
-    assert [part['recall']['0.5'] for part in matched['parts']] == recalls
-    assert [part['labels'] for part in matched['parts']] == [30, 10]
-    assert [part['kept'] for part in matched['parts']] == [m.sum() for m in masks]
+    assert matched.precision['0.5'] == pytest.approx(np.dot([0.75, 0.25], precisions))
+    assert matched.recall['0.5'] == pytest.approx(np.dot([0.1, 0.9], recalls))
+    assert matched.error.mean == pytest.approx(np.dot([0.75, 0.25], errors))
+    assert [part.precision['0.5'] for part in matched.parts] == precisions
+    assert [part.recall['0.5'] for part in matched.parts] == recalls
+    assert [part.labels for part in matched.parts] == [30, 10]
+    assert [part.kept for part in matched.parts] == [m.sum() for m in masks]
 
 
 def test_weights_are_as_many_as_labels_on_average(candidates, two_sources):
@@ -80,11 +78,9 @@ def test_weights_are_as_many_as_labels_on_average(candidates, two_sources):
 def test_the_sentence_says_how_sources_were_treated(
     candidates, two_sources, coco_names
 ):
-    content = audit_content(dict(fused=candidates), coco_names, two_sources, False)
-    assert content['verdict'].startswith(
-        'At the matched thresholds 0.300 to 0.600 about'
-    )
-    assert 'of none of the 2 sources, so each' in content['verdict']
+    audit = measure(dict(fused=candidates), coco_names, two_sources, False)
+    assert audit.verdict.startswith('At the matched thresholds 0.300 to 0.600 about')
+    assert 'of none of the 2 sources, so each' in audit.verdict
 
 
 @pytest.mark.parametrize('by', ['score', 'agreement', 'both'])
@@ -101,14 +97,14 @@ def test_any_selection_is_audited(
     selection = unlabeled_selection_of(store)
 
     candidates = match_candidates(store, truth, SIGMAS, selection)
-    content = audit_content(dict(fused=candidates), coco_names, selection, False)
+    audit = measure(dict(fused=candidates), coco_names, selection, False)
 
     # The labels themselves are the truth.
-    assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
-    assert content['matched']['parts'][0]['score_thr'] is not None
-    curve = content['curve']
+    assert audit.matched.precision == {'0.5': 1, '0.75': 1}
+    assert not np.isnan(audit.matched.parts[0].score_thr)
+    curve = audit.curve
     usable = candidates.outcome.values[np.isfinite(candidates.outcome.values)]
-    assert curve['thresholds'][0] == usable.min()
-    assert curve['thresholds'][-1] == usable.max()
-    assert curve['recall']['0.5'][0] == pytest.approx(1)
-    assert curve['precision']['0.5'] == [1] * 101
+    assert curve.thresholds[0] == usable.min()
+    assert curve.thresholds[-1] == usable.max()
+    assert curve.recall['0.5'][0] == pytest.approx(1)
+    assert curve.precision['0.5'].tolist() == [1] * 101

@@ -1,4 +1,4 @@
-"""The content of audit.json against the matched, one by one."""
+"""The metrics of an audit against the matched, one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mmdistill.audits.candidates import match_candidates
-from mmdistill.audits.metrics import audit_content, summary_sentence
+from mmdistill.audits.metrics import measure, summary_sentence
+from mmdistill.audits.result import ErrorSummary
 from tests.audits.conftest import SIGMAS
 
 
@@ -27,75 +28,75 @@ def half_wrong(perfect):
 
 @pytest.fixture
 def audited(perfect, selection_at, coco_names):
-    """Judge the store under thresholds; returns the matched and the content."""
+    """Judge the store under thresholds; returns the matched and the audit."""
 
     def audited(score_thr=0.0, keypoint_thr=-1.0, true_boxes=False):
         selection = selection_at(score_thr, keypoint_thr)
         matched = match_candidates(*perfect, SIGMAS, selection)
         found = {'single view': matched, 'flip': matched, 'fused': matched}
-        return matched, audit_content(found, coco_names, selection, true_boxes)
+        return matched, measure(found, coco_names, selection, true_boxes)
 
     return audited
 
 
 def test_a_perfect_labeling_has_precision_1_and_error_0(audited):
-    _, content = audited()
-    assert content['matched']['precision'] == {'0.5': 1, '0.75': 1}
-    assert content['matched']['recall'] == {'0.5': 1, '0.75': 1}
-    assert content['matched']['error'] == dict(mean=0, median=0)
-    assert {entry['error'] for entry in content['per_keypoint']} == {0}
-    assert content['gains'] == {'single view': 1, 'flip': 1, 'fused': 1}
-    assert 'about 0% of the pseudo-labeled instances are wrong' in content['verdict']
+    _, audit = audited()
+    assert audit.matched.precision == {'0.5': 1, '0.75': 1}
+    assert audit.matched.recall == {'0.5': 1, '0.75': 1}
+    assert audit.matched.error == ErrorSummary(0, 0)
+    assert {entry.error for entry in audit.per_keypoint} == {0}
+    assert audit.gains == {'single view': 1, 'flip': 1, 'fused': 1}
+    assert 'about 0% of the pseudo-labeled instances are wrong' in audit.verdict
 
 
 @pytest.mark.usefixtures('half_wrong')
 def test_the_curve_is_precision_and_recall_of_a_loop(audited):
-    matched, content = audited()
-    curve, right = content['curve'], matched.correct[0]
-    for i, threshold in enumerate(curve['thresholds']):
+    matched, audit = audited()
+    curve, right = audit.curve, matched.correct[0]
+    for i, threshold in enumerate(curve.thresholds):
         kept = matched.scores >= np.float32(threshold)
-        assert curve['precision']['0.5'][i] == right[kept].sum() / kept.sum()
-        assert curve['recall']['0.5'][i] == right[kept].sum() / 6
+        assert curve.precision['0.5'][i] == right[kept].sum() / kept.sum()
+        assert curve.recall['0.5'][i] == right[kept].sum() / 6
 
 
 @pytest.mark.usefixtures('half_wrong')
 @pytest.mark.parametrize('rank', range(6))
 def test_the_matched_threshold_is_a_point_of_the_curve(audited, rank):
     score_thr = float(np.sort(audited()[0].scores)[rank])
-    matched, content = audited(score_thr)
+    matched, audit = audited(score_thr)
     kept = matched.scores >= np.float32(score_thr)
-    (part,) = content['matched']['parts']
-    for found in (content['matched'], part):
-        assert found['kept'] == kept.sum() == 6 - rank
-        assert found['precision']['0.5'] == matched.correct[0][kept].mean()
+    (part,) = audit.matched.parts
+    for found in (audit.matched, part):
+        assert found.kept == kept.sum() == 6 - rank
+        assert found.precision['0.5'] == matched.correct[0][kept].mean()
 
 
 @pytest.mark.usefixtures('half_wrong')
 def test_the_sentence_is_of_the_matched_figures(audited):
-    _, content = audited(true_boxes=True)
-    assert content['verdict'] == summary_sentence(content['matched'], True)
-    assert 'about 50% of the pseudo-labeled instances' in content['verdict']
+    _, audit = audited(true_boxes=True)
+    assert audit.verdict == summary_sentence(audit.matched, True)
+    assert 'about 50% of the pseudo-labeled instances' in audit.verdict
 
 
 def test_calibration_is_over_the_kept_labels(audited):
     score_thr = float(np.sort(audited()[0].scores)[2])
-    _, content = audited(score_thr)
-    for table in content['calibration'].values():
-        assert sum(table['count']) == 4 * 17
-    for entry in content['per_keypoint']:
-        assert entry['count'] == sum(entry['calibration']['score']['count']) == 4
+    _, audit = audited(score_thr)
+    for table in audit.calibration.values():
+        assert sum(table.count) == 4 * 17
+    for entry in audit.per_keypoint:
+        assert entry.count == sum(entry.calibration['score'].count) == 4
 
 
-def test_unknown_values_are_none(audited):
-    _, content = audited(9.0)
-    assert content['matched']['precision']['0.5'] is None
-    assert content['matched']['error']['mean'] is None
-    assert 'no candidate on the audited images' in content['verdict']
-    json.dumps(content, allow_nan=False)
+def test_unknown_values_are_nan_and_null_in_the_file(audited):
+    _, audit = audited(9.0)
+    assert np.isnan(audit.matched.precision['0.5'])
+    assert np.isnan(audit.matched.error.mean)
+    assert 'no candidate on the audited images' in audit.verdict
+    json.dumps(audit.to_json(), allow_nan=False)
 
 
 def test_a_store_without_candidates_has_empty_curves(audited):
-    _, content = audited(0, 2.0)
-    assert content['curve']['thresholds'] == []
-    assert content['gains']['fused'] == 0
-    json.dumps(content, allow_nan=False)
+    _, audit = audited(0, 2.0)
+    assert audit.curve.thresholds.tolist() == []
+    assert audit.gains['fused'] == 0
+    json.dumps(audit.to_json(), allow_nan=False)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mmdistill.audits.metrics import summary_sentence
+from mmdistill.audits.result import Audit, ErrorSummary
+from tests.helpers.audit_example import EXAMPLE
 
-MATCHED: dict[str, Any] = dict(
-    by='instance score',
-    rule='count',
-    score_thrs=[0.25],
+MATCHED = replace(
+    Audit.from_json(EXAMPLE).matched,
+    score_thrs=(0.25,),
     kept=12,
-    error=dict(mean=0.125, median=0.0625),
-    precision={'0.5': 0.875},
-    parts=[dict(source=None)],
+    error=ErrorSummary(0.125, 0.0625),
 )
+(PART,) = MATCHED.parts
 
 
 def test_it_states_the_share_of_wrong_labels_and_the_error():
@@ -32,7 +33,7 @@ def test_it_states_the_share_of_wrong_labels_and_the_error():
     [
         (dict(rule='score'), 'At the given threshold 0.250 about'),
         (
-            dict(score_thrs=[0.25, 0.5, 0.75]),
+            dict(score_thrs=(0.25, 0.5, 0.75)),
             'At the matched thresholds 0.250 to 0.750',
         ),
         (
@@ -42,13 +43,16 @@ def test_it_states_the_share_of_wrong_labels_and_the_error():
     ],
 )
 def test_it_names_what_was_compared(changes, start):
-    assert summary_sentence({**MATCHED, **changes}, true_boxes=False).startswith(start)
+    assert summary_sentence(replace(MATCHED, **changes), true_boxes=False).startswith(
+        start
+    )
 
 
 def test_several_sources_are_mentioned():
-    parts = [dict(source=source) for source in ('a', 'a', '')]
-    sentence = summary_sentence({**MATCHED, 'parts': parts}, true_boxes=False)
+    parts = tuple(replace(PART, source=source) for source in ('a', 'a', ''))
+    sentence = summary_sentence(replace(MATCHED, parts=parts), true_boxes=False)
     assert 'are of none of the 2 sources, so each' in sentence
+    assert sentence.endswith('and counts by its labels in the unlabeled set.')
     assert 'sources' not in summary_sentence(MATCHED, true_boxes=False)
 
 
@@ -61,7 +65,7 @@ def test_true_boxes_are_mentioned():
 
 def test_where_nothing_is_known_it_says_so():
     assert summary_sentence(
-        {**MATCHED, 'precision': {'0.5': None}}, true_boxes=False
+        replace(MATCHED, precision={'0.5': np.nan}), true_boxes=False
     ) == (
         'At the matched threshold 0.250 no candidate on the audited images would be a '
         'pseudo-label.'

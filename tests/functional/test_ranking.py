@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from mmdistill.functional.ranking import (
     compared_values,
     instance_agreement,
+    rank_correlation,
     rank_product,
     ranks,
     ranks_among,
@@ -125,3 +126,16 @@ def test_without_others_every_rank_is_one():
         1,
         1,
     ]
+
+
+def test_rank_correlation_knows_order_alone():
+    a = np.array([1.0, 2.0, 3.0, 10.0])
+    assert rank_correlation(a, a**3) == pytest.approx(1)
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+
+
+def test_rank_correlation_is_scipy_s_with_ties():
+    a, b = np.random.default_rng(0).integers(0, 9, (2, 200))
+    expected = spearmanr(a, a + b).statistic
+    assert rank_correlation(a, a + b) == pytest.approx(expected)
+    assert 0.3 < expected < 0.9

@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdistill.audits.result import Audit, Calibration
-from mmdistill.reports import figures
+from mmdistill.audits.result import Audit
+from mmdistill.functional.label_quality import Binned
+from mmdistill.reports import captions, figures
 from mmdistill.reports.results_table import Results
 from mmdistill.reports.statistics import collect
 from mmdistill.selection.counts import LabeledStatistics
 
-NOTHING = Audit('', '', [], [], [], np.zeros(0), {}, {}, [], [], {}, {})
+NOTHING = Audit()
 
 
 @pytest.fixture
@@ -71,14 +72,14 @@ def test_an_audit_without_parts_has_no_plots():
     ],
 )
 def test_calibration_says_whether_the_error_falls(error, words):
-    part = Calibration(np.arange(4) / 3, np.array(error), np.array([1, 2, 3]))
+    part = Binned(np.arange(4) / 3, np.array(error), np.array([1, 2, 3]))
     (plot,) = figures.audit_plots(replace(NOTHING, calibration={'score': part}))
     assert words in plot.caption
     assert plot.caption.startswith('6 keypoints')
 
 
 def test_empty_calibration_is_left_out():
-    part = Calibration(np.arange(2), np.array([np.nan]), np.zeros(1))
+    part = Binned(np.arange(2), np.array([np.nan]), np.zeros(1))
     assert figures.audit_plots(replace(NOTHING, calibration={'score': part})) == []
 
 
@@ -88,16 +89,25 @@ def test_the_gain_of_fusing_is_reported_against_each_other_way():
     assert caption == 'Fused views: +0.250 against single view, +0.125 against flip.'
 
 
+def test_gains_that_are_not_known_are_left_out(parse):
+    gains = {'single view': 0.25, 'flip': np.nan, 'fused': 0.5}
+    plot = figures.gains_plot(replace(NOTHING, gains=gains))
+    assert plot.caption == 'Fused views: +0.250 against single view.'
+    assert 'flip' not in {element.text for element in parse(plot.svg).all('text')}
+    assert figures.gains_plot(replace(NOTHING, gains={'fused': np.nan})) is None
+    assert figures.gains_plot(NOTHING) is None
+
+
 @pytest.mark.parametrize(
     ('student', 'words'),
     [(0.75, 'ahead of'), (0.25, 'behind'), (0.5, 'level with')],
 )
 def test_the_lead_says_who_is_ahead(student, words):
     rows = {'student': [[student]], 'baseline': [[0.25, 0.75]]}
-    assert f'{words} the baseline' in figures.lead(Results(['AP'], rows))
+    assert f'{words} the baseline' in captions.student_lead(Results(['AP'], rows))
 
 
 def test_other_names_have_no_lead():
     results = Results(['AP'], {'mine': [[0.5]], 'yours': [[0.25, 0.5]]})
-    assert figures.lead(results) == ''
+    assert captions.student_lead(results) == ''
     assert figures.results_plot(results).caption.startswith('Bars are means')

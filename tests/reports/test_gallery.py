@@ -1,9 +1,6 @@
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
-from mmdistill.reports.gallery import draw_gallery, headline
+from mmdistill.reports.gallery import draw_gallery
 from mmdistill.reports.skeleton import Skeleton
 
 IMAGE = np.zeros((48, 64, 3), dtype=np.uint8)
@@ -51,17 +48,3 @@ def test_images_are_asked_for_the_shown_candidates_only(
 
     draw_gallery(candidates, image_of, make_selection(0.5), BARE, 2)
     assert asked == [99, 50, 49, 0]
-
-
-@pytest.mark.parametrize(('score_thr', 'words'), [(None, 'matched'), (0.5, 'by hand')])
-def test_the_headline_gives_threshold_counts_and_both_means(
-    make_selection, score_thr, words
-):
-    selection = make_selection(0.5)
-    options = replace(selection.options, score_thr=score_thr)
-    line = headline(replace(selection, options=options))
-    assert '7 of 9 candidates' in line
-    assert '0.500' in line
-    assert words in line
-    assert '1.40 per unlabeled' in line
-    assert '1.50 per labeled' in line

@@ -1,8 +1,16 @@
+import copy
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mmdistill.audits.result import Audit, Curve
+from mmdistill.functional.label_quality import Binned
 from mmdistill.reports import plots
+from tests.helpers.audit_example import EXAMPLE
+
+BINS = Binned(np.arange(2), np.ones(1), np.ones(1, dtype=int))
+CURVE = Curve(np.ones(1), {}, {'0.5': np.ones(1)})
 
 
 @pytest.fixture
@@ -78,11 +86,17 @@ def test_few_candidates_are_points_of_their_side(axes):
     assert held.get_offsets().tolist() == [[0.5, 0.1], [0.75, 0.3]]
 
 
-def test_curves_and_the_matched_threshold_are_drawn(axes):
-    curves = {'precision at OKS 0.5': np.array([0.5, np.nan])}
-    plots.draw_curves(axes, np.array([0.25, 0.75]), curves, [0.5, 0.6], 'score')
-    curve, threshold, other = axes.lines
+def test_curves_and_the_matched_thresholds_are_drawn(axes):
+    example = copy.deepcopy(EXAMPLE)
+    example['curve'] = dict(
+        thresholds=[0.25, 0.75], precision={'0.5': [0.5, None]}, recall={}
+    )
+    example['matched'].update(score_thrs=[0.5, 0.6], by='score')
+    audit = Audit.from_json(example)
+    plots.draw_precision_recall(axes, audit.curve, audit.matched)
+    curve, point, threshold, other = axes.lines
     assert curve.get_xdata().tolist() == [0.25, 0.75]
+    assert point.get_xydata().tolist() == [[0.42, 0.875]]
     assert set(threshold.get_xdata()) == {0.5}
     assert set(other.get_xdata()) == {0.6}
     names = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -90,12 +104,41 @@ def test_curves_and_the_matched_threshold_are_drawn(axes):
     assert axes.get_xlabel() == 'score threshold'
 
 
+def test_the_legend_of_curves_stands_above_them():
+    figure = Figure((4.4, 3.2), layout='constrained')
+    axes = figure.subplots()
+    audit = Audit.from_json(EXAMPLE)
+    plots.draw_precision_recall(axes, audit.curve, audit.matched)
+    figure.draw_without_rendering()
+    bottom = axes.get_legend().get_window_extent().y0
+    assert bottom > axes.transData.transform((0, 1))[1]
+
+
 def test_empty_bins_have_no_bar(axes):
     error = np.array([np.nan, 0.5])
-    plots.draw_calibration(axes, np.array([0, 0.25, 1]), error, 'score', 'px')
+    bins = Binned(np.array([0, 0.25, 1]), error, np.array([0, 3]))
+    plots.draw_calibration(axes, bins, 'score', 'px')
     ((bar,),) = axes.containers
     assert (bar.get_x(), bar.get_width(), bar.get_height()) == (0.25, 0.75, 0.5)
     assert axes.get_ylabel() == 'mean error (px)'
+
+
+def test_remarks_stand_behind_the_value_within_the_plot():
+    figure = Figure((4.4, 3), layout='constrained')
+    axes = figure.subplots()
+    remarks = {'a': ', error 0.125', 'b': ', error 0.250'}
+    plots.draw_bars(axes, {'a': (0.25, 0.0), 'b': (0.5, 0.0)}, 'AP', remarks)
+    texts = [text.get_text().strip() for text in axes.texts]
+    assert texts == ['0.250, error 0.125', '0.500, error 0.250']
+    figure.draw_without_rendering()
+    right = max(text.get_window_extent().x1 for text in axes.texts)
+    assert right <= axes.get_window_extent().x1
+
+
+def test_no_bars_leave_an_empty_plot(axes):
+    plots.draw_bars(axes, {}, 'AP')
+    assert not axes.patches
+    assert axes.get_xlabel() == 'AP'
 
 
 def test_bars_have_their_value_beside_them(axes):
@@ -108,10 +151,8 @@ def test_every_plot_names_its_axes():
     draws = (
         lambda axes: plots.draw_all_scores(axes, np.ones(2)),
         lambda axes: plots.draw_agreement(axes, *np.ones((2, 2)), np.ones(2, bool), []),
-        lambda axes: plots.draw_curves(
-            axes, np.ones(1), {'recall': np.ones(1)}, [], 's'
-        ),
-        lambda axes: plots.draw_calibration(axes, np.arange(2), np.ones(1), 's', 'px'),
+        lambda axes: plots.draw_precision_recall(axes, CURVE, None),
+        lambda axes: plots.draw_calibration(axes, BINS, 's', 'px'),
     )
     for draw in draws:
         axes = Figure().subplots()
