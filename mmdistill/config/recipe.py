@@ -98,6 +98,18 @@ def stated_store(config: Config) -> str | None:
     return _stated_values(config).get('store')
 
 
+def stated_labeled(config: Config) -> Mapping[str, Any] | None:
+    """The labeled set that a config names, whose section may be incomplete.
+
+    Args:
+        config: Any config.
+
+    Raises:
+        UserError: If the section states what cannot be.
+    """
+    return _stated_values(config).get('labeled')
+
+
 def check_checkpoint(role: str, part: TeacherConfig | DetectorConfig) -> str:
     """Make sure that a model's checkpoint is there, before anything is built.
 

@@ -1,4 +1,4 @@
-"""Skeletons for drawing: links and colors of keypoints, of MMPose's metainfo."""
+"""Skeletons for drawing: links and colors of keypoints from MMPose's metainfo."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mmpose.registry import DATASETS
 
 from mmdistill.config.datasets import labeled_part, unparsed_metainfo
 from mmdistill.config.metainfo import ordered_metainfo
+from mmdistill.config.recipe import stated_labeled
 from mmdistill.errors import ConfigError
 
 
@@ -48,15 +49,17 @@ def skeleton_of_config(config: Config) -> Skeleton:
     """Make the skeleton of a config's test set, else of its validation or labeled set.
 
     Args:
-        config: A config of MMPose.
+        config: A config of MMPose; its `distill` section may be incomplete.
 
     Raises:
-        UserError: If it has no data set.
+        UserError: If it has no data set, or its section states what cannot be.
     """
-    loaders = ('test_dataloader', 'val_dataloader', 'train_dataloader')
-    sets = [(config.get(key) or {}).get('dataset') for key in loaders]
-    sets.insert(2, (config.get('distill') or {}).get('labeled'))
-    for dataset in filter(None, sets):
+    test, val, train = (
+        (config.get(f'{split}_dataloader') or {}).get('dataset')
+        for split in ('test', 'val', 'train')
+    )
+    dataset = test or val or stated_labeled(config) or train
+    if dataset:
         return skeleton_of(labeled_part(dataset))
     raise ConfigError(
         f'{config.filename} has no data set that says how keypoints are joined; name '
@@ -73,10 +76,10 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     Returns:
         Its links and colors; without such a data set no links, and cycling colors.
     """
-    known = DATASETS.module_dict
+    datasets = DATASETS.module_dict
     # The most frequent one first: each further one is another file to read.
-    for name in sorted(known, key=lambda name: name != 'CocoDataset'):
-        metainfo = getattr(known[name], 'METAINFO', None)
+    for name in sorted(datasets, key=lambda name: name != 'CocoDataset'):
+        metainfo = getattr(datasets[name], 'METAINFO', None)
         if not metainfo:
             continue
         parsed = _parsed(metainfo)

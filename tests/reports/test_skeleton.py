@@ -1,8 +1,15 @@
 import numpy as np
+import pytest
+from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from mmdistill.reports.skeleton import skeleton_of, skeleton_of_names
+from mmdistill.errors import UserError
+from mmdistill.reports.skeleton import (
+    skeleton_of,
+    skeleton_of_config,
+    skeleton_of_names,
+)
 
 THREE_JOINTS = dict(
     dataset_name='three',
@@ -65,3 +72,35 @@ def test_unknown_keypoints_have_colors_and_no_links():
     assert skeleton.links.shape == (0, 2)
     assert skeleton.keypoint_colors.shape == (12, 3)
     assert len({tuple(color) for color in skeleton.keypoint_colors}) == 10
+
+
+@pytest.mark.parametrize(
+    ('sets', 'num_keypoints'),
+    [
+        (('test', 'val', 'labeled', 'train'), 17),
+        (('val', 'labeled', 'train'), 17),
+        (('labeled', 'train'), 3),
+        (('train',), 17),
+    ],
+)
+def test_the_labeled_set_of_the_section_is_between_those_of_loaders(
+    sets, num_keypoints
+):
+    coco = dict(dataset=dict(type='CocoDataset'))
+    three = dict(type='CocoDataset', metainfo=THREE_JOINTS)
+    config = {f'{name}_dataloader': coco for name in sets if name != 'labeled'}
+    # The section may be incomplete: a teacher and a store are missing.
+    config['distill'] = dict(labeled=three) if 'labeled' in sets else {}
+    skeleton = skeleton_of_config(Config(config))
+    assert len(skeleton.keypoint_colors) == num_keypoints
+
+
+def test_a_misspelled_key_of_the_section_is_a_sentence():
+    config = Config(dict(distill=dict(labelled=dict(type='CocoDataset'))))
+    with pytest.raises(UserError, match=r'labelled.*labeled'):
+        skeleton_of_config(config)
+
+
+def test_a_config_without_a_set_is_a_sentence():
+    with pytest.raises(UserError, match=r'name one in distill\.labeled'):
+        skeleton_of_config(Config(dict(distill={})))
