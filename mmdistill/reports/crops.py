@@ -1,7 +1,4 @@
-"""One candidate on its piece of the image.
-
-The images of a store, wherever they are.
-"""
+"""Crops of images with a candidate drawn on them, and the images of a store."""
 
 from __future__ import annotations
 
@@ -21,13 +18,15 @@ from mmdistill.store import Candidates
 from mmdistill.store.image_keys import image_file, is_packed
 
 PADDING = 1.35
+"""Side of a crop, in longer sides of the box."""
 POSE_PADDING = 2.0
-"""Of a pose without a box of its own, which is smaller than the body."""
+"""The same for the bounding box of keypoints, which is smaller than the body."""
 OUTSIDE = '#e4e4e4'
+"""Color beyond the image."""
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as labeling read it.
+    """Read an image file as for labeling.
 
     Args:
         path: The file.
@@ -47,34 +46,39 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
-def window_around(bbox: np.ndarray, padding: float = PADDING) -> np.ndarray:
-    """Square (x1, y1, x2, y2) around a box, so that crops share one shape.
+def square_around(bbox: np.ndarray, padding: float = PADDING) -> np.ndarray:
+    """Compute the square around a box, so that all crops have one shape.
 
     Args:
         bbox: Box (x1, y1, x2, y2) in pixels of the image, (4,).
         padding: Side of the square, in longer sides of the box.
+
+    Returns:
+        Corners (x1, y1, x2, y2) in pixels of the image, (4,).
     """
     center = (bbox[:2] + bbox[2:]) / 2
     half = max(float((bbox[2:] - bbox[:2]).max()) * padding / 2, 1.0)
     return np.concatenate([center - half, center + half])
 
 
-def window_on(candidate: Candidates, image_size: np.ndarray) -> np.ndarray:
-    """Square (x1, y1, x2, y2) to look at a candidate.
+def crop_window(candidate: Candidates, image_size: np.ndarray) -> np.ndarray:
+    """Compute the square in which a candidate is shown.
+
+    It is around the box, or around the keypoints where the box is the whole image, on
+    which an animal may be small.
 
     Args:
         candidate: One candidate, without a leading dimension.
         image_size: Width and height of its image, (2,).
 
     Returns:
-        Around its box, or where this is the whole image, on which an animal may be
-        small, around its keypoints.
+        Corners (x1, y1, x2, y2) in pixels of the image, (4,).
     """
     bbox, points = candidate.bboxes, candidate.keypoints.clip(0, image_size)
     if (bbox[:2] > 0).any() or (bbox[2:] < image_size).any():
-        return window_around(bbox)
-    pose = np.concatenate([points.min(axis=0), points.max(axis=0)])
-    return window_around(pose, POSE_PADDING)
+        return square_around(bbox)
+    pose_box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+    return square_around(pose_box, POSE_PADDING)
 
 
 def draw_crop(
@@ -87,14 +91,14 @@ def draw_crop(
     """Draw a candidate: visible keypoints filled and joined, the others hollow.
 
     Args:
-        axes: Where to draw; its data coordinates become pixels of the image, whole
-            numbers at their centers.
+        axes: Axes to draw on; their data coordinates become pixels of the image,
+            whole numbers at their centers.
         image: RGB, (H, W, 3).
         candidate: One candidate, without a leading dimension.
         skeleton: Links and colors.
         visible: Which of its keypoints are visible, (K,), bool.
     """
-    window = window_on(candidate, np.array(image.shape[1::-1]))
+    window = crop_window(candidate, np.array(image.shape[1::-1]))
     _draw_window(axes, image, window)
     x1, y1, x2, y2 = candidate.bboxes
     axes.add_patch(
@@ -111,12 +115,13 @@ def draw_crop(
 
 
 def _draw_window(axes: Axes, image: np.ndarray, window: np.ndarray) -> None:
+    """Draw the part of an image within a window, gray beyond the image."""
     size = np.array(image.shape[1::-1])
     first = np.clip(np.floor(window[:2]).astype(int), 0, size - 1)
     last = np.clip(np.ceil(window[2:]).astype(int) + 1, first + 1, size)
-    piece = image[first[1] : last[1], first[0] : last[0]]
+    crop = image[first[1] : last[1], first[0] : last[0]]
     extent = (first[0] - 0.5, last[0] - 0.5, last[1] - 0.5, first[1] - 0.5)
-    axes.imshow(piece, extent=extent, interpolation='bilinear')
+    axes.imshow(crop, extent=extent, interpolation='bilinear')
     axes.set(xlim=window[[0, 2]], ylim=window[[3, 1]], xticks=[], yticks=[])
     axes.set_facecolor(OUTSIDE)
 
@@ -132,10 +137,10 @@ def _draw_keypoints(
 
 
 class StoreImages:
-    """Reads the images of a store by their keys, as labeling saw them.
+    """Images of a store by their keys, as they were labeled.
 
-    Frames of videos and members of tars are read where they were written out, and else
-    out of their file, as those of rejected candidates.
+    Frames of videos and members of tars are read from the files that were extracted
+    for labels; others, as those of rejected candidates, from the video or the tar.
 
     Args:
         store: Folder of the store.
@@ -148,10 +153,13 @@ class StoreImages:
         self._packed_images = PackedImages(img_root)
 
     def read(self, key: str) -> np.ndarray:
-        """One image, RGB (H, W, 3), uint8.
+        """Read an image.
 
         Args:
             key: Its key.
+
+        Returns:
+            RGB, (H, W, 3), uint8.
 
         Raises:
             DataError: If it is missing or not an image.

@@ -1,7 +1,4 @@
-"""The picture of labels that were kept and labels that were rejected.
-
-From a config and its label store to the picture on disk.
-"""
+"""Picture of kept and rejected labels, from a config and its label store."""
 
 from __future__ import annotations
 
@@ -16,10 +13,7 @@ from mmengine.config import Config
 from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
 from mmdistill.reports.captions import selection_summary
-from mmdistill.reports.crops import (
-    StoreImages,
-    draw_crop,
-)
+from mmdistill.reports.crops import StoreImages, draw_crop
 from mmdistill.reports.plots import (
     KEPT,
     REJECTED,
@@ -37,7 +31,7 @@ from mmdistill.utils.files import write_whole
 
 COLUMNS = 4
 CROP_INCHES = 2.1
-CURVES_INCHES = 4.6
+PLOTS_INCHES = 4.6
 
 
 def draw_gallery(
@@ -48,31 +42,27 @@ def draw_gallery(
     num: int,
     sources: Sources | None = None,
 ) -> Figure:
-    """Draw two blocks of crops, and count matching beside them.
+    """Draw a block of kept and a block of rejected crops, with the curves of counts.
 
     Args:
         candidates: All candidates of a store.
-        image_of: Gives the image, RGB (H, W, 3), of a candidate's number.
-        selection: What was kept of them.
+        image_of: Function from the index of a candidate to its image, RGB (H, W, 3).
+        selection: Their selection.
         skeleton: Links and colors of the keypoints.
-        num: Crops in each block.
-        sources: Where the candidates' images came from, (M,).
+        num: Number of crops in each block.
+        sources: Sources of the candidates' images, (M,).
     """
     scores, kept = candidates.instance_scores, selection.kept(candidates, sources)
-    blocks = [
-        (
-            'Kept: from the best to the last',
-            KEPT,
-            choose_kept(scores, kept, num),
-        ),
+    blocks = (
+        ('Kept: from the best to the last', KEPT, choose_kept(scores, kept, num)),
         (
             'Rejected: the highest scores, then the lowest',
             REJECTED,
             choose_rejected(scores, kept, num),
         ),
-    ]
-    rows = -(-num // COLUMNS)
-    figure, panels, beside = _layout(rows)
+    )
+    num_rows = -(-num // COLUMNS)
+    figure, panels, plots_panel = _layout(num_rows)
     figure.suptitle(selection_summary(selection), fontsize=13)
     figure.supxlabel(
         f'filled: keypoints that score above '
@@ -83,9 +73,12 @@ def draw_gallery(
         if not len(chosen):
             title = f'{title.partition(":")[0]}: none'
         panel.suptitle(title, color=color, fontsize=14, fontweight='bold')
-        for axes, number in zip(_grid(panel, rows), chosen, strict=False):
-            _draw_one(axes, number, candidates, image_of, selection, skeleton, color)
-    curve, histogram = beside.subplots(2, 1)
+        for axes, index in zip(_grid(panel, num_rows), chosen, strict=False):
+            candidate = candidates[int(index)]
+            visible = selection.visible(candidate.keypoint_scores)
+            draw_crop(axes, image_of(index), candidate, skeleton, visible)
+            _show(axes, float(candidate.instance_scores), color)
+    curve, histogram = plots_panel.subplots(2, 1)
     draw_counting_curve(curve, selection)
     by_score = selection.options.criterion == 'score'
     lines = selection.score_thrs if by_score else []
@@ -93,48 +86,38 @@ def draw_gallery(
     return figure
 
 
-def _layout(rows: int) -> tuple[Figure, list[SubFigure], SubFigure]:
-    """A figure with two panels for `rows` rows of crops, and one beside them."""
-    widths = [COLUMNS * CROP_INCHES, CURVES_INCHES]
-    height = 2 * (rows * (CROP_INCHES + 0.12) + 0.4) + 0.7
+def _layout(num_rows: int) -> tuple[Figure, list[SubFigure], SubFigure]:
+    """Make a figure with two panels of rows of crops, and one of plots on the right."""
+    widths = [COLUMNS * CROP_INCHES, PLOTS_INCHES]
+    height = 2 * (num_rows * (CROP_INCHES + 0.12) + 0.4) + 0.7
     figure = Figure((sum(widths), height), layout='constrained')
-    left, beside = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
-    return figure, list(left.subfigures(2, 1, squeeze=False).flat), beside
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
+    return figure, list(left.subfigures(2, 1, squeeze=False).flat), right
 
 
-def _draw_one(
-    axes: Axes,
-    number: int,
-    candidates: Candidates,
-    image_of: Callable[[int], np.ndarray],
-    selection: Selection,
-    skeleton: Skeleton,
-    color: str,
-) -> None:
-    candidate = candidates[int(number)]
+def _show(axes: Axes, score: float, color: str) -> None:
+    """Make the axes of a crop visible, with its score below and a colored frame."""
     axes.set_visible(True)
-    visible = selection.visible(candidate.keypoint_scores)
-    draw_crop(axes, image_of(number), candidate, skeleton, visible)
-    axes.set_xlabel(f'{candidate.instance_scores:.3f}', fontsize=12, labelpad=3)
+    axes.set_xlabel(f'{score:.3f}', fontsize=12, labelpad=3)
     axes.spines[:].set(color=color, linewidth=2)
 
 
-def _grid(panel: SubFigure, rows: int) -> list[Axes]:
-    """Places for crops, invisible until one is drawn there."""
-    places = list(panel.subplots(rows, COLUMNS, squeeze=False).flat)
-    for axes in places:
+def _grid(panel: SubFigure, num_rows: int) -> list[Axes]:
+    """Make invisible axes for crops, `COLUMNS` in each row."""
+    grid = list(panel.subplots(num_rows, COLUMNS, squeeze=False).flat)
+    for axes in grid:
         axes.set_visible(False)
-    return places
+    return grid
 
 
 def draw_labels(config: Config, path: Path, num: int = 8) -> None:
-    """Draw labels that were kept and labels that were rejected.
+    """Draw kept and rejected labels of the store of a config.
 
     Args:
-        config: A config with a `distill` section; the keypoints' colors are those
-            of its test set, or another of its sets.
-        path: The picture to write; its ending decides the format, e.g. `.png`.
-        num: Crops in each of the two blocks.
+        config: A config with a `distill` section; links and colors of keypoints are
+            those of its test set, or another of its sets.
+        path: The picture to write; its suffix decides the format, e.g. `.png`.
+        num: Number of crops in each of the two blocks.
 
     Raises:
         UserError: If `num` is not positive, the store is not complete or has no
@@ -147,11 +130,11 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
         raise ConfigError(f'{config.filename} names no label store in distill.store')
     store = LabelStore(folder)
     labels = store.read()
-    root = Path(store.manifest['about']['img_root'])
-    images = StoreImages(store.root, root)
+    img_root = Path(store.manifest['about']['img_root'])
+    images = StoreImages(store.root, img_root)
 
-    def image_of(number: int) -> np.ndarray:
-        key = labels.paths[int(labels.image_index[number])].as_py()
+    def image_of(index: int) -> np.ndarray:
+        key = labels.paths[int(labels.image_index[index])].as_py()
         return images.read(key)
 
     figure = draw_gallery(
@@ -170,12 +153,16 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     Args:
         figure: The figure.
-        path: The picture; its ending decides the format, e.g. `.png`.
+        path: The picture; its suffix decides the format, e.g. `.png`.
 
     Raises:
-        UserError: If the ending is no format, or the disk refuses the file.
+        UserError: If the suffix is not a format, or the file cannot be written.
     """
     picture_format = path.suffix.removeprefix('.') or 'png'
     if picture_format not in figure.canvas.get_supported_filetypes():
         raise ConfigError(f'a picture is written as .png, .svg or .pdf, got {path}')
-    write_whole(path, lambda part: figure.savefig(part, format=picture_format, dpi=110))
+
+    def write(temporary: Path) -> None:
+        figure.savefig(temporary, format=picture_format, dpi=110)
+
+    write_whole(path, write)

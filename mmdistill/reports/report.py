@@ -1,7 +1,4 @@
-"""From a label store to one self-contained HTML file.
-
-The page: a template, and how numbers read in it.
-"""
+"""Report of a label store: one self-contained HTML page, filled from a template."""
 
 from __future__ import annotations
 
@@ -28,9 +25,9 @@ from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of
 from mmdistill.reports.statistics import (
     KEYPOINT_THR,
     ReportData,
-    categories_of,
+    category_rows,
     collect,
-    thresholds_of,
+    format_thresholds,
     visible_by,
 )
 from mmdistill.reports.thumbnails import ThumbnailRenderer, galleries
@@ -46,22 +43,24 @@ from mmdistill.selection.selection import SELECTION_FILE, read_selection
 from mmdistill.selection.threshold_groups import format_range
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.store import LabelStore
-from mmdistill.utils.files import write_whole
+from mmdistill.utils.files import write_bytes
 
-MOST_REASONS = 20
-"""Reasons that have a row; a store may have one for every failed image."""
+MAX_REASONS = 20
+"""Maximum number of rows of reasons; every failed image may have another one."""
+TEMPLATE = 'report.html.jinja'
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report shows beside the store.
+    """Content of a report besides the store.
 
     Attributes:
-        num: Labels in each gallery.
-        img_root: Folder of the images; what the store says when None.
+        num: Number of labels in each gallery.
+        img_root: Folder of the images; that of the store's manifest when None.
         results: Metrics of trained models, each as `name=a.json,b.json`.
-        labeled: The labeled set, if it is known.
-        skeleton: Links and colors of the keypoints; found by their names when None.
+        labeled: Statistics of the labeled set, if it is known.
+        skeleton: Links and colors of the keypoints; those of the data set with the same
+            keypoint names when None.
     """
 
     num: int = 12
@@ -74,14 +73,14 @@ class ReportOptions:
 def report(
     labels: str, path: Path, options: ReportOptions, config: Config | None = None
 ) -> None:
-    """Write the report of a store by its folder, beside the labeled set of its config.
+    """Write the report of a store, compared with the labeled set of its config.
 
     Args:
         labels: Folder of a complete store.
-        path: The page to write, whole or not at all.
-        options: What it shows beside the store.
-        config: The store's config; from it come the numbers of the labeled set and the
-            skeleton, that of its test set or of another of its sets.
+        path: The page, written whole or not at all.
+        options: Content of the report besides the store.
+        config: Config of the store; its labeled set is counted, and the skeleton is
+            that of its test set or of another of its sets.
 
     Raises:
         StoreError: If there is no such store, it is not complete, or its selection
@@ -94,8 +93,9 @@ def report(
         config = with_read_annotations(config, images=False)[0]
         dataset = build_labeled(labeled_config(Recipe.of(config)))
         counts = count_labeled(dataset)
-        if (store.root / SELECTION_FILE).is_file():
-            _check_matched(store, read_selection(store), counts)
+        selection = _selection_of(store)
+        if selection is not None:
+            _check_matched(store, selection, counts)
         options = replace(
             options,
             labeled=labeled_statistics(dataset, counts.images),
@@ -105,10 +105,16 @@ def report(
     print_log(f'wrote {path}', logger='current')
 
 
+def _selection_of(store: LabelStore) -> Selection | None:
+    """Read the selection of a store, None before one was made."""
+    selected = (store.root / SELECTION_FILE).is_file()
+    return read_selection(store) if selected else None
+
+
 def _check_matched(
     store: LabelStore, selection: Selection, counts: LabeledCounts
 ) -> None:
-    """Make sure that a selection belongs to the labeled set shown beside it."""
+    """Make sure that a selection was matched to a labeled set."""
     if selection.labeled.fingerprint != counts.fingerprint:
         raise StoreError(
             f'the selection of {store.root} was matched to another labeled set '
@@ -124,36 +130,33 @@ def write_report(
 
     Args:
         store: The store.
-        path: The page to write, whole or not at all.
-        options: What it shows beside the store.
+        path: The page, written whole or not at all.
+        options: Content of the report besides the store.
 
     Raises:
-        UserError: If the store is not complete, its selection or audit not ours, a
-            file of results not usable, or the disk refuses the page.
+        UserError: If the store is not complete, its selection, its audit or a file of
+            results is not usable, or the page cannot be written.
     """
     options = options or ReportOptions()
     if options.num < 0:
         raise ConfigError(f'a gallery holds at least 0 labels, got {options.num}')
-    content = report_content(store, options)
-    text = render_page(content)
-    write_whole(path, lambda part: _write_text(part, text))
+    page = render_page(template_variables(store, options))
+    write_bytes(path, page.encode())
 
 
-def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
-    """What the names in the template stand for.
+def template_variables(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
+    """Compute the variables of the template.
 
     Args:
         store: A complete store.
-        options: What the report shows beside it.
+        options: Content of the report besides the store.
     """
     manifest = store.manifest
-    audit = read_audit(store.root)
-    selected = (store.root / SELECTION_FILE).is_file()
-    selection = read_selection(store) if selected else None
+    audit, selection = read_audit(store.root), _selection_of(store)
     results = read_results(options.results) if options.results else None
     data = collect(store, selection)
     img_root = options.img_root or Path(manifest['about']['img_root'])
-    painter = ThumbnailRenderer(
+    renderer = ThumbnailRenderer(
         store,
         StoreImages(store.root, img_root),
         options.skeleton or skeleton_of_names(manifest['keypoints']),
@@ -177,8 +180,8 @@ def report_content(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
         labeled=options.labeled,
         agreement_plot=figures.agreement_plot(data, selection),
         source_rows=_source_rows(data, selection),
-        category_rows=categories_of(selection) if selection else [],
-        galleries=galleries(data, selection is not None, painter, options.num),
+        category_rows=category_rows(selection) if selection else [],
+        galleries=galleries(data, selection is not None, renderer, options.num),
         img_root=str(img_root),
         failure_rows=_failure_rows(data),
         **_audit_variables(audit, selection),
@@ -222,13 +225,14 @@ def _is_stale(audit: Audit, selection: Selection | None) -> bool:
 def _keypoint_rows(
     data: ReportData, names: Sequence[str], labeled: LabeledStatistics | None
 ) -> list[dict[str, Any]]:
-    numbers, counts = data.keypoints, np.maximum(data.keypoints.visible, 1)
-    missing = np.where(numbers.visible, 0, np.nan)
+    """Rows of the table of keypoint types; means are NaN where none is visible."""
+    sums = data.keypoints
+    counts = np.where(sums.visible, sums.visible, np.nan)
     columns = dict(
         name=list(names),
         visible=figures.label_shares(data).tolist(),
-        score=(numbers.score_sum / counts + missing).tolist(),
-        agreement=(numbers.agreement_sum / counts + missing).tolist(),
+        score=(sums.score_sum / counts).tolist(),
+        agreement=(sums.agreement_sum / counts).tolist(),
     )
     if labeled is not None:
         columns['labeled'] = labeled.visible.mean(axis=0).tolist()
@@ -243,38 +247,31 @@ def _source_rows(data: ReportData, selection: Selection | None) -> list[dict[str
         dict(
             name=name,
             counts=counts,
-            threshold='' if selection is None else thresholds_of(selection, name),
+            threshold='' if selection is None else format_thresholds(selection, name),
         )
         for name, counts in sorted(data.sources.counts.items())
     ]
 
 
 def _failure_rows(data: ReportData) -> list[dict[str, Any]]:
-    """Reasons by how frequent they are; the rare ones share the last row."""
+    """Rows of reasons by descending frequency; the rare ones share the last row."""
     ranked = sorted(data.failures.items(), key=lambda item: (-item[1], item[0]))
     rows = [
         dict(reason=reason, count=count, example=data.failed_example[reason])
-        for reason, count in ranked[:MOST_REASONS]
+        for reason, count in ranked[:MAX_REASONS]
     ]
-    rest = Counter(dict(ranked[MOST_REASONS:]))
-    if rest:
-        reason, example = f'{len(rest):,} other reasons', next(iter(rest))
-        rows.append(dict(reason=reason, count=rest.total(), example=example))
+    others = Counter(dict(ranked[MAX_REASONS:]))
+    if others:
+        reason, example = f'{len(others):,} other reasons', next(iter(others))
+        rows.append(dict(reason=reason, count=others.total(), example=example))
     return rows
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding='utf-8')
-
-
-TEMPLATE = 'report.html.jinja'
-
-
-def render_page(content: Mapping[str, Any]) -> str:
-    """Fill the template; everything that is not markup is escaped.
+def render_page(variables: Mapping[str, Any]) -> str:
+    """Fill the template; all text that is not markup is escaped.
 
     Args:
-        content: What its names stand for.
+        variables: Variables of the template.
     """
     environment = Environment(
         loader=PackageLoader('mmdistill.reports'),
@@ -286,9 +283,9 @@ def render_page(content: Mapping[str, Any]) -> str:
     environment.filters.update(
         number='{:,}'.format, decimals=decimals, percent='{:.1%}'.format
     )
-    return environment.get_template(TEMPLATE).render(content)
+    return environment.get_template(TEMPLATE).render(variables)
 
 
 def decimals(value: float, places: int = 3) -> str:
-    """A number with as many decimals; a dash where there is none."""
+    """Format a number with a number of decimals; a dash where it is NaN."""
     return '–' if math.isnan(value) else f'{value:,.{places}f}'

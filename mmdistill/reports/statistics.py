@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from mmdistill.functional.count_matching import label_keypoints
+from mmdistill.functional.ranking import instance_agreement
 from mmdistill.selection import Selection
 from mmdistill.selection.scores import Scores, read_scores, scores_of
 from mmdistill.selection.threshold_groups import format_range
 from mmdistill.store import LabelStore, StoredLabels
+from mmdistill.store.image_sources import Sources
 from mmdistill.store.schema import Candidates, table_to_labels
 from mmdistill.utils.growing_array import GrowingArray
 
@@ -129,7 +131,7 @@ def collect(store: LabelStore, selection: Selection | None) -> ReportData:
 
 
 class _Margins:
-    """Margins of candidates above their thresholds, chunk by chunk."""
+    """Margins of candidates over their thresholds, chunk by chunk."""
 
     def __init__(self, store: LabelStore, selection: Selection | None) -> None:
         self.selection = selection
@@ -137,7 +139,7 @@ class _Margins:
         if selection is not None and selection.needs_all_candidates:
             counted_thr = selection.options.counted_thr
             stored = read_scores(store, counted_thr, agreement=True)
-            self.store_margins = _above(selection, stored.scores)
+            self.store_margins = _margins(selection, stored.scores)
 
     def of_chunk(self, labels: StoredLabels, start: int) -> np.ndarray:
         """Compute the margins of a chunk, infinite before a selection, (m,), float32.
@@ -154,10 +156,11 @@ class _Margins:
         counted_thr = self.selection.options.counted_thr
         agreement = self.selection.needs_agreement
         scores = scores_of(candidates, labels.candidate_sources, counted_thr, agreement)
-        return _above(self.selection, scores)
+        return _margins(self.selection, scores)
 
 
-def _above(selection: Selection, scores: Scores) -> np.ndarray:
+def _margins(selection: Selection, scores: Scores) -> np.ndarray:
+    """Compute compared values minus thresholds, (M,), float32."""
     rows, groups, values = selection.compared(scores)
     margins = np.full(len(scores), -np.inf, dtype=np.float32)
     margins[rows] = values - selection.limits.astype(values.dtype)[groups]
@@ -168,19 +171,19 @@ class _Collector:
     """Accumulates the statistics of chunks."""
 
     def __init__(
-        self, num_keypoints: int, visible_of: Visible, margins_of: _Margins
+        self, num_keypoints: int, visible_of: Visible, margins: _Margins
     ) -> None:
         self.num_keypoints, self.visible_of = num_keypoints, visible_of
-        self.margins_of, self.num_kept = margins_of, np.zeros(3, np.int64)
-        self.scores, self.agreement, self.margins = (
+        self.margins, self.num_kept = margins, np.zeros(3, np.int64)
+        self.scores, self.agreement, self.candidate_margins = (
             GrowingArray((), np.float32) for _ in range(3)
         )
-        self.visible, self.per_image, self.candidates_per_image = (
+        self.visible, self.labels_per_image, self.candidates_per_image = (
             GrowingArray((), np.int32) for _ in range(3)
         )
         self.kept = GrowingArray((), np.bool_)
         self.num_candidates = 0
-        self.per_any_image = GrowingArray((), np.int64)
+        self.candidates_per_row = GrowingArray((), np.int64)
         self.keypoints = KeypointStatistics(
             np.zeros(num_keypoints, np.int64), *np.zeros((2, num_keypoints))
         )
@@ -189,13 +192,13 @@ class _Collector:
         self.failed_example: dict[str, str] = {}
 
     def add(self, table: pa.Table) -> None:
+        """Add the candidates and images of a chunk."""
         labels = table_to_labels(table, self.num_keypoints)
         candidates = labels.candidates
         visible = self.visible_of(candidates.keypoint_scores)
         counts = visible.sum(axis=1)
-        total = np.where(visible, candidates.keypoint_agreement, 0).sum(axis=1)
-        agreement = total / np.maximum(counts, 1)
-        margins = self.margins_of.of_chunk(labels, self.num_candidates)
+        agreement = instance_agreement(candidates.keypoint_agreement, visible)
+        margins = self.margins.of_chunk(labels, self.num_candidates)
         kept_at = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
         self.num_kept += [mask.sum() for mask in kept_at]
         kept = kept_at[0]
@@ -203,26 +206,22 @@ class _Collector:
         self.agreement.append(agreement)
         self.visible.append(counts)
         self.kept.append(kept)
-        self.margins.append(margins)
+        self.candidate_margins.append(margins)
         self.num_candidates += len(candidates)
         self._add_keypoints(candidates[kept], visible[kept])
-        self._add_images(labels, sources_of(table), kept, agreement)
+        self._add_images(labels, kept, agreement)
 
     def _add_keypoints(self, labels: Candidates, visible: np.ndarray) -> None:
-        numbers = self.keypoints
+        sums = self.keypoints
         for total, values in (
-            (numbers.visible, visible),
-            (numbers.score_sum, labels.keypoint_scores),
-            (numbers.agreement_sum, labels.keypoint_agreement),
+            (sums.visible, visible),
+            (sums.score_sum, labels.keypoint_scores),
+            (sums.agreement_sum, labels.keypoint_agreement),
         ):
             total += np.where(visible, values, 0).sum(axis=0, dtype=total.dtype)
 
     def _add_images(
-        self,
-        labels: StoredLabels,
-        sources: list[str],
-        kept: np.ndarray,
-        agreement: np.ndarray,
+        self, labels: StoredLabels, kept: np.ndarray, agreement: np.ndarray
     ) -> None:
         size, rows = len(labels.sizes), labels.image_index[kept]
         read = np.array([reason is None for reason in labels.failures], dtype=bool)
@@ -233,25 +232,26 @@ class _Collector:
             score_sum=np.bincount(rows, labels.candidates.instance_scores[kept], size),
             agreement_sum=np.bincount(rows, agreement[kept], size),
         )
-        self.per_any_image.append(images.candidates)
-        self.per_image.append(images.kept[read])
+        self.candidates_per_row.append(images.candidates)
+        self.labels_per_image.append(images.kept[read])
         self.candidates_per_image.append(images.candidates[read])
-        self.sources.add(sources, images)
-        for number in np.flatnonzero(~read).tolist():
-            reason = labels.failures[number] or ''
+        self.sources.add(labels.sources, images)
+        for row in np.flatnonzero(~read).tolist():
+            reason = labels.failures[row] or ''
             self.failures[reason] += 1
-            self.failed_example.setdefault(reason, labels.paths[number].as_py())
+            self.failed_example.setdefault(reason, labels.paths[row].as_py())
 
     def result(self) -> ReportData:
+        """Return the statistics of all chunks."""
         return ReportData(
             scores=self.scores.finish(),
             agreement=self.agreement.finish(),
             visible=self.visible.finish(),
             kept=self.kept.finish(),
-            margins=self.margins.finish(),
-            labels_per_image=self.per_image.finish(),
+            margins=self.candidate_margins.finish(),
+            labels_per_image=self.labels_per_image.finish(),
             candidates_per_image=self.candidates_per_image.finish(),
-            image_starts=np.append(0, np.cumsum(self.per_any_image.finish())),
+            image_starts=np.append(0, np.cumsum(self.candidates_per_row.finish())),
             keypoints=self.keypoints,
             sources=self.sources,
             failures=self.failures,
@@ -324,68 +324,55 @@ class SourceTotals:
 
     counts: dict[str, SourceCounts] = field(default_factory=dict)
 
-    def add(self, names: list[str], images: ImageCounts) -> None:
-        """Add images.
+    def add(self, sources: Sources, images: ImageCounts) -> None:
+        """Add images; those without a source share one.
 
         Args:
-            names: The source of each image, (I,).
+            sources: Source of each image, (I,).
             images: Counts of the images.
         """
-        sources, index = np.unique(np.array(names, dtype=object), return_inverse=True)
-        for number, name in enumerate(sources):
-            here = index == number
-            counts = self.counts.setdefault(name, SourceCounts())
-            counts.images += int(images.read[here].sum())
-            counts.failed += int((~images.read[here]).sum())
-            without = images.read & (images.kept == 0)
-            counts.without_labels += int(without[here].sum())
-            counts.candidates += int(images.candidates[here].sum())
-            counts.kept += int(images.kept[here].sum())
-            counts.score_sum += float(images.score_sum[here].sum())
-            counts.agreement_sum += float(images.agreement_sum[here].sum())
+        without_labels = images.read & (images.kept == 0)
+        for index, source in enumerate(sources.names):
+            own = sources.index == index
+            counts = self.counts.setdefault(source or ONE_SOURCE, SourceCounts())
+            counts.images += int(images.read[own].sum())
+            counts.failed += int((~images.read[own]).sum())
+            counts.without_labels += int(without_labels[own].sum())
+            counts.candidates += int(images.candidates[own].sum())
+            counts.kept += int(images.kept[own].sum())
+            counts.score_sum += float(images.score_sum[own].sum())
+            counts.agreement_sum += float(images.agreement_sum[own].sum())
 
 
-def sources_of(table: pa.Table) -> list[str]:
-    """Return the source of each image of a table of the store, (I,).
-
-    Args:
-        table: Rows of a store; rows without a source, or a table without the column
-            `source`, belong to one source.
-    """
-    if 'source' in table.column_names:
-        return [source or ONE_SOURCE for source in table['source'].to_pylist()]
-    return [ONE_SOURCE] * len(table)
-
-
-def thresholds_of(selection: Selection, source: str) -> str:
+def format_thresholds(selection: Selection, source: str) -> str:
     """Format the thresholds of a source, over all categories."""
     own = '' if source == ONE_SOURCE else source
     thresholds = [t.score_thr for t in selection.thresholds if t.source in (None, own)]
     return format_range(thresholds, 3)
 
 
-def categories_of(selection: Selection) -> list[dict[str, Any]]:
+def category_rows(selection: Selection) -> list[dict[str, Any]]:
     """Count candidates and labels of each category; empty if there is only one.
 
     Args:
         selection: The selection.
     """
-    numbers = {part.category_id for part in selection.parts}
-    if len(numbers) < 2:
+    category_ids = {part.category_id for part in selection.parts}
+    if len(category_ids) < 2:
         return []
-    parts_of = {
-        number: [part for part in selection.parts if part.category_id == number]
-        for number in sorted(numbers, key=lambda number: number or 0)
+    parts_by_category = {
+        category_id: [p for p in selection.parts if p.category_id == category_id]
+        for category_id in sorted(category_ids, key=lambda number: number or 0)
     }
     images = max(selection.unlabeled.images, 1)
     return [
         dict(
-            category_id=number,
+            category_id=category_id,
             candidates=sum(part.candidates for part in parts),
             kept=sum(part.kept for part in parts),
             mean=sum(part.kept for part in parts) / images,
-            labeled_mean=selection.labeled.mean(selection.labeled_images, number),
+            labeled_mean=selection.labeled.mean(selection.labeled_images, category_id),
             threshold=format_range([part.score_thr for part in parts], 3),
         )
-        for number, parts in parts_of.items()
+        for category_id, parts in parts_by_category.items()
     ]

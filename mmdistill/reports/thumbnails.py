@@ -1,4 +1,4 @@
-"""Labels as small pictures that are part of the page."""
+"""Galleries of the page: thumbnails of candidates, embedded as JPEG."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ from mmdistill.store.schema import table_to_labels
 INCHES = 1.9
 DPI = 120
 QUALITY = 80
+"""Quality of the JPEG."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One candidate to be shown.
+    """Picture of a candidate with its figures.
 
     Attributes:
-        image: The picture as a data address.
-        path: Its image, relative to the image root.
-        found: Whether the image could be read; else the ground is gray.
-        kept: Whether it is a label.
-        score: Its instance score.
-        agreement: Mean agreement of its visible keypoints.
-        visible: Number of them.
+        image: The picture as a data URL.
+        path: Path of the image, relative to the image root.
+        readable: Whether the image could be read; else the background is gray.
+        kept: Whether the candidate is a label.
+        score: Instance score.
+        agreement: Mean agreement of the visible keypoints.
+        visible: Number of visible keypoints.
     """
 
     image: str
     path: str
-    found: bool
+    readable: bool
     kept: bool
     score: float
     agreement: float
@@ -53,13 +54,13 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class ThumbnailRenderer:
-    """Cuts candidates out of their images and draws their skeletons.
+    """Renderer of candidates, cropped from their images, with their skeletons.
 
     Args:
         store: The store.
-        images: Its images.
-        skeleton: Links and colors.
-        visible_of: Tells by the scores of keypoints which are visible.
+        images: Images of the store.
+        skeleton: Links and colors of the keypoints.
+        visible_of: Function from keypoint scores, (K,), to the mask of visible ones.
     """
 
     store: LabelStore
@@ -68,43 +69,44 @@ class ThumbnailRenderer:
     visible_of: Visible
 
     def render(self, data: ReportData, number: int) -> Thumbnail:
-        """Draw one candidate.
+        """Render the thumbnail of a candidate.
 
         Args:
-            data: The numbers of the store.
-            number: Number of the candidate in the store.
+            data: Statistics of the store.
+            number: Index of the candidate in the store.
 
         Raises:
             UserError: If its chunk is damaged.
         """
-        owner = int(np.searchsorted(data.image_starts, number, side='right')) - 1
-        starts = [place.start for place in self.store.chunk_spans()]
-        chunk = int(np.searchsorted(starts, owner, side='right')) - 1
+        index = int(np.searchsorted(data.image_starts, number, side='right')) - 1
+        starts = [chunk_span.start for chunk_span in self.store.chunk_spans()]
+        chunk = int(np.searchsorted(starts, index, side='right')) - 1
         (table,) = self.store.scan(None, [chunk])
         labels = table_to_labels(table, self.store.num_keypoints)
         row = number - int(data.image_starts[starts[chunk]])
-        image = owner - starts[chunk]
-        path = labels.paths[image].as_py()
+        image_row = index - starts[chunk]
+        path = labels.paths[image_row].as_py()
         try:
-            pixels, found = self.images.read(path), True
+            image, readable = self.images.read(path), True
         except DataError:
-            width, height = labels.sizes[image]
-            pixels, found = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False
+            width, height = labels.sizes[image_row]
+            image, readable = np.full((height, width, 3), int(OUTSIDE[1:3], 16)), False
         return Thumbnail(
-            image=self._paint(pixels.astype(np.uint8), labels.candidates[row]),
+            image=self._data_url(image.astype(np.uint8), labels.candidates[row]),
             path=path,
-            found=found,
+            readable=readable,
             kept=bool(data.kept[number]),
             score=float(data.scores[number]),
             agreement=float(data.agreement[number]),
             visible=int(data.visible[number]),
         )
 
-    def _paint(self, pixels: np.ndarray, candidate: Candidates) -> str:
+    def _data_url(self, image: np.ndarray, candidate: Candidates) -> str:
+        """Draw a candidate and encode the picture as a data URL."""
         figure = Figure((INCHES, INCHES), dpi=DPI)
         axes = figure.add_axes((0, 0, 1, 1))
         visible = self.visible_of(candidate.keypoint_scores)
-        draw_crop(axes, pixels, candidate, self.skeleton, visible)
+        draw_crop(axes, image, candidate, self.skeleton, visible)
         axes.spines[:].set_visible(False)
         file = io.BytesIO()
         figure.savefig(file, format='jpeg', pil_kwargs=dict(quality=QUALITY))
@@ -113,30 +115,30 @@ class ThumbnailRenderer:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Labels that have something in common.
+    """Candidates chosen by one rule.
 
     Attributes:
-        title: What they are.
-        remark: What to look for.
-        portraits: The labels.
+        title: Title of the gallery.
+        remark: Advice on how to read it.
+        thumbnails: The candidates.
     """
 
     title: str
     remark: str
-    portraits: Sequence[Thumbnail]
+    thumbnails: Sequence[Thumbnail]
 
 
 def galleries(
-    data: ReportData, selected: bool, painter: ThumbnailRenderer, num: int
+    data: ReportData, selected: bool, renderer: ThumbnailRenderer, num: int
 ) -> list[Gallery]:
-    """The best, borderline, rejected and most disagreeing labels.
+    """Choose and render the best, borderline, rejected and most disagreeing labels.
 
     Args:
-        data: The numbers of the store.
+        data: Statistics of the store.
         selected: Whether there is a selection; without one there are no borderline
             and no rejected labels.
-        painter: Draws them.
-        num: Labels in each.
+        renderer: Renderer of the thumbnails.
+        num: Number of labels in each gallery.
     """
     chosen = [
         (
@@ -167,7 +169,7 @@ def galleries(
         ),
     ]
     return [
-        Gallery(title, remark, [painter.render(data, int(n)) for n in numbers])
+        Gallery(title, remark, [renderer.render(data, int(n)) for n in numbers])
         for title, remark, numbers in chosen
         if selected or len(numbers)
     ]

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from mmdistill.errors import UserError
-from mmdistill.reports.crops import draw_crop, read_image, window_around
+from mmdistill.reports.crops import draw_crop, read_image, square_around
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.store import Candidates
 
@@ -38,12 +38,12 @@ def image():
 
 
 def test_a_window_is_a_square_around_the_box():
-    window = window_around(np.array([10.0, 20, 30, 60]), padding=1.5)
+    window = square_around(np.array([10.0, 20, 30, 60]), padding=1.5)
     assert window.tolist() == [-10, 10, 50, 70]
 
 
 def test_a_box_without_size_has_a_window():
-    assert window_around(np.array([3.0, 4, 3, 4])).tolist() == [2, 3, 4, 5]
+    assert square_around(np.array([3.0, 4, 3, 4])).tolist() == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_whole_numbers_are_pixel_centers(image, bbox):
 
 def test_the_view_is_the_window_and_not_what_is_drawn_beyond_it(image):
     axes = drawn(image, (20, 10, 22, 12))
-    x1, y1, x2, y2 = window_around(np.array([20.0, 10, 22, 12]))
+    x1, y1, x2, y2 = square_around(np.array([20.0, 10, 22, 12]))
     assert axes.get_xlim() == pytest.approx((x1, x2))
     assert axes.get_ylim() == pytest.approx((y2, y1))
 

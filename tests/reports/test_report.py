@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import UserError
-from mmdistill.reports.report import MOST_REASONS, ReportOptions, write_report
+from mmdistill.reports.report import MAX_REASONS, ReportOptions, write_report
 from mmdistill.store import ImageRow
 
 
@@ -148,13 +148,13 @@ def test_rare_reasons_share_a_row(make_rows, make_store, again, tmp_path):
         ImageRow(
             f'{i}.png', 0, 0, 'failed', f'reason {max(i - 2, 0):02d}', row.candidates
         )
-        for i, row in enumerate(make_rows([None] * (MOST_REASONS + 7)))
+        for i, row in enumerate(make_rows([None] * (MAX_REASONS + 7)))
     ]
     root = again(make_store(tmp_path / 'labels', rows))
     cells = root.all('table', id='failure-table')[0].cells()[1:]
     assert cells[0] == ['reason 00', '3', '0.png']
     assert cells[-1][:2] == ['5 other reasons', '5']
-    assert sum(int(row[1]) for row in cells) == MOST_REASONS + 7
+    assert sum(int(row[1]) for row in cells) == MAX_REASONS + 7
 
 
 def test_the_same_store_gives_the_same_bytes(written, tmp_path):

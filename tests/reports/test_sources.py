@@ -1,19 +1,18 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
 from mmdistill.reports.statistics import (
     ONE_SOURCE,
     ImageCounts,
     SourceCounts,
     SourceTotals,
-    categories_of,
-    sources_of,
-    thresholds_of,
+    category_rows,
+    format_thresholds,
 )
 from mmdistill.selection.counts import Part
 from mmdistill.selection.threshold_groups import Threshold
+from mmdistill.store.image_sources import Sources
 
 
 def counts_of(read, candidates, kept):
@@ -22,18 +21,20 @@ def counts_of(read, candidates, kept):
 
 
 def test_images_without_a_source_share_one():
-    assert sources_of(pa.table({'path': ['a', 'b']})) == [ONE_SOURCE] * 2
-
-
-def test_the_column_names_the_source_and_empty_means_the_one():
-    table = pa.table({'path': ['a', 'b'], 'source': ['video', '']})
-    assert sources_of(table) == ['video', ONE_SOURCE]
+    sources = SourceTotals()
+    named = Sources(('video', ''), np.array([0, 1, 1], dtype=np.int32))
+    sources.add(named, counts_of([True, True, True], [1, 2, 3], [1, 0, 2]))
+    assert list(sources.counts) == ['video', ONE_SOURCE]
+    assert sources.counts[ONE_SOURCE].candidates == 5
 
 
 def test_counts_are_those_of_each_source_over_several_parts():
     sources = SourceTotals()
-    sources.add(['a', 'b', 'a'], counts_of([True, True, False], [3, 1, 0], [2, 0, 0]))
-    sources.add(['b'], counts_of([True], [4], [3]))
+    sources.add(
+        Sources(('a', 'b'), np.array([0, 1, 0])),
+        counts_of([True, True, False], [3, 1, 0], [2, 0, 0]),
+    )
+    sources.add(Sources(('b',), np.array([0])), counts_of([True], [4], [3]))
     assert sources.counts['a'] == SourceCounts(1, 1, 0, 3, 2, 1.0, 0.5)
     assert sources.counts['b'] == SourceCounts(2, 0, 1, 5, 3, 1.5, 0.75)
 
@@ -50,15 +51,15 @@ def test_a_source_without_labels_has_no_mean_score():
 
 
 def test_a_threshold_for_all_holds_for_each(make_selection):
-    assert thresholds_of(make_selection(0.375), 'a') == '0.375'
+    assert format_thresholds(make_selection(0.375), 'a') == '0.375'
 
 
 def test_a_source_has_its_own_thresholds(make_selection):
     own = [('a', 1, 0.25), ('a', 2, 0.5), ('', 1, 0.75)]
     thresholds = tuple(Threshold(*each) for each in own)
     selection = replace(make_selection(0.375), thresholds=thresholds)
-    assert thresholds_of(selection, 'a') == '0.250 to 0.500'
-    assert thresholds_of(selection, ONE_SOURCE) == '0.750'
+    assert format_thresholds(selection, 'a') == '0.250 to 0.500'
+    assert format_thresholds(selection, ONE_SOURCE) == '0.750'
 
 
 def test_a_category_is_counted_over_all_sources(make_selection):
@@ -67,7 +68,7 @@ def test_a_category_is_counted_over_all_sources(make_selection):
         Part('b', 1, 0.5, 5, 4, 1, 80, 39, 1.5),
         Part('b', 2, None, 5, 3, 0, 0, 0, 0.0),
     )
-    first, second = categories_of(replace(make_selection(0.5), parts=parts))
+    first, second = category_rows(replace(make_selection(0.5), parts=parts))
     assert first == dict(
         category_id=1,
         candidates=13,
@@ -80,4 +81,4 @@ def test_a_category_is_counted_over_all_sources(make_selection):
 
 
 def test_one_category_has_no_table(make_selection):
-    assert categories_of(make_selection(0.5)) == []
+    assert category_rows(make_selection(0.5)) == []

@@ -25,66 +25,66 @@ def data(store, make_selection):
 
 
 @pytest.fixture
-def painter(store, tmp_path):
-    return painter_of(store, tmp_path / 'images')
+def renderer(store, tmp_path):
+    return renderer_of(store, tmp_path / 'images')
 
 
-def painter_of(store, img_root):
+def renderer_of(store, img_root):
     images = StoreImages(store.root, img_root)
     return ThumbnailRenderer(store, images, BARE, visible_by(None))
 
 
-def pixels(portrait):
-    head, _, content = portrait.image.partition(',')
+def pixels(thumbnail):
+    head, _, content = thumbnail.image.partition(',')
     assert head == 'data:image/jpeg;base64'
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
-def test_a_portrait_is_of_the_candidate_with_this_number(data, painter, store):
+def test_a_thumbnail_is_of_the_candidate_with_this_index(data, renderer, store):
     labels = store.read()
     for number in range(len(data.scores)):
-        portrait = painter.render(data, number)
+        thumbnail = renderer.render(data, number)
         image = int(labels.image_index[number])
-        assert portrait.path == labels.paths[image].as_py()
-        assert portrait.score == labels.candidates.instance_scores[number]
+        assert thumbnail.path == labels.paths[image].as_py()
+        assert thumbnail.score == labels.candidates.instance_scores[number]
         visible = labels.candidates.keypoint_scores[number] > 0.2
-        assert portrait.visible == visible.sum()
+        assert thumbnail.visible == visible.sum()
 
 
-def test_a_portrait_shows_its_image(data, painter, tmp_path):
+def test_a_thumbnail_shows_its_image(data, renderer, tmp_path):
     (tmp_path / 'images').mkdir()
     path = tmp_path / 'images' / '000.png'
     Image.new('RGB', (64, 48), (0, 0, 255)).save(path)
-    portrait = painter.render(data, 0)
-    shown = pixels(portrait)
-    assert portrait.found
+    thumbnail = renderer.render(data, 0)
+    shown = pixels(thumbnail)
+    assert thumbnail.readable
     assert shown.shape == (round(INCHES * DPI), round(INCHES * DPI), 3)
     blue = (shown[..., 2] > 200) & (shown[..., :2] < 60).all(axis=2)
     assert blue.mean() > 0.3
 
 
-def test_a_lost_image_leaves_a_gray_ground(data, painter):
-    portrait = painter.render(data, 0)
-    assert not portrait.found
-    assert np.median(pixels(portrait)) == pytest.approx(0xE4, abs=2)
+def test_a_lost_image_leaves_a_gray_background(data, renderer):
+    thumbnail = renderer.render(data, 0)
+    assert not thumbnail.readable
+    assert np.median(pixels(thumbnail)) == pytest.approx(0xE4, abs=2)
 
 
 def test_another_root_is_looked_at(data, store, write_images, tmp_path):
     write_images(tmp_path / 'moved', '000.png')
-    painter = painter_of(store, tmp_path / 'moved')
-    assert painter.render(data, 0).found
+    renderer = renderer_of(store, tmp_path / 'moved')
+    assert renderer.render(data, 0).readable
 
 
-def test_the_galleries_hold_each_side(data, painter):
-    best, border, rejected, disagreeing = galleries(data, True, painter, 3)
-    assert {p.kept for p in best.portraits + disagreeing.portraits} == {True}
-    assert {p.kept for p in rejected.portraits} == {False}
-    assert {p.kept for p in border.portraits} == {True, False}
-    agreement = [p.agreement for p in disagreeing.portraits]
+def test_the_galleries_hold_each_side(data, renderer):
+    best, border, rejected, disagreeing = galleries(data, True, renderer, 3)
+    assert {p.kept for p in best.thumbnails + disagreeing.thumbnails} == {True}
+    assert {p.kept for p in rejected.thumbnails} == {False}
+    assert {p.kept for p in border.thumbnails} == {True, False}
+    agreement = [p.agreement for p in disagreeing.thumbnails]
     assert agreement == sorted(agreement)
     assert agreement[0] == pytest.approx(data.agreement[data.kept].min())
 
 
-def test_without_a_selection_no_side_is_shown(data, painter):
-    titles = [gallery.title for gallery in galleries(data, False, painter, 1)]
+def test_without_a_selection_no_side_is_shown(data, renderer):
+    titles = [gallery.title for gallery in galleries(data, False, renderer, 1)]
     assert titles == ['Best labels', 'Most disagreeing labels']
