@@ -67,38 +67,39 @@ def audit_folds(
         UserError: If there are fewer images than folds or less than 2 folds, no
             training config of a teacher is given, or the labels do not match.
     """
-    unlabeled_selection = read_unlabeled_selection(recipe)
+    selection = read_unlabeled_selection(recipe)
     teacher = _teacher_config(recipe, teacher_config)
     labeled = checked_annotations(recipe, labeled_set(recipe))
     root = audit_folder(recipe, labeled) / f'{num_folds}_folds'
     folds = write_folds(labeled.ann_file, num_folds, root)
-    print_log(
-        f'audit: {num_folds} teachers are trained with {teacher.filename}, each '
-        f'without one fold of {labeled.ann_file}, and audited on it; below {root}',
-        logger='current',
+    _log(
+        f'{num_folds} teachers are trained with {teacher.filename}, each without one '
+        f'fold of {labeled.ann_file}, and audited on it; below {root}'
     )
-    fold_results = []
+    results = []
     for number, (rest, held_out) in enumerate(folds, start=1):
         folder = held_out.parent
-        print_log(f'audit: fold {number} of {num_folds}', logger='current')
+        _log(f'fold {number} of {num_folds}')
         checkpoint = _train_teacher(teacher, rest, folder)
         audited = AuditedSet(held_out, labeled.img_root)
-        fold_results.append(
-            _match_fold(recipe, checkpoint, audited, folder, unlabeled_selection)
-        )
+        results.append(_match_fold(recipe, checkpoint, audited, folder, selection))
     if not is_main_process():
         return None
-    boxes = fold_results[0][1]
+    candidates_by_view, boxes = results[0]
     matched = {
-        name: join([fold[0][name] for fold in fold_results])
-        for name in fold_results[0][0]
+        view: join([candidates[view] for candidates, _ in results])
+        for view in candidates_by_view
     }
     images = replace(
         describe_images(labeled, boxes, matched[FUSED]),
         folds=num_folds,
         teacher_config=str(teacher.filename),
     )
-    return write_audit(recipe, matched, unlabeled_selection, images)
+    return write_audit(recipe, matched, selection, images)
+
+
+def _log(text: str) -> None:
+    print_log(f'audit: {text}', logger='current')
 
 
 def write_folds(ann_file: Path, num_folds: int, root: Path) -> list[tuple[Path, Path]]:

@@ -1,9 +1,9 @@
-"""The plots of the report with their titles and captions."""
+"""Plots of the page with their titles and captions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
 from statistics import fmean, stdev
@@ -29,7 +29,7 @@ from mmdistill.reports.svg import SIZE, plot
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledStatistics
 
-LABELS, LABELED_SIDE = 'pseudo-labels', 'labeled set'
+LABELS, LABELED_SET = 'pseudo-labels', 'labeled set'
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class PagePlot:
 
     Attributes:
         title: Title of the plot.
-        svg: The plot.
-        caption: The conclusion a reader should draw.
+        svg: Inline SVG of the plot.
+        caption: Conclusion for the reader.
         tall: Whether it is as high as two others.
     """
 
@@ -56,24 +56,22 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
         if selection is None:
             plots.draw_all_scores(axes, data.scores)
         else:
-            draw_score_histogram(
-                axes, data.scores, data.kept, _score_thresholds(selection)
-            )
+            score_thrs = plots.score_thresholds(selection)
+            draw_score_histogram(axes, data.scores, data.kept, score_thrs)
         axes.set_title('')
 
     caption = captions.scores_caption(data, selection)
-    title = 'Scores of all candidates'
-    svg = plot('scores', f'{title}. {caption}', draw_scores)
-    page_plots = [PagePlot(title, svg, caption)]
+    page_plots = [
+        _page_plot('scores', 'Scores of all candidates', caption, draw_scores)
+    ]
     if selection is not None and selection.curve_thresholds:
 
         def draw_curve(axes: Axes) -> None:
             draw_counting_curve(axes, selection)
             axes.set_title('')
 
-        title, caption = 'Count matching', captions.curve_caption(selection)
-        svg = plot('counting', f'{title}. {caption}', draw_curve)
-        page_plots.append(PagePlot(title, svg, caption))
+        caption = captions.curve_caption(selection)
+        page_plots.append(_page_plot('counting', 'Count matching', caption, draw_curve))
     return page_plots
 
 
@@ -83,23 +81,25 @@ def count_plots(
     """Plot instances per image, keypoints per instance, and keypoints by type.
 
     Args:
-        data: The numbers of the store.
+        data: Statistics of the store.
         labeled: Statistics of the labeled set, if known.
         names: Names of the keypoints, (K,).
     """
     shares = label_shares(data)
-    per_type = {LABELS: shares}
+    shares_by_set = {LABELS: shares}
     if labeled is not None:
-        per_type[LABELED_SIDE] = labeled.visible.mean(axis=0)
-    height = 0.9 + 0.19 * min(len(names), plots.MAX_NAMES)
-    caption = captions.per_type_caption(names, shares, labeled)
-    title = 'Keypoints by type'
-    draw = partial(plots.draw_keypoint_shares, names=names, shares=per_type)
-    svg = plot('types', f'{title}. {caption}', draw, (SIZE[0], height))
+        shares_by_set[LABELED_SET] = labeled.visible.mean(axis=0)
+    types = _page_plot(
+        'types',
+        'Keypoints by type',
+        captions.per_type_caption(names, shares, labeled),
+        partial(plots.draw_keypoint_shares, names=names, shares=shares_by_set),
+        height=0.9 + 0.19 * min(len(names), plots.MAX_NAMES),
+    )
     return [
-        _per_image(data, labeled),
-        PagePlot(title, svg, caption, tall=True),
-        _per_label(data, labeled),
+        _instances_plot(data, labeled),
+        replace(types, tall=True),
+        _keypoints_plot(data, labeled),
     ]
 
 
@@ -108,7 +108,7 @@ def label_shares(data: ReportData) -> np.ndarray:
     return data.keypoints.visible / max(data.num_kept, 1)
 
 
-def _per_image(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
+def _instances_plot(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
     counts = {'unlabeled images': data.labels_per_image}
     if labeled is not None:
         counts['labeled images'] = labeled.per_image
@@ -117,45 +117,36 @@ def _per_image(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
         plots.draw_shares(axes, counts, (KEPT, LABELED), plots.MAX_INSTANCES)
         axes.set(xlabel='instances on an image', ylabel='images (%)')
 
-    title, caption = 'Instances per image', captions.per_image_caption(data, labeled)
-    return PagePlot(title, plot('per-image', f'{title}. {caption}', draw), caption)
+    caption = captions.per_image_caption(data, labeled)
+    return _page_plot('per-image', 'Instances per image', caption, draw)
 
 
-def _per_label(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
+def _keypoints_plot(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
     counts = {LABELS: data.visible[data.kept]}
     if labeled is not None:
-        counts[LABELED_SIDE] = labeled.visible.sum(axis=1)
+        counts[LABELED_SET] = labeled.visible.sum(axis=1)
 
     def draw(axes: Axes) -> None:
         plots.draw_shares(axes, counts, (KEPT, LABELED), 10**6)
         axes.set(xlabel='visible keypoints of an instance', ylabel='instances (%)')
 
-    title, caption = 'Keypoints per instance', captions.per_label_caption(data, labeled)
-    return PagePlot(title, plot('per-label', f'{title}. {caption}', draw), caption)
+    caption = captions.per_label_caption(data, labeled)
+    return _page_plot('per-label', 'Keypoints per instance', caption, draw)
 
 
 def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
     """Plot score against agreement of candidates with a visible keypoint."""
     has_keypoint = data.visible > 0
     scores, agreement = data.scores[has_keypoint], data.agreement[has_keypoint]
-    correlation = rank_correlation(scores, agreement)
-    caption = captions.agreement_caption(correlation)
     draw = partial(
         plots.draw_agreement,
         scores=scores,
         agreement=agreement,
         kept=data.kept[has_keypoint],
-        score_thrs=_score_thresholds(selection),
+        score_thrs=plots.score_thresholds(selection),
     )
-    title = 'Score against agreement'
-    return PagePlot(title, plot('agreement', f'{title}. {caption}', draw), caption)
-
-
-def _score_thresholds(selection: Selection | None) -> list[float]:
-    """Return the thresholds if they are scores, else none."""
-    if selection is None or selection.options.criterion != 'score':
-        return []
-    return selection.score_thrs
+    caption = captions.agreement_caption(rank_correlation(scores, agreement))
+    return _page_plot('agreement', 'Score against agreement', caption, draw)
 
 
 def audit_plots(audit: Audit) -> list[PagePlot]:
@@ -163,13 +154,17 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
     page_plots = []
     curve = audit.curve
     if curve and len(curve.thresholds) and (curve.precision or curve.recall):
-        draw = partial(plots.draw_precision_recall, curve=curve, matched=audit.matched)
-        title, caption = (
-            'Precision and recall over the threshold',
-            captions.PRECISION_RECALL,
+        page_plots.append(
+            _page_plot(
+                'precision',
+                'Precision and recall over the threshold',
+                captions.PRECISION_RECALL,
+                partial(
+                    plots.draw_precision_recall, curve=curve, matched=audit.matched
+                ),
+                height=3.2,
+            )
         )
-        svg = plot('precision', f'{title}. {caption}', draw, (SIZE[0], 3.2))
-        page_plots.append(PagePlot(title, svg, caption))
     page_plots += [
         _calibration_plot(scale, calibration)
         for scale, calibration in (audit.calibration or {}).items()
@@ -179,16 +174,14 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
 
 
 def _calibration_plot(scale: str, calibration: Binned) -> PagePlot:
-    caption = captions.calibration_caption(scale, calibration)
     draw = partial(
         plots.draw_calibration,
         calibration=calibration,
         scale=scale,
         unit=captions.ERROR_UNIT,
     )
-    title = f'Keypoint error over {scale}'
-    svg = plot(f'error-{scale}', f'{title}. {caption}', draw)
-    return PagePlot(title, svg, caption)
+    caption = captions.calibration_caption(scale, calibration)
+    return _page_plot(f'error-{scale}', f'Keypoint error over {scale}', caption, draw)
 
 
 def gains_plot(audit: Audit) -> PagePlot | None:
@@ -223,11 +216,23 @@ def _bars(
     values: Mapping[str, Sequence[float]],
     quantity: str = 'AP',
 ) -> PagePlot:
+    """Plot mean and deviation of the values of each row, without unknown ones."""
     bars = {
         row: (fmean(v), stdev(v) if len(v) > 1 else 0.0)
         for row, v in values.items()
         if not isnan(sum(v))
     }
-    size = (SIZE[0], 0.8 + 0.32 * len(bars))
     draw = partial(plots.draw_bars, bars=bars, quantity=quantity)
-    return PagePlot(title, plot(name, f'{title}. {caption}', draw, size), caption)
+    return _page_plot(name, title, caption, draw, height=0.8 + 0.32 * len(bars))
+
+
+def _page_plot(
+    name: str,
+    title: str,
+    caption: str,
+    draw: Callable[[Axes], None],
+    height: float = SIZE[1],
+) -> PagePlot:
+    """Draw a plot of the page, described by its title and caption."""
+    svg = plot(name, f'{title}. {caption}', draw, (SIZE[0], height))
+    return PagePlot(title, svg, caption)

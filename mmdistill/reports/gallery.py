@@ -19,6 +19,7 @@ from mmdistill.reports.plots import (
     REJECTED,
     draw_counting_curve,
     draw_score_histogram,
+    score_thresholds,
 )
 from mmdistill.reports.sampling import choose_kept, choose_rejected
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config
@@ -80,9 +81,7 @@ def draw_gallery(
             _show(axes, float(candidate.instance_scores), color)
     curve, histogram = plots_panel.subplots(2, 1)
     draw_counting_curve(curve, selection)
-    by_score = selection.options.criterion == 'score'
-    lines = selection.score_thrs if by_score else []
-    draw_score_histogram(histogram, scores, kept, lines)
+    draw_score_histogram(histogram, scores, kept, score_thresholds(selection))
     return figure
 
 

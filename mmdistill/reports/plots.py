@@ -39,6 +39,13 @@ DENSITY = LinearSegmentedColormap.from_list(
 )
 
 
+def score_thresholds(selection: Selection | None) -> list[float]:
+    """Return the thresholds of a selection if they are scores, else none."""
+    if selection is None or selection.options.criterion != 'score':
+        return []
+    return selection.score_thrs
+
+
 def draw_all_scores(axes: Axes, scores: np.ndarray) -> None:
     """Draw the histogram of scores of all candidates, before a selection.
 

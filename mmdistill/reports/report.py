@@ -243,6 +243,7 @@ def _keypoint_rows(
 
 
 def _source_rows(data: ReportData, selection: Selection | None) -> list[dict[str, Any]]:
+    """Rows of the table of sources, in the order of their names."""
     return [
         dict(
             name=name,

@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmdistill.audits.result import Audit, AuditedImages
 from mmdistill.functional.ranking import rank_correlation
 from mmdistill.reports import captions
 from mmdistill.reports.statistics import collect
 from mmdistill.selection.counts import LabeledStatistics
+from tests.helpers.audit_example import EXAMPLE
 
 
 @pytest.fixture
@@ -113,3 +115,47 @@ def test_the_summary_gives_threshold_counts_and_both_means(
     assert words in line
     assert '1.40 per unlabeled' in line
     assert '1.50 per labeled' in line
+
+
+AUDITED = AuditedImages(
+    **dict(ann_file='val.json', sha256=None, boxes='true boxes', images=9, failed=1),
+    **dict(instances=12, candidates=15),
+)
+
+
+def test_the_audited_images_are_described():
+    images, boxes = captions.audited_lines(AUDITED)
+    assert 'val.json, 12 instances on 9 images that could be read (1 not)' in images
+    assert boxes == 'boxes: true boxes; 15 candidates'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        (dict(folds=3, teacher_config='t.py'), 'on the others with t.py'),
+        (dict(images_trained_on=2), '2 of the images are among those'),
+    ],
+)
+def test_what_limits_an_audit_is_a_line_of_its_own(changes, words):
+    *_, last = captions.audited_lines(replace(AUDITED, **changes))
+    assert words in last
+
+
+@pytest.mark.parametrize(
+    ('source', 'category_id', 'name'),
+    [
+        (None, None, ''),
+        ('a', None, 'a'),
+        ('', 2, 'images without a source, category 2'),
+    ],
+)
+def test_a_threshold_is_named_by_its_source_and_category(source, category_id, name):
+    (part,) = Audit.from_json(EXAMPLE).matched.parts
+    named = replace(part, source=source, category_id=category_id)
+    assert captions.part_name(named) == name
+
+
+def test_a_store_without_a_selection_says_how_to_make_one(data):
+    summary = captions.store_summary(data, None)
+    assert summary.startswith('7 images, 15 candidates. Nothing is selected yet')
+    assert 'tools/select_labels.py' in summary
