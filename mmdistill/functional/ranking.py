@@ -96,8 +96,9 @@ def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
     Returns:
         The correlation of their `ranks`, in [-1, 1]; NaN if one value is constant.
 
-    >>> rank_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.6, 0.4, 0.2]))
-    -1.0
+    >>> values, others = np.array([0.1, 0.2, 0.9]), np.array([0.6, 0.2, 0.4])
+    >>> round(rank_correlation(values, others), 4)
+    -0.5
     """
     pair = ranks(values), ranks(others)
     if len(values) < 2 or any((side == side[0]).all() for side in pair):
