@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and detect."""
     check_environment()
     from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.output_files import check_output
     from mmdistill.config.recipe import Recipe
     from mmdistill.config.text import write_config
     from mmdistill.stages import detections
@@ -39,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
+    for flag, file in (
+        ('--write-config', arguments.write_config),
+        ('--bbox-file', arguments.bbox_file),
+    ):
+        if file is not None:
+            check_output(flag, file, config)
     if arguments.status:
         sys.stdout.write('\n'.join([*detections.status(config), '']))
     elif arguments.write_config:

@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and draw."""
     check_environment()
     from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.output_files import check_output
     from mmdistill.reports import draw_labels
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -22,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', required=True, help='the picture, e.g. labels.png')
     parser.add_argument('--num', type=int, default=8, help='labels of each kind')
     arguments = parser.parse_args(argv)
-    draw_labels(load_config(arguments), Path(arguments.out), arguments.num)
+    config, out = load_config(arguments), Path(arguments.out)
+    check_output('--out', out, config)
+    draw_labels(config, out, arguments.num)
 
 
 if __name__ == '__main__':

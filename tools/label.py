@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill import stages
     from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.output_files import check_output
     from mmdistill.config.text import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.max_failures is not None:
         options = {'distill.labeling.max_failures': arguments.max_failures}
         config.merge_from_dict(options)
+    if arguments.write_config is not None:
+        check_output('--write-config', arguments.write_config, config)
     if arguments.status:
         sys.stdout.write('\n'.join([*stages.status(config), '']))
     elif arguments.write_config:

@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and write the page."""
     check_environment()
     from mmdistill.cli.arguments import load_config
+    from mmdistill.config.output_files import check_output
     from mmdistill.reports.report import ReportOptions, report
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     config = load_config(arguments) if arguments.config else None
     out = Path(arguments.out or Path(arguments.store, 'report.html'))
+    check_output('--out', out, config)
     report(arguments.store, out, options, config)
 
 

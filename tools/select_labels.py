@@ -6,6 +6,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmdistill.cli.environment import check_environment
 from mmdistill.cli.main import run
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         changed_options,
         load_config,
     )
-    from mmdistill.selection.export import ExportOptions
+    from mmdistill.config.output_files import check_output
+    from mmdistill.selection.export import ExportOptions, rejected_path
     from mmdistill.selection.summary import selection_table
 
     gc.freeze()
@@ -42,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.dry_run and arguments.export_coco:
         parser.error('--dry-run writes nothing, so there is nothing to --export-coco')
     config = load_config(arguments)
+    if arguments.export_coco is not None:
+        check_output('--export-coco', arguments.export_coco, config)
+        if arguments.rejected:
+            rejected = rejected_path(Path(arguments.export_coco))
+            check_output('the rejected labels of --export-coco', rejected, config)
     selection = stages.select(config, changed_options(arguments), arguments.dry_run)
     sys.stdout.write(selection_table(selection) + '\n')
     if arguments.export_coco:

@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with_training_arguments,
     )
     from mmdistill.config.loops import check_training
+    from mmdistill.config.output_files import check_output
     from mmdistill.config.text import write_config
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = with_training_arguments(load_config(arguments), arguments)
     check_training(config)
+    if arguments.write_config is not None:
+        check_output('--write-config', arguments.write_config, config)
     if arguments.write_config:
         write_config(stages.training_config(config), arguments.write_config)
     else:

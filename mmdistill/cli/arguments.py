@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmdistill.config.files import read_config, recipe_file
+from mmdistill.config.host_kinds import check_host_keys
 from mmdistill.config.loops import LOADERS
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.renamed import FLAGS, check_arguments
@@ -76,6 +77,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
         sys.path.insert(0, folder)
     config = read_config(path)
     _override(config, arguments.cfg_options)
+    check_host_keys(config)
     check_arguments(config)
     order_keypoints(config)
     config.launcher = arguments.launcher

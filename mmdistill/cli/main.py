@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mmdistill.errors import UserError
-from mmdistill.utils.worker_failures import FAILURES, failure_cause
+from mmdistill.utils.worker_failures import FAILURES, disk_cause, failure_cause
 
 Main = Callable[[Sequence[str] | None], int | None]
 
@@ -35,6 +36,11 @@ AUDIT_ADVICE = (
     'where it was'
 )
 """Advice of audits: those of folds train teachers, by a config of their own."""
+DISK_ADVICE = (
+    'Free space, or name another folder, and run it again: labeling goes on where it '
+    'stopped, and a training at its last checkpoint with --resume'
+)
+"""Advice for a disk that takes no more outside of a store's loop."""
 SECONDS_BEFORE_EXIT = 5.0
 """Time that other ranks wait with an error, so that rank 0 reports it first."""
 
@@ -43,7 +49,7 @@ def run(main: Main, argv: Sequence[str] | None = None, worker_advice: str = '') 
     """Run a tool's ``main`` and return the exit code of its process.
 
     A ``UserError`` becomes one line on stderr, from rank 0 only, and so does a
-    failure of worker processes or of memory. Everything else is a defect and keeps
+    failure of worker processes, of memory or of a full disk. Everything else is a defect and keeps
     its traceback.
 
     Args:
@@ -59,16 +65,20 @@ def run(main: Main, argv: Sequence[str] | None = None, worker_advice: str = '') 
     # OpenMP's threads spin while they wait, and on few cores slow down the loader's
     # processes. It is read when torch is imported, so it must be set before.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    # A line that a full disk refuses is not worth a traceback of `logging`.
+    logging.raiseExceptions = False
     try:
         return main(argv) or 0
     except UserError as error:
         _report(f'error: {original_sentence(error)}')
         return error.exit_code
     except FAILURES as error:
-        cause = failure_cause(error)
+        cause, advice = failure_cause(error), worker_advice
+        if cause is None:
+            cause, advice = disk_cause(error), DISK_ADVICE
         if cause is None:
             raise
-        _report(f'error: {cause}. {worker_advice}'.rstrip('. '))
+        _report(f'error: {cause}. {advice}'.rstrip('. '))
         return UserError.exit_code
     except KeyboardInterrupt:
         _report('stopped from the keyboard before the end')

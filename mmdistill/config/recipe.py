@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
+from mmdistill.config.host_kinds import check_host_keys
 from mmdistill.config.kinds import errors_of, unknown_key
 from mmdistill.config.renamed import KEYS, check_arguments, renamed_key
 from mmdistill.config.schema import (
@@ -54,6 +55,7 @@ class Recipe:
                 f'{config.filename} has no distill section, which names the teacher, '
                 'the unlabeled images and the label store'
             )
+        check_host_keys(config)
         check_arguments(config)
         reader = _Reader()
         values = reader.values('distill', section, DistillConfig)

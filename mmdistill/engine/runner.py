@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,8 @@ from torch import distributed
 
 from mmdistill.config.loops import check_loaders
 from mmdistill.config.schema import is_type
+from mmdistill.errors import ConfigError
+from mmdistill.utils.files import folder_problem
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -40,13 +43,15 @@ def stage_runner(config: Config) -> Runner:
         config: Config of the stage.
 
     Raises:
-        UserError: If a loader of the config cannot be built.
+        UserError: If a loader of the config cannot be built, or nothing can be written
+            into its work folder.
     """
     # Imported here: selecting needs no runner, which takes long to import.
     from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
     from mmdistill.engine.quiet_runner import QuietRunner
 
     check_loaders(config)
+    check_work_dir(config)
     prepare_cpu_launch(config)
     note = use_single_precision(config)
     runner = QuietRunner.from_cfg(config)
@@ -55,6 +60,29 @@ def stage_runner(config: Config) -> Runner:
         # The log file exists only now.
         print_log(note, logger='current')
     return runner
+
+
+def check_work_dir(config: Config) -> None:
+    """Make the work folder, or say why it cannot be made.
+
+    Args:
+        config: The runner's config.
+
+    Raises:
+        ConfigError: If the folder cannot be made or written to.
+    """
+    folder = Path(config.get('work_dir') or '.')
+    problem = folder_problem(folder)
+    if not problem:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = error.strerror or str(error)
+    if problem:
+        raise ConfigError(
+            f'work_dir {folder} cannot hold logs and checkpoints: {problem}; name '
+            'another folder with --work-dir'
+        )
 
 
 def unwrap_model(model: Any) -> Any:

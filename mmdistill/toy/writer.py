@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdistill.errors import ConfigError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.toy.annotation import coco_document, image_record, instance_record
 from mmdistill.toy.scene import sample_scene
 
@@ -59,7 +59,12 @@ def write_toy_data(
         return False
     partial = root.with_name(f'.{root.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / 'annotations').mkdir(parents=True)
+    try:
+        (partial / 'annotations').mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f'the toy data cannot be written to {root}: {error.strerror}'
+        ) from error
     for split, size in sizes.items():
         _write_split(partial, split, size, seed)
     _write_json(partial / 'manifest.json', manifest)

@@ -75,6 +75,25 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink()
 
 
+def folder_problem(path: Path) -> str:
+    """Explain why nothing can be written below a folder; empty if it can.
+
+    Nothing is created: the nearest folder above that exists is looked at.
+
+    Args:
+        path: The folder, which need not exist.
+
+    >>> folder_problem(Path('/dev/null/labels'))
+    '/dev/null is no folder'
+    """
+    nearest = next((each for each in (path, *path.absolute().parents) if each.exists()))
+    if not nearest.is_dir():
+        return f'{nearest} is no folder'
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f'{nearest} cannot be written to'
+    return ''
+
+
 def remove_parts(root: Path) -> None:
     """Remove temporary files that killed writes left below a folder.
 

@@ -1,4 +1,4 @@
-"""Causes of failed workers and allocations, by the messages of torch and Linux."""
+"""Causes of failed workers, allocations and writes, by messages of torch and Linux."""
 
 from __future__ import annotations
 
@@ -79,6 +79,34 @@ def failure_cause(error: BaseException) -> str | None:
     except RuntimeError as death:
         # The signal came while the traceback was read.
         return _cause(death)
+
+
+DISK_ERRORS = {
+    errno.ENOSPC: 'the disk is full',
+    errno.EDQUOT: 'the quota of the disk is used up',
+    errno.EROFS: 'the disk is read-only',
+    errno.EIO: 'the disk failed',
+}
+"""Errors of a disk, whatever is written, with their causes."""
+WRITER_FAILED = 'PytorchStreamWriter failed writing'
+"""Part of torch's message where a checkpoint could not be written."""
+
+
+def disk_cause(error: BaseException) -> str | None:
+    """Find the cause of a write that the disk refused.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        A sentence with the file, where the error names it; None for other errors.
+    """
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        file = f'{error.filename} could not be written: ' if error.filename else ''
+        return f'{file}{DISK_ERRORS[error.errno]} ({error.strerror})'
+    if isinstance(error, RuntimeError) and WRITER_FAILED in str(error):
+        return 'a checkpoint could not be written, mostly because the disk is full'
+    return None
 
 
 def _cause(error: BaseException) -> str | None:

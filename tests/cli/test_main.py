@@ -1,5 +1,6 @@
 """Tests of the exit codes and of the one sentence a user reads."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -170,3 +171,36 @@ def test_idle_threads_do_not_spin_unless_asked_to(monkeypatch):
     run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
 
     assert seen == ['ACTIVE', 'PASSIVE']
+
+
+@pytest.mark.parametrize(
+    ('error', 'sentence'),
+    [
+        (
+            OSError(errno.ENOSPC, 'No space left on device', 'work/iter_2.pth'),
+            'work/iter_2.pth could not be written: the disk is full (No space left',
+        ),
+        (OSError(errno.EROFS, 'Read-only file system'), 'the disk is read-only'),
+        (
+            RuntimeError('PytorchStreamWriter failed writing file data/3'),
+            'a checkpoint could not be written',
+        ),
+    ],
+)
+def test_a_write_that_the_disk_refuses_is_one_sentence(error, sentence, capsys):
+    def fail(argv):
+        raise error
+
+    assert run(fail) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f'error: {sentence}')
+    assert said.count('\n') == 1
+    assert '--resume' in said
+
+
+def test_other_errors_of_files_keep_their_traceback():
+    def fail(argv):
+        raise FileNotFoundError(errno.ENOENT, 'No such file or directory', 'x')
+
+    with pytest.raises(FileNotFoundError):
+        run(fail)

@@ -11,6 +11,7 @@ import pytest
 from mmdistill.errors import UserError
 from mmdistill.utils.files import (
     file_sha256,
+    folder_problem,
     read_json,
     write_bytes,
     write_json,
@@ -126,3 +127,12 @@ def test_json_that_is_no_utf_8_is_a_sentence_with_a_way_on(tmp_path, packed, sen
 
     (tmp_path / 'c.json').write_bytes(text)
     assert read_json(tmp_path / 'c.json', 'the list') == {'name': '\u00c5se'}
+
+
+@pytest.mark.parametrize('below', ['', 'deeper', 'a/b/c'])
+def test_a_folder_below_a_file_cannot_be_written_to(tmp_path, below):
+    file = tmp_path / 'file'
+    file.write_text('')
+
+    assert folder_problem(file / below) == f'{file} is no folder'
+    assert folder_problem(tmp_path / below) == ''
