@@ -46,7 +46,7 @@ def test_a_file_that_a_run_reads_is_not_replaced(config, path, owner):
 
 @pytest.mark.parametrize('path', ['', 'data', 'labels/chunks'])
 def test_what_is_no_file_is_refused(config, path):
-    with pytest.raises(ConfigError, match='^--out must name a file, got '):
+    with pytest.raises(ConfigError, match=r'^--out must name a file, got '):
         check_output('--out', path, config)
 
 
@@ -58,5 +58,5 @@ def test_other_files_are_written(config, path):
 def test_a_link_to_a_file_that_a_run_reads_is_that_file(config, tmp_path):
     (tmp_path / 'link.json').symlink_to('boxes.json')
 
-    with pytest.raises(ConfigError, match='is distill.unlabeled.bbox_file'):
+    with pytest.raises(ConfigError, match=r'is distill\.unlabeled\.bbox_file'):
         check_output('--out', 'link.json', config)
