@@ -49,8 +49,8 @@ def run(main: Main, argv: Sequence[str] | None = None, worker_advice: str = '') 
     """Run a tool's ``main`` and return the exit code of its process.
 
     A ``UserError`` becomes one line on stderr, from rank 0 only, and so does a
-    failure of worker processes, of memory or of a full disk. Everything else is a defect and keeps
-    its traceback.
+    failure of worker processes, of memory or of a full disk. Everything else is a
+    defect and keeps its traceback.
 
     Args:
         main: The tool's main function.

@@ -86,7 +86,7 @@ def folder_problem(path: Path) -> str:
     >>> folder_problem(Path('/dev/null/labels'))
     '/dev/null is no folder'
     """
-    nearest = next((each for each in (path, *path.absolute().parents) if each.exists()))
+    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not nearest.is_dir():
         return f'{nearest} is no folder'
     if not os.access(nearest, os.W_OK | os.X_OK):
