@@ -25,6 +25,7 @@ from mmdistill.cli.environment import (
     install_command,
 )
 from mmdistill.config.datasets import registered_dataset
+from mmdistill.engine.dry_schedule import check_schedule_parts
 from mmdistill.errors import ConfigError, UserError, shortened
 
 PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
@@ -36,7 +37,7 @@ NOT_REGISTERED = re.compile(r'([\w.]+) is not in the [\w:]+ registry')
 
 
 def check_training_parts(config: Config) -> None:
-    """Build the transforms and the model of a training, and discard them.
+    """Build the parts of a training, without its weights and data, and discard them.
 
     Args:
         config: A training config.
@@ -53,6 +54,7 @@ def check_training_parts(config: Config) -> None:
             _check_transform(section, transform)
     if config.get('model'):
         _check_model(config.model)
+    check_schedule_parts(config)
 
 
 def _pipelines(config: Config) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
