@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
@@ -15,7 +16,7 @@ from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.config.schema import MixingConfig
 from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unrotated
-from mmdistill.errors import ConfigError, StoreError
+from mmdistill.errors import ConfigError, DataError, StoreError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
 from mmdistill.selection.selection import Selection, read_selection
@@ -142,10 +143,27 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
         Args:
             idx: Number of the instance.
+
+        Raises:
+            DataError: If its image cannot be read any more.
         """
-        return tag_pseudo(
-            scale_keypoint_weights(super().prepare_data(idx), self.pseudo_weight)
-        )
+        try:
+            sample = super().prepare_data(idx)
+        except Exception as error:
+            self._check_image(idx, error)
+            raise
+        return tag_pseudo(scale_keypoint_weights(sample, self.pseudo_weight))
+
+    def _check_image(self, idx: int, error: Exception) -> None:
+        """Blame an image that cannot be read for the failure of a pipeline."""
+        path = self.get_data_info(idx)['img_path']
+        if cv2.imread(path) is None:
+            problem = 'cannot be read' if Path(path).exists() else 'does not exist'
+            raise DataError(
+                f'the image {path}, which is labeled in {self.store.root}, {problem} '
+                'any more; bring it back, name the folder it was moved to in img_root '
+                'of the PseudoLabelDataset, or label anew into another distill.store'
+            ) from error
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']

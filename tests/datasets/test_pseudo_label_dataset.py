@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
@@ -9,7 +11,7 @@ from mmpose.datasets import CombinedDataset
 from mmpose.datasets.datasets.body import CocoDataset
 
 from mmdistill.datasets import PseudoLabelDataset
-from mmdistill.errors import UserError
+from mmdistill.errors import DataError, UserError
 from mmdistill.selection.export import export_coco
 
 COUNTS = (2, 0, None, 3, 0, 4)
@@ -245,3 +247,20 @@ def test_combined_with_the_labeled_set(stored, build_peer, coco_metainfo):
     )
     assert len(together) == 2 * len(labeled)
     assert together[len(together) - 1]['inputs'].shape == (3, 64, 48)
+
+
+@pytest.mark.parametrize('damage', ['gone', 'broken', 'none'])
+def test_an_image_that_cannot_be_read_any_more_is_named(build, damage):
+    labels = build(pipeline=[dict(type='mmpose.LoadImage')])
+    path = Path(labels.get_data_info(0)['img_path'])
+    if damage == 'none':
+        assert labels[0] is not None
+        return
+    if damage == 'gone':
+        path.unlink()
+    else:
+        path.write_bytes(b'text')
+
+    problem = 'does not exist' if damage == 'gone' else 'cannot be read'
+    with pytest.raises(DataError, match=f'^the image {path}, .* {problem} any more'):
+        labels.prepare_data(0)
