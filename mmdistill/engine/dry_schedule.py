@@ -1,8 +1,8 @@
 """Trial build of a training's optimizer, schedulers, hooks and loops before labeling.
 
 A misspelled setting or type is noticed when MMEngine builds the part, which is after
-labeling. Optimizer and schedulers are built for one weight; hooks, loops and metrics are
-not built, only looked up, and their settings compared with those of their classes.
+labeling. Optimizer and schedulers are built for one weight; hooks, loops and metrics
+are only looked up, and their settings compared with those of their classes.
 """
 
 from __future__ import annotations
