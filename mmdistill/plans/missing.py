@@ -16,6 +16,7 @@ from mmdistill.engine.initial_weights import fetch_problem, missing_weights
 from mmdistill.stages.label_config import labeled_members
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
+from mmdistill.utils.files import folder_problem
 
 
 def missing_files(recipe: Recipe) -> list[str]:
@@ -35,6 +36,7 @@ def missing_files(recipe: Recipe) -> list[str]:
         *_missing_members('validation', members_of(validation) if validation else []),
         *_missing_metric_files(config.get('val_evaluator') or ()),
         *(missing_weights(config) if config.get('train_dataloader') else ()),
+        *_unwritable(recipe),
     ]
 
 
@@ -90,6 +92,17 @@ def _training_config(config: Config, work_dir: Path) -> str | None:
         if assignment.search(path.read_text()):
             return str(path)
     return None
+
+
+def _unwritable(recipe: Recipe) -> Iterator[str]:
+    """Folders that nothing could be written into."""
+    for name, folder in (
+        ('work_dir', recipe.config.get('work_dir') or '.'),
+        ('distill.store', recipe.distill.store),
+    ):
+        problem = folder_problem(Path(folder))
+        if problem:
+            yield f'the folder {folder} of {name}: {problem}; name another one'
 
 
 def _missing_members(role: str, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
 from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.engine.runner import stage_runner
+from mmdistill.errors import StoreError
 from mmdistill.selection import Selection, export, threshold_matching
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.export import ExportOptions, Surroundings
@@ -55,6 +56,7 @@ from mmdistill.stages.train_config import (
 )
 from mmdistill.store import LabelStore
 from mmdistill.store.status import format_status
+from mmdistill.utils.files import folder_problem
 
 
 def label(config: Config) -> None:
@@ -87,6 +89,7 @@ def labeling_config(config: Config) -> Config:
 def _label(recipe: Recipe) -> None:
     """Stage 1 of a recipe whose annotations are read: cheap checks come first."""
     stage = label_config(recipe)
+    _check_store_folder(recipe)
     check_training_parts(recipe.config)
     check_fetchable('teacher', stage.load_from)
     count_labeled(build_labeled(labeled_config(recipe)))
@@ -95,6 +98,16 @@ def _label(recipe: Recipe) -> None:
         find_boxes(recipe)
     stage_runner(stage).test()
     barrier()
+
+
+def _check_store_folder(recipe: Recipe) -> None:
+    """Refuse a store that could not be written before the teacher is looked at."""
+    problem = folder_problem(Path(recipe.distill.store))
+    if problem:
+        raise StoreError(
+            f'the label store {recipe.distill.store} cannot be written: {problem}; '
+            'name another folder in distill.store'
+        )
 
 
 def _read(config: Config, images: bool = True) -> Config:

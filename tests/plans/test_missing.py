@@ -114,3 +114,15 @@ def test_boxes_that_were_detected_are_not_missing(config, make_store, make_rows)
 
     assert len(missing_files(Recipe.of(config))) == 1
     assert boxes_to_find(Recipe.of(config)) is None
+
+
+@pytest.mark.parametrize('name', ['work_dir', 'distill.store'])
+def test_a_folder_that_cannot_be_made_is_named(config, name):
+    config.distill.teacher.checkpoint = 'own.pth'
+    Path('own.pth').touch()
+    config.merge_from_dict({name: 'own.pth/deeper'})
+
+    (sentence,) = missing_files(Recipe.of(config))
+
+    assert sentence.startswith(f'the folder own.pth/deeper of {name}: ')
+    assert sentence.endswith('own.pth is no folder; name another one')
