@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmdistill.config.kinds import AT_LEAST_ONE, COUNT, SWITCH, Fields, Kind
 from mmdistill.config.schema import is_type
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 
 LOOPS = {
     'training': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -88,6 +88,13 @@ def _check_whole(config: Config, name: str) -> None:
         raise UserError(
             f'{config.filename} has no {" and no ".join(lacking)}; its {name} needs '
             f'{data}, {" and ".join(others)}'
+        )
+    loader = config[LOOPS[name][0]]
+    if loader and not loader.get('dataset'):
+        raise ConfigError(
+            f'{LOOPS[name][0]} of {config.filename} has no dataset, so there is '
+            f'nothing for its {name}; name one in {LOOPS[name][0]}.dataset, or set '
+            f'{LOOPS[name][0]}=None'
         )
 
 
