@@ -31,6 +31,8 @@ OF_SEVERAL_PROCESSES = ('ZeroRedundancyOptimizer', 'FSDP')
 """Optimizers that need a process group."""
 GIVEN_TO_LOOPS = ('runner', 'dataloader', 'evaluator', 'by_epoch')
 GIVEN_TO_HOOKS = ('priority',)
+LENGTHS = ('max_iters', 'max_epochs')
+"""Lengths of a training, which labeling does not need."""
 LOOP_KEYS = {'train_cfg': None, 'val_cfg': 'ValLoop', 'test_cfg': 'TestLoop'}
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 FAR, EPOCH_LENGTH = 10**6, 100
@@ -113,7 +115,7 @@ def _check_settings(
         for each in parameters
         if each.default is each.empty
         and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-        and each.name not in {*stated, *given}
+        and each.name not in {*stated, *given, *LENGTHS}
     ]
     if lacking:
         raise ConfigError(f'{name}: {settings["type"]} needs {" and ".join(lacking)}')
