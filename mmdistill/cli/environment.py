@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from mmdistill.errors import ConfigError, UserError
+from mmdistill.errors import ConfigError
 
 FindModule = Callable[[str], bool]
 LoadModule = Callable[[str], Any]
@@ -69,8 +69,28 @@ def install_command(module: str) -> str:
 
 
 def has_module(name: str) -> bool:
-    """Check whether a module can be imported, without importing it."""
+    """Check whether a module can be imported, without importing it.
+
+    Args:
+        name: Its name, with the packages that it is in.
+
+    Raises:
+        ModuleNotFoundError: If a package that it is in is missing.
+    """
     return importlib.util.find_spec(name) is not None
+
+
+def not_installed(package: str, fix: str = '') -> str:
+    """Write the sentence about a missing package.
+
+    Args:
+        package: Its name.
+        fix: Commands that install it, each in backquotes; none where they are unknown.
+
+    Returns:
+        The sentence, without a full stop.
+    """
+    return f'{package} is not installed' + (f'; run {fix}' if fix else '')
 
 
 def check_environment(
@@ -110,7 +130,7 @@ def _check_installed(find: FindModule, load: LoadModule) -> None:
     for module, command in COMMANDS.items():
         if not find(module):
             fix = _mmcv_commands(load) if module == 'mmcv' else f'`{command}`'
-            raise UserError(f'{module} is not installed; run {fix}')
+            raise ConfigError(not_installed(module, fix))
 
 
 def _mmcv_commands(load: LoadModule) -> str:

@@ -23,6 +23,7 @@ from mmdistill.cli.environment import (
     PACKAGE_OF_TRANSFORM,
     TRANSFORM_COMMANDS,
     install_command,
+    not_installed,
 )
 from mmdistill.config.datasets import registered_dataset
 from mmdistill.engine.dry_schedule import check_schedule_parts
@@ -146,7 +147,7 @@ def _reason(transform: str, error: Exception) -> str:
     package = PACKAGE_OF_TRANSFORM.get(transform)
     if missing:
         module = (missing[1] or missing[2]).partition('.')[0]
-        return f'{module} is not installed; run `{install_command(module)}`'
+        return not_installed(module, f'`{install_command(module)}`')
     is_pinned = (
         package and f'"{package}=={_version(package)}"' in TRANSFORM_COMMANDS[package]
     )
@@ -165,9 +166,8 @@ def _registration_advice(kind: str) -> str:
     """Advise how to register a type."""
     package = kind.partition('.')[0]
     if '.' in kind and importlib.util.find_spec(package) is None:
-        return (
-            f'the package {package} is not installed; run `{install_command(package)}`'
-        )
+        fix = f'`{install_command(package)}`'
+        return f'the package {not_installed(package, fix)}'
     return 'import its module by custom_imports, if it has one'
 
 
