@@ -1,7 +1,4 @@
-"""A teacher whose checkpoint does not fit labels nothing.
-
-A detector whose checkpoint or classes do not fit finds nothing.
-"""
+"""Hooks that refuse a teacher or a detector whose checkpoint does not fit it."""
 
 from __future__ import annotations
 
@@ -12,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
@@ -22,6 +17,7 @@ from mmdistill.config.metainfo import in_number_order
 from mmdistill.config.schema import is_type
 from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
 from mmdistill.engine.checkpoint import load_checkpoint_strict
+from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import CheckpointError
 from mmdistill.models.box_detector import category_ids
 from mmdistill.registry import HOOKS
@@ -149,7 +145,7 @@ class TeacherGuardHook(Hook):
             UserError: If a weight is missing or of another shape, or the checkpoint
                 is of another network or records other keypoints.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap_model(runner.model)
         if isinstance(checkpoint, dict):
             check_keypoint_names(checkpoint, self.keypoint_names, model.output_indices)
         weights = load_checkpoint_strict(model.module, checkpoint, self.role)
@@ -172,7 +168,7 @@ class TeacherGuardHook(Hook):
                 'a teacher needs its trained weights: give distill.teacher.checkpoint '
                 '(load_from), got none'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap_model(runner.model)
         if self.keypoint_names is not None:
             check_keypoint_count(model, len(self.keypoint_names))
 
@@ -215,7 +211,8 @@ class DetectorGuardHook(Hook):
             UserError: If a weight is missing or of another shape, or the checkpoint
                 is of another network.
         """
-        weights = load_checkpoint_strict(_model(runner).module, checkpoint, 'detector')
+        detector = unwrap_model(runner.model).module
+        weights = load_checkpoint_strict(detector, checkpoint, 'detector')
         self.classes = _recorded_classes(checkpoint) or self.classes
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
@@ -237,7 +234,7 @@ class DetectorGuardHook(Hook):
                 'a detector needs its trained weights: give '
                 'distill.detector.checkpoint (load_from), got none'
             )
-        model = _model(runner)
+        model = unwrap_model(runner.model)
         classes, wanted = self.classes, self.categories
         for outputs in _num_classes(model.module) - {len(classes)}:
             raise CheckpointError(
@@ -258,10 +255,6 @@ class DetectorGuardHook(Hook):
                 listed = isinstance(content, dict) and content.get('categories')
                 ids = {each['name']: each['id'] for each in listed or ()} | ids
         return ids
-
-
-def _model(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _recorded_classes(checkpoint: Any) -> Sequence[str]:
