@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         load_config,
     )
     from mmdistill.config.output_files import check_output
+    from mmdistill.config.recipe import Recipe
     from mmdistill.selection.export import ExportOptions, rejected_path
     from mmdistill.selection.summary import selection_table
 
@@ -49,13 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.rejected:
             rejected = rejected_path(Path(arguments.export_coco))
             check_output('the rejected labels of --export-coco', rejected, config)
-    selection = stages.select(config, changed_options(arguments), arguments.dry_run)
+    recipe = Recipe.of(config)
+    selection = stages.select(recipe, changed_options(arguments), arguments.dry_run)
     sys.stdout.write(selection_table(selection) + '\n')
     if arguments.export_coco:
         options = ExportOptions(
             rejected=arguments.rejected, most_disagreed=arguments.most_disagreed
         )
-        stages.export_coco(config, arguments.export_coco, options)
+        stages.export_coco(recipe, arguments.export_coco, options)
 
 
 def _add_export_arguments(parser: argparse.ArgumentParser) -> None:

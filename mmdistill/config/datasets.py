@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, TRANSFORMS
 
 from mmdistill.config.metainfo import ordered_metainfo
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 """Transforms that map a member's keypoints to those of the set it is part of."""
@@ -76,7 +77,7 @@ def labeled_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     sources = dataset.get('datasets', [])
     rest = [i for i, source in enumerate(sources) if not has_pseudo(source)]
     if not rest:
-        raise UserError(
+        raise ConfigError(
             'train_dataloader.dataset trains on no labeled data set, only on '
             'pseudo-labels; name the labeled one in distill.labeled'
         )
@@ -174,11 +175,24 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
         kind = _built_kind(dataset, kind)
     metainfo = getattr(kind, 'METAINFO', None)
     if not metainfo:
-        raise UserError(
+        raise ConfigError(
             f'the data set {dataset.get("type")} states no keypoints: give it '
             "metainfo, as dict(from_file='configs/_base_/datasets/coco.py')"
         )
     return ordered_metainfo(metainfo)
+
+
+def parsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Keypoints of a data set as MMPose parses them, in their numbers' order.
+
+    Args:
+        dataset: Config of a data set; see `unparsed_metainfo`.
+
+    Raises:
+        UserError: If its type is not registered or states no keypoints.
+    """
+    parsed: dict[str, Any] = parse_pose_metainfo(unparsed_metainfo(dataset))
+    return parsed
 
 
 def registered_dataset(dataset: Mapping[str, Any]) -> Any:
@@ -193,7 +207,7 @@ def registered_dataset(dataset: Mapping[str, Any]) -> Any:
     name = dataset.get('type')
     kind = DATASETS.get(name) if isinstance(name, str) else name
     if kind is None:
-        raise UserError(
+        raise ConfigError(
             f'no data set is registered as {name!r}; import the module that has it in '
             'custom_imports, or name one of this version of MMPose'
         )

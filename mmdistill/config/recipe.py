@@ -19,7 +19,7 @@ from mmdistill.config.schema import (
     TeacherConfig,
     ViewsConfig,
 )
-from mmdistill.errors import UserError
+from mmdistill.errors import CheckpointError, ConfigError, UserError
 
 T = TypeVar('T')
 OFF_IF_EMPTY = ('distill.detector', 'distill.audit')
@@ -51,7 +51,7 @@ class Recipe:
         """
         section = config.get('distill')
         if section is None:
-            raise UserError(
+            raise ConfigError(
                 f'{config.filename} has no distill section, which names the teacher, '
                 'the unlabeled images and the label store'
             )
@@ -72,8 +72,7 @@ class Recipe:
             config: The config, changed but for its section; the labeled set that the
                 section names may be another by its files.
         """
-        labeled = config.distill.get('labeled')
-        return Recipe(config, replace(self.distill, labeled=labeled))
+        return Recipe(config, replace(self.distill, labeled=stated_labeled(config)))
 
 
 def stated_views(config: Config) -> ViewsConfig:
@@ -106,6 +105,9 @@ def stated_labeled(config: Config) -> Mapping[str, Any] | None:
     Args:
         config: Any config.
 
+    Returns:
+        The dict that stands in the config: what is changed in it changes the config.
+
     Raises:
         UserError: If the section states what cannot be.
     """
@@ -127,9 +129,9 @@ def check_checkpoint(role: str, part: TeacherConfig | DetectorConfig) -> str:
     """
     checkpoint = part.checkpoint
     if not checkpoint:
-        raise UserError(f'distill.{role}.checkpoint must name a checkpoint, got none')
+        raise ConfigError(f'distill.{role}.checkpoint must name a checkpoint, got none')
     if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise UserError(
+        raise CheckpointError(
             f'the {role} checkpoint {checkpoint} does not exist; train the {role} '
             f'first, or set distill.{role}.checkpoint'
         )
@@ -191,10 +193,10 @@ class _Reader:
     def raise_errors(self, config: Config) -> None:
         """Say all that is wrong, each in a line where it is more than one thing."""
         if len(self.errors) == 1:
-            raise UserError(self.errors[0])
+            raise ConfigError(self.errors[0])
         if self.errors:
             lines = ''.join(f'\n- {error}' for error in self.errors)
-            raise UserError(
+            raise ConfigError(
                 f'the distill section of {config.filename} has {len(self.errors)} '
                 f'errors:{lines}'
             )

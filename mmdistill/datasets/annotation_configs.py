@@ -12,14 +12,15 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.datasets import (
     is_pseudo,
     members_of,
+    parsed_metainfo,
     registered_dataset,
-    unparsed_metainfo,
 )
+from mmdistill.config.metainfo import keypoint_names
+from mmdistill.config.recipe import stated_labeled
 from mmdistill.datasets.coco.annotations import (
     CocoAnnotations,
     read_annotations,
@@ -150,8 +151,7 @@ def _members(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Any]
     for loader in loaders:
         sets = [(config.get(f'{loader}_dataloader') or {}).get('dataset')]
         if loader == 'train':
-            section = config.get('distill')
-            sets.append(section.get('labeled') if isinstance(section, dict) else None)
+            sets.append(stated_labeled(config))
         for dataset in filter(None, sets):
             for member in members_of(dataset):
                 if not is_pseudo(member) and _is_pose_set(config, member):
@@ -194,9 +194,7 @@ def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         member: Its config.
     """
-    parsed = parse_pose_metainfo(unparsed_metainfo(member))
-    names = parsed['keypoint_id2name']
-    return tuple(names[number] for number in range(parsed['num_keypoints']))
+    return tuple(keypoint_names(parsed_metainfo(member)))
 
 
 def _read_normalized(

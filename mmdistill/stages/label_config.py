@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.datasets import (
     end_pipeline,
     labeled_part,
     leak_guard_config,
     members_of,
+    parsed_metainfo,
     registered_dataset,
     uncut,
     unparsed_metainfo,
     with_end_pipeline,
 )
 from mmdistill.config.files import read_config
-from mmdistill.config.metainfo import order_keypoints
+from mmdistill.config.metainfo import keypoint_names, order_keypoints
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
 from mmdistill.config.schema import TeacherConfig, ViewsConfig, is_type, stated
 from mmdistill.config.text import TextConfig
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
@@ -50,9 +50,8 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         check_checkpoint('teacher', distill.teacher)
     teacher = _teacher_config(config, distill.teacher)
     labeled = labeled_config(recipe)
-    metainfo = unparsed_metainfo(labeled)
-    parsed = parse_pose_metainfo(copy.deepcopy(metainfo))
-    names = [parsed['keypoint_id2name'][i] for i in range(parsed['num_keypoints'])]
+    parsed = parsed_metainfo(labeled)
+    names = keypoint_names(parsed)
     labeling = distill.labeling
     stage = runtime_settings(config)
     stage.update(
@@ -170,11 +169,11 @@ def tta_config(config: Config) -> Config:
     order_keypoints(config)
     dataset = (config.get('test_dataloader') or {}).get('dataset')
     if not dataset:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} has no test_dataloader.dataset to evaluate on'
         )
-    parsed = parse_pose_metainfo(copy.deepcopy(unparsed_metainfo(dataset)))
-    config.model = _fused(config, stated_views(config), parsed['sigmas'].tolist())
+    sigmas = parsed_metainfo(dataset)['sigmas'].tolist()
+    config.model = _fused(config, stated_views(config), sigmas)
     guard = dict(type='mmdistill.TeacherGuardHook', role='tested')
     config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
     config.test_dataloader.dataset = with_end_pipeline(
@@ -231,7 +230,7 @@ def _labeled(recipe: Recipe) -> Mapping[str, Any]:
     if dataset is None:
         dataset = (config.get('train_dataloader') or {}).get('dataset')
     if not dataset:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} has no labeled set to count: it has no '
             'train_dataloader.dataset; name one in distill.labeled'
         )
@@ -254,7 +253,7 @@ def crop_pipeline(config: Config) -> list[Any]:
         pipeline = end_pipeline(dataset) if dataset else []
         if pipeline:
             return pipeline
-    raise UserError(
+    raise ConfigError(
         f'{config.filename} does not say how the crops of its model are cut: neither '
         'test_dataloader nor val_dataloader has a dataset with a pipeline; give one '
         'of them'
@@ -295,8 +294,8 @@ def _teacher_model(
     """A teacher's config wrapped for fusion; another config may have it."""
     try:
         return _fused(config, views, sigmas)
-    except UserError as error:
-        raise UserError(
+    except ConfigError as error:
+        raise ConfigError(
             f'{error}, or name another config in distill.teacher.config'
         ) from error
 
@@ -304,7 +303,9 @@ def _teacher_model(
 def _fused(config: Config, views: ViewsConfig, sigmas: list[float]) -> dict[str, Any]:
     """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
     if not config.get('model'):
-        raise UserError(f'{config.filename} has no model to fuse views of; give it one')
+        raise ConfigError(
+            f'{config.filename} has no model to fuse views of; give it one'
+        )
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         module=copy.deepcopy(config.model),

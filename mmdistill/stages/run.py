@@ -18,9 +18,8 @@ from mmengine.config import Config
 from mmengine.dist import barrier
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmdistill.config.datasets import fit_converters, unparsed_metainfo
+from mmdistill.config.datasets import fit_converters, parsed_metainfo
 from mmdistill.config.loops import test_loops, training_loops
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.recipe import Recipe
@@ -180,12 +179,12 @@ def test(config: Config) -> dict[str, float]:
 
 
 def select(
-    config: Config, changes: Mapping[str, Any] | None = None, dry_run: bool = False
+    recipe: Recipe, changes: Mapping[str, Any] | None = None, dry_run: bool = False
 ) -> Selection:
     """Choose pseudo-labels of a finished store anew.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe whose store it is.
         changes: Fields of `SelectionOptions` that are to be others than the config's,
             also when stage 1 makes the selection again.
         dry_run: Whether the store's selection stays as it is.
@@ -193,7 +192,6 @@ def select(
     Raises:
         UserError: If the store is not complete or nothing would be kept.
     """
-    recipe = Recipe.of(config)
     changes = changes or {}
     options = replace(recipe.distill.selection, **changes)
     store = LabelStore(recipe.distill.store)
@@ -225,9 +223,9 @@ def status(config: Config) -> list[str]:
 
 
 def export_coco(
-    config: Config, path: str, options: ExportOptions | None = None
+    recipe: Recipe, path: str, options: ExportOptions | None = None
 ) -> None:
-    """Write the selected labels of a config's store as COCO json.
+    """Write the selected labels of a recipe's store as COCO json.
 
     The log says below which folder its images open: the store's image root or, where
     some are inside of videos or tars, a folder beside the json, ``labels_images/`` of
@@ -235,17 +233,16 @@ def export_coco(
     the unlabeled set's COCO json, where there is one.
 
     Args:
-        config: A config with a `distill` section.
+        recipe: The recipe whose store it is.
         path: The json to write.
         options: What it holds besides the kept labels.
 
     Raises:
         UserError: If the store is not complete or has no selection.
     """
-    recipe = Recipe.of(config)
     store = LabelStore(recipe.distill.store)
     recipe = _read_recipe(recipe, images=False)
-    parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(recipe)))
+    parsed = parsed_metainfo(labeled_config(recipe))
     skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
     selection = read_selection(store)
     file = Path(path)

@@ -123,7 +123,7 @@ def toy_student(folder: Path, options: argparse.Namespace) -> Config:
 def plain_config(config: Config, folder: Path) -> Config:
     """Configure the same training with MMPose alone."""
     path = folder / 'labels.json'
-    stages.export_coco(config, str(path))
+    stages.export_coco(Recipe.of(config), str(path))
     plain = Config(config.to_dict(), filename=config.filename)
     labeled, pseudo = plain.train_dataloader.dataset.datasets
     plain.train_dataloader.dataset.datasets = [
@@ -158,7 +158,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Compute median milliseconds of a step and of its samples, and their ratios."""
     write_labels(folder, options.images)
     config = toy_student(folder, options)
-    stages.select(config, dict(score_thr=0.0))
+    stages.select(Recipe.of(config), dict(score_thr=0.0))
     plain = plain_config(config, folder)
     again = Config(plain.to_dict(), filename=plain.filename)
     configs = dict(zip(NAMES_OF_RUNS, (config, plain, again), strict=True))

@@ -35,7 +35,7 @@ def test_the_plain_training_reads_the_same_labels_without_our_parts(load, tmp_pa
     options = argparse.Namespace(batch_size=4, warm_up=1, steps=1)
     benchmark.write_labels(tmp_path, 4)
     config = benchmark.toy_student(tmp_path, options)
-    benchmark.stages.select(config, dict(score_thr=0.0))
+    benchmark.stages.select(benchmark.Recipe.of(config), dict(score_thr=0.0))
 
     plain = benchmark.plain_config(config, tmp_path)
 

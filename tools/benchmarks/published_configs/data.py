@@ -15,11 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.config import Config
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 from scipy.io import savemat
 
-from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.config.datasets import parsed_metainfo
 
 SIDE = 160
 """Pixels of an image along each axis."""
@@ -131,7 +130,7 @@ def num_keypoints(dataset: Mapping[str, Any]) -> int:
         return BODY_OF_WHOLE
     if dataset['type'] not in DATASETS:
         return 1  # a class that this MMPose does not have, whatever its data
-    return parse_pose_metainfo(unparsed_metainfo(dataset))['num_keypoints']
+    return parsed_metainfo(dataset)['num_keypoints']
 
 
 def _coco(names: list[str], count: int, rng: np.random.Generator) -> dict[str, Any]:
