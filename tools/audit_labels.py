@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmdistill.cli.environment import check_environment
 from mmdistill.cli.main import AUDIT_ADVICE, run
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.folds is None:
         result = audit(recipe, audited_set(recipe, *paths))
     elif any(paths):
-        raise UserError(
+        raise ConfigError(
             '--folds audits the labeled set of the config in its true boxes, without '
             f'--ann-file, --img and --bbox-file; got {" ".join(filter(None, paths))}'
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 
 PACKAGE = Path(__file__).parents[1]
 PLACES = (PACKAGE / '.mim', PACKAGE.parent)
@@ -32,7 +32,7 @@ def recipe_file(path: str | Path, what: str = 'the config') -> Path:
     for found in (given, *(place / given for place in PLACES)):
         if found.is_file():
             return found
-    raise UserError(
+    raise ConfigError(
         f'{what} {path} does not exist, and mmdistill has no recipe of that path'
     )
 
@@ -53,7 +53,7 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(
+        raise ConfigError(
             f'{what} {path} cannot be read: {_reason(file, error)}'
         ) from error
 

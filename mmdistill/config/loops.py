@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmdistill.config.kinds import AT_LEAST_ONE, COUNT, SWITCH, Fields, Kind
 from mmdistill.config.schema import is_type
-from mmdistill.errors import ConfigError, UserError
+from mmdistill.errors import ConfigError
 
 LOOPS = {
     'training': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -33,12 +33,12 @@ def check_training(config: Config) -> None:
             validation set cannot be evaluated.
     """
     if not config.get('model'):
-        raise UserError(f'{config.filename} cannot train: it has no model')
+        raise ConfigError(f'{config.filename} cannot train: it has no model')
     _check_whole(config, 'training')
     schedule = config.train_cfg
     known = 'type' not in schedule or any(is_type(schedule, k) for k in HOST_LOOPS)
     if known and not (schedule.get('max_iters') or schedule.get('max_epochs')):
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} does not say how long it trains: train_cfg needs '
             f'max_iters or max_epochs, got {dict(schedule)}'
         )
@@ -57,7 +57,7 @@ def check_test(config: Config) -> None:
     """
     _check_whole(config, 'test')
     if not config.get('model'):
-        raise UserError(f'{config.filename} cannot be tested: it has no model')
+        raise ConfigError(f'{config.filename} cannot be tested: it has no model')
 
 
 def training_loops(config: Config) -> Config:
@@ -85,7 +85,7 @@ def _check_whole(config: Config, name: str) -> None:
     lacking = [key for key in LOOPS[name] if config.get(key) is None]
     if lacking:
         data, *others = LOOPS[name]
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} has no {" and no ".join(lacking)}; its {name} needs '
             f'{data}, {" and ".join(others)}'
         )
@@ -153,11 +153,11 @@ def check_loaders(config: Config) -> None:
 
 def _check_loader(name: str, loader: Any) -> None:
     if not isinstance(loader, dict):
-        raise UserError(f'{name} must be a dict, got {loader!r}')
+        raise ConfigError(f'{name} must be a dict, got {loader!r}')
     for key, kind in KINDS.items():
         value = loader.get(key)
         if value is not None and value not in kind:
-            raise UserError(f'{name}.{key} must be {kind}, got {value!r}')
+            raise ConfigError(f'{name}.{key} must be {kind}, got {value!r}')
     if not loader.get('num_workers'):
         for key in OF_WORKERS:
             loader.pop(key, None)

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from mmdistill.config.schema import MixingConfig, is_type, stated
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 BATCHES = ('labeled_share', 'num_batches', 'source_ratio')
 """Settings of `distill.mixing` that are the batch sampler's."""
@@ -54,7 +54,7 @@ def mixed_loader(
     mixed: dict[str, Any] = copy.deepcopy(dict(loader))
     stated = mixed.get('batch_sampler')
     if stated is not None and not is_type(stated, SAMPLER):
-        raise UserError(
+        raise ConfigError(
             f'train_dataloader.batch_sampler {stated.get("type")} knows nothing of '
             'pseudo-labels; leave it out, so that every batch has its labeled share '
             f'by a mmdistill.{SAMPLER}, or state the mix with a '
@@ -107,7 +107,7 @@ def _checked_sampler(sampler: Any) -> dict[str, Any]:
     if sampler is None:
         return dict(type='DefaultSampler', shuffle=True)
     if is_type(sampler, 'MultiSourceSampler'):
-        raise UserError(
+        raise ConfigError(
             'train_dataloader.sampler MultiSourceSampler would draw the batches beside '
             'the labeled share; leave it out, and state the parts of the labeled set '
             'and of the pseudo-labels as distill.mixing.source_ratio'

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmdistill.config import kinds
 from mmdistill.config.schema import DistillConfig, FollowConfig
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError, UserError
 
 START, END = '<!-- settings -->', '<!-- end of settings -->'
 COMMAND = 'python -m mmdistill.config.reference configs/README.md'
@@ -49,7 +49,7 @@ def renewed(text: str) -> str:
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END + '\n')
     if not start or not end:
-        raise UserError(f'there must be a line {START} and, after it, a line {END}')
+        raise ConfigError(f'there must be a line {START} and, after it, a line {END}')
     return before + reference() + after
 
 

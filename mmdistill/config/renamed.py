@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 OPTIONS = {
     'over': 'labeled_images',
@@ -74,7 +74,7 @@ def check_arguments(config: Mapping[str, Any]) -> None:
         kind = str(part.get('type')).rpartition('.')[2]
         for old, new in ARGUMENTS.get(kind, {}).items():
             if old in part:
-                raise UserError(
+                raise ConfigError(
                     f'{old} of {kind} is now {new}, got {old}={part[old]!r}; write the '
                     'config again with --write-config, or rename the argument'
                 )

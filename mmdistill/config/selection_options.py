@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mmdistill.config.kinds import NUMBER, Choice, Either, Kind
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.ranking import CRITERIA
 
 LABELED_IMAGES = ('all', 'annotated')
@@ -97,10 +97,10 @@ class SelectionOptions:
             value, kind = getattr(self, each.name), each.metadata['kind']
             if value not in kind and not (value is None and each.default is None):
                 none = ' or None' if each.default is None else ''
-                raise UserError(f'{each.name} must be {kind}{none}, got {value!r}')
+                raise ConfigError(f'{each.name} must be {kind}{none}, got {value!r}')
         low, high = self.min_thr, self.max_thr
         if low is not None and high is not None and low > high:
-            raise UserError(
+            raise ConfigError(
                 f'min_thr must be at most max_thr, got min_thr {low} and max_thr {high}'
             )
 

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.fileio import dump
 
 from mmdistill.config.metainfo import loses_order
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.utils.files import write_bytes
 
 WIDTH = 88
@@ -160,7 +160,7 @@ def write_config(config: Config, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
-        raise UserError(
+        raise ConfigError(
             f'a config is written as .py (or .json, .yaml, .yml), got {path}'
         )
     config = TextConfig.of(copy.deepcopy(config))
@@ -172,7 +172,7 @@ def write_config(config: Config, path: str | Path) -> None:
         settings = config.to_dict()
         numbered = _numbered_part(settings)
         if path.suffix == TEXT_KEYS and numbered is not None:
-            raise UserError(
+            raise ConfigError(
                 f'{path} cannot hold {numbered}, whose keys are numbers: JSON has '
                 'text for keys; write the config as .py'
             )

@@ -16,7 +16,7 @@ from mmdistill.config.files import read_config
 from mmdistill.config.recipe import Recipe, check_checkpoint
 from mmdistill.config.schema import DetectorConfig, LabelingConfig, is_type
 from mmdistill.config.text import TextConfig
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.stages.label_config import (
     images_config,
     labeled_members,
@@ -63,7 +63,7 @@ def detect_config(recipe: Recipe) -> Config:
     """
     config, part = recipe.config, recipe.distill.detector
     if part is None:
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} has no distill.detector, which names the config and '
             'the checkpoint of a detector'
         )
@@ -126,14 +126,14 @@ def detector_config(part: DetectorConfig) -> Config:
     """
     name = part.config
     if not name:
-        raise UserError(
+        raise ConfigError(
             "distill.detector.config must name a detector's config, a file or one of "
             "MMDetection's as mmdet::FOLDER/FILE.py"
         )
     package = name.partition('::')[0] if '::' in name else ''
     # MMEngine would try to install it.
     if package and not is_installed(package):
-        raise UserError(
+        raise ConfigError(
             f'the detector config {name} is of the package {package}, which is not '
             'installed; install it, or name a file'
         )
@@ -145,7 +145,7 @@ def detector_config(part: DetectorConfig) -> Config:
     try:
         config = get_config(name)
     except (FileNotFoundError, ValueError) as error:
-        raise UserError(
+        raise ConfigError(
             f'the detector config {name} cannot be read: {error}'
         ) from error
     return _checked(name, config)
@@ -154,7 +154,7 @@ def detector_config(part: DetectorConfig) -> Config:
 def _checked(name: str, config: Config) -> Config:
     loader = config.get('test_dataloader') or {}
     if not config.get('model') or not loader.get('dataset'):
-        raise UserError(
+        raise ConfigError(
             f'the detector config {name} must have a model and a test_dataloader with '
             'a dataset, as those of MMDetection have'
         )
@@ -253,7 +253,7 @@ def _from_decoded(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
     """
     steps = [dict(step) for step in copy.deepcopy(list(pipeline))]
     if not steps or not is_type(steps[0], 'LoadImageFromFile'):
-        raise UserError(
+        raise ConfigError(
             "the test pipeline of the detector's config must begin with "
             f'LoadImageFromFile, got {steps[0].get("type") if steps else "no step"}'
         )

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 
 from mmdistill.config.recipe import Recipe
 from mmdistill.engine.runner import stage_runner
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.stages.detect_config import detect_config, images_without_boxes
 from mmdistill.store import LabelStore
 from mmdistill.store.bbox_file import write_boxes
@@ -78,7 +78,7 @@ def export_boxes(config: Config, path: str) -> None:
 def _store(recipe: Recipe) -> LabelStore:
     folder = recipe.distill.boxes_folder
     if folder is None:
-        raise UserError(
+        raise ConfigError(
             f'{recipe.config.filename} has no distill.detector to find boxes'
         )
     return LabelStore(folder, DETECTIONS)

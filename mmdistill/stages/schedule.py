@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill.config.schema import ScheduleConfig
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 
 def grown_schedule(
@@ -55,7 +55,7 @@ def grown_schedule(
         )
         steps = milestones_at(rule.milestones, new)
     except ValueError as error:
-        raise UserError(f'distill.schedule: {error}') from error
+        raise ConfigError(f'distill.schedule: {error}') from error
     config.train_cfg[key] = new
     if config.get('param_scheduler'):
         schedulers = _listed(config.param_scheduler)
@@ -78,7 +78,7 @@ def _stated_length(config: Config) -> tuple[str, int]:
     key = 'max_iters' if 'max_iters' in config.train_cfg else 'max_epochs'
     length = config.train_cfg.get(key)
     if not isinstance(length, int):
-        raise UserError(
+        raise ConfigError(
             'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
             f'got {dict(config.train_cfg)}'
         )
@@ -127,7 +127,7 @@ def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
     # MMEngine's schedulers count epochs unless they are told otherwise.
     counts_epochs = scheduler.get('by_epoch', True)
     if counts_epochs != by_epoch:
-        raise UserError(
+        raise ConfigError(
             'distill.schedule needs schedulers that count what the training counts, '
             f'by_epoch={by_epoch}: {scheduler["type"]} has by_epoch={counts_epochs}; '
             'state it, or set distill.schedule to None'
@@ -140,7 +140,7 @@ def _is_warm_up(scheduler: Mapping[str, Any], length: int) -> bool:
 
 def _listed(schedulers: Any) -> list[Any]:
     if isinstance(schedulers, Mapping) and 'type' not in schedulers:
-        raise UserError(
+        raise ConfigError(
             'distill.schedule lengthens the schedulers of one optimizer, '
             f'param_scheduler has those of {", ".join(schedulers)}; set '
             'distill.schedule to None'

@@ -35,7 +35,7 @@ from mmdistill.config.schema import MixingConfig, is_type, stated
 from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.mixing import labeled_slots, source_slots
 from mmdistill.stages.label_config import check_models
 
@@ -64,7 +64,7 @@ def student_config(recipe: Recipe) -> Config:
     check_loaders(config)
     loader = config.get('train_dataloader') or {}
     if not loader.get('dataset'):
-        raise UserError(
+        raise ConfigError(
             f'{config.filename} has no train_dataloader with a dataset, so there is no '
             'student to train; its labels are made by tools/label.py'
         )
@@ -95,7 +95,7 @@ def _check_not_stated_twice(mixing: MixingConfig) -> None:
     settings = {k: v for k, v in stated(mixing).items() if k != 'labeled_share'}
     for key, value in settings.items():
         owner = 'batch_sampler' if key in BATCHES else 'PseudoLabelDataset'
-        raise UserError(
+        raise ConfigError(
             f'distill.mixing.{key} is for a config that does not state its mix, got '
             f'{value!r}; give it to the {owner} of train_dataloader'
         )
@@ -105,7 +105,7 @@ def _check_hooks(config: Config) -> None:
     """Refuse before the labels are made what `CountMatchingHook` refuses after."""
     hooks = config.get('custom_hooks') or []
     if any(is_type(hook, 'CountMatchingHook') for hook in hooks):
-        raise UserError(NOT_FOR_TRAINING)
+        raise ConfigError(NOT_FOR_TRAINING)
 
 
 def _check_trained_store(config: Config, store: str) -> None:
@@ -113,7 +113,7 @@ def _check_trained_store(config: Config, store: str) -> None:
     sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
     trained = [str(source.get('store')) for source in sources]
     if store not in trained:
-        raise UserError(
+        raise ConfigError(
             f'training must read the label store {store} of distill.store, its '
             f'PseudoLabelDatasets read {trained}'
         )
@@ -133,14 +133,14 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
             return
         sources = sources_of(loader['dataset'])
         if len(ratio) != len(sources):
-            raise UserError(
+            raise ConfigError(
                 f'source_ratio needs a part for each of the {len(sources)} sources, '
                 f'the labeled set and the pseudo-labels, got {list(ratio)}'
             )
         labeled = [i for i, each in enumerate(sources) if not is_pseudo(each)]
         source_slots(size, ratio, labeled)
     except ValueError as error:
-        raise UserError(f'train_dataloader: {error}') from error
+        raise ConfigError(f'train_dataloader: {error}') from error
 
 
 def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
@@ -265,12 +265,12 @@ def _check_weights(config: Config) -> None:
     head = (config.get('model') or {}).get('head') or {}
     losses = [*_dicts(head.get('loss'))]
     if any(is_type(part, 'VisPredictHead') for part in _dicts(head)):
-        raise UserError(
+        raise ConfigError(
             'VisPredictHead learns the keypoint weights as visibilities: '
             f'pseudo_weight must be 1, got {max(weights - {1})}'
         )
     if losses and not any(part.get('use_target_weight') for part in losses):
-        raise UserError(
+        raise ConfigError(
             f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
             f'{losses[0].get("type")} needs use_target_weight=True'
         )

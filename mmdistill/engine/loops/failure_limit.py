@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from mmdistill.errors import TooManyFailuresError, UserError
+from mmdistill.errors import CheckpointError, TooManyFailuresError
 from mmdistill.store import LabelStore
 from mmdistill.store.schema import NONE_FINITE
 from mmdistill.store.status import (
@@ -53,7 +53,7 @@ def check_failures(
         for line in lines:
             print_log(line, logger='current')
     if nothing_finite:
-        raise UserError(no_finite_number(store.root, failures[NONE_FINITE]))
+        raise CheckpointError(no_finite_number(store.root, failures[NONE_FINITE]))
     share = failures.total() / images
     if share <= max_failures:
         return None

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.cli.main import run
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.utils.files import write_json
 from tools.benchmarks.gap_recovery.numbers import best_schedule
 from tools.benchmarks.gap_recovery.plan import (
@@ -126,7 +126,7 @@ class Comparison:
         found = result['metrics']
         for metric in self.metrics:
             if metric not in found:
-                raise UserError(
+                raise ConfigError(
                     f'the test of {name} has no {metric}, only {", ".join(found)}; '
                     'choose with --metrics'
                 )

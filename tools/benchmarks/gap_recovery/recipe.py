@@ -10,7 +10,7 @@ from typing import Any
 
 from mmdistill.cli.arguments import load_config
 from mmdistill.config.datasets import is_pseudo
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 from mmdistill.utils.files import read_json, write_json
 from tools.benchmarks.gap_recovery.plan import Recipe, candidate_iterations
 
@@ -43,7 +43,7 @@ def read_recipe(
     configs = {path: _read(path) for path in (student, baseline, upper_bound)}
     lengths = {path: _length(path, config) for path, config in configs.items()}
     if len(set(lengths.values())) > 1:
-        raise UserError(f'the configs must have the same max_iters, got {lengths}')
+        raise ConfigError(f'the configs must have the same max_iters, got {lengths}')
     _check_mix_unstated(student, configs[student])
     stated = lengths[student]
     _check_warm_up(configs[student], stated, iterations or stated)
@@ -90,7 +90,7 @@ def subset(coco: Mapping[str, Any], number: int) -> dict[str, Any]:
     """
     images = list(coco['images'])
     if not 1 <= number <= len(images):
-        raise UserError(
+        raise ConfigError(
             f'--labeled must be between 1 and {len(images)} images, got {number}'
         )
     random.Random(0).shuffle(images)
@@ -108,13 +108,15 @@ def _read(path: str) -> dict[str, Any]:
     )
     config: dict[str, Any] = load_config(arguments).to_dict()
     if isinstance(config.get('param_scheduler'), dict):
-        raise UserError(f'param_scheduler of {path} must be a list of schedulers')
+        raise ConfigError(f'param_scheduler of {path} must be a list of schedulers')
     return config
 
 
 def _length(path: str, config: Mapping[str, Any]) -> int:
     if 'max_iters' not in config['train_cfg']:
-        raise UserError(f'{path} must count iterations: train_cfg.max_iters is missing')
+        raise ConfigError(
+            f'{path} must count iterations: train_cfg.max_iters is missing'
+        )
     return int(config['train_cfg']['max_iters'])
 
 
@@ -122,7 +124,7 @@ def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
     """Refuse a stated mix: the arms change `distill`, which it would not follow."""
     stated = [place for place, each in _sources(config).items() if is_pseudo(each)]
     if stated:
-        raise UserError(
+        raise ConfigError(
             f'{path} must train on its labeled set alone, distill adds the '
             f'pseudo-labels; it states some at {stated[0]}'
         )
@@ -133,7 +135,7 @@ def _check_warm_up(config: Mapping[str, Any], stated: int, iterations: int) -> N
     warm_up = max((end for end in ends if end != stated), default=0)
     shortest = min(candidate_iterations(iterations))
     if shortest <= warm_up:
-        raise UserError(
+        raise ConfigError(
             f'a schedule of {shortest} iterations would end in its warm-up of '
             f'{warm_up}: give --iterations more than {iterations}'
         )
