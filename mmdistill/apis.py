@@ -8,14 +8,12 @@ called as that of `mmpose.apis`. In the examples `model` is a model of 17 keypoi
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
@@ -29,6 +27,7 @@ from mmdistill.stages.label_config import (
     crop_settings,
     whole_image_pipeline,
 )
+from mmdistill.utils.logging import warn
 
 BBOX_FORMATS = ('xyxy', 'xywh')
 """Formats of boxes: two corners, or corner and size."""
@@ -118,12 +117,10 @@ def _with_true_pairs(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         return dict(metainfo)
     partners = true_flip_indices(metainfo)
     if partners != list(metainfo['flip_indices']):
-        print_log(
+        warn(
             'flip_indices of the model disagree with its flip_pairs, as after a '
             'training from a config whose keypoints are not in order; the pairs '
-            "are used here, but the model's own flip_test mirrors wrong keypoints",
-            logger='current',
-            level=logging.WARNING,
+            "are used here, but the model's own flip_test mirrors wrong keypoints"
         )
     return {**metainfo, 'flip_indices': partners}
 

@@ -9,7 +9,6 @@ the wrong ones. Here order is that of the numbers.
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -18,7 +17,8 @@ from typing import Any
 
 import mmpose
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
+
+from mmdistill.utils.logging import warn
 
 NUMBERED = ('keypoint_info', 'skeleton_info')
 """Parts of metainfo whose keys are numbers."""
@@ -81,13 +81,11 @@ def order_keypoints(config: Any) -> int:
             owner[key] = ConfigDict(ordered)
             names.append(str(ordered.get('dataset_name')))
     if names:
-        print_log(
+        warn(
             f'keypoint_info of {", ".join(dict.fromkeys(names))} does not stand in the '
             'order of its numbers (MMEngine writes configs so); it is read in that '
             'order here, but tools of MMPose alone would mirror wrong keypoints with '
-            'this config',
-            logger='current',
-            level=logging.WARNING,
+            'this config'
         )
     return len(names)
 

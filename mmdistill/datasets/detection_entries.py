@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdistill.errors import DataError, shortened
+from mmdistill.functional.boxes import is_real
 from mmdistill.utils.files import read_json
 
 FORM = '{image_id, category_id, bbox: [x, y, width, height], score}'
@@ -96,7 +97,7 @@ def _category_id(where: str, entry: Mapping[str, Any]) -> int:
 
 
 def _box(where: str, given: Any) -> tuple[float, ...]:
-    if not isinstance(given, list) or len(given) != 4 or not all(map(_is_real, given)):
+    if not isinstance(given, list) or len(given) != 4 or not all(map(is_real, given)):
         raise DataError(
             f'{where} must have a bbox of four numbers, x, y, width and height, got '
             f'{shortened(given)}'
@@ -110,7 +111,7 @@ def _box(where: str, given: Any) -> tuple[float, ...]:
 
 
 def _score(where: str, given: Any) -> float:
-    if not _is_real(given):
+    if not is_real(given):
         raise DataError(f'{where} must have a number as score, got {shortened(given)}')
     if not 0 <= given <= 1 + ROUNDING:
         hint = ''
@@ -122,7 +123,3 @@ def _score(where: str, given: Any) -> float:
             f'{where} must have a score from 0 to 1, got {shortened(given)}{hint}'
         )
     return min(float(given), 1.0)
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -7,15 +7,14 @@ reach far beyond their images, in the right one none does.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.logging import print_log
 
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.errors import DataError
+from mmdistill.utils.logging import warn
 
 SLACK = 0.1
 """Of a box's side (and two pixels), by which detectors may leave the image."""
@@ -121,15 +120,18 @@ def check_forms(
             if leaving.mean() >= least and here >= FITTING:
                 raise DataError(_sentence(path, words, boxes, sizes, names, leaving))
         if leaving.mean() > 0.5:
-            _warn(path, f'{_beyond(leaving)}: are they pixels of images of this size?')
+            warn(
+                f'the detection file {path}: {_beyond(leaving)}: are they pixels of '
+                'images of this size?'
+            )
     largest = boxes.max()
     if len(boxes) >= FEWEST and PERCENT / 2 < largest <= PERCENT:
         within = _inside(_of_extents(boxes), np.full_like(sizes, PERCENT))
         if within.all() and sizes.min() >= 2 * PERCENT:
-            _warn(
-                path,
-                f'no box lies beyond ({PERCENT}, {PERCENT}), though all images are '
-                'larger than twice that: they must be pixels, not percentages',
+            warn(
+                f'the detection file {path}: no box lies beyond ({PERCENT}, '
+                f'{PERCENT}), though all images are larger than twice that: they must '
+                'be pixels, not percentages'
             )
 
 
@@ -186,10 +188,4 @@ def _sentence(
         f'height] in pixels, which they must be, {_beyond(leaving)}, the first is '
         f'{boxes[first].tolist()} on {names[first]} of {sizes[first].astype(int)[0]} x '
         f'{sizes[first].astype(int)[1]} pixels'
-    )
-
-
-def _warn(path: Path, words: str) -> None:
-    print_log(
-        f'the detection file {path}: {words}', logger='current', level=logging.WARNING
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
 from PIL import Image
 
 from mmdistill.datasets.image_hashes import (
@@ -23,7 +21,7 @@ from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import DataError
 from mmdistill.store.image_keys import is_packed
 from mmdistill.utils.files import file_name, spelled_name, write_json
-from mmdistill.utils.logging import log_progress
+from mmdistill.utils.logging import log_progress, warn
 
 MAX_LISTED = 10
 """Maximum number of images listed in a warning."""
@@ -87,11 +85,9 @@ def _check_readable(
             f'unlabeled image can be compared with them; the first is {unreadable[0]}: '
             'check data_root and data_prefix, or set distill.leak_guard=False'
         )
-    print_log(
+    warn(
         f'{len(unreadable)} of {len(files)} images of the {name} set cannot be read '
-        f'and are compared with none, the first is {unreadable[0]}',
-        logger='current',
-        level=logging.WARNING,
+        f'and are compared with none, the first is {unreadable[0]}'
     )
 
 
@@ -139,7 +135,7 @@ def drop_leaked_images(
         if duplicates:
             pairs = [(images.keys[number].as_py(), file) for number, file in duplicates]
             sentence = format_leaks(name, pairs, ACTIONS[name])
-            print_log(sentence, logger='current', level=logging.WARNING)
+            warn(sentence)
     leaked = [number for number, _ in leaks['val']]
     remaining = np.setdiff1d(np.arange(len(images)), leaked)
     if len(remaining) == 0:
@@ -155,11 +151,7 @@ def _files_of(ann_file: str, img_root: str) -> list[Path]:
     try:
         paths = annotated_images(Path(ann_file))
     except DataError as error:
-        print_log(
-            f'the leak guard ignores a set: {error}',
-            logger='current',
-            level=logging.WARNING,
-        )
+        warn(f'the leak guard ignores a set: {error}')
         return []
     return [Path(img_root, path) for path in paths]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform
-from mmengine.logging import print_log
 
 from mmdistill.config.schema import is_type
 from mmdistill.registry import TRANSFORMS
+from mmdistill.utils.logging import warn
 
 
 @TRANSFORMS.register_module()
@@ -64,11 +63,9 @@ def warn_if_unrotated(pipeline: Sequence[Any]) -> None:
         flag = step.get('color_type', 'color')
         backend = step.get('imdecode_backend', 'cv2')
         if flag in UNROTATED_FLAGS or backend in UNROTATED_BACKENDS:
-            print_log(
+            warn(
                 f'images are loaded with color_type={flag!r} and imdecode_backend='
                 f'{backend!r}, without the EXIF orientation, and labels are those of '
                 'rotated images: where images have such a tag, load them with '
-                "color_type='color' and imdecode_backend='cv2'",
-                logger='current',
-                level=logging.WARNING,
+                "color_type='color' and imdecode_backend='cv2'"
             )

@@ -21,6 +21,7 @@ from mmdistill.functional.box_fit import BoxFit, PoseFill, fit_like, measure_fil
 from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.schema import table_to_labels
 from mmdistill.utils.dataset_members import Member, members_of
+from mmdistill.utils.logging import warn
 
 MIN_OVERLAP = 0.6
 """Median overlap below which labeled boxes do not follow their poses."""
@@ -107,11 +108,9 @@ def held_fit(store: LabelStore) -> BoxFit | None:
 def _fit_of(labeled: PoseFill | None, stated: bool) -> BoxFit | None:
     """Fit with the margins of the labeled set; None where they are not informative."""
     if labeled is None:
-        print_log(
+        warn(
             'boxes are not fitted around poses: no labeled sample has a box and two '
-            'keypoints to take margins from',
-            logger='current',
-            level=logging.WARNING,
+            'keypoints to take margins from'
         )
         return None
     if labeled.overlap < MIN_OVERLAP and not stated:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmdistill.functional.count_matching import split_groups
+from mmdistill.functional.scoring import masked_mean
 
 CRITERIA = ('score', 'agreement', 'both')
 """Criteria that instances are ranked by."""
@@ -30,8 +31,7 @@ def instance_agreement(
     >>> instance_agreement(np.array([[0.5, 1.0, 0.0]] * 2), counts).tolist()
     [0.75, 0.0]
     """
-    total = np.where(counts, keypoint_agreement, 0).sum(axis=1, dtype=np.float64)
-    return (total / np.maximum(counts.sum(axis=1), 1)).astype(np.float32)
+    return masked_mean(keypoint_agreement, counts).astype(np.float32)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,25 @@ AREA_OF_BOX = 0.53
 """Area of an instance as a share of its box: MMPose's factor for unknown areas."""
 
 
+def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Average the values of each row that count.
+
+    Args:
+        values: Values, as scores of keypoints, (N, K).
+        mask: Mask of those that count, (N, K), bool.
+
+    Returns:
+        Means, (N,), float64; 0 for a row none of whose values count.
+
+    >>> mask = np.array([[True, True, False], [False, False, False]])
+    >>> masked_mean(np.array([[0.5, 1.0, 0.0]] * 2), mask).tolist()
+    [0.75, 0.0]
+    """
+    total = np.where(mask, values, 0).sum(axis=1, dtype=np.float64)
+    mean: np.ndarray = total / np.maximum(mask.sum(axis=1), 1)
+    return mean
+
+
 def instance_scores(
     bbox_scores: np.ndarray, keypoint_scores: np.ndarray, keypoint_thr: float = 0.2
 ) -> np.ndarray:
@@ -33,9 +52,7 @@ def instance_scores(
     >>> instance_scores(np.array([0.5, 1.0]), scores).tolist()
     [0.25, 0.0]
     """
-    counts = keypoint_scores > keypoint_thr
-    total = np.where(counts, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
-    mean = total / np.maximum(counts.sum(axis=1), 1)
+    mean = masked_mean(keypoint_scores, keypoint_scores > keypoint_thr)
     return (bbox_scores * mean).astype(np.float32)
 
 

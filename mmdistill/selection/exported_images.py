@@ -14,7 +14,6 @@ ends a URL, and folders above the root. ``film.mp4#000010`` is
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ from mmdistill.errors import DataError
 from mmdistill.store import LabelStore, StoredLabels
 from mmdistill.store.image_keys import container_of, is_frame, is_packed, opens_by_key
 from mmdistill.utils.files import file_name, write_bytes
-from mmdistill.utils.logging import log_progress
+from mmdistill.utils.logging import log_progress, warn
 
 LONGEST_PART = 120
 """Maximum bytes of a folder's or file's name; file systems allow 255."""
@@ -98,11 +97,9 @@ class ExportedImages:
 
     def _log_written(self, files: dict[str, str], count: int) -> None:
         if lost := count - len(files):
-            print_log(
+            warn(
                 f'{lost} of {count} images cannot be read any more as they were '
-                'labeled, and are left out of the export with their labels',
-                logger='current',
-                level=logging.WARNING,
+                'labeled, and are left out of the export with their labels'
             )
         frames, packed = (sum(map(kind, files)) for kind in (is_frame, is_packed))
         print_log(
@@ -168,11 +165,9 @@ def _log_root(img_root: Path, keys: list[str]) -> None:
     """Log the folder in which the exported names, which are paths, exist."""
     missing = sum(not (img_root / key).is_file() for key in keys)
     if missing:
-        print_log(
+        warn(
             f'{missing} of {len(keys)} images of the export are not below {img_root} '
-            'any more, where they were labeled',
-            logger='current',
-            level=logging.WARNING,
+            'any more, where they were labeled'
         )
     print_log(
         f'every file_name of the export opens below {img_root}, where the images were '

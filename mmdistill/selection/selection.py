@@ -308,6 +308,19 @@ def load_selection(store: LabelStore) -> tuple[Selection, bool]:
         ) from error
 
 
+def has_selection(store: LabelStore) -> bool:
+    """Whether a store has a selection, usable or not.
+
+    Args:
+        store: The store.
+
+    >>> selection.write(store)
+    >>> has_selection(store)
+    True
+    """
+    return (store.root / SELECTION_FILE).is_file()
+
+
 def selection_fields(content: Mapping[str, Any]) -> dict[str, Any]:
     """Convert JSON values to the fields of a `Selection`.
 

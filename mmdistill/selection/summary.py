@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from mmengine.logging import print_log
 from mmdistill.selection.counts import Part
 from mmdistill.selection.selection import Selection
 from mmdistill.selection.threshold_groups import Threshold, format_range
-from mmdistill.utils.logging import format_table
+from mmdistill.utils.logging import format_table, warn
 
 HEAD = (
     *('source', 'category', 'threshold', 'images', 'candidates', 'kept', 'dropped'),
@@ -82,7 +81,7 @@ def log_selection(selection: Selection, prefix: str = '') -> None:
     """
     print_log(f'{prefix}{summarize(selection)}', logger='current')
     for line in warnings(selection):
-        print_log(line, logger='current', level=logging.WARNING)
+        warn(line)
 
 
 def warnings(selection: Selection) -> list[str]:

@@ -7,7 +7,6 @@ images that stock loaders cannot read are written into the store.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from mmdistill.store.schema import candidate_counts
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.files import write_bytes
 from mmdistill.utils.growing_array import GrowingArray
-from mmdistill.utils.logging import log_progress
+from mmdistill.utils.logging import log_progress, warn
 
 COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes', 'keypoints')
 """Columns of a label, in addition to those that its selection compares."""
@@ -161,11 +160,9 @@ def write_kept_images(
         else:
             write_bytes(store.root / written_name(key), data)
     if lost:
-        print_log(
+        warn(
             f'{lost} of {len(missing)} kept images of {store.root} cannot be read any '
-            'more and are not written',
-            logger='current',
-            level=logging.WARNING,
+            'more and are not written'
         )
     print_log(
         f'{len(missing) - lost} kept images are written below {store.root}/frames',

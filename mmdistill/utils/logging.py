@@ -1,7 +1,8 @@
-"""Progress lines and tables for the log."""
+"""Warnings, progress lines and tables for the log."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -11,6 +12,15 @@ from mmengine.logging import print_log
 Item = TypeVar('Item')
 SECONDS_BETWEEN_LINES = 10.0
 """Minimum time between two lines of progress."""
+
+
+def warn(sentence: str) -> None:
+    """Write a warning to the log of the run.
+
+    Args:
+        sentence: The warning, without a full stop.
+    """
+    print_log(sentence, logger='current', level=logging.WARNING)
 
 
 def log_progress(items: Iterable[Item], total: int, action: str) -> Iterator[Item]:

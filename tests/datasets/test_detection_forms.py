@@ -144,14 +144,9 @@ def test_boxes_of_another_scale_are_said(read, caplog_warnings, form, sentence):
 
 
 @pytest.fixture
-def caplog_warnings(monkeypatch):
+def caplog_warnings(logged):
     """Sentences that the check warns with."""
-    said = []
-    monkeypatch.setattr(
-        'mmdistill.datasets.detection_forms.print_log',
-        lambda words, **_: said.append(words),
-    )
-    return lambda: '\n'.join(said)
+    return lambda: '\n'.join(logged)
 
 
 def test_nothing_is_concluded_without_sizes(tmp_path):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from mmengine.logging import print_log
 from PIL import Image
 
 from mmdistill.datasets.coco.annotations import (
@@ -19,6 +17,7 @@ from mmdistill.datasets.coco.annotations import (
 from mmdistill.datasets.sources.image_list import annotated_images
 from mmdistill.errors import DataError
 from mmdistill.utils.files import read_json
+from mmdistill.utils.logging import warn
 
 ORIENTATION = 0x0112
 """EXIF tag of the orientation; from 5 on, width and height are exchanged."""
@@ -77,12 +76,10 @@ def find_images(role: str, json_file: CocoAnnotations, img_root: Path) -> None:
             f'{listed}; {_remedy(img_root, missing[0])}'
         )
     if untrained:
-        print_log(
+        warn(
             f'{len(untrained)} images of the {role} set {json_file.path} are not below '
             f'{img_root}/, the first is {untrained[0]}; no annotation of theirs is '
-            'trained on, so they count as images without instances',
-            logger='current',
-            level=logging.WARNING,
+            'trained on, so they count as images without instances'
         )
 
 
@@ -156,11 +153,9 @@ def check_other_form(role: str, path: Path, img_root: Path) -> None:
             f'{img_root}/, the first: {missing[0]}; {_remedy(img_root, missing[0])}'
         )
     if missing:
-        print_log(
+        warn(
             f'{len(missing)} of {len(names)} images of the {role} set {path} are not '
-            f'below {img_root}/, the first is {missing[0]}',
-            logger='current',
-            level=logging.WARNING,
+            f'below {img_root}/, the first is {missing[0]}'
         )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from mmengine.logging import print_log
 from mmpose.datasets import CombinedDataset
 
 from mmdistill.config.schema import MixingConfig
@@ -25,6 +23,7 @@ from mmdistill.functional.mixing import (
 )
 from mmdistill.registry import DATA_SAMPLERS
 from mmdistill.utils.dataset_members import Concatenation
+from mmdistill.utils.logging import warn
 
 BLOCK = 32
 """Number of batches computed at once."""
@@ -181,12 +180,10 @@ class MixedRatioBatchSampler:
         if not isinstance(self.sampler.dataset, SeededDataset):
             reasons.append('the data set is not in a mmdistill.SeededDataset')
         if reasons and not self._warned:
-            print_log(
+            warn(
                 f'{" and ".join(reasons)}: after --resume this training would not see '
                 'exactly the samples of one that was never stopped; '
-                'tools/train.py of mmdistill configures both',
-                logger='current',
-                level=logging.WARNING,
+                'tools/train.py of mmdistill configures both'
             )
         self._warned = True
 

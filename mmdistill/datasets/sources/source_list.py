@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from mmengine.logging import print_log
 
 from mmdistill.datasets.sources import Listing, Source
 from mmdistill.datasets.sources.image_list import ImageList
@@ -20,6 +18,7 @@ from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import container_of
 from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import file_name, spelled_name
+from mmdistill.utils.logging import warn
 
 
 def build_sources(configs: Sequence[Mapping[str, Any]], root: Path) -> list[Source]:
@@ -177,7 +176,7 @@ class SourceList:
             first.setdefault(path, number)
         repeated = len(self.keys) - len(first)
         if repeated:
-            _warn(f'{repeated} images are in two sources and belong to the first')
+            warn(f'{repeated} images are in two sources and belong to the first')
             self.keep(np.array([*first.values()]))
 
 
@@ -226,7 +225,7 @@ def _list_images(sources: Sequence[Source]) -> list[Listing]:
     if not any(listing.keys for listing in listings):
         raise DataError('; '.join(problems))
     for problem in problems:
-        _warn(problem)
+        warn(problem)
     return listings
 
 
@@ -247,7 +246,3 @@ def _merge(listings: Sequence[Listing]) -> ImageList:
     known = all(listing.sizes is not None for listing in filled)
     sizes = [listing.sizes for listing in filled if listing.sizes is not None]
     return ImageList(keys, ids, np.concatenate(sizes) if known else None)
-
-
-def _warn(sentence: str) -> None:
-    print_log(sentence, logger='current', level=logging.WARNING)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
+from mmdistill.config.kinds import AT_LEAST_ONE, POSITIVE, Range
 from mmdistill.datasets.picture_hash import hamming_distance, picture_hash
 from mmdistill.datasets.sources.base import Listing, Source
 from mmdistill.datasets.sources.image_reader import ImageReader, ReadImage, failed_image
@@ -32,6 +32,8 @@ from mmdistill.utils.files import spelled_name
 from mmdistill.utils.logging import log_progress
 
 JPEG_QUALITY = 95
+BITS = Range(0, 255, whole=True)
+"""Bits of a picture's hash in which two frames may differ."""
 """JPEG quality of exported frames."""
 
 
@@ -71,9 +73,9 @@ class VideoSource(Source):
         duplicate_distance: int | None = None,
     ) -> None:
         super().__init__(root, path, name)
-        if not _is_whole(every) or every < 1:
+        if every not in AT_LEAST_ONE:
             raise DataError(f'every must be a whole number from 1, got {every!r}')
-        if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
+        if seconds is not None and seconds not in POSITIVE:
             raise DataError(f'seconds must be above 0 and finite, got {seconds!r}')
         if seconds is not None and every != 1:
             raise ConfigError(
@@ -81,7 +83,7 @@ class VideoSource(Source):
                 f'seconds={seconds}'
             )
         distance = duplicate_distance
-        if distance is not None and not (_is_whole(distance) and 0 <= distance < 256):
+        if distance is not None and distance not in BITS:
             raise ConfigError(
                 f'duplicate_distance must be bits, 0 to 255, got {distance!r}'
             )
@@ -196,14 +198,6 @@ class VideoSource(Source):
                 logger='current',
             )
         return index, numbers
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return _is_whole(value) or isinstance(value, float)
 
 
 SHORTEST_SPAN = 1e-9

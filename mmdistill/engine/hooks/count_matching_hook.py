@@ -17,7 +17,7 @@ from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
 from mmdistill.selection.counts import build_labeled, log_members
-from mmdistill.selection.selection import SELECTION_FILE, load_selection, stale_reasons
+from mmdistill.selection.selection import has_selection, load_selection, stale_reasons
 from mmdistill.selection.summary import log_selection, scalars, summarize
 from mmdistill.selection.threshold_matching import select
 from mmdistill.selection.training_labels import write_kept_images
@@ -103,7 +103,7 @@ class CountMatchingHook(Hook):
 
     def _selection(self, store: LabelStore) -> Selection:
         """The one that stands, or another where it does not hold any more."""
-        if not (store.root / SELECTION_FILE).is_file():
+        if not has_selection(store):
             return self._make_selection(store, {})
         standing, current = load_selection(store)
         options = replace(self.options, **standing.changes)

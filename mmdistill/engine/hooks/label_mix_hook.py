@@ -6,7 +6,6 @@ resumed, and counted while the student trains.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
 from mmdistill.selection.summary import scalars, store_names, summarize
 from mmdistill.utils.dataset_members import concatenated, is_countable
+from mmdistill.utils.logging import warn
 
 FAR_OFF = 3
 """A number of pseudo-labels beyond this factor of the aim is logged as a warning."""
@@ -119,12 +119,10 @@ class LabelMixHook(Hook):
     def _count_from_here(self, dataset: Any) -> None:
         self._seen = SampleCounter() if has_sample_tags(dataset) else None
         if self._seen is None:
-            print_log(
+            warn(
                 'the labeled share of the batches will not be counted: samples of a '
                 f'{type(dataset).__name__} do not say which are pseudo-labeled '
-                "without dict(type='mmdistill.SeededDataset', dataset=...) around it",
-                logger='current',
-                level=logging.WARNING,
+                "without dict(type='mmdistill.SeededDataset', dataset=...) around it"
             )
 
 
@@ -174,13 +172,11 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         )
     aim = pseudo.selection.aim
     if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:
-        print_log(
+        warn(
             f'{len(pseudo)} pseudo-labels of {pseudo.store.root} are '
             f'{len(pseudo) / aim:.2f} times the {aim:.1f} that count matching aims at; '
             'look at them with tools/draw_labels.py, select others with '
-            'tools/select_labels.py',
-            logger='current',
-            level=logging.WARNING,
+            'tools/select_labels.py'
         )
 
 
@@ -213,7 +209,7 @@ def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) 
         if len(others) == len(counts):
             _refuse_or_warn(source, counts, len(labeled) - len(counted))
         elif others or len(counted) < len(labeled):
-            _warn(
+            warn(
                 f'the selection of {source.store.root} was matched to one of '
                 f'{len(labeled)} labeled sets; it does not count the others: '
                 f'{_listed(others, len(labeled) - len(counted))}'
@@ -235,7 +231,7 @@ def _refuse_or_warn(
         f'{matched.instances} instances on {matched.images} images, training uses '
     )
     if uncounted:
-        _warn(
+        warn(
             f'{what}others ({_listed(counts, uncounted)}): whether it belongs to one '
             'of those that cannot be counted was not checked'
         )
@@ -251,10 +247,6 @@ def _listed(counts: Sequence[LabeledCounts], uncounted: int) -> str:
     if uncounted:
         listed.append(f'{uncounted} without an annotation file to count')
     return ' and '.join(listed)
-
-
-def _warn(text: str) -> None:
-    print_log(text, logger='current', level=logging.WARNING)
 
 
 def log_label_mix(
@@ -359,12 +351,10 @@ def warn_if_mix_changed(
     mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
     before = message_hub.get_info(MIX, mix)
     if before != mix:
-        print_log(
+        warn(
             'the samples are others than those this training began with, so it is not '
             'that of a run that was never stopped: '
-            f'{_other_than(before, mix)} before, {_other_than(mix, before)} now',
-            logger='current',
-            level=logging.WARNING,
+            f'{_other_than(before, mix)} before, {_other_than(mix, before)} now'
         )
     message_hub.update_info(MIX, mix)
 

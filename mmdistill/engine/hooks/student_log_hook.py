@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
@@ -22,6 +20,7 @@ from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
+from mmdistill.utils.logging import warn
 
 KINDS = ('labeled', 'pseudo')
 
@@ -73,11 +72,9 @@ class StudentLogHook(Hook):
             self._num_labeled = batches.num_labeled
         else:
             self._num_labeled = 0
-            print_log(
+            warn(
                 'StudentLogHook logs nothing: it needs batches of a '
-                'MixedRatioBatchSampler and a model with a head',
-                logger='current',
-                level=logging.WARNING,
+                'MixedRatioBatchSampler and a model with a head'
             )
 
     def before_train_iter(

@@ -8,12 +8,10 @@ set the number instead.
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.dist import broadcast_object_list
-from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -23,6 +21,7 @@ from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
 )
 from mmdistill.errors import ConfigError
 from mmdistill.registry import LOOPS
+from mmdistill.utils.logging import warn
 
 
 @LOOPS.register_module()
@@ -76,12 +75,10 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         length = len(self.dataloader)
         self._offset = self._iter - self._epoch * length
         if not 0 <= self._offset <= length:
-            print_log(
+            warn(
                 f'epoch {self._epoch} starts anew: the training is at iteration '
                 f'{self._iter}, which is outside it at {length} iterations an epoch; '
-                'data, batch size or number of processes must have changed',
-                logger='current',
-                level=logging.WARNING,
+                'data, batch size or number of processes must have changed'
             )
             self._offset = 0
         batches = _batch_sampler(self.dataloader)

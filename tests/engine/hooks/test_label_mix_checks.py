@@ -16,17 +16,6 @@ from tests.helpers.pseudo import Pseudo
 CHANCE = SimpleNamespace()
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """What is logged."""
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.engine.hooks.label_mix_hook.print_log',
-        lambda text, **_: lines.append(text),
-    )
-    return lines
-
-
 @pytest.fixture(scope='module')
 def labeled(toy_root):
     """Labeled sets of all, one and two instances of the toy images."""
@@ -66,12 +55,12 @@ def test_labels_without_a_visible_keypoint_are_refused(pseudo):
         check_pseudo(pseudo(keypoints=0))
 
 
-def test_numbers_far_off_the_aim_are_told(pseudo, told):
+def test_numbers_far_off_the_aim_are_told(pseudo, logged):
     aim = pseudo().selection.aim
     for count in range(1, round(aim * 5)):
-        told.clear()
+        logged.clear()
         check_pseudo(pseudo(count=count))
-        assert bool(told) == (count < aim / 3 or count > aim * 3)
+        assert bool(logged) == (count < aim / 3 or count > aim * 3)
 
 
 def test_another_labeled_set_is_refused(pseudo, labeled):
@@ -84,14 +73,14 @@ def test_other_labeled_sets_are_refused(pseudo, labeled):
         check_labeled(labeled[1:], [pseudo()])
 
 
-def test_the_matched_set_alone_is_not_talked_about(pseudo, labeled, told):
+def test_the_matched_set_alone_is_not_talked_about(pseudo, labeled, logged):
     check_labeled(labeled[:1], [pseudo()])
-    assert told == []
+    assert logged == []
 
 
-def test_labeled_sets_that_were_not_counted_are_told(pseudo, labeled, told):
+def test_labeled_sets_that_were_not_counted_are_told(pseudo, labeled, logged):
     check_labeled(labeled[:2], [pseudo()])
-    assert 'one of 2 labeled sets; it does not count the others: 1 on 6' in told[0]
+    assert 'one of 2 labeled sets; it does not count the others: 1 on 6' in logged[0]
 
 
 def test_every_selection_is_checked(pseudo, labeled):
@@ -99,9 +88,9 @@ def test_every_selection_is_checked(pseudo, labeled):
         check_labeled(labeled[:2], [pseudo(), pseudo(labeled_set=labeled[2])])
 
 
-def test_a_set_that_cannot_be_counted_is_told(pseudo, labeled, told):
+def test_a_set_that_cannot_be_counted_is_told(pseudo, labeled, logged):
     check_labeled([labeled[1], CHANCE], [pseudo()])
-    assert 'of those that cannot be counted was not checked' in told[0]
+    assert 'of those that cannot be counted was not checked' in logged[0]
 
 
 def test_no_labeled_set_is_refused(pseudo):

@@ -15,37 +15,26 @@ FIXED = Batches(num_labeled=3, batch_size=5, world_size=2)
 LABELED = range(9)
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """What is logged."""
-    lines = []
-    monkeypatch.setattr(
-        'mmdistill.engine.hooks.label_mix_hook.print_log',
-        lambda text, **_: lines.append(text),
-    )
-    return lines
-
-
 @pytest.mark.parametrize(
     ('batches', 'words'),
     [(FIXED, '3 of 5 in a batch are labeled (0.600)'), (CHANCE, 'by chance')],
 )
-def test_the_mix_is_told(make_selection, told, batches, words):
+def test_the_mix_is_told(make_selection, logged, batches, words):
     log_label_mix(
         [LABELED], [Pseudo(7, 80, make_selection(0.5))], batches, iterations=9
     )
-    first, second = told
+    first, second = logged
     assert 'sees 9 labeled instances and 7 pseudo-labels' in first
     assert words in first
     assert 'pseudo-labels of store: instance score threshold 0.5000' in second
 
 
-def test_how_often_each_sample_comes_is_told(make_selection, told):
+def test_how_often_each_sample_comes_is_told(make_selection, logged):
     """10 steps on 2 ranks: 60 labeled slots and 40 others."""
     pseudo = [Pseudo(count, 80, make_selection(0.5)) for count in (7, 1)]
     log_label_mix([LABELED, range(6)], pseudo, FIXED, iterations=10)
-    assert 'in 10 iterations each labeled instance comes 4.0 times' in told[0]
-    assert 'each pseudo-label 5.0 times' in told[0]
+    assert 'in 10 iterations each labeled instance comes 4.0 times' in logged[0]
+    assert 'each pseudo-label 5.0 times' in logged[0]
 
 
 @pytest.mark.parametrize(('batches', 'share'), [(FIXED, 3 / 5), (CHANCE, 9 / 16)])
