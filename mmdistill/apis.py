@@ -130,6 +130,7 @@ def _image(img: np.ndarray | str | PathLike) -> dict[str, Any]:
     if isinstance(img, (str, PathLike)):
         return dict(img_path=fspath(img))
     if not isinstance(img, np.ndarray) or img.ndim != 3 or img.shape[2] != 3:
+        # Arrays of other libraries have a shape as well.
         received = getattr(img, 'shape', type(img).__name__)
         raise DataError(
             f'img must be a path or a BGR array (height, width, 3), got {received}'

@@ -173,6 +173,7 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
     kind = registered_dataset(dataset)
     if 'subset' in inspect.signature(kind).parameters:
         kind = _built_kind(dataset, kind)
+    # A registered class need not be of the host's base, which has the attribute.
     metainfo = getattr(kind, 'METAINFO', None)
     if not metainfo:
         raise ConfigError(

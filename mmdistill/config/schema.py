@@ -140,7 +140,10 @@ class ViewsConfig:
     """Views of each box, and how the teacher runs on them."""
 
     scales: Sequence[float] = setting(
-        ListOf(POSITIVE, empty=False), 'magnifications of the image', (1.0,)
+        ListOf(POSITIVE, empty=False),
+        'magnifications of the image; each costs a forward pass, so it is one, and the '
+        'nine of the paper are a choice that `_base_/distill.py` states',
+        (1.0,),
     )
     flip: bool = setting(SWITCH, 'whether each view is also seen mirrored', True)
     aspect_ratios: Sequence[float] = setting(

@@ -1,4 +1,8 @@
-"""Tags and loss weights of pseudo-labeled samples that a pipeline has packed."""
+"""Tags and loss weights of pseudo-labeled samples that a pipeline has packed.
+
+A module of its own: two data sets tag, a hook counts, and the meta field by which they
+agree stands once.
+"""
 
 from __future__ import annotations
 

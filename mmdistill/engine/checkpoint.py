@@ -284,6 +284,7 @@ def _held_weights(checkpoint: Any, role: str) -> Weights:
             f'{type(weights).__name__}'
         )
     tensors = ((key, value) for key, value in weights.items() if _is_weight(key, value))
+    # torch keeps the versions in an attribute, which weights of other tools lack.
     return _with_versions(OrderedDict(tensors), getattr(weights, '_metadata', None))
 
 

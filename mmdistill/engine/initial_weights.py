@@ -146,7 +146,8 @@ def fetch_problem(checkpoint: str) -> str | None:
         with urlopen(request, timeout=TIMEOUT_SECONDS):
             return None
     except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, 'reason', error)
+        stated = isinstance(error, (URLError, UnicodeEncodeError))
+        reason = error.reason if stated else error
         shown = '' if address == checkpoint else f'{address} '
         return f'{shown}cannot be fetched ({reason}); put the file at {cached}'
 

@@ -1,4 +1,8 @@
-"""Rounding of coordinates and scores to steps above their noise, before storage."""
+"""Rounding of coordinates and scores to steps above their noise, before storage.
+
+A module of its own, for both steps are part of the format of a store: what rounds
+otherwise writes other bytes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ def rounded(values: np.ndarray, steps: int) -> np.ndarray:
     """Round to the nearest multiples of a step, exact in float32 below 2^24 steps.
 
     Args:
-        values: Any values.
+        values: Values, of any shape.
         steps: Number of steps in 1, a power of two.
 
     Returns:

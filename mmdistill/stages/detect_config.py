@@ -235,6 +235,7 @@ def _classes(source: Config) -> Sequence[str]:
     dataset = _test_set(source)
     stated = (dataset.get('metainfo') or {}).get('classes')
     if stated is None:
+        # A registered class need not be of the host's base, which has the attribute.
         stated = getattr(DATASETS.get(dataset['type']), 'METAINFO', {}).get('classes')
     return [stated] if isinstance(stated, str) else stated or ()
 

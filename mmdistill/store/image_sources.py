@@ -1,4 +1,8 @@
-"""Sources of images: folders, videos or domains."""
+"""Sources of images: folders, videos or domains.
+
+A module of its own: the labels of a store, their scores and the thresholds of a
+selection all go by source.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,11 @@ class Sources:
 
 
 def image_sources(table: pa.Table) -> Sources:
-    """Read the source of each image of a table with a column `source`."""
+    """Read the source of each image of a table.
+
+    Args:
+        table: A table with a column `source`, a row an image, I rows.
+    """
     encoded = table['source'].combine_chunks().dictionary_encode()
     names = tuple(encoded.dictionary.to_pylist())
     return Sources(names, encoded.indices.to_numpy().astype(np.int32))
@@ -43,7 +51,14 @@ class SourceNumbering:
         return tuple(self._numbers)
 
     def number(self, sources: Sources) -> np.ndarray:
-        """Number the sources of a table's images, (I,), int32."""
+        """Number the sources of a table's images.
+
+        Args:
+            sources: The sources; names that are new get the next numbers.
+
+        Returns:
+            The number of each image's source, (I,), int32.
+        """
         known = self._numbers
         numbers = [known.setdefault(name, len(known)) for name in sources.names]
         return np.array(numbers, dtype=np.int32)[sources.index]

@@ -1,4 +1,7 @@
-"""Communication between the processes of a run."""
+"""Communication between the processes of a run.
+
+A module of its own: data sets, loops and hooks share it, and nothing else of theirs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Arrays that grow at their end without a second copy in memory."""
+"""Arrays that grow at their end without a second copy in memory.
+
+A module of its own: scores, training labels and a report's statistics are collected in
+them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,11 @@ class GrowingArray:
         self._length = 0
 
     def append(self, rows: np.ndarray) -> None:
-        """Append rows, (n, *shape)."""
+        """Append rows.
+
+        Args:
+            rows: The rows, (n, *shape).
+        """
         end = self._length + len(rows)
         if end > len(self._rows):
             self._resize(max(end, 2 * len(self._rows), 1024))

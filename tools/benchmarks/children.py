@@ -1,4 +1,7 @@
-"""Measurement of work in a forked child: seconds and added memory."""
+"""Measurement of work in a forked child: seconds and added memory.
+
+A module of its own, which several benchmarks import.
+"""
 
 from __future__ import annotations
 

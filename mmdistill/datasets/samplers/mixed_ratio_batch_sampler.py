@@ -112,6 +112,7 @@ class MixedRatioBatchSampler:
             raise ConfigError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
         """Labeled samples in each batch; they come first."""
+        # Samplers of MMEngine have these three by convention, those of torch none.
         self.world_size = getattr(sampler, 'world_size', 1)
         self.rank = getattr(sampler, 'rank', 0)
         self.seed = getattr(sampler, 'seed', None) or 0

@@ -223,7 +223,7 @@ def _lines(file: Path) -> list[str]:
             raise DataError(f'the image list {file} is not a file')
         content = file.read_bytes()
     except (OSError, ValueError) as error:
-        reason = getattr(error, 'strerror', None) or str(error)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise DataError(f'the image list {file} cannot be read: {reason}') from error
     # Byte order marks of UTF-16.
     if content.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in content:

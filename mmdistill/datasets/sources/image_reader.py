@@ -204,6 +204,7 @@ def _pages(image: Image.Image) -> int:
     if image.format == 'MPO':
         return 1
     try:
+        # Pillow gives the number only to formats that can have several pages.
         return int(getattr(image, 'n_frames', 1))
     # The first page may be readable although the list of pages is not.
     except Exception:

@@ -136,7 +136,8 @@ class VideoSource(Source):
                 stamp, position
             )
         except (av.FFmpegError, IndexError) as error:
-            reason = getattr(error, 'strerror', None) or 'no stream of pictures'
+            reason = isinstance(error, av.FFmpegError) and error.strerror
+            reason = reason or 'no stream of pictures'
             return failed_image((0, 0), f'the video cannot be opened: {reason}')
         if frame is None:
             return failed_image((0, 0), 'the video does not decode at this frame')

@@ -110,6 +110,7 @@ def plain_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     plain = OrderedDict(
         (key, value) for key, value in weights.items() if isinstance(value, Tensor)
     )
+    # torch keeps the versions in an attribute, which weights of other tools lack.
     versions = getattr(weights, '_metadata', None)
     if versions:
         # torch and MMPose rename weights of older versions by these.
