@@ -1,22 +1,17 @@
-"""Boxes of unlabeled images, from detections: a store, or a file in MMPose's form.
-
-The boxes that unlabeled images have: detections, or each image its own box.
-"""
+"""Boxes of images, from detections: a store, or a file in MMPose's form."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmdistill.config.schema import UnlabeledConfig
-from mmdistill.datasets.box_tracker import BoxTracker, build_box_tracker
 from mmdistill.datasets.coco.annotations import boxes_of, read_structure
 from mmdistill.datasets.detection_entries import Detection, read_detections
 from mmdistill.datasets.detection_forms import (
@@ -25,11 +20,8 @@ from mmdistill.datasets.detection_forms import (
     check_shares,
 )
 from mmdistill.datasets.sources.image_list import ImageList
-from mmdistill.datasets.sources.image_reader import ImageReader
-from mmdistill.datasets.sources.source_list import SourceList
-from mmdistill.errors import ConfigError, DataError, StoreError
+from mmdistill.errors import DataError, StoreError
 from mmdistill.store import LabelStore
-from mmdistill.store.manifest import DETECTIONS
 
 
 @dataclass(frozen=True)
@@ -49,12 +41,20 @@ class Boxes:
     category_ids: np.ndarray
 
     def of_image(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Boxes (n, 4), scores (n,) and categories (n,) of one image."""
+        """Boxes (n, 4), scores (n,) and categories (n,) of one image.
+
+        Args:
+            number: Number of the image.
+        """
         rows = slice(self.offsets[number], self.offsets[number + 1])
         return self.bboxes[rows], self.scores[rows], self.category_ids[rows]
 
     def sha256(self, numbers: np.ndarray) -> str:
-        """Hash of all that belongs to some images, in this order, (n,)."""
+        """Hash all that belongs to some images.
+
+        Args:
+            numbers: Numbers of the images, in this order, (n,).
+        """
         digest = hashlib.sha256()
         for number in numbers:
             columns = self.of_image(number)
@@ -316,125 +316,3 @@ def _usable(what: str, boxes: Boxes, max_boxes: int) -> Boxes:
 def _log_left_out(what: str, count: int, why: str) -> None:
     if count:
         print_log(f'{count} boxes of {what} are left out: they {why}', logger='current')
-
-
-BoxColumns = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Boxes (n, 4), float32; scores (n,), float32; categories (n,), int32."""
-
-
-class BoxProvider(Protocol):
-    """Boxes by the number of an image in the list they were read for."""
-
-    @property
-    def description(self) -> str:
-        """Where they come from, for provenance."""
-
-    @property
-    def detector(self) -> Mapping[str, Any]:
-        """What made them, as JSON values; empty if that is unknown."""
-
-    @property
-    def tracker(self) -> BoxTracker | None:
-        """How boxes of frames change afterwards, if they do."""
-
-    def of_image(self, number: int, width: int, height: int) -> BoxColumns:
-        """The boxes of one image of this size."""
-
-    def count(self, numbers: np.ndarray) -> int:
-        """Boxes on some images, (n,)."""
-
-    def sha256(self, numbers: np.ndarray) -> str:
-        """Hash of what belongs to some images, in this order, (n,)."""
-
-
-@dataclass(frozen=True)
-class FullImageBoxes:
-    """Each image is one box with score 1, unless it is followed later."""
-
-    description: str = 'the whole image'
-    tracker: BoxTracker | None = None
-    detector: Mapping[str, Any] = field(default_factory=dict)
-
-    def of_image(self, number: int, width: int, height: int) -> BoxColumns:
-        """The corners of the image."""
-        whole = np.array([[0, 0, width, height]], dtype=np.float32)
-        return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
-
-    def count(self, numbers: np.ndarray) -> int:
-        """As many as images."""
-        return len(numbers)
-
-    def sha256(self, numbers: np.ndarray) -> str:
-        """What is told of them, which decides them."""
-        return self.description
-
-
-@dataclass(frozen=True)
-class DetectedBoxes:
-    """Detections, which an image may also have none of."""
-
-    boxes: Boxes
-    description: str
-    detector: Mapping[str, Any] = field(default_factory=dict)
-    tracker: BoxTracker | None = None
-
-    def of_image(self, number: int, width: int, height: int) -> BoxColumns:
-        """The detections of the image."""
-        return self.boxes.of_image(number)
-
-    def count(self, numbers: np.ndarray) -> int:
-        """Detections on the images."""
-        return int(np.diff(self.boxes.offsets)[numbers].sum())
-
-    def sha256(self, numbers: np.ndarray) -> str:
-        """Hash of the detections."""
-        return self.boxes.sha256(numbers)
-
-
-def build_box_provider(
-    images: SourceList,
-    bbox_file: str | None,
-    detections: str | None,
-    category_ids: Collection[int] | None,
-    follow: Mapping[str, Any] | None,
-    max_boxes: int = MAX_BOXES,
-    reader: ImageReader | None = None,
-) -> BoxProvider:
-    """Choose where boxes come from, by the arguments of `UnlabeledDataset`.
-
-    Args:
-        images: The images, before any is left out: boxes may name these too.
-        bbox_file: Detections in MMPose's form, by its path as MMPose takes it.
-        detections: A detection store instead.
-        category_ids: Categories of the detections that count, by default all.
-        follow: Settings of `BoxTracker`.
-        max_boxes: Detections of an image that count, the best ones.
-        reader: Reads some images, to compare a detection file with their sizes.
-
-    Raises:
-        UserError: If the detections do not fit, are followed as well, or there is no
-            video to follow.
-    """
-    given = bbox_file or detections
-    if given and follow is not None:
-        raise ConfigError(f'boxes are given or followed, got follow and {given} too')
-    if follow is not None:
-        images.check_sequences()
-        tracker = build_box_tracker(follow)
-        return FullImageBoxes(str(tracker), tracker)
-    description = 'detections'
-    if category_ids is not None:
-        description += f' of the categories {sorted(category_ids)}'
-    if bbox_file:
-        sizes_of = None
-        if reader is not None:
-            sizes_of = functools.partial(images.sizes, reader=reader)
-        boxes = read_boxes(
-            Path(bbox_file), images.images, category_ids, max_boxes, sizes_of
-        )
-        return DetectedBoxes(boxes, description)
-    if detections:
-        store = LabelStore(detections, DETECTIONS)
-        boxes = stored_boxes(store, images.keys.to_pylist(), category_ids, max_boxes)
-        return DetectedBoxes(boxes, description, store.manifest['detector'])
-    return FullImageBoxes()

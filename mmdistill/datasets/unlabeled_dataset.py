@@ -15,8 +15,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
+from mmdistill.datasets.box_providers import build_box_provider
 from mmdistill.datasets.box_tracker import BoxTracker
-from mmdistill.datasets.boxes import MAX_BOXES, build_box_provider
+from mmdistill.datasets.boxes import MAX_BOXES
 from mmdistill.datasets.leakage import drop_leaked_images
 from mmdistill.datasets.sources import CocoSource, FolderSource, Source
 from mmdistill.datasets.sources.base import text_option
@@ -144,7 +145,11 @@ class UnlabeledDataset:
         return self._boxes.tracker
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """Hash the boxes and scores of some images, (n,), in this order."""
+        """Hash the boxes and scores of some images.
+
+        Args:
+            numbers: Numbers of the images, in this order, (n,).
+        """
         return self._boxes.sha256(self._numbers[numbers])
 
     @property

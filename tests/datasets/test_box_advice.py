@@ -15,13 +15,9 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.config.recipe import Recipe
+from mmdistill.datasets.box_providers import FullImageBoxes, build_box_provider
 from mmdistill.datasets.box_tracker import build_box_tracker
-from mmdistill.datasets.boxes import (
-    Boxes,
-    FullImageBoxes,
-    build_box_provider,
-    read_boxes,
-)
+from mmdistill.datasets.boxes import Boxes, read_boxes
 from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdistill.datasets.boxes import build_box_provider, read_boxes
+from mmdistill.datasets.box_providers import build_box_provider
+from mmdistill.datasets.boxes import read_boxes
 from mmdistill.datasets.detection_forms import check_forms
 from mmdistill.datasets.sources import FolderSource
 from mmdistill.datasets.sources.image_list import ImageList

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.datasets.boxes import build_box_provider
+from mmdistill.datasets.box_providers import build_box_provider
 from mmdistill.datasets.sources import FolderSource
 from mmdistill.datasets.sources.source_list import SourceList
 from mmdistill.errors import UserError
