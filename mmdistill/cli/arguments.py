@@ -248,5 +248,12 @@ def _flag(name: str) -> str:
 
 
 def threshold(text: str) -> float | str:
-    """A number, or how to match one; the name stands in argparse's sentence."""
+    """A number, or how to match one; the name stands in argparse's sentence.
+
+    Args:
+        text: The value of an option, as it was typed.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     return text if text in KEYPOINT_RULES else float(text)

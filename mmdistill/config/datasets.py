@@ -30,12 +30,20 @@ CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 
 
 def is_pseudo(dataset: Mapping[str, Any]) -> bool:
-    """Whether a data set's config is of pseudo-labels."""
+    """Whether a data set's config is of pseudo-labels.
+
+    Args:
+        dataset: Config of a data set.
+    """
     return is_type(dataset, 'PseudoLabelDataset')
 
 
 def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The data sets that a wrapper such as `SeededDataset` mixes, or the one."""
+    """The data sets that a wrapper such as `SeededDataset` mixes, or the one.
+
+    Args:
+        dataset: Config of a training set, within any number of wrappers.
+    """
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset.get('datasets', [dataset])
@@ -55,7 +63,11 @@ def members_of(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def has_pseudo(dataset: Mapping[str, Any]) -> bool:
-    """Whether pseudo-labels are anywhere in a data set's config."""
+    """Whether pseudo-labels are anywhere in a data set's config.
+
+    Args:
+        dataset: Config of a data set; its members are looked at.
+    """
     return any(map(is_pseudo, members_of(dataset)))
 
 

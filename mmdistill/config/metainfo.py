@@ -104,7 +104,11 @@ def loses_order(config: Any) -> bool:
 
 
 def keypoint_names(parsed: Mapping[str, Any]) -> list[str]:
-    """Names of the keypoints of parsed metainfo, in their order, (K,)."""
+    """Names of the keypoints of parsed metainfo, in their order, (K,).
+
+    Args:
+        parsed: Metainfo as MMPose parses it.
+    """
     names = parsed['keypoint_id2name']
     return [names[number] for number in range(parsed['num_keypoints'])]
 

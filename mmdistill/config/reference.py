@@ -90,7 +90,14 @@ def _default(each: Field[Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Renew the tables in the file that is named."""
+    """Renew the tables in the file that is named.
+
+    Args:
+        argv: The file; that of the command line by default.
+
+    Raises:
+        SystemExit: If the file has no tables to renew.
+    """
     (path,) = sys.argv[1:] if argv is None else argv
     file = Path(path)
     try:

@@ -64,7 +64,11 @@ class DetectionDataset:
         return self._images.in_order
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """Return an empty string: there are no boxes yet."""
+        """Return an empty string: there are no boxes yet.
+
+        Args:
+            numbers: Not used.
+        """
         return ''
 
     def provenance(self) -> dict[str, Any]:

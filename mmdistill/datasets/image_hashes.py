@@ -58,8 +58,8 @@ def find_duplicates(
     """Find images with a duplicate among some files.
 
     Args:
-        mine: Hashes of the images; None for an image that cannot be read.
-        theirs: Hashes by file.
+        mine: Hashes of the images, (64,), uint8; None for one that cannot be read.
+        theirs: Hashes by file, (64,), uint8.
 
     Returns:
         Numbers of the images with duplicates, and the first duplicate file of each.

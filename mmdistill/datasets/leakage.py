@@ -119,7 +119,7 @@ def drop_leaked_images(
             not changed if `keep_hashes` is False.
 
     Returns:
-        Numbers of the remaining images, ascending.
+        Numbers of the remaining images, ascending, (n,).
 
     Raises:
         UserError: If none remains.

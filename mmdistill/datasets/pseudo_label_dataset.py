@@ -82,7 +82,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         )
 
     def full_init(self) -> None:
-        """Read the kept candidates from the store, once."""
+        """Read the kept candidates from the store, once.
+
+        Raises:
+            StoreError: If the store has other keypoints or no current selection, keeps
+                nothing, or frames and members that were not written are trained on.
+        """
         if self._fully_initialized:  # type: ignore[has-type]
             return
         self._check_keypoints()

@@ -93,11 +93,19 @@ class SeededDataset(CombinedDataset):
         self.dataset.full_init()
 
     def get_data_info(self, idx: int) -> Any:
-        """Return the annotation of a sample of the wrapped data set."""
+        """Return the annotation of a sample of the wrapped data set.
+
+        Args:
+            idx: Number of the sample.
+        """
         return self.dataset.get_data_info(idx)
 
     def prepare_data(self, idx: int) -> Any:
-        """Return one sample, as indexing does."""
+        """Return one sample, as indexing does.
+
+        Args:
+            idx: Number of the sample.
+        """
         return self[idx]
 
     def __len__(self) -> int:

@@ -169,6 +169,9 @@ def has_extent(box: Any, size: Size) -> bool:
 def is_real(value: Any) -> bool:
     """Whether a value is a number, finite or not.
 
+    Args:
+        value: Anything, as JSON has it.
+
     >>> is_real(float('nan')), is_real(True), is_real('1')
     (True, False, False)
     """
@@ -177,6 +180,9 @@ def is_real(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number that float32 holds.
+
+    Args:
+        value: Anything, as JSON has it.
 
     >>> is_number(2), is_number(float('nan')), is_number(1e40)
     (True, False, False)

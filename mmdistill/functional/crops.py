@@ -118,7 +118,7 @@ def sampling_grids(
     """Compute the image coordinates of a view's input pixels, for `grid_sample`.
 
     Args:
-        walk: `input_walk` of the view.
+        walk: `input_walk` of the view, (3, 2).
         frame: The network input.
         crops: The reference crops.
         image_sizes: Width and height of each crop's image, pixels, (N, 2).

@@ -99,7 +99,13 @@ class MaskedMax:
         self._best: Tensor | None = None
 
     def add(self, values: Tensor, coverage: Tensor, rows: Rows = EVERY) -> None:
-        """Add one view of some instances; see `MaskedMean.add`."""
+        """Add one view of some instances; see `MaskedMean.add`.
+
+        Args:
+            values: Values of the view, (n, K, ...).
+            coverage: 1 where the view has evidence, else 0, (...).
+            rows: The n instances that the view is of, all by default.
+        """
         if self._best is None:
             shape = self._num_instances, *values.shape[1:]
             self._best = values.new_full(shape, -torch.inf)

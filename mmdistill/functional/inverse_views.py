@@ -44,11 +44,25 @@ class Axis:
     pixels: float
 
     def position(self, cell: Tensor) -> Tensor:
-        """Relative position of (fractional) cells."""
+        """Convert cells to relative positions.
+
+        Args:
+            cell: Numbers of cells, whole or between two, (...).
+
+        Returns:
+            Positions from 0 to 1 across the crop, (...).
+        """
         return (cell * self.stride + self.offset) / self.pixels
 
     def cell(self, position: Tensor) -> Tensor:
-        """Fractional cell at relative positions; inverse of `position`."""
+        """Convert relative positions to fractional cells; inverse of `position`.
+
+        Args:
+            position: Positions from 0 to 1 across the crop, (...).
+
+        Returns:
+            Numbers of cells, (...).
+        """
         return (position * self.pixels - self.offset) / self.stride
 
 
@@ -79,7 +93,11 @@ class SeparableInverse:
         return (self.rows.sum(1)[:, None] * self.columns.sum(1)).round()
 
     def to(self, device: torch.device) -> SeparableInverse:
-        """Copy to another device."""
+        """Copy to another device.
+
+        Args:
+            device: The device.
+        """
         return replace(self, columns=self.columns.to(device), rows=self.rows.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
@@ -108,7 +126,11 @@ class RotatedInverse:
     coverage: Tensor
 
     def to(self, device: torch.device) -> RotatedInverse:
-        """Copy to another device."""
+        """Copy to another device.
+
+        Args:
+            device: The device.
+        """
         return RotatedInverse(self.grid.to(device), self.coverage.to(device))
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
@@ -170,7 +192,12 @@ class InverseWarps:
         self._inverses: dict[tuple[View, torch.device], InverseView] = {}
 
     def get(self, view: View, device: torch.device) -> InverseView:
-        """Return the inverse of a view, on a device."""
+        """Return the inverse of a view, computed once a device.
+
+        Args:
+            view: The view.
+            device: The device that it is needed on.
+        """
         key = (view, device)
         if key not in self._inverses:
             self._inverses[key] = inverse_of(view, self._frame, self._axes).to(device)

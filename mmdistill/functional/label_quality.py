@@ -152,7 +152,7 @@ def binned_errors(
 
     Args:
         values: Scores, (M, ...).
-        errors: Errors, the same shape; NaN ones are left out.
+        errors: Errors, (M, ...); NaN ones are left out.
         num_bins: Maximum number of bins.
         weights: Weights of the candidates, (M,); 1 each by default.
 

@@ -116,7 +116,7 @@ def stream_items(positions: np.ndarray, size: int, key: int) -> np.ndarray:
     """Look up the samples at some positions of a source's endless stream.
 
     Args:
-        positions: Positions, at least 0, any shape.
+        positions: Positions, at least 0, (...).
         size: Number of samples of the source, at least 1.
         key: Key of the stream.
 

@@ -24,7 +24,7 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
     """Look up the items at some positions of a pseudo-random order of `size` items.
 
     Args:
-        positions: Positions in [0, size), any shape.
+        positions: Positions in [0, size), (...).
         size: Number of items.
         key: Key of the order; every key gives another one.
 
@@ -76,7 +76,7 @@ def hash_keys(key: int, numbers: np.ndarray) -> np.ndarray:
 
     Args:
         key: The first part.
-        numbers: The second parts, at least 0, any shape.
+        numbers: The second parts, at least 0, (...).
 
     Returns:
         Keys, uint64, the shape of `numbers`.

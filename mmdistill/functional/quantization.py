@@ -18,11 +18,11 @@ def rounded(values: np.ndarray, steps: int) -> np.ndarray:
     """Round to the nearest multiples of a step, exact in float32 below 2^24 steps.
 
     Args:
-        values: Values, of any shape.
+        values: Values, (...).
         steps: Number of steps in 1, a power of two.
 
     Returns:
-        The multiples, of the same shape, float32.
+        The multiples, (...), float32.
 
     >>> rounded(np.array([0.3, 1.9]), 4).tolist()
     [0.25, 2.0]
@@ -38,11 +38,11 @@ def rounded_scores(values: np.ndarray, steps: int) -> np.ndarray:
     A score of 0 marks a keypoint whose position is unknown.
 
     Args:
-        values: Scores, of any shape.
+        values: Scores, (...).
         steps: Number of steps in 1, a power of two.
 
     Returns:
-        The multiples, of the same shape, float32.
+        The multiples, (...), float32.
 
     >>> rounded_scores(np.array([0.0, 1e-9, -1e-9, 0.7]), 4).tolist()
     [0.0, 0.25, -0.25, 0.75]

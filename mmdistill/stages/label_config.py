@@ -123,7 +123,11 @@ def _give_out_all(model: dict[str, Any], labeled: int) -> None:
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:
-    """A copy of what a config says about the run."""
+    """A copy of what a config says about the run.
+
+    Args:
+        config: Any config.
+    """
     return {key: copy.deepcopy(config[key]) for key in RUNTIME if key in config}
 
 
@@ -164,6 +168,9 @@ def tta_config(config: Config) -> Config:
 
     Args:
         config: A top-down test config of MMPose, with or without `distill`.
+
+    Raises:
+        ConfigError: If it has no test set, no model or no pipeline that cuts crops.
     """
     config = copy.deepcopy(config)
     order_keypoints(config)

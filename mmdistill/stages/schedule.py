@@ -165,7 +165,12 @@ def growth(num_labeled: int, num_selected: int, max_factor: float) -> float:
 
 
 def grown_iterations(iterations: int, factor: float) -> int:
-    """Iterations of a student, where its teacher's config states iterations."""
+    """Iterations of a student, where its teacher's config states iterations.
+
+    Args:
+        iterations: Iterations on the labeled set alone.
+        factor: Factor by which they grow.
+    """
     return round(iterations * factor)
 
 

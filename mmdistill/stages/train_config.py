@@ -86,7 +86,11 @@ def student_config(recipe: Recipe) -> Config:
 
 
 def states_mix(config: Config) -> bool:
-    """Whether a training config puts pseudo-labels beside its labeled set itself."""
+    """Whether a training config puts pseudo-labels beside its labeled set itself.
+
+    Args:
+        config: A training config with a data set.
+    """
     return has_pseudo(config.train_dataloader.dataset)
 
 

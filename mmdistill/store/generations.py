@@ -26,7 +26,11 @@ class UnlabeledImages(Protocol):
         ...
 
     def boxes_sha256(self, numbers: np.ndarray) -> str:
-        """Hash of the boxes of some images, in this order, (n,)."""
+        """Hash the boxes of some images.
+
+        Args:
+            numbers: Numbers of the images, in this order, (n,).
+        """
         ...
 
 
@@ -92,7 +96,11 @@ def chunk_spans(generations: Sequence[Generation], chunk_size: int) -> list[Chun
 
 
 def images_entry(generations: Sequence[Generation]) -> dict[str, Any]:
-    """Entry of the images in a manifest, as JSON values."""
+    """Entry of the images in a manifest, as JSON values.
+
+    Args:
+        generations: The generations, in their order.
+    """
     return {
         'count': sum(generation.count for generation in generations),
         'generations': [asdict(generation) for generation in generations],
@@ -100,7 +108,11 @@ def images_entry(generations: Sequence[Generation]) -> dict[str, Any]:
 
 
 def generations_in(manifest: Mapping[str, Any]) -> list[Generation]:
-    """Read the generations of a manifest."""
+    """Read the generations of a manifest.
+
+    Args:
+        manifest: The content of the manifest.
+    """
     return [Generation(**entry) for entry in manifest['images']['generations']]
 
 
@@ -150,12 +162,12 @@ def store_order(
     """Sort the images of a run into those of a store and new ones.
 
     Args:
-        stored: Paths of the store's images, in its order; the run has all of them.
-        images: The images of the run.
+        stored: Paths of the store's S images, in its order; the run has all of them.
+        images: The I images of the run.
 
     Returns:
-        Indices into the run's images of the store's images, in its order, and of
-        those that are not in it, in the order of the run; int64.
+        Indices into the run's images of the store's images, in its order, (S,), and of
+        those that are not in it, in the order of the run, (I - S,); int64.
     """
     position = {path: i for i, path in enumerate(stored)}
     order = np.array([position.get(path, -1) for path in images.paths], dtype=np.int64)

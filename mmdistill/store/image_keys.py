@@ -40,7 +40,11 @@ _MEMBER = re.compile(rf'{re.escape(TAR_SUFFIX)}#.', re.I)
 
 
 def is_packed(key: str) -> bool:
-    """Whether an image is inside of another file, by its key."""
+    """Whether an image is inside of another file, by its key.
+
+    Args:
+        key: Key of the image.
+    """
     return '#' in key and bool(_FRAME.search(key) or _MEMBER.search(key))
 
 
@@ -56,7 +60,11 @@ def opens_by_key(key: str) -> bool:
 
 
 def is_frame(key: str) -> bool:
-    """Whether an image is a frame of a video, by its key."""
+    """Whether an image is a frame of a video, by its key.
+
+    Args:
+        key: Key of the image.
+    """
     return bool(_FRAME.search(key))
 
 
@@ -81,7 +89,11 @@ def member_key(tar: str, member: str) -> str:
 
 
 def container_of(key: str) -> str:
-    """Path of the video or tar that a packed image is in, relative to the root."""
+    """Path of the video or tar that a packed image is in, relative to the root.
+
+    Args:
+        key: Key of an image that `is_packed`.
+    """
     match = _FRAME.search(key) or _MEMBER.search(key)
     assert match is not None
     return key[: key.index('#', match.start())]

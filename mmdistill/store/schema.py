@@ -178,7 +178,11 @@ class StoredLabels:
 
 
 def empty_candidates(num_keypoints: int) -> Candidates:
-    """Make an empty set of candidates with the right shapes."""
+    """Make an empty set of candidates with the right shapes.
+
+    Args:
+        num_keypoints: Number of keypoints, K.
+    """
     return Candidates(
         *(
             np.zeros((0, *shape), dtype=_dtype(name))
@@ -188,7 +192,11 @@ def empty_candidates(num_keypoints: int) -> Candidates:
 
 
 def chunk_schema(num_keypoints: int) -> pa.Schema:
-    """Make the schema of a chunk: a row per image, a list per column of candidates."""
+    """Make the schema of a chunk: a row per image, a list per column of candidates.
+
+    Args:
+        num_keypoints: Number of keypoints, K.
+    """
     lists = [
         pa.field(name, pa.list_(_element(name, shape)))
         for name, shape in _stored_shapes(num_keypoints).items()
@@ -207,7 +215,15 @@ def chunk_schema(num_keypoints: int) -> pa.Schema:
 
 
 def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
-    """Arrange rows as the columns of a chunk."""
+    """Arrange rows as the columns of a chunk.
+
+    Args:
+        rows: The images of the chunk, I.
+        num_keypoints: Number of keypoints of their candidates, K.
+
+    Returns:
+        A table of `chunk_schema` with I rows.
+    """
     schema = chunk_schema(num_keypoints)
     offsets = np.cumsum([0, *(len(row.candidates) for row in rows)], dtype=np.int32)
     columns = [
@@ -222,7 +238,12 @@ def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
 
 
 def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
-    """Read the columns of a table of chunks back into arrays."""
+    """Read the columns of a table of chunks back into arrays.
+
+    Args:
+        table: A table of `chunk_schema`, a row an image.
+        num_keypoints: Number of keypoints of its candidates, K.
+    """
     counts = candidate_counts(table)
     stored = {
         name: candidate_column(table, name, num_keypoints)
@@ -266,7 +287,14 @@ def replace_columns(
 
 
 def candidate_counts(table: pa.Table) -> np.ndarray:
-    """Count the candidates of each image of a table with `instance_scores`, (I,)."""
+    """Count the candidates of each image.
+
+    Args:
+        table: A table with the column `instance_scores`, a row an image.
+
+    Returns:
+        Numbers of candidates, (I,).
+    """
     return np.diff(table['instance_scores'].combine_chunks().offsets.to_numpy())
 
 

@@ -106,7 +106,15 @@ def remove_parts(root: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes atomically, see `write_whole`."""
+    """Write bytes atomically, see `write_whole`.
+
+    Args:
+        path: Path of the file.
+        data: Its content.
+
+    Raises:
+        UserError: If the disk refuses the file.
+    """
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(data)
@@ -118,6 +126,14 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; equal content gives equal bytes.
 
     Halves of surrogate pairs, as in names that are not UTF-8, are escaped.
+
+    Args:
+        path: Path of the file.
+        content: JSON values.
+
+    Raises:
+        UserError: If the disk refuses the file.
+        ValueError: If a number is not finite.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
@@ -172,7 +188,11 @@ COMPRESSIONS = {
 
 
 def compression(start: bytes) -> str | None:
-    """How a file is compressed, by its first bytes; None if it is not."""
+    """How a file is compressed, by its first bytes; None if it is not.
+
+    Args:
+        start: At least the first six bytes of the file.
+    """
     return next(
         (name for mark, name in COMPRESSIONS.items() if start.startswith(mark)), None
     )
@@ -192,13 +212,24 @@ def _not_text(data: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
+    """SHA-256 of a file's bytes, hexadecimal.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
     with path.open('rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def json_sha256(content: Any) -> str:
-    """SHA-256 of JSON values, independent of the order of keys, hexadecimal."""
+    """SHA-256 of JSON values, independent of the order of keys, hexadecimal.
+
+    Args:
+        content: The values.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -248,7 +279,11 @@ def listed_key(path: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden from users: ``._a.jpg``."""
+    """Whether a file or folder of this name is hidden from users: ``._a.jpg``.
+
+    Args:
+        name: The name, without its folder.
+    """
     if name in ('.', '..'):
         return False
     return name.startswith('.') or name.lower() in SYSTEM_NAMES
@@ -267,7 +302,10 @@ def shortest(values: np.ndarray) -> np.ndarray:
     """Convert float32 to the float64 of fewest digits that restores each value.
 
     Args:
-        values: Numbers, of any shape, float32.
+        values: Numbers, (...), float32.
+
+    Returns:
+        The numbers, (...), float64.
     """
     text = pa.array(np.ascontiguousarray(values).reshape(-1)).cast(pa.string())
     return text.cast(pa.float64()).to_numpy().reshape(values.shape)

@@ -64,7 +64,12 @@ class AnnotatedPoints:
     def of(
         cls, annotations: Sequence[Mapping[str, Any]], sizes: Mapping[int, Size]
     ) -> AnnotatedPoints:
-        """Collect what annotations say that are in form and train."""
+        """Collect points and boxes of annotations.
+
+        Args:
+            annotations: Those that are in form and train, M with K keypoints each.
+            sizes: Width and height of the images by their ids, pixels.
+        """
         keypoints = np.array([a['keypoints'] for a in annotations], dtype=np.float64)
         keypoints = keypoints.reshape(len(annotations), -1, 3)
         return cls(
@@ -76,12 +81,27 @@ class AnnotatedPoints:
         )
 
     def inside(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Which points lie between two corners of each annotation, (M, K)."""
+        """Find the visible points that lie between two corners of each annotation.
+
+        Args:
+            low: Upper left corners, (M, 2).
+            high: Lower right corners, (M, 2).
+
+        Returns:
+            Mask of those points, (M, K), bool.
+        """
         inside = (self.points >= low[:, None]) & (self.points <= high[:, None])
         return inside.all(axis=2) & self.visible
 
     def held(self, corners: np.ndarray) -> np.ndarray:
-        """Share of the visible points that lie in a box, by its corners, (M,)."""
+        """Compute the share of the visible points that lie in a box or close to it.
+
+        Args:
+            corners: Boxes (x1, y1, x2, y2), (M, 4).
+
+        Returns:
+            Shares, (M,).
+        """
         slack = SLACK * np.maximum(corners[:, 2:] - corners[:, :2], 0) + 1
         inside = self.inside(corners[:, :2] - slack, corners[:, 2:] + slack)
         return inside.sum(axis=1) / self.visible.sum(axis=1)
@@ -93,7 +113,14 @@ class AnnotatedPoints:
         return low, np.where(shown, self.points, -np.inf).max(axis=1)
 
     def off_middle(self, corners: np.ndarray) -> np.ndarray:
-        """Distance of the points' middle from a box's, of the box's sides, (M, 2)."""
+        """Compute the distance of the points' middle from a box's.
+
+        Args:
+            corners: Boxes (x1, y1, x2, y2), (M, 4).
+
+        Returns:
+            Distances along each axis as shares of the box's sides, (M, 2).
+        """
         low, high = self.extent()
         sides = np.maximum(corners[:, 2:] - corners[:, :2], 1e-6)
         middle = (corners[:, :2] + corners[:, 2:]) / 2

@@ -30,7 +30,11 @@ class IdNumbers:
     by_id: Mapping[str, int]
 
     def number(self, entry_id: Any) -> int | None:
-        """Return the number of an id of any type; None if it is unknown."""
+        """Return the number of an id of any type; None if it is unknown.
+
+        Args:
+            entry_id: The id, as the json has it.
+        """
         if entry_id is None or isinstance(entry_id, (bool, list, dict)):
             return None
         return self.by_id.get(_text(entry_id))

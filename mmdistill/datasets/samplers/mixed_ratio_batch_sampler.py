@@ -40,7 +40,11 @@ class EpochSampler(Protocol):
     epoch: int
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that is read next."""
+        """Set the number of the epoch that is read next.
+
+        Args:
+            epoch: The number, from 0.
+        """
 
 
 @DATA_SAMPLERS.register_module()

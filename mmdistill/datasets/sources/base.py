@@ -106,6 +106,9 @@ class Source(ABC):
 
         Returns:
             The bytes; None if the image cannot be read.
+
+        Raises:
+            NotImplementedError: If images of the source are files.
         """
         raise NotImplementedError(f'images of {type(self).__name__} are files')
 
@@ -118,6 +121,9 @@ class Source(ABC):
 
         Returns:
             The bytes; None if the image cannot be read.
+
+        Raises:
+            NotImplementedError: If images of the source are files.
         """
         if image.reason:
             return None

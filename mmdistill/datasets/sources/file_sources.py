@@ -30,7 +30,7 @@ class FileSource(Source):
 
         Args:
             key: Its path, relative to the data root.
-            location: Not used.
+            location: Not used, (0,).
             reader: Decoder.
         """
         return reader.read(self.root / key)

@@ -56,7 +56,11 @@ def walk_folder(root: Path, hidden: bool = False) -> FolderFiles:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path leads to a regular file, whatever the path is."""
+    """Whether a path leads to a regular file, whatever the path is.
+
+    Args:
+        path: The path; one that the system does not take leads to none.
+    """
     try:
         return path.is_file()
     except OSError:
@@ -65,7 +69,11 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path leads to a folder, whatever the path is."""
+    """Whether a path leads to a folder, whatever the path is.
+
+    Args:
+        path: The path; one that the system does not take leads to none.
+    """
     try:
         return path.is_dir()
     except OSError:
@@ -73,7 +81,11 @@ def is_folder(path: Path) -> bool:
 
 
 def suffix_of(path: str) -> str:
-    """The ending of a file's name with its dot, in lower case."""
+    """The ending of a file's name with its dot, in lower case.
+
+    Args:
+        path: Path of the file, with forward slashes.
+    """
     return PurePosixPath(path).suffix.lower()
 
 
@@ -128,7 +140,11 @@ def passed_over(
 
 
 def named_paths(paths: Sequence[str]) -> str:
-    """The first few paths, for a sentence."""
+    """The first few paths, for a sentence.
+
+    Args:
+        paths: The paths.
+    """
     return ', '.join(paths[:NAMED]) + (', …' if len(paths) > NAMED else '')
 
 

@@ -124,7 +124,11 @@ class ImageReader:
             return failed_image(error.shape, error.reason)
 
     def refusal(self, size: int) -> str:
-        """Return the reason to refuse a file of `size` bytes, else an empty string."""
+        """Return the reason to refuse a file for its size, else an empty string.
+
+        Args:
+            size: Its size, bytes.
+        """
         try:
             self._check_size(size)
         except _BadFileError as error:

@@ -117,14 +117,18 @@ class SourceList:
         """Drop all other images.
 
         Args:
-            numbers: Images to keep, ascending.
+            numbers: Numbers of the images to keep, ascending, (n,).
         """
         self.owners, self._locations = self.owners[numbers], self._locations[numbers]
         self.keys = self.keys.take(pa.array(numbers))
         self.images = self.images.select(numbers)
 
     def source_of(self, number: int) -> Source:
-        """Return the source of an image."""
+        """Return the source of an image.
+
+        Args:
+            number: Number of the image.
+        """
         return self.sources[self.owners[number]]
 
     def read(self, number: int, reader: ImageReader) -> ReadImage:

@@ -155,8 +155,11 @@ class VideoSource(Source):
 
         Args:
             key: Its key in the listing.
-            location: Its location, as in `read`.
+            location: Its location, as in `read`, (3,).
             reader: Reader with the limit of pixels.
+
+        Returns:
+            The bytes; None if the frame cannot be read.
         """
         image = self.read(key, location, reader)
         if image.reason:

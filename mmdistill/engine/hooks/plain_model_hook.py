@@ -66,15 +66,33 @@ class PlainModelHook(Hook):
         self._write(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Write the file if a checkpoint was saved."""
+        """Write the file if a checkpoint was saved.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            UserError: If the checkpoint cannot be read, or the file cannot be written.
+        """
         self._write(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """Write the file if a best checkpoint was saved."""
+        """Write the file if a best checkpoint was saved.
+
+        Args:
+            runner: The runner.
+            metrics: Not used.
+
+        Raises:
+            UserError: If the checkpoint cannot be read, or the file cannot be written.
+        """
         self._write(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Log where the file is.
+
+        Args:
+            runner: The runner.
 
         Raises:
             UserError: If the checkpoint cannot be read, or the file cannot be written.

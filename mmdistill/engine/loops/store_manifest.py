@@ -26,7 +26,14 @@ VERSIONS = {
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Hash a model's weights in memory, independent of their file."""
+    """Hash a model's weights in memory, independent of their file.
+
+    Args:
+        module: The model, on any device.
+
+    Returns:
+        SHA-256 over names, shapes, types and values, hexadecimal.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         array = tensor.detach().cpu().contiguous()
