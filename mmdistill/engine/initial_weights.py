@@ -146,8 +146,8 @@ def fetch_problem(checkpoint: str) -> str | None:
         with urlopen(request, timeout=TIMEOUT_SECONDS):
             return None
     except (URLError, OSError, ValueError) as error:
-        stated = isinstance(error, (URLError, UnicodeEncodeError))
-        reason = error.reason if stated else error
+        has_reason = (URLError, UnicodeEncodeError)
+        reason = error.reason if isinstance(error, has_reason) else error
         shown = '' if address == checkpoint else f'{address} '
         return f'{shown}cannot be fetched ({reason}); put the file at {cached}'
 
