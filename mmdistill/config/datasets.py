@@ -56,10 +56,10 @@ def members_of(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         dataset: Config of a data set; one that is not made of several is its only
             member.
     """
-    parts = _parts(dataset)
-    if parts is None:
+    inner = _inner_sets(dataset)
+    if inner is None:
         return [dataset]
-    return [member for part in parts for member in members_of(part)]
+    return [member for each in inner for member in members_of(each)]
 
 
 def has_pseudo(dataset: Mapping[str, Any]) -> bool:
@@ -95,11 +95,11 @@ def labeled_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     if len(rest) == 1 and not is_type(dataset, 'CombinedDataset'):
         return sources[rest[0]]
-    part = {**dataset, 'datasets': [sources[i] for i in rest]}
+    labeled = {**dataset, 'datasets': [sources[i] for i in rest]}
     factors = dataset.get('sample_ratio_factor')
     if factors:
-        part['sample_ratio_factor'] = [factors[i] for i in rest]
-    return part
+        labeled['sample_ratio_factor'] = [factors[i] for i in rest]
+    return labeled
 
 
 def uncut(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def uncut(dataset: Mapping[str, Any]) -> dict[str, Any]:
     if 'dataset' in dataset:
         return {**bare, 'dataset': uncut(dataset['dataset'])}
     if 'datasets' in dataset:
-        bare['datasets'] = [uncut(part) for part in dataset['datasets']]
+        bare['datasets'] = [uncut(each) for each in dataset['datasets']]
         if 'pipeline' not in dataset:
             return bare
     steps = dataset.get('pipeline') or ()
@@ -130,8 +130,8 @@ def end_pipeline(dataset: Mapping[str, Any]) -> list[Any]:
     Args:
         dataset: Config of a data set.
     """
-    while 'pipeline' not in dataset and _parts(dataset):
-        dataset = _first_part(dataset)
+    while 'pipeline' not in dataset and _inner_sets(dataset):
+        dataset = _first_inner_set(dataset)
     return copy.deepcopy(list(dataset.get('pipeline') or ()))
 
 
@@ -145,12 +145,12 @@ def with_end_pipeline(
         pipeline: Configs of the transforms.
     """
     changed = dict(dataset)
-    if 'pipeline' in dataset or not _parts(dataset):
+    if 'pipeline' in dataset or not _inner_sets(dataset):
         return {**changed, 'pipeline': copy.deepcopy(list(pipeline))}
     if 'dataset' in dataset:
         return {**changed, 'dataset': with_end_pipeline(dataset['dataset'], pipeline)}
-    parts = [with_end_pipeline(part, pipeline) for part in dataset['datasets']]
-    return {**changed, 'datasets': parts}
+    members = [with_end_pipeline(each, pipeline) for each in dataset['datasets']]
+    return {**changed, 'datasets': members}
 
 
 def end_pipelines(dataset: Mapping[str, Any]) -> Iterator[list[Any]]:
@@ -159,12 +159,12 @@ def end_pipelines(dataset: Mapping[str, Any]) -> Iterator[list[Any]]:
     Args:
         dataset: Config of a data set.
     """
-    parts = _parts(dataset)
-    if 'pipeline' in dataset or not parts:
+    inner = _inner_sets(dataset)
+    if 'pipeline' in dataset or not inner:
         yield list(dataset.get('pipeline') or ())
         return
-    for part in parts:
-        yield from end_pipelines(part)
+    for each in inner:
+        yield from end_pipelines(each)
 
 
 def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,11 +177,11 @@ def unparsed_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If its type is not registered or states no keypoints.
     """
-    given = dataset.get('metainfo')
-    if given:
-        return ordered_metainfo(given)
-    if _parts(dataset):
-        return unparsed_metainfo(_first_part(dataset))
+    stated = dataset.get('metainfo')
+    if stated:
+        return ordered_metainfo(stated)
+    if _inner_sets(dataset):
+        return unparsed_metainfo(_first_inner_set(dataset))
     kind = registered_dataset(dataset)
     if 'subset' in inspect.signature(kind).parameters:
         kind = _built_kind(dataset, kind)
@@ -227,15 +227,15 @@ def registered_dataset(dataset: Mapping[str, Any]) -> Any:
     return kind
 
 
-def _parts(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+def _inner_sets(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     """What a wrapper or a mix is made of; None of a member."""
     if 'dataset' in dataset:
         return [dataset['dataset']]
     return dataset.get('datasets')
 
 
-def _first_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (_parts(dataset) or [dataset])[0]
+def _first_inner_set(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (_inner_sets(dataset) or [dataset])[0]
 
 
 def _converts(step: Mapping[str, Any]) -> bool:
@@ -277,27 +277,27 @@ def fit_converters(config: Config) -> Config:
     return config
 
 
-def _has_converter(part: Any) -> bool:
-    if isinstance(part, dict):
-        return _is_converter(part) or any(map(_has_converter, part.values()))
-    return isinstance(part, (list, tuple)) and any(map(_has_converter, part))
+def _has_converter(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _is_converter(value) or any(map(_has_converter, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_has_converter, value))
 
 
-def _fit(part: Any) -> None:
-    """Put the transform before each converter of the pipelines within a part."""
-    for value in part.values() if isinstance(part, dict) else part or ():
-        if isinstance(value, (dict, list, tuple)):
-            _fit(value)
-    if isinstance(part, list):
-        for index in reversed(range(len(part))):
-            before = part[index - 1] if index else {}
-            if _is_converter(part[index]) and not is_type(before, DROP):
+def _fit(value: Any) -> None:
+    """Put the transform before each converter of the pipelines within a value."""
+    for inner in value.values() if isinstance(value, dict) else value or ():
+        if isinstance(inner, (dict, list, tuple)):
+            _fit(inner)
+    if isinstance(value, list):
+        for index in reversed(range(len(value))):
+            before = value[index - 1] if index else {}
+            if _is_converter(value[index]) and not is_type(before, DROP):
                 drop = dict(type=f'mmdistill.{DROP}', keys=['keypoints_3d'])
-                part.insert(index, drop)
+                value.insert(index, drop)
 
 
-def _is_converter(part: Any) -> bool:
-    return isinstance(part, dict) and any(is_type(part, name) for name in CONVERTERS)
+def _is_converter(value: Any) -> bool:
+    return isinstance(value, dict) and any(is_type(value, name) for name in CONVERTERS)
 
 
 def leak_guard_config(

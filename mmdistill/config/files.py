@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmdistill.errors import ConfigError, UserError
 
 PACKAGE = Path(__file__).parents[1]
-PLACES = (PACKAGE / '.mim', PACKAGE.parent)
+ROOTS = (PACKAGE / '.mim', PACKAGE.parent)
 """What `configs/…` is below: in an installed wheel, in a clone."""
 
 
@@ -22,16 +22,16 @@ def recipe_file(path: str | Path, what: str = 'the config') -> Path:
     user's own file comes first.
 
     Args:
-        path: The path as it was given.
+        path: The path as it was typed.
         what: What it is, for the sentence.
 
     Raises:
         UserError: If there is neither.
     """
-    given = Path(path)
-    for found in (given, *(place / given for place in PLACES)):
-        if found.is_file():
-            return found
+    as_typed = Path(path)
+    for file in (as_typed, *(root / as_typed for root in ROOTS)):
+        if file.is_file():
+            return file
     raise ConfigError(
         f'{what} {path} does not exist, and mmdistill has no recipe of that path'
     )
@@ -41,7 +41,7 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
     """Read a config file, which is code of the user's and can fail in any way.
 
     Args:
-        path: The path as it was given; see `recipe_file`.
+        path: The path as it was typed; see `recipe_file`.
         what: What it is, for the sentence.
 
     Raises:

@@ -129,17 +129,17 @@ def true_flip_indices(parsed: Mapping[str, Any]) -> list[int]:
     return partners
 
 
-def _all_metainfo(part: Any) -> Iterator[tuple[Any, Any, Mapping[str, Any]]]:
+def _all_metainfo(owner: Any) -> Iterator[tuple[Any, Any, Mapping[str, Any]]]:
     """All unparsed metainfo within a config: where it stands, its key, and itself."""
-    if isinstance(part, (Config, Mapping)):
-        items: Any = part.items()
-    elif isinstance(part, Sequence) and not isinstance(part, (str, bytes)):
-        items = enumerate(part)
+    if isinstance(owner, (Config, Mapping)):
+        items: Any = owner.items()
+    elif isinstance(owner, Sequence) and not isinstance(owner, (str, bytes)):
+        items = enumerate(owner)
     else:
         return
     for key, value in items:
         if isinstance(value, Mapping) and _is_metainfo(value):
-            yield part, key, value
+            yield owner, key, value
         else:
             yield from _all_metainfo(value)
 

@@ -26,11 +26,11 @@ def batch_settings(mixing: MixingConfig) -> dict[str, Any]:
     Args:
         mixing: The section; a ratio decides the share too.
     """
-    given = {key: value for key, value in stated(mixing).items() if key in BATCHES}
-    given.pop('labeled_share', None)
-    if 'source_ratio' in given:
-        return given
-    return {'labeled_share': mixing.labeled_share, **given}
+    settings = {key: value for key, value in stated(mixing).items() if key in BATCHES}
+    settings.pop('labeled_share', None)
+    if 'source_ratio' in settings:
+        return settings
+    return {'labeled_share': mixing.labeled_share, **settings}
 
 
 def mixed_loader(

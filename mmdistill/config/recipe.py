@@ -114,12 +114,12 @@ def stated_labeled(config: Config) -> Mapping[str, Any] | None:
     return _stated_values(config).get('labeled')
 
 
-def check_checkpoint(role: str, part: TeacherConfig | DetectorConfig) -> str:
+def check_checkpoint(role: str, section: TeacherConfig | DetectorConfig) -> str:
     """Make sure that a model's checkpoint is there, before anything is built.
 
     Args:
         role: What the model is, as the section of `distill` that names it.
-        part: That section.
+        section: That section.
 
     Returns:
         The checkpoint.
@@ -127,7 +127,7 @@ def check_checkpoint(role: str, part: TeacherConfig | DetectorConfig) -> str:
     Raises:
         UserError: If none is named, or there is no such file.
     """
-    checkpoint = part.checkpoint
+    checkpoint = section.checkpoint
     if not checkpoint:
         raise ConfigError(f'distill.{role}.checkpoint must name a checkpoint, got none')
     if '://' not in checkpoint and not Path(checkpoint).is_file():
@@ -169,7 +169,7 @@ class _Reader:
             elif value is not None:  # else it has its default
                 metadata = known[key].metadata
                 if 'section' in metadata:
-                    values[key] = self._part(path, value, metadata['section'])
+                    values[key] = self._subsection(path, value, metadata['section'])
                     continue
                 if key != 'labeled':
                     value = _normalized(value)
@@ -179,7 +179,7 @@ class _Reader:
                     values[key] = value
         return {key: value for key, value in values.items() if value is not None}
 
-    def _part(self, name: str, section: Any, kind: type[T]) -> T | None:
+    def _subsection(self, name: str, section: Any, kind: type[T]) -> T | None:
         before = len(self.errors)
         values = self.values(name, section, kind)
         if len(self.errors) > before or (not values and name in OFF_IF_EMPTY):
@@ -225,7 +225,7 @@ def _missing(config: Config, section: Mapping[str, Any]) -> list[str]:
 
 
 def _doubled_boxes(values: Mapping[str, Any]) -> list[str]:
-    """Boxes come from one place."""
+    """Refuse boxes from two sources at once."""
     unlabeled = values.get('unlabeled')
     names = [f'unlabeled.{name}' for name in unlabeled.box_sources] if unlabeled else []
     if values.get('detector'):

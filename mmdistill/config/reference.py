@@ -24,11 +24,11 @@ HEAD = '| setting | value | default | meaning |\n|---|---|---|---|'
 def reference() -> str:
     """The tables in Markdown, a section of `distill` each, with their markers."""
     tables = [f'`distill`: {_sentence(DistillConfig)}\n\n{_table(DistillConfig)}']
-    for each in fields(DistillConfig):
-        part = each.metadata.get('section')
-        if part is not None:
-            name = f'`distill.{each.name}`'
-            tables.append(f'{name}: {_sentence(part)}\n\n{_table(part)}')
+    for setting in fields(DistillConfig):
+        section = setting.metadata.get('section')
+        if section is not None:
+            name = f'`distill.{setting.name}`'
+            tables.append(f'{name}: {_sentence(section)}\n\n{_table(section)}')
     tables.append(
         f'`distill.unlabeled.follow`: {_sentence(FollowConfig)}\n\n'
         f'{_table(FollowConfig)}'
@@ -53,22 +53,23 @@ def renewed(text: str) -> str:
     return before + reference() + after
 
 
-def _sentence(part: type) -> str:
-    text = (part.__doc__ or '').splitlines()[0]
+def _sentence(section: type) -> str:
+    text = (section.__doc__ or '').splitlines()[0]
     return text[0].lower() + text[1:]
 
 
-def _table(part: type[Any]) -> str:
-    return '\n'.join([HEAD, *map(_row, fields(part))])
+def _table(section: type[Any]) -> str:
+    return '\n'.join([HEAD, *map(_row, fields(section))])
 
 
-def _row(each: Field[Any]) -> str:
-    cells = (f'`{each.name}`', _kind(each), _default(each), each.metadata['meaning'])
+def _row(setting: Field[Any]) -> str:
+    meaning = setting.metadata['meaning']
+    cells = (f'`{setting.name}`', _kind(setting), _default(setting), meaning)
     return f'| {" | ".join(cell.replace("|", chr(92) + "|") for cell in cells)} |'
 
 
-def _kind(each: Field[Any]) -> str:
-    return _kind_text(each.metadata.get('kind', 'a section'))
+def _kind(setting: Field[Any]) -> str:
+    return _kind_text(setting.metadata.get('kind', 'a section'))
 
 
 def _kind_text(kind: Any) -> str:
@@ -81,12 +82,12 @@ def _kind_text(kind: Any) -> str:
     return str(kind)
 
 
-def _default(each: Field[Any]) -> str:
-    if each.default_factory is not MISSING:
+def _default(setting: Field[Any]) -> str:
+    if setting.default_factory is not MISSING:
         return 'its own'
-    if each.default is MISSING:
+    if setting.default is MISSING:
         return '**required**'
-    return '' if each.default in (None, '') else f'`{each.default!r}`'
+    return '' if setting.default in (None, '') else f'`{setting.default!r}`'
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -70,20 +70,20 @@ def check_arguments(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: If there is one.
     """
-    for part in _parts(dict(config)):
-        kind = str(part.get('type')).rpartition('.')[2]
+    for settings in _dicts(dict(config)):
+        kind = str(settings.get('type')).rpartition('.')[2]
         for old, new in ARGUMENTS.get(kind, {}).items():
-            if old in part:
+            if old in settings:
                 raise ConfigError(
-                    f'{old} of {kind} is now {new}, got {old}={part[old]!r}; write the '
-                    'config again with --write-config, or rename the argument'
+                    f'{old} of {kind} is now {new}, got {old}={settings[old]!r}; write '
+                    'the config again with --write-config, or rename the argument'
                 )
 
 
-def _parts(value: Any) -> list[dict[str, Any]]:
+def _dicts(value: Any) -> list[dict[str, Any]]:
     """All dicts within a config."""
     if isinstance(value, dict):
-        return [value, *(each for one in value.values() for each in _parts(one))]
+        return [value, *(each for one in value.values() for each in _dicts(one))]
     if isinstance(value, (list, tuple)):
-        return [each for one in value for each in _parts(one)]
+        return [each for one in value for each in _dicts(one)]
     return []

@@ -76,7 +76,7 @@ def _laid_out(start: str, value: Any, column: int, end: str) -> str:
     line = start + _literal(value) + end
     if column + len(line) <= WIDTH or not _has_items(value):
         return line
-    opening, items, closing = _parts(value)
+    opening, items, closing = _brackets_and_items(value)
     inner = column + INDENT
     lines = [
         ' ' * inner + _laid_out(name, item, inner, ',') + '\n' for name, item in items
@@ -88,7 +88,7 @@ def _has_items(value: Any) -> bool:
     return isinstance(value, (Mapping, list, tuple)) and len(value) > 0
 
 
-def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
+def _brackets_and_items(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
     """What opens a dict, list or tuple, its items with their names, what closes it."""
     if isinstance(value, list):
         return '[', [('', item) for item in value], ']'
@@ -113,7 +113,7 @@ def _literal(value: Any) -> str:
         text = float.__repr__(value)
         return text if text[-1].isdigit() else f'float({text!r})'
     if isinstance(value, (Mapping, list, tuple)):
-        opening, items, closing = _parts(value)
+        opening, items, closing = _brackets_and_items(value)
         comma = ',' if isinstance(value, tuple) and len(value) == 1 else ''
         joined = ', '.join(name + _literal(item) for name, item in items)
         return f'{opening}{joined}{comma}{closing}'
@@ -190,5 +190,5 @@ def _numbered_part(value: Any, name: str = 'the config') -> str | None:
         items = ((name, item) for item in value)
     else:
         return None
-    found = (_numbered_part(item, key) for key, item in items)
-    return next((each for each in found if each is not None), None)
+    numbered = (_numbered_part(item, key) for key, item in items)
+    return next((each for each in numbered if each is not None), None)

@@ -101,9 +101,9 @@ def read_boxes(
     numbers = _image_numbers(path, chosen, images)
     rows = [row for row, number in enumerate(numbers) if number is not None]
     owners = np.array([numbers[row] for row in rows], dtype=np.int64)
-    given = np.array([chosen[row].bbox for row in rows], dtype=np.float64)
-    check_shares(path, given)
-    check_on_images(path, owners, given, images, sizes_of)
+    extents = np.array([chosen[row].bbox for row in rows], dtype=np.float64)
+    check_shares(path, extents)
+    check_on_images(path, owners, extents, images, sizes_of)
     boxes = _by_image(
         owners,
         _corners([chosen[row].bbox for row in rows]),
@@ -138,25 +138,25 @@ def stored_boxes(
         UserError: If the store is not complete, or lacks one of the images.
     """
     held = store.read()
-    places = {path: place for place, path in enumerate(held.paths.to_pylist())}
-    unknown = [path for path in paths if path not in places]
+    indices = {path: index for index, path in enumerate(held.paths.to_pylist())}
+    unknown = [path for path in paths if path not in indices]
     if unknown:
         raise StoreError(
             f'the detection store {store.root} lacks {len(unknown)} of the images, the '
             f'first is {unknown[0]}; continue with {store.kind.tool}'
         )
-    numbers = np.full(len(places), -1)
-    numbers[[places[path] for path in paths]] = np.arange(len(paths))
-    found = held.candidates
+    numbers = np.full(len(indices), -1)
+    numbers[[indices[path] for path in paths]] = np.arange(len(paths))
+    candidates = held.candidates
     owners = numbers[held.image_index]
     stay = owners >= 0
     if category_ids is not None:
-        stay &= np.isin(found.category_ids, list(category_ids))
+        stay &= np.isin(candidates.category_ids, list(category_ids))
     boxes = _by_image(
         owners[stay],
-        found.bboxes[stay],
-        found.bbox_scores[stay],
-        found.category_ids[stay],
+        candidates.bboxes[stay],
+        candidates.bbox_scores[stay],
+        candidates.category_ids[stay],
         len(paths),
     )
     return _usable(f'the detection store {store.root}', boxes, max_boxes)
@@ -172,7 +172,7 @@ def true_boxes(ann_file: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: If the file is missing or its annotations have another form.
     """
-    found = read_structure(ann_file)
+    content = read_structure(ann_file)
     return [
         {
             'image_id': annotation['image_id'],
@@ -180,7 +180,7 @@ def true_boxes(ann_file: Path) -> list[dict[str, Any]]:
             'bbox': box,
             'score': 1.0,
         }
-        for annotation, box in boxes_of(found)
+        for annotation, box in boxes_of(content)
     ]
 
 
@@ -228,10 +228,10 @@ def _image_numbers(
     path: Path, detections: Sequence[Detection], images: ImageList
 ) -> list[int | None]:
     """Number of each box's image; None where it is not listed."""
-    numbers = [_number_of(each.image_id, images) for each in detections]
+    numbers = [_number_of(detection.image_id, images) for detection in detections]
     unknown = [
-        each.image_id
-        for each, number in zip(detections, numbers, strict=True)
+        detection.image_id
+        for detection, number in zip(detections, numbers, strict=True)
         if number is None
     ]
     if unknown and len(unknown) == len(detections):
@@ -248,9 +248,9 @@ def _image_numbers(
             f'of image_id {unknown[0]!r}',
             logger='current',
         )
-    for each, number in zip(detections, numbers, strict=True):
-        if number is not None and each.file_name:
-            _check_file_name(path, each, images.paths[number])
+    for detection, number in zip(detections, numbers, strict=True):
+        if number is not None and detection.file_name:
+            _check_file_name(path, detection, images.paths[number])
     return numbers
 
 

