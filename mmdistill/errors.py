@@ -1,4 +1,4 @@
-"""Errors of the user's side: one sentence each, of four kinds that callers tell apart.
+"""Errors of the user's side: one sentence each, of four kinds that callers distinguish.
 
     UserError (exit code 2)
     ├── ConfigError          a config, an option or an environment

@@ -1,6 +1,6 @@
 """Unlabeled: frames of videos, as the paper takes 180,000 of Sports-1M.
 
-`videos` is what a recipe puts in the place of its `distill.unlabeled`, `detector` finds
+`videos` is what a recipe puts instead of its `distill.unlabeled`, `detector` finds
 the people.
 """
 

@@ -338,7 +338,7 @@ class DistillConfig:
 
     @property
     def unlabeled_arguments(self) -> dict[str, Any]:
-        """Arguments of `UnlabeledDataset`, those of boxes to be found among them."""
+        """Arguments of `UnlabeledDataset`, those of boxes to be detected among them."""
         arguments = stated(self.unlabeled)
         if self.unlabeled.follow is not None:
             arguments['follow'] = stated(self.unlabeled.follow)
@@ -348,10 +348,10 @@ class DistillConfig:
 
     @property
     def refit_arguments(self) -> dict[str, bool]:
-        """What `BoxFitHook` is told of boxes that are fitted around poses.
+        """Arguments of `BoxFitHook` about boxes that are fitted around poses.
 
         Where nothing is stated they are, if an image is one box: a teacher was hardly
-        trained on those. Boxes that are given, found or followed stay.
+        trained on those. Boxes that are stated, detected or followed stay.
         """
         refit = self.labeling.refit_boxes
         followed = self.unlabeled.follow is not None

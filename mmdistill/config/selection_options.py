@@ -107,7 +107,7 @@ class SelectionOptions:
     def separates_categories(
         self, stored: Collection[int], annotated: Collection[int]
     ) -> bool:
-        """Whether categories are told apart.
+        """Whether each category has a threshold of its own.
 
         Args:
             stored: Categories of the candidates.
@@ -118,7 +118,7 @@ class SelectionOptions:
 
     @property
     def matches_keypoints(self) -> bool:
-        """Whether the keypoint threshold is matched and not given."""
+        """Whether the keypoint threshold is matched and not stated."""
         return isinstance(self.keypoint_thr, str)
 
     @property

@@ -58,7 +58,7 @@ def with_read_annotations(
     Args:
         config: A config with or without a `distill` section; it is not changed.
         folder: Folder of normalized copies; by default `annotations` of the work
-            folder. If given, nothing is logged.
+            folder. With a folder of its own nothing is logged.
         loaders: Loaders whose data sets are read: those of training, or that of a test.
         images: Whether the image files are checked; counting does not need them.
 

@@ -108,7 +108,7 @@ class TrackedFrames:
         self._awaits_row = False
 
     def observe(self, row: ImageRow) -> None:
-        """Take the row of the image that was given out last.
+        """Take the row of the image that was yielded last.
 
         Args:
             row: The row.

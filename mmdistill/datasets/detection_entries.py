@@ -74,52 +74,52 @@ def _read(path: Path, number: int, entry: Any) -> Detection:
     )
 
 
-def _image_id(where: str, given: Any) -> int | str:
-    if isinstance(given, float) and given.is_integer():
-        return int(given)
-    if isinstance(given, bool) or not isinstance(given, (int, str)):
+def _image_id(where: str, value: Any) -> int | str:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise DataError(
             f'{where} must name its image by a number or a path, got the image_id '
-            f'{shortened(given)}'
+            f'{shortened(value)}'
         )
-    return given
+    return value
 
 
 def _category_id(where: str, entry: Mapping[str, Any]) -> int:
-    given = entry.get('category_id', 1)
-    if isinstance(given, float) and given.is_integer():
-        given = int(given)
-    if type(given) is not int or abs(given) > LARGEST_CATEGORY:
+    value = entry.get('category_id', 1)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or abs(value) > LARGEST_CATEGORY:
         raise DataError(
-            f'{where} must have a whole number as category_id, got {shortened(given)}'
+            f'{where} must have a whole number as category_id, got {shortened(value)}'
         )
-    return given
+    return value
 
 
-def _box(where: str, given: Any) -> tuple[float, ...]:
-    if not isinstance(given, list) or len(given) != 4 or not all(map(is_real, given)):
+def _box(where: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) != 4 or not all(map(is_real, value)):
         raise DataError(
             f'{where} must have a bbox of four numbers, x, y, width and height, got '
-            f'{shortened(given)}'
+            f'{shortened(value)}'
         )
-    if not all(-FARTHEST < number < FARTHEST for number in given):
+    if not all(-FARTHEST < number < FARTHEST for number in value):
         raise DataError(
             f'{where} must have a bbox of finite numbers of pixels, below '
-            f'{FARTHEST:g}, got {shortened(given)}'
+            f'{FARTHEST:g}, got {shortened(value)}'
         )
-    return tuple(map(float, given))
+    return tuple(map(float, value))
 
 
-def _score(where: str, given: Any) -> float:
-    if not is_real(given):
-        raise DataError(f'{where} must have a number as score, got {shortened(given)}')
-    if not 0 <= given <= 1 + ROUNDING:
+def _score(where: str, value: Any) -> float:
+    if not is_real(value):
+        raise DataError(f'{where} must have a number as score, got {shortened(value)}')
+    if not 0 <= value <= 1 + ROUNDING:
         hint = ''
-        if 1 < given <= 100:
+        if 1 < value <= 100:
             hint = '; divide percentages by 100'
-        elif given < 0:
+        elif value < 0:
             hint = '; of logits take the sigmoid'
         raise DataError(
-            f'{where} must have a score from 0 to 1, got {shortened(given)}{hint}'
+            f'{where} must have a score from 0 to 1, got {shortened(value)}{hint}'
         )
-    return min(float(given), 1.0)
+    return min(float(value), 1.0)

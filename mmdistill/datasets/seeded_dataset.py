@@ -51,7 +51,7 @@ class SeededDataset(CombinedDataset):
             are merged into the last step of each pipeline of its type.
 
     Raises:
-        UserError: If a pipeline is given for a data set that is already built, or has
+        UserError: If a pipeline is stated for a data set that is already built, or has
             a step that is the last one of no pipeline.
     """
 

@@ -98,7 +98,7 @@ def prepare_cpu_launch(config: Config) -> None:
     """Join the process group by gloo in processes launched without CUDA.
 
     Args:
-        config: The runner's config; its model wrapper is set if none is given.
+        config: The runner's config; its model wrapper is set if it states none.
     """
     if config.get('launcher', 'none') != 'pytorch' or torch.cuda.is_available():
         return

@@ -56,18 +56,18 @@ def permuted(positions: np.ndarray, size: int, key: int) -> np.ndarray:
     return items.astype(np.int64).reshape(positions.shape)
 
 
-def hash_key(*parts: int) -> int:
+def hash_key(*numbers: int) -> int:
     """Hash several integers, in their order, to one 64-bit key.
 
     Args:
-        *parts: The integers.
+        *numbers: The integers.
 
     >>> hash_key(0, 1) == hash_key(1, 0)
     False
     """
     key = 0
-    for part in parts:
-        key = _mixed((key + part) & _MASK64)
+    for number in numbers:
+        key = _mixed((key + number) & _MASK64)
     return key
 
 

@@ -83,7 +83,7 @@ def _missing_detector(recipe: Recipe) -> Iterator[str]:
 
 
 def _training_config(config: Config, work_dir: Path) -> str | None:
-    """Find the config beside this one with the given work folder."""
+    """Find the config beside this one with a work folder."""
     folder = Path(config.filename).parent
     assignment = re.compile(
         rf"^work_dir = '{re.escape(str(work_dir))}/?'", re.MULTILINE

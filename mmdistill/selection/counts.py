@@ -286,14 +286,14 @@ def join_counts(counts: Sequence[LabeledCounts]) -> LabeledCounts:
     if len(counts) == 1:
         return counts[0]
     categories: Counter[int] = Counter()
-    for each in counts:
-        categories.update(dict(each.categories))
-    keypoints = [each.keypoints for each in counts]
+    for one in counts:
+        categories.update(dict(one.categories))
+    keypoints = [one.keypoints for one in counts]
     return LabeledCounts(
-        images=sum(each.images for each in counts),
-        annotated_images=sum(each.annotated_images for each in counts),
-        instances=sum(each.instances for each in counts),
-        fingerprint=_digest([each.fingerprint for each in counts]),
+        images=sum(one.images for one in counts),
+        annotated_images=sum(one.annotated_images for one in counts),
+        instances=sum(one.instances for one in counts),
+        fingerprint=_digest([one.fingerprint for one in counts]),
         categories=tuple(sorted(categories.items())),
         keypoints=tuple(map(sum, zip(*keypoints, strict=True))),
     )
@@ -383,8 +383,8 @@ def _fingerprint(instances: Instances) -> str:
     return hashlib.sha256(keys.tobytes()).hexdigest()
 
 
-def _digest(parts: Sequence[Any]) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _digest(values: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _listed_images(dataset: Any) -> int:

@@ -61,15 +61,15 @@ def detect_config(recipe: Recipe) -> Config:
         UserError: If it has none or names a missing file, or the detector's config is
             no test config of MMDetection.
     """
-    config, part = recipe.config, recipe.distill.detector
-    if part is None:
+    config, detector = recipe.config, recipe.distill.detector
+    if detector is None:
         raise ConfigError(
             f'{config.filename} has no distill.detector, which names the config and '
             'the checkpoint of a detector'
         )
-    source = detector_config(part)
-    checkpoint = check_checkpoint('detector', part)
-    running = _running(part, recipe.distill.labeling)
+    source = detector_config(detector)
+    checkpoint = check_checkpoint('detector', detector)
+    running = _running(detector, recipe.distill.labeling)
     stage = runtime_settings(config)
     stage.update(
         _imports(config, source),
@@ -77,11 +77,11 @@ def detect_config(recipe: Recipe) -> Config:
         experiment_name='detect',
         work_dir=str(Path(config.work_dir, 'detect')),
         load_from=checkpoint,
-        model=_model(source, part),
+        model=_model(source, detector),
         test_dataloader=dict(
             batch_size=running.batch_size,
             num_workers=running.num_workers,
-            dataset=_images(recipe, source, part),
+            dataset=_images(recipe, source, detector),
         ),
         test_cfg=dict(
             type='mmdistill.DetectLoop',
@@ -91,21 +91,21 @@ def detect_config(recipe: Recipe) -> Config:
         ),
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
-        custom_hooks=[_guard(recipe, source, part)],
+        custom_hooks=[_guard(recipe, source, detector)],
     )
     return TextConfig(stage, filename=config.filename)
 
 
-def _running(part: DetectorConfig, labeling: LabelingConfig) -> LabelingConfig:
+def _running(detector: DetectorConfig, labeling: LabelingConfig) -> LabelingConfig:
     """How the detector runs: as the labeling does where it does not say how."""
     names = ('batch_size', 'num_workers', 'chunk_size')
-    own = {name: getattr(part, name) for name in names}
+    own = {name: getattr(detector, name) for name in names}
     own = {name: value for name, value in own.items() if value is not None}
     return replace(labeling, **own)
 
 
 def images_without_boxes(recipe: Recipe) -> dict[str, Any]:
-    """Config of the unlabeled images alone, as before their boxes are found.
+    """Config of the unlabeled images alone, as before their boxes are detected.
 
     Args:
         recipe: The recipe.
@@ -114,17 +114,17 @@ def images_without_boxes(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in images.items() if key not in OF_BOXES}
 
 
-def detector_config(part: DetectorConfig) -> Config:
+def detector_config(detector: DetectorConfig) -> Config:
     """The detector's own config.
 
     Args:
-        part: The section `distill.detector`; `config` is a file, or one of
+        detector: The section `distill.detector`; `config` is a file, or one of
             MMDetection's as ``mmdet::rtmdet/rtmdet_m_8xb32-300e_coco.py``.
 
     Raises:
         UserError: If there is no such config, or it has no model or test data set.
     """
-    name = part.config
+    name = detector.config
     if not name:
         raise ConfigError(
             "distill.detector.config must name a detector's config, a file or one of "
@@ -173,34 +173,34 @@ def lower_score_threshold(model: Mapping[str, Any], score_thr: float) -> Any:
     """
     model = copy.deepcopy(model)
     test_cfg = model.get('test_cfg') or {}
-    for part in (test_cfg, test_cfg.get('rcnn') or {}):
-        if (part.get('score_thr') or 0) > score_thr:
-            part['score_thr'] = score_thr
+    for stage_cfg in (test_cfg, test_cfg.get('rcnn') or {}):
+        if (stage_cfg.get('score_thr') or 0) > score_thr:
+            stage_cfg['score_thr'] = score_thr
     return model
 
 
-def _model(source: Config, part: DetectorConfig) -> dict[str, Any]:
-    augmented = dict(tta_model=source.get('tta_model', MERGED)) if part.tta else {}
+def _model(source: Config, detector: DetectorConfig) -> dict[str, Any]:
+    augmented = dict(tta_model=source.get('tta_model', MERGED)) if detector.tta else {}
     return dict(
         type='mmdistill.BoxDetector',
-        module=lower_score_threshold(source.model, part.score_thr),
+        module=lower_score_threshold(source.model, detector.score_thr),
         scope=_scope(source),
         **augmented,
-        score_thr=part.score_thr,
-        nms_thr=part.nms_thr,
+        score_thr=detector.score_thr,
+        nms_thr=detector.nms_thr,
     )
 
 
-def _images(recipe: Recipe, source: Config, part: DetectorConfig) -> dict[str, Any]:
+def _images(recipe: Recipe, source: Config, detector: DetectorConfig) -> dict[str, Any]:
     return dict(
         type='mmdistill.DetectionDataset',
         images=images_without_boxes(recipe),
-        pipeline=_from_decoded(_pipeline(source, part.tta)),
+        pipeline=_from_decoded(_pipeline(source, detector.tta)),
         scope=_scope(source),
     )
 
 
-def _guard(recipe: Recipe, source: Config, part: DetectorConfig) -> dict[str, Any]:
+def _guard(recipe: Recipe, source: Config, detector: DetectorConfig) -> dict[str, Any]:
     files = [
         str(Path(member.get('data_root') or '', member.get('ann_file') or ''))
         for member in labeled_members(recipe)
@@ -208,7 +208,7 @@ def _guard(recipe: Recipe, source: Config, part: DetectorConfig) -> dict[str, An
     return dict(
         type='mmdistill.DetectorGuardHook',
         classes=list(_classes(source)),
-        categories=part.categories,
+        categories=detector.categories,
         labeled_file=files[0] if len(files) == 1 else files,
     )
 
@@ -219,8 +219,8 @@ def _scope(source: Config) -> str:
 
 def _imports(config: Config, source: Config) -> dict[str, Any]:
     """What both configs import, as one setting."""
-    given = [each.get('custom_imports') or {} for each in (config, source)]
-    names = [name for each in given for name in each.get('imports', ())]
+    sections = [each.get('custom_imports') or {} for each in (config, source)]
+    names = [name for each in sections for name in each.get('imports', ())]
     return dict(custom_imports=dict(imports=names)) if names else {}
 
 

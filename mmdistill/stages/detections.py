@@ -1,4 +1,4 @@
-"""Boxes of the unlabeled images, found by a detector before they are labeled."""
+"""Boxes of the unlabeled images, detected before they are labeled."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def export_boxes(config: Config, path: str) -> None:
         UserError: If the store is not complete or the disk refuses the file.
     """
     recipe = Recipe.of(config)
-    # On every process: one of them looks for the images and tells the others.
+    # On every process: one of them looks for the images and broadcasts them.
     images = DATASETS.build(images_without_boxes(recipe))
     if is_main_process():
         count = write_boxes(_store(recipe), dict(images.names()), Path(path))

@@ -94,7 +94,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
 
 
 def check_models(recipe: Recipe) -> None:
-    """Refuse a teacher or a student that is given no crops of instances.
+    """Refuse a teacher or a student that takes no crops of instances.
 
     Args:
         recipe: The recipe.
@@ -106,9 +106,9 @@ def check_models(recipe: Recipe) -> None:
     from mmdistill.models.adapters.build import check_estimator
 
     teacher = _teacher_config(recipe.config, recipe.distill.teacher)
-    for part in (teacher, recipe.config):
-        if part.get('model'):
-            check_estimator(part.model)
+    for config in (teacher, recipe.config):
+        if config.get('model'):
+            check_estimator(config.model)
 
 
 def _give_out_all(model: dict[str, Any], labeled: int) -> None:

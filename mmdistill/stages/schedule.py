@@ -89,14 +89,16 @@ def _all_grown(
     schedulers: Sequence[Any], old: int, new: int, steps: list[int], by_epoch: bool
 ) -> list[Any]:
     """The schedulers for a longer training, warm-ups as they are."""
-    warm_ups = {each.end for each in schedulers if _is_warm_up(each, old)}
+    warm_ups = {
+        scheduler.end for scheduler in schedulers if _is_warm_up(scheduler, old)
+    }
     grown = []
-    for each in schedulers:
-        if _is_warm_up(each, old):
-            grown.append(each)
+    for scheduler in schedulers:
+        if _is_warm_up(scheduler, old):
+            grown.append(scheduler)
             continue
-        _check_counting(each, by_epoch)
-        grown.append(_grown(each, old, new, warm_ups, steps))
+        _check_counting(scheduler, by_epoch)
+        grown.append(_grown(scheduler, old, new, warm_ups, steps))
     return grown
 
 
@@ -123,8 +125,8 @@ def _grown(
 
 
 def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
-    """Epochs cannot be told from iterations by the number alone."""
-    # MMEngine's schedulers count epochs unless they are told otherwise.
+    """Refuse a scheduler that counts epochs beside iterations, or the reverse."""
+    # MMEngine's schedulers count epochs unless they state otherwise.
     counts_epochs = scheduler.get('by_epoch', True)
     if counts_epochs != by_epoch:
         raise ConfigError(

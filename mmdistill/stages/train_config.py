@@ -1,6 +1,6 @@
 """The config of stage 2: training on the labeled set beside the pseudo-labels.
 
-A student's training that can be stopped and resumed, and what its log tells.
+A student's training that can be stopped and resumed, and what its log reports.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def resumable_config(config: Config) -> Config:
         config: A training config.
 
     Raises:
-        UserError: If the model cannot train with the `pseudo_weight` given.
+        UserError: If the model cannot train with the `pseudo_weight` stated.
     """
     loader = config.get('train_dataloader') or {}
     batches = loader.get('batch_sampler') or {}
@@ -268,12 +268,12 @@ def _check_weights(config: Config) -> None:
         return
     head = (config.get('model') or {}).get('head') or {}
     losses = [*_dicts(head.get('loss'))]
-    if any(is_type(part, 'VisPredictHead') for part in _dicts(head)):
+    if any(is_type(each, 'VisPredictHead') for each in _dicts(head)):
         raise ConfigError(
             'VisPredictHead learns the keypoint weights as visibilities: '
             f'pseudo_weight must be 1, got {max(weights - {1})}'
         )
-    if losses and not any(part.get('use_target_weight') for part in losses):
+    if losses and not any(loss.get('use_target_weight') for loss in losses):
         raise ConfigError(
             f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
             f'{losses[0].get("type")} needs use_target_weight=True'
@@ -286,8 +286,8 @@ def _dicts(value: Any) -> Iterator[Any]:
         yield value
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _dicts(each)
+        for inner in value:
+            yield from _dicts(inner)
 
 
 def _same_file(one: str, other: str | None) -> bool:

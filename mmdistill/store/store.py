@@ -2,8 +2,8 @@
 
 A chunk holds a fixed number of images. A chunk that exists is done, so a run resumes
 with the missing ones, whatever the number of processes. A README in the folder explains
-how other programs read it; its head tells Hugging Face's `datasets` that the rows are
-those of the chunks.
+how other programs read it; its head states for Hugging Face's `datasets` that the rows
+are those of the chunks.
 """
 
 from __future__ import annotations

@@ -64,14 +64,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--scores', type=int, default=10_000_000)
     parser.add_argument('--repeats', type=int, default=3)
     arguments = parser.parse_args(argv)
-    found = {
+    seconds_of = {
         name: seconds(work, arguments.repeats)
         for name, work in rules(arguments.scores).items()
     }
-    lines = [f'{name:<16}{value:>8.3f} s' for name, value in found.items()]
-    figures = dict(scores=arguments.scores, seconds=found)
+    lines = [f'{name:<16}{value:>8.3f} s' for name, value in seconds_of.items()]
+    figures = dict(scores=arguments.scores, seconds=seconds_of)
     if arguments.scores == 10_000_000:
-        figures['seconds_10m'] = found['instances']
+        figures['seconds_10m'] = seconds_of['instances']
     sys.stdout.write('\n'.join([*lines, json.dumps(figures), '']))
 
 

@@ -54,13 +54,13 @@ class StubTeacher(torch.nn.Module):
         """Predict, as `HeatmapFusionTTA` does."""
         for sample in batch['data_samples']:
             boxes, scores = sample.gt_instances.bboxes, sample.gt_instances.bbox_scores
-            found = draw(self.rng, len(boxes))
+            candidates = draw(self.rng, len(boxes))
             sample.pred_instances = InstanceData(
                 bboxes=boxes,
                 bbox_scores=scores,
-                keypoints=found.keypoints,
-                keypoint_scores=found.keypoint_scores,
-                keypoint_agreement=found.keypoint_agreement,
+                keypoints=candidates.keypoints,
+                keypoint_scores=candidates.keypoint_scores,
+                keypoint_agreement=candidates.keypoint_agreement,
             )
         return batch['data_samples']
 
@@ -94,9 +94,9 @@ def write_store(root: Path, candidates: int) -> None:
     store.claim(
         dict(about=dict(img_root='images'), chunk_size=256, keypoints=NAMES), names
     )
-    for chunk, place in enumerate(store.chunk_spans()):
+    for chunk, span in enumerate(store.chunk_spans()):
         rows = [
             ImageRow(names.paths[i], WIDTH, HEIGHT, 'ok', '', draw(rng, counts[i]))
-            for i in range(place.start, place.stop)
+            for i in range(span.start, span.stop)
         ]
         store.write_chunk(chunk, rows)

@@ -76,11 +76,11 @@ def measured(
     batches: Callable[[Numbers], Iterator[list[int]]], size: int, tries: int
 ) -> dict[str, float]:
     """Return the best figures of some children, each warmed up on few samples."""
-    found = [
+    figures = [
         in_child(lambda: drawn(batches, size), lambda: drawn(batches, 1000))
         for _ in range(tries)
     ]
-    return {key: min(each[key] for each in found) for key in found[0]}
+    return {key: min(each[key] for each in figures) for key in figures[0]}
 
 
 def row(size: int, mine: dict[str, float], peer: dict[str, float]) -> str:

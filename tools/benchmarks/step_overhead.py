@@ -73,8 +73,8 @@ def write_labels(folder: Path, images: int) -> None:
     store = LabelStore(folder / 'store')
     about = dict(img_root=str(folder / 'toy/images/unlabeled'))
     store.claim(dict(about=about, chunk_size=256, keypoints=NAMES), names)
-    for chunk, place in enumerate(store.chunk_spans()):
-        store.write_chunk(chunk, rows[place.start : place.stop])
+    for chunk, span in enumerate(store.chunk_spans()):
+        store.write_chunk(chunk, rows[span.start : span.stop])
 
 
 def image_row(image: dict, annotations: Sequence[dict]) -> ImageRow:

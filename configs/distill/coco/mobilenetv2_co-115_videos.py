@@ -2,7 +2,7 @@
 
     python tools/train.py configs/distill/coco/mobilenetv2_co-115_videos.py
 
-The paper's third pile. Needs COCO 2017 in data/coco, videos in data/sports-1m/videos
+The paper's third unlabeled set. Needs COCO 2017 in data/coco, videos in data/sports-1m/videos
 and the network for the detector. Not trained here.
 """
 

@@ -43,7 +43,7 @@ codec = dict(
     blur_kernel_size=9,
 )
 model = dict(
-    # Short trainings: features at stride 16 still have places in a crop this small,
+    # Short trainings: features at stride 16 still have cells in a crop this small,
     # and learn faster than those at 32; edges and textures of ImageNet serve as they are.
     backbone=dict(
         _delete_=True,

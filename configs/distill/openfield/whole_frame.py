@@ -9,7 +9,7 @@ from mmpose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class WholeFrameBox(BaseTransform):
-    """Put the frame in the place of the box, now and then.
+    """Replace the box by the whole frame, now and then.
 
     Args:
         prob: How often.

@@ -26,7 +26,7 @@ MOST_HELD = 0.8
 OTHER_FORM = 0.95
 """Share of annotations that fit a form of boxes, from which on it is the file's."""
 FEWEST = 4
-"""Annotations that corners are told from."""
+"""Annotations from which on corners are recognized."""
 AWAY = 0.1
 """Of the right or lower number of a box, how far from the image's corner its left or
 upper one is, from which on corners differ from a width and a height."""
@@ -138,7 +138,7 @@ def check_coordinates(
         sizes: Width and height of the images by their ids.
 
     Returns:
-        Sentences about single annotations whose points may be in a wrong place.
+        Sentences about single annotations whose points may be misplaced.
 
     Raises:
         DataError: If most of the annotations are in another form.

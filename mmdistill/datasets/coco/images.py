@@ -168,20 +168,20 @@ def _trained_annotations(json_file: CocoAnnotations) -> Iterator[dict]:
 
 def _remedy(img_root: Path, name: str) -> str:
     """Advice on the setting under which an image would exist."""
-    parts = PurePosixPath(name.replace('\\', '/')).parts
+    names = PurePosixPath(name.replace('\\', '/')).parts
     for above in range(1, len(img_root.parts) + 1):
         root = Path(*img_root.parts[:-above])
-        if _exists(root.joinpath(*parts)):
+        if _exists(root.joinpath(*names)):
             # A relative one would be joined with data_root.
             folder = f'{root.absolute()}/'
             return f'they are below {root}/: set data_prefix=dict(img={folder!r})'
-    for start in range(1, len(parts)):
-        if _exists(img_root.joinpath(*parts[start:])):
+    for start in range(1, len(names)):
+        if _exists(img_root.joinpath(*names[start:])):
             return (
-                f'there is {Path(*parts[start:])}, without '
-                f'{"/".join(parts[:start])}/ before it: take that off the file names'
+                f'there is {Path(*names[start:])}, without '
+                f'{"/".join(names[:start])}/ before it: take that off the file names'
             )
-    other_path = _path_in_other_case(img_root, parts)
+    other_path = _path_in_other_case(img_root, names)
     if other_path is not None:
         return (
             f'there is {other_path}, whose letters differ in case: rename the files or '
@@ -195,15 +195,15 @@ def _remedy(img_root: Path, name: str) -> str:
     return 'put them there, or set data_root and data_prefix to where they are'
 
 
-def _path_in_other_case(root: Path, parts: tuple[str, ...]) -> Path | None:
+def _path_in_other_case(root: Path, names: tuple[str, ...]) -> Path | None:
     path = root
-    for part in parts:
+    for name in names:
         if not path.is_dir():
             return None
-        names = [p for p in sorted(path.iterdir()) if p.name.lower() == part.lower()]
-        if not names:
+        matches = [p for p in sorted(path.iterdir()) if p.name.lower() == name.lower()]
+        if not matches:
             return None
-        path = names[0]
+        path = matches[0]
     return path.relative_to(root)
 
 

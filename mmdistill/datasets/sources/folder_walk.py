@@ -41,17 +41,17 @@ def walk_folder(root: Path, hidden: bool = False) -> FolderFiles:
         root: The folder.
         hidden: Whether hidden files count like the others.
     """
-    found = FolderFiles()
+    shown = FolderFiles()
     seen: set[str] = set()
-    left = _walk(root, [''], found, seen, hidden)
+    left = _walk(root, [''], shown, seen, hidden)
     # What is hidden comes last: a folder that a visible link leads to is visible.
     kept_back = FolderFiles()
     _walk(root, left, kept_back, seen, True)
     return FolderFiles(
-        sorted(found.files),
-        found.folders,
+        sorted(shown.files),
+        shown.folders,
         sorted(kept_back.files),
-        sorted([*found.unreadable, *kept_back.unreadable]),
+        sorted([*shown.unreadable, *kept_back.unreadable]),
     )
 
 
@@ -90,7 +90,7 @@ def suffix_of(path: str) -> str:
 
 
 def passed_over(
-    found: FolderFiles,
+    listing: FolderFiles,
     folder: Path,
     suffixes: Collection[str],
     images: bool = True,
@@ -99,7 +99,7 @@ def passed_over(
     """Sentences that count what of a folder is not taken, for the log.
 
     Args:
-        found: The files below the folder.
+        listing: The files below the folder.
         folder: The folder.
         suffixes: Endings of the files that are taken.
         images: Whether these are images, beside which other pictures are missed;
@@ -107,14 +107,14 @@ def passed_over(
         way: How hidden files are taken.
     """
     sentences = []
-    hidden = [path for path in found.hidden if suffix_of(path) in suffixes]
+    hidden = [path for path in listing.hidden if suffix_of(path) in suffixes]
     if hidden:
         sentences.append(
             f'{len(hidden)} hidden files of {folder} are not taken ({way}): '
             f'{named_paths(hidden)}'
         )
     missed = (UNREAD_SUFFIXES if images else ARCHIVE_SUFFIXES).difference(suffixes)
-    others = Counter(suffix_of(path) for path in found.files)
+    others = Counter(suffix_of(path) for path in listing.files)
     unread = {suffix: others[suffix] for suffix in sorted(missed & others.keys())}
     if unread:
         listed = ', '.join(f'{count} {suffix}' for suffix, count in unread.items())
@@ -131,10 +131,10 @@ def passed_over(
             f'{" as images" if images else ""}, for their endings: {listed}; '
             f'{"; ".join(ways)}'
         )
-    if found.unreadable:
+    if listing.unreadable:
         sentences.append(
-            f'{len(found.unreadable)} folders of {folder} cannot be read: '
-            f'{named_paths(found.unreadable)}'
+            f'{len(listing.unreadable)} folders of {folder} cannot be read: '
+            f'{named_paths(listing.unreadable)}'
         )
     return [spelled_name(sentence) for sentence in sentences]
 
@@ -154,7 +154,7 @@ ARCHIVE_SUFFIXES = frozenset(
         *('.zst', '.7z', '.rar'),
     }
 )
-"""Endings of files whose members have no place of their own."""
+"""Endings of files whose members have no path of their own."""
 UNPACK = 'unpack what is compressed, or make plain tars of it'
 
 UNREAD_SUFFIXES = ARCHIVE_SUFFIXES | {
@@ -170,7 +170,7 @@ UNREAD_SUFFIXES = ARCHIVE_SUFFIXES | {
 def _walk(
     root: Path,
     folders: Sequence[str],
-    found: FolderFiles,
+    listing: FolderFiles,
     seen: set[str],
     hidden: bool,
 ) -> list[str]:
@@ -188,13 +188,13 @@ def _walk(
         try:
             entries = sorted(os.scandir(real), key=lambda entry: entry.name)
         except (NotADirectoryError, FileNotFoundError):
-            found.files.append(folder)
+            listing.files.append(folder)
             continue
         except OSError:
-            found.unreadable.append(folder)
+            listing.unreadable.append(folder)
             continue
         seen.add(real)
-        found.folders.append(folder)
+        listing.folders.append(folder)
         subfolders = []
         for entry in entries:
             path = f'{folder}/{entry.name}' if folder else entry.name
@@ -203,8 +203,8 @@ def _walk(
             elif _is_folder(entry):
                 subfolders.append(path)
             else:
-                found.files.append(path)
-        # The order of folders decides under which name a linked one is found.
+                listing.files.append(path)
+        # The order of folders decides under which name a linked one is listed.
         stack += reversed(subfolders)
     return left
 

@@ -175,7 +175,7 @@ class TeacherGuardHook(Hook):
 
 @HOOKS.register_module()
 class DetectorGuardHook(Hook):
-    """Refuse a detector that is not wholly loaded, and tell it which classes count.
+    """Refuse a detector that is not wholly loaded, and set which classes count.
 
     Names of classes are those that the checkpoint records, as MMDetection takes them.
 
@@ -220,7 +220,7 @@ class DetectorGuardHook(Hook):
         self._loaded = True
 
     def before_test(self, runner: Runner) -> None:
-        """Tell the detector which of its classes count.
+        """Set which classes of the detector count.
 
         Args:
             runner: The runner of the detecting stage.

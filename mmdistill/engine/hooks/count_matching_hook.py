@@ -67,7 +67,7 @@ class CountMatchingHook(Hook):
             runner: The runner of the labeling stage.
 
         Raises:
-            UserError: If no labeled set is given, or it has no instance.
+            UserError: If no labeled set is stated, or it has no instance.
         """
         if not isinstance(runner.test_loop, LabelLoop):
             return
@@ -81,7 +81,7 @@ class CountMatchingHook(Hook):
         """Match counts and write the selection.
 
         A selection stays while the store, the labeled set and the options do, and
-        is made again when one of them changed. Options that were given to
+        is made again when one of them changed. Options that were passed to
         `tools/select_labels.py` hold then too. Kept frames of videos are written
         into the store.
 
@@ -109,10 +109,10 @@ class CountMatchingHook(Hook):
         options = replace(self.options, **standing.changes)
         reasons = stale_reasons(standing, options, self._counts, current)
         if standing.changes:
-            given = ', '.join(f'{k}={v!r}' for k, v in standing.changes.items())
+            changes = ', '.join(f'{k}={v!r}' for k, v in standing.changes.items())
             print_log(
-                f'{given} was given to tools/select_labels.py and holds until that is '
-                "run without; the config's other options hold too",
+                f'{changes} was given to tools/select_labels.py and holds until that '
+                "is run without; the config's other options hold too",
                 logger='current',
             )
         if not reasons:

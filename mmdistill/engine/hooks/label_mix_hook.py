@@ -1,6 +1,6 @@
 """The mix of labeled samples and pseudo-labels that a student trains on.
 
-It is checked and logged before a training, compared with the mix of the part that is
+It is checked and logged before a training, compared with the mix of the run that is
 resumed, and counted while the student trains.
 """
 
@@ -149,7 +149,7 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
 
 
 def check_pseudo(pseudo: PseudoLabelDataset) -> None:
-    """Make sure that pseudo-labels train something, and tell when they are far off.
+    """Make sure that pseudo-labels train something, and warn when they are far off.
 
     Args:
         pseudo: A `PseudoLabelDataset`.
@@ -183,7 +183,7 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
 def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) -> None:
     """Make sure that every selection was matched to a labeled set that is trained on.
 
-    A labeled set that it was not matched to, or that cannot be counted, is told.
+    A labeled set that it was not matched to, or that cannot be counted, is logged.
 
     Args:
         labeled: The labeled data sets.
@@ -263,18 +263,18 @@ def log_label_mix(
         batches: The batch sampler.
         iterations: Length of the training.
     """
-    found = mix_scalars(labeled, pseudo, batches)
-    share = f'{found["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
+    mix = mix_scalars(labeled, pseudo, batches)
+    share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
-            f'({found["mix/labeled_share"]:.3f}); '
+            f'({mix["mix/labeled_share"]:.3f}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
-        f'the student sees {found["mix/labeled_instances"]} labeled instances and '
-        f'{found["mix/pseudo_labels"]} pseudo-labels with '
-        f'{found["mix/visible_keypoints"]} visible keypoints; {share}',
+        f'the student sees {mix["mix/labeled_instances"]} labeled instances and '
+        f'{mix["mix/pseudo_labels"]} pseudo-labels with '
+        f'{mix["mix/visible_keypoints"]} visible keypoints; {share}',
         logger='current',
     )
     for source in pseudo:
@@ -338,7 +338,7 @@ def warn_if_mix_changed(
 ) -> None:
     """Warn where a training is resumed on other samples, and note those of now.
 
-    Labels may be selected anew between two parts of a training; the second one does
+    Labels may be selected anew between two runs of a training; the second one does
     not draw then what a training that was never stopped would have drawn.
 
     Args:

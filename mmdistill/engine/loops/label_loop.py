@@ -98,7 +98,7 @@ class LabelLoop(StoreLoop):
         return frames
 
     def rows(self, outputs: Sequence[PoseDataSample]) -> list[ImageRow]:
-        """What the teacher found on a batch of images as rows of the store.
+        """Convert the teacher's candidates on a batch of images to rows of the store.
 
         Args:
             outputs: The images' data samples, with `pred_instances`.

@@ -123,14 +123,14 @@ class Comparison:
         return run_name(arm, seed, self.recipe.iterations, best)
 
     def _scores(self, name: str, result: Mapping[str, Any]) -> dict[str, float]:
-        found = result['metrics']
+        metrics = result['metrics']
         for metric in self.metrics:
-            if metric not in found:
+            if metric not in metrics:
                 raise ConfigError(
-                    f'the test of {name} has no {metric}, only {", ".join(found)}; '
+                    f'the test of {name} has no {metric}, only {", ".join(metrics)}; '
                     'choose with --metrics'
                 )
-        return {metric: found[metric] for metric in self.metrics}
+        return {metric: metrics[metric] for metric in self.metrics}
 
     def _report(self, line: str) -> None:
         with self._one_at_a_time:

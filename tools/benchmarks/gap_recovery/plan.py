@@ -43,8 +43,8 @@ class Recipe:
         iterations: Iterations of the student.
         stated: Iterations that the configs state.
         schedulers: Settings of the learning rate that count iterations and end
-            with the training, by their place in the config.
-        labeled: Places of the labeled set, by the path of the config.
+            with the training, by their key in the config.
+        labeled: Keys of the labeled set, by the path of the config.
     """
 
     student: str
@@ -250,7 +250,7 @@ def _scaled(step: int, recipe: Recipe, length: int) -> int:
 def _labeled_options(recipe: Recipe, setting: Setting, config: str) -> list[str]:
     if setting.ann_file is None:
         return []
-    return [f'{place}.ann_file={setting.ann_file}' for place in recipe.labeled[config]]
+    return [f'{key}.ann_file={setting.ann_file}' for key in recipe.labeled[config]]
 
 
 def _supervised_name(seed: int, iterations: int) -> str:

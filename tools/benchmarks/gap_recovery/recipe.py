@@ -55,7 +55,7 @@ def read_recipe(
         iterations=iterations or stated,
         stated=stated,
         schedulers=_schedulers(configs[student], stated),
-        labeled={path: _places(each, ann_file) for path, each in configs.items()},
+        labeled={path: _keys_of(each, ann_file) for path, each in configs.items()},
     )
     return recipe, configs
 
@@ -122,7 +122,7 @@ def _length(path: str, config: Mapping[str, Any]) -> int:
 
 def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
     """Refuse a stated mix: the arms change `distill`, which it would not follow."""
-    stated = [place for place, each in _sources(config).items() if is_pseudo(each)]
+    stated = [key for key, each in _sources(config).items() if is_pseudo(each)]
     if stated:
         raise ConfigError(
             f'{path} must train on its labeled set alone, distill adds the '
@@ -143,27 +143,27 @@ def _check_warm_up(config: Mapping[str, Any], stated: int, iterations: int) -> N
 
 def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
     """Return settings that end with the training, by their key in the config."""
-    found: dict[str, Any] = {}
-    for i, each in enumerate(config.get('param_scheduler') or []):
-        if each.get('end', length) == length:
+    settings: dict[str, Any] = {}
+    for i, scheduler in enumerate(config.get('param_scheduler') or []):
+        if scheduler.get('end', length) == length:
             for key in ('milestones', 'end', 'T_max', 'total_steps'):
-                if key in each:
-                    found[f'param_scheduler.{i}.{key}'] = each[key]
-    return found
+                if key in scheduler:
+                    settings[f'param_scheduler.{i}.{key}'] = scheduler[key]
+    return settings
 
 
 def _sources(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the labeled training sets by their key in the config."""
-    place = 'train_dataloader.dataset'
+    key = 'train_dataloader.dataset'
     dataset = config['train_dataloader']['dataset']
     if 'datasets' not in dataset:
-        return {place: dataset}
-    return {f'{place}.datasets.{i}': each for i, each in enumerate(dataset['datasets'])}
+        return {key: dataset}
+    return {f'{key}.datasets.{i}': each for i, each in enumerate(dataset['datasets'])}
 
 
-def _places(config: Mapping[str, Any], ann_file: str) -> list[str]:
+def _keys_of(config: Mapping[str, Any], ann_file: str) -> list[str]:
     return [
-        place
-        for place, dataset in _sources(config).items()
+        key
+        for key, dataset in _sources(config).items()
         if dataset.get('ann_file') == ann_file
     ]

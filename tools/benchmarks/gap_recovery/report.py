@@ -38,7 +38,7 @@ class Report:
 
     def of(self, arm: str, metric: str) -> Scores:
         """Return a metric of an arm by seed."""
-        return {seed: found[metric] for seed, found in self.scores[arm].items()}
+        return {seed: scores[metric] for seed, scores in self.scores[arm].items()}
 
     def gap_closed(self, arm: str, metric: str) -> float | None:
         """Compute the share of the gap that an arm closes; see `numbers.gap_closed`."""

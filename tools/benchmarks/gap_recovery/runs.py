@@ -45,7 +45,7 @@ class Ledger:
     def fingerprints(self, runs: Sequence[Run]) -> dict[str, str]:
         """Fingerprint each run: its config, its commands, its dependencies.
 
-        The place of the work folder is none of it.
+        Where the work folder lies is none of it.
 
         Args:
             runs: The plan, each run after those that it needs.
@@ -53,7 +53,7 @@ class Ledger:
         prints: dict[str, str] = {}
         for run in runs:
             needed = [prints[name] for name in run.needs]
-            commands = [self._without_place(command) for command in run.commands]
+            commands = [self._without_folder(command) for command in run.commands]
             content = [self._configs[run.config], commands, needed]
             prints[run.name] = json_sha256(content)
         return prints
@@ -65,10 +65,10 @@ class Ledger:
             runs: The plan, each run after those that it needs.
         """
         prints = self.fingerprints(runs)
-        found = {run.name: self._read(run.name, RESULT) for run in runs}
+        results = {run.name: self._read(run.name, RESULT) for run in runs}
         return {
             name: result
-            for name, result in found.items()
+            for name, result in results.items()
             if result.get('fingerprint') == prints[name]
         }
 
@@ -112,10 +112,10 @@ class Ledger:
         path = self.work_dir / name / file
         return read_json(path, 'the result') if path.is_file() else {}
 
-    def _without_place(self, command: Sequence[str]) -> list[str]:
-        places = (str(self.work_dir.resolve()), str(self.work_dir))
-        for place in places:
-            command = [word.replace(f'{place}/', '') for word in command]
+    def _without_folder(self, command: Sequence[str]) -> list[str]:
+        folders = (str(self.work_dir.resolve()), str(self.work_dir))
+        for folder in folders:
+            command = [word.replace(f'{folder}/', '') for word in command]
         return list(command)
 
 

@@ -172,9 +172,9 @@ def compared(
     files = options.annotations, options.image_folder, options.images, folder
     if options.recipe:
         path, checkpoint = options.recipe
-        given = argparse.Namespace(config=path, cfg_options={}, launcher='none')
-        given.local_rank, given.work_dir = 0, None
-        config = load_config(given)
+        arguments = argparse.Namespace(config=path, cfg_options={}, launcher='none')
+        arguments.local_rank, arguments.work_dir = 0, None
+        config = load_config(arguments)
         data = Data(*files, metainfo=config.test_dataloader.dataset.get('metainfo'))
         yield path, compare(path, recipe_model(config, checkpoint), data, options)
         return

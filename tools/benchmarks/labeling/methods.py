@@ -131,8 +131,8 @@ class Stock:
 
         mean = MaskedMean(len(views[0]))
         for view, undo in zip(views, self.undo, strict=True):
-            given = dict(inputs=list(view), data_samples=[])
-            inputs = self.model.data_preprocessor(given)['inputs']
+            batch = dict(inputs=list(view), data_samples=[])
+            inputs = self.model.data_preprocessor(batch)['inputs']
             mean.add(undo(self._forward(inputs)), undo.coverage)
             if self.options.flip:
                 mirrored = self._forward(inputs.flip(-1))
@@ -163,8 +163,10 @@ class Ours:
         poses = {}
         for batch in loader(self.dataset, self.options.images_per_batch, self.options):
             for sample in self.model.test_step(batch):
-                found = sample.pred_instances
-                for box, keypoints in zip(found.bboxes, found.keypoints, strict=True):
+                instances = sample.pred_instances
+                for box, keypoints in zip(
+                    instances.bboxes, instances.keypoints, strict=True
+                ):
                     poses[key_of(sample, box)] = keypoints
         return poses
 

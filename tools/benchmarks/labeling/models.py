@@ -93,7 +93,7 @@ def penultimate_features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
     """Collect inputs of the last convolution, one row per cell."""
     seen: list[torch.Tensor] = []
     hook = model.head.final_layer.register_forward_pre_hook(
-        lambda _, given: seen.append(given[0])
+        lambda _, inputs_of_layer: seen.append(inputs_of_layer[0])
     )
     model.head.forward(model.extract_feat(inputs))
     hook.remove()

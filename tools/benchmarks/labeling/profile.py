@@ -50,8 +50,8 @@ def show_profile(ours: dict[str, Ours]) -> None:
     for mode, way in ours.items():
         seconds = shares(way)
         print(f'\n{mode} mode, shares of {sum(seconds.values()):.2f} s')
-        for part, spent in seconds.most_common():
-            print(f'  {part:38}{spent / sum(seconds.values()):7.1%}')
+        for step, spent in seconds.most_common():
+            print(f'  {step:38}{spent / sum(seconds.values()):7.1%}')
     print(f'\nthis CPU: {", ".join(instruction_sets())}; the bare forward pass')
     for form, milliseconds in bare_forms(next(iter(ours.values()))).items():
         print(f'  {form:38}{milliseconds:7.2f} ms a crop')
@@ -102,11 +102,11 @@ def bare_forms(way: Ours) -> dict[str, float]:
     shape = next(iter(way.inputs))
     layout = torch.channels_last
     inputs = torch.randn(BATCH, *shape[1:]).contiguous(memory_format=layout)
-    module, found = way.model.module, {}
+    module, milliseconds = way.model.module, {}
     for name, settings in FORMS.items():
         network = Network(module, *settings)
-        found[name] = seconds_of(network, inputs) / BATCH * 1e3
-    return found
+        milliseconds[name] = seconds_of(network, inputs) / BATCH * 1e3
+    return milliseconds
 
 
 def seconds_of(network: Any, inputs: torch.Tensor) -> float:

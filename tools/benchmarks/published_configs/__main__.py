@@ -150,7 +150,7 @@ def warm_up() -> None:
     """Import the modules of every config once, before processes are forked."""
     for module in WARM:
         importlib.import_module(module)
-    # A trial batch of each stage tells what more of them would, and the layout of a
+    # A trial batch of each stage shows what more of them would, and the layout of a
     # config that is logged and saved takes seconds each time.
     sys.modules['mmdistill.plans.estimate'].BATCHES = 1
     sys.modules['mmengine.config.config'].FormatCode = lambda text, **_: (text, True)

@@ -197,8 +197,8 @@ def _mpii_list(
 
 def _points(count: int, rng: np.random.Generator) -> list[float]:
     x, y, width, height = BOX
-    places = rng.uniform((x, y), (x + width, y + height), (count, 2)).round(2)
-    return np.concatenate([places, np.full((count, 1), 2)], axis=1).ravel().tolist()
+    positions = rng.uniform((x, y), (x + width, y + height), (count, 2)).round(2)
+    return np.concatenate([positions, np.full((count, 1), 2)], axis=1).ravel().tolist()
 
 
 def _write_truth(evaluator: Mapping[str, Any], members: list) -> None:

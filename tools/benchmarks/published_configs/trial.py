@@ -216,8 +216,8 @@ def _defect(error: BaseException) -> str:
     ours = [
         f for f in frames if 'mmdistill' in f.filename and 'site-' not in f.filename
     ]
-    place = ''
+    origin = ''
     if ours:
-        place = f' (at {Path(ours[-1].filename).name}:{ours[-1].lineno})'
+        origin = f' (at {Path(ours[-1].filename).name}:{ours[-1].lineno})'
     message = ' '.join(str(error).split())[:300]
-    return f'defect: {type(error).__name__}: {message}{place}'
+    return f'defect: {type(error).__name__}: {message}{origin}'
