@@ -233,14 +233,14 @@ class _Renamed(argparse.Action):
 
 
 def changed_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the arguments state of `SelectionOptions`, the others left out.
+    """Collect the fields of `SelectionOptions` that the arguments state.
 
     Args:
         arguments: Parsed arguments of `add_selection_arguments`.
     """
     names = (*CHOICES, *NUMBERS, 'keypoint_thr')
-    given = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
+    stated = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in stated.items() if value is not None}
 
 
 def _flag(name: str) -> str:

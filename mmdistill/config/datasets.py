@@ -228,7 +228,7 @@ def registered_dataset(dataset: Mapping[str, Any]) -> Any:
 
 
 def _inner_sets(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
-    """What a wrapper or a mix is made of; None of a member."""
+    """The data sets within a wrapper or a mix; None of a member."""
     if 'dataset' in dataset:
         return [dataset['dataset']]
     return dataset.get('datasets')
@@ -303,7 +303,7 @@ def _is_converter(value: Any) -> bool:
 def leak_guard_config(
     recipe: Recipe, labeled: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """What `UnlabeledDataset` compares its images with; None if switched off.
+    """The sets that `UnlabeledDataset` compares with; None if switched off.
 
     Args:
         recipe: The recipe; its validation set counts, with all its members.

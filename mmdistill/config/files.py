@@ -12,7 +12,7 @@ from mmdistill.errors import ConfigError, UserError
 
 PACKAGE = Path(__file__).parents[1]
 ROOTS = (PACKAGE / '.mim', PACKAGE.parent)
-"""What `configs/…` is below: in an installed wheel, in a clone."""
+"""Folders that `configs/…` is below: in an installed wheel, in a clone."""
 
 
 def recipe_file(path: str | Path, what: str = 'the config') -> Path:
@@ -59,7 +59,7 @@ def read_config(path: str | Path, what: str = 'the config') -> Config:
 
 
 def _reason(file: Path, error: Exception) -> str:
-    """Why a config cannot be read, without MMEngine's advice about its functions."""
+    """The reason why a config cannot be read, without MMEngine's own advice."""
     if isinstance(error, FileNotFoundError) and error.filename:
         return f'{error.filename}, its base or a file that it reads, does not exist'
     if isinstance(error, SyntaxError):

@@ -192,7 +192,7 @@ PREFIX = Fields({'img': FOLDER})
 
 
 def errors_of(name: str, value: Any, kind: Kind) -> Iterator[str]:
-    """What is wrong with a value, a sentence each.
+    """List the errors of a value, a sentence each.
 
     Args:
         name: What the value is called.

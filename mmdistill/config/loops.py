@@ -18,7 +18,7 @@ LOOPS = {
     'validation': ('val_dataloader', 'val_cfg', 'val_evaluator'),
     'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
 }
-"""What MMEngine builds each loop of; the data come first."""
+"""Settings that MMEngine builds each loop of; the data come first."""
 HOST_LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
 
 

@@ -21,7 +21,7 @@ WITHOUT_USE = ('drop_last', 'shuffle')
 
 
 def batch_settings(mixing: MixingConfig) -> dict[str, Any]:
-    """What `distill.mixing` says about batches.
+    """The settings of `distill.mixing` about batches.
 
     Args:
         mixing: The section; a ratio decides the share too.

@@ -155,7 +155,7 @@ class _Reader:
     errors: list[str] = field(default_factory=list)
 
     def values(self, name: str, section: Any, kind: type) -> dict[str, Any]:
-        """What a section states of the fields of a class, without what is wrong."""
+        """Read the fields of a class that a section states, without what is wrong."""
         if not isinstance(section, Mapping):
             self.errors.append(f'{name} must be a dict, got {section!r}')
             return {}
@@ -213,7 +213,7 @@ def _normalized(value: Any) -> Any:
 
 
 def _missing(config: Config, section: Mapping[str, Any]) -> list[str]:
-    """What a section lacks, without what it states by its former name."""
+    """List what a section lacks, without what it states by its former name."""
     former = {KEYS.get(f'distill.{key}') for key in section}
     return [
         f'the distill section of {config.filename} has no {each.name}'

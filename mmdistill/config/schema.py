@@ -185,7 +185,7 @@ class ViewsConfig:
 
 @dataclass(frozen=True)
 class LabelingConfig:
-    """How the labeling runs."""
+    """The run of the labeling."""
 
     batch_size: int = setting(AT_LEAST_ONE, 'images in a batch', 16)
     num_workers: int = setting(COUNT, 'processes that read', 2)
@@ -238,7 +238,7 @@ class MixingConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How much longer than the base schedule the student trains."""
+    """The growth of the student's schedule."""
 
     max_factor: float = setting(
         Range(1), 'the schedule grows as the data, at most by this factor', 3.0

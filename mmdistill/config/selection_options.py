@@ -1,4 +1,4 @@
-"""How pseudo-labels are chosen."""
+"""The choice of pseudo-labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPARED = {
     'agreement': 'view agreement',
     'both': 'rank product of score and agreement',
 }
-"""What is compared, in words."""
+"""Compared values, in words."""
 KEYPOINT_RULES = ('count', 'count_per_type')
 COUNTED_THR = 0.2
 """Keypoint score above which keypoints count where their threshold is matched only
@@ -31,7 +31,7 @@ def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """How pseudo-labels are chosen.
+    """The choice of pseudo-labels.
 
     Attributes:
         labeled_images: Labeled images that count: 'all', or 'annotated', those with an
@@ -93,11 +93,11 @@ class SelectionOptions:
     )
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value, kind = getattr(self, each.name), each.metadata['kind']
-            if value not in kind and not (value is None and each.default is None):
-                none = ' or None' if each.default is None else ''
-                raise ConfigError(f'{each.name} must be {kind}{none}, got {value!r}')
+        for setting in fields(self):
+            value, kind = getattr(self, setting.name), setting.metadata['kind']
+            if value not in kind and not (value is None and setting.default is None):
+                none = ' or None' if setting.default is None else ''
+                raise ConfigError(f'{setting.name} must be {kind}{none}, got {value!r}')
         low, high = self.min_thr, self.max_thr
         if low is not None and high is not None and low > high:
             raise ConfigError(
@@ -123,7 +123,7 @@ class SelectionOptions:
 
     @property
     def compared(self) -> str:
-        """What is compared with the thresholds, in words."""
+        """The value that is compared with the thresholds, in words."""
         return COMPARED[self.criterion]
 
     @property

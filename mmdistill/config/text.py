@@ -89,7 +89,7 @@ def _has_items(value: Any) -> bool:
 
 
 def _brackets_and_items(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """What opens a dict, list or tuple, its items with their names, what closes it."""
+    """The opening of a dict, list or tuple, its items with their names, its closing."""
     if isinstance(value, list):
         return '[', [('', item) for item in value], ']'
     if isinstance(value, tuple):

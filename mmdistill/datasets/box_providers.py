@@ -1,4 +1,4 @@
-"""Where the boxes of unlabeled images come from: detections, or each image whole."""
+"""Providers of boxes of unlabeled images: detections, or each image whole."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class BoxProvider(Protocol):
 
     @property
     def description(self) -> str:
-        """Where they come from, for provenance."""
+        """Their origin, for provenance."""
 
     @property
     def detector(self) -> Mapping[str, Any]:
-        """What made them, as JSON values; empty if that is unknown."""
+        """The detector that made them, as JSON values; empty if it is unknown."""
 
     @property
     def tracker(self) -> BoxTracker | None:
-        """How boxes of frames change afterwards, if they do."""
+        """Tracker that changes boxes of frames afterwards, if there is one."""
 
     def of_image(self, number: int, width: int, height: int) -> BoxColumns:
         """The boxes of one image.

@@ -148,7 +148,7 @@ FORMS: Mapping[str, tuple[Form, float]] = {
     'corners [x1, y1, x2, y2]': (lambda boxes: boxes, LEAVING_CORNERS),
     '[center x, center y, width, height]': (_of_centers, LEAVING_CENTERED),
 }
-"""How boxes may be read instead, and the share beyond their images that is needed."""
+"""Other readings of boxes, and the share beyond their images that each needs."""
 
 
 def _inside(corners: np.ndarray, sizes: np.ndarray, low: bool = True) -> np.ndarray:

@@ -97,7 +97,7 @@ def detect_config(recipe: Recipe) -> Config:
 
 
 def _running(detector: DetectorConfig, labeling: LabelingConfig) -> LabelingConfig:
-    """How the detector runs: as the labeling does where it does not say how."""
+    """The detector's run: that of the labeling where it states none of its own."""
     names = ('batch_size', 'num_workers', 'chunk_size')
     own = {name: getattr(detector, name) for name in names}
     own = {name: value for name, value in own.items() if value is not None}
@@ -218,7 +218,7 @@ def _scope(source: Config) -> str:
 
 
 def _imports(config: Config, source: Config) -> dict[str, Any]:
-    """What both configs import, as one setting."""
+    """The imports of both configs, as one setting."""
     sections = [each.get('custom_imports') or {} for each in (config, source)]
     names = [name for each in sections for name in each.get('imports', ())]
     return dict(custom_imports=dict(imports=names)) if names else {}

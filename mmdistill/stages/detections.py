@@ -44,7 +44,7 @@ def find_boxes(recipe: Recipe) -> None:
 
 
 def status(config: Config) -> list[str]:
-    """How far the detection store of a config is, line by line.
+    """The progress of a config's detection store, line by line.
 
     Args:
         config: A config with a `distill` section that has a `detector`.

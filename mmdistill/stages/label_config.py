@@ -268,7 +268,7 @@ def crop_pipeline(config: Config) -> list[Any]:
 
 
 def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How a top-down test pipeline cuts its crops.
+    """Settings by which a top-down test pipeline cuts its crops.
 
     Args:
         pipeline: Configs of the transforms.

@@ -211,7 +211,7 @@ def select(
 
 
 def status(config: Config) -> list[str]:
-    """How far the label store of a config is, line by line.
+    """The progress of a config's label store, line by line.
 
     Args:
         config: A config with a `distill` section.

@@ -74,7 +74,7 @@ def grown_schedule(
 
 
 def _stated_length(config: Config) -> tuple[str, int]:
-    """How a training states its length, and the length."""
+    """The setting by which a training states its length, and the length."""
     key = 'max_iters' if 'max_iters' in config.train_cfg else 'max_epochs'
     length = config.train_cfg.get(key)
     if not isinstance(length, int):
@@ -191,7 +191,7 @@ def grown_epochs(epochs: int, factor: float, data_factor: float) -> int:
 
 
 def milestones_at(shares: Sequence[float], length: int) -> list[int]:
-    """Where the learning rate drops.
+    """Milestones at which the learning rate drops.
 
     Args:
         shares: Shares of the schedule, ascending, in (0, 1).

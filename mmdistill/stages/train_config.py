@@ -124,7 +124,7 @@ def _check_trained_store(config: Config, store: str) -> None:
 
 
 def _check_slots(loader: Mapping[str, Any]) -> None:
-    """What the sampler would refuse once the labels are made."""
+    """Refuse now what the sampler would refuse once the labels are made."""
     batches = loader.get('batch_sampler') or {}
     if not is_type(batches, SAMPLER):
         return

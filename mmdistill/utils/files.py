@@ -188,7 +188,7 @@ COMPRESSIONS = {
 
 
 def compression(start: bytes) -> str | None:
-    """How a file is compressed, by its first bytes; None if it is not.
+    """Name the compression of a file by its first bytes; None if there is none.
 
     Args:
         start: At least the first six bytes of the file.
@@ -199,7 +199,7 @@ def compression(start: bytes) -> str | None:
 
 
 def _not_text(data: bytes) -> str:
-    """Why bytes are not text in UTF-8, with a way on; empty if they are."""
+    """The reason why bytes are not text in UTF-8, with a way on; empty if they are."""
     if packed := compression(data):
         return f'it is compressed ({packed}); unpack it'
     if data.startswith((b'\xff\xfe', b'\xfe\xff')) or b'\0' in data[:4]:

@@ -44,7 +44,7 @@ Fit = Callable[['AnnotatedPoints'], np.ndarray]
 
 @dataclass(frozen=True)
 class AnnotatedPoints:
-    """Where annotations of one file have their points and boxes.
+    """Points and boxes of the annotations of one file.
 
     Attributes:
         ids: Their ids, (M,).
@@ -288,7 +288,7 @@ FORMS: Mapping[str, Fit] = {
     ),
     'x and y of the keypoints look exchanged': _held_exchanged,
 }
-"""What may be wrong with all annotations of a file, by the words for it."""
+"""Possible errors of all annotations of a file, by the words for them."""
 
 
 def _best_form(annotated: AnnotatedPoints) -> str:

@@ -290,7 +290,7 @@ def _format_passes(
     batches: MixedRatioBatchSampler,
     iterations: int,
 ) -> str:
-    """How often each sample comes: a small labeled set is soon learnt by heart."""
+    """State how often a sample comes: a small labeled set is soon learned by heart."""
     slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
     steps = iterations * batches.world_size
     labeled_passes, pseudo_passes = (

@@ -37,7 +37,7 @@ LOADER_OPTIONS = ('num_workers', 'pin_memory', 'prefetch_factor', 'timeout')
 
 
 class BatchParts(Protocol):
-    """What of a batch goes through the model at once, one part after the other."""
+    """Parts of a batch, each of which goes through the model at once."""
 
     def __iter__(self) -> Iterator[Any]:
         """Give out the parts."""
@@ -128,7 +128,7 @@ class StoreLoop(BaseLoop):
         return pseudo_collate(samples)
 
     def parts(self, batch: Any, before: ImageRow | None) -> BatchParts:
-        """What of a batch goes through the model at once, one part after the other.
+        """Divide a batch into parts, each of which goes through the model at once.
 
         Args:
             batch: The batch.
