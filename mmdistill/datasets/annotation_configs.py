@@ -193,6 +193,9 @@ def keypoint_names_of(member: Mapping[str, Any]) -> tuple[str, ...]:
 
     Args:
         member: Its config.
+
+    Raises:
+        UserError: If its type is not registered or states no keypoints.
     """
     return tuple(keypoint_names(parsed_metainfo(member)))
 

@@ -62,6 +62,9 @@ def missing_weights(config: Config) -> list[str]:
 
     Returns:
         A sentence for each, with what to do.
+
+    Raises:
+        CheckpointError: If a name is not in its list of known models.
     """
     return [
         f'the initial weights {weights.checkpoint} of {weights.key}: {problem}'
@@ -133,6 +136,9 @@ def fetch_problem(checkpoint: str) -> str | None:
 
     Returns:
         A sentence; None where the checkpoint is local or can be downloaded.
+
+    Raises:
+        CheckpointError: If the name is not in its list of known models.
     """
     address = address_of(checkpoint)
     if address is None:

@@ -105,6 +105,9 @@ def time_training_step(config: Config) -> float:
 
     Args:
         config: A training config; its model runs with random weights.
+
+    Raises:
+        ConfigError: If nothing is labeled.
     """
     init_default_scope(config.get('default_scope', 'mmpose'))
     labeled = labeled_part(fit_converters(config).train_dataloader.dataset)

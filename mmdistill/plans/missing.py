@@ -24,6 +24,10 @@ def missing_files(recipe: Recipe) -> list[str]:
 
     Args:
         recipe: The recipe.
+
+    Raises:
+        UserError: If the recipe has no labeled set, or the config of its detector or of
+            its teacher cannot be read.
     """
     config, distill = recipe.config, recipe.distill
     validation = (config.get('val_dataloader') or {}).get('dataset')

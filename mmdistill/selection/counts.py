@@ -325,6 +325,9 @@ def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
             in one.
         num_images: Number of its images, with those without an instance.
 
+    Raises:
+        UserError: If its keypoints cannot be converted, or a member has others.
+
     >>> statistics = labeled_statistics(dataset, num_images=3)
     >>> statistics.per_image.tolist(), statistics.visible.shape
     ([1, 1, 0], (2, 17))

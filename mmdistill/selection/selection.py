@@ -225,6 +225,9 @@ class Selection:
 
         Args:
             store: The store that it was made of, unchanged since.
+
+        Raises:
+            UserError: If the disk refuses the file.
         """
         content = asdict(self)
         content['means'] = self._means()

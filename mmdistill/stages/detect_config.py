@@ -109,6 +109,9 @@ def images_without_boxes(recipe: Recipe) -> dict[str, Any]:
 
     Args:
         recipe: The recipe.
+
+    Raises:
+        UserError: If the recipe has no labeled set, whose keypoints the images take.
     """
     images = images_config(recipe)
     return {key: value for key, value in images.items() if key not in OF_BOXES}

@@ -38,6 +38,9 @@ def find_boxes(recipe: Recipe) -> None:
 
     Args:
         recipe: A recipe that has a `detector`.
+
+    Raises:
+        UserError: If it names a missing file, or the detector does not fit its weights.
     """
     stage_runner(detect_config(recipe)).test()
     barrier()

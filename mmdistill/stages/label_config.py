@@ -136,6 +136,9 @@ def images_config(recipe: Recipe) -> dict[str, Any]:
 
     Args:
         recipe: The recipe.
+
+    Raises:
+        UserError: If the recipe has no labeled set, whose keypoints the images take.
     """
     metainfo = unparsed_metainfo(labeled_config(recipe))
     return dict(

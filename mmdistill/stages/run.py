@@ -173,6 +173,9 @@ def test(config: Config) -> dict[str, float]:
 
     Returns:
         The metrics by name.
+
+    Raises:
+        UserError: If it lacks a part of the test, or an annotation file is not usable.
     """
     config, _ = with_read_annotations(config, loaders=TEST)
     return stage_runner(TextConfig.of(test_loops(config))).test()

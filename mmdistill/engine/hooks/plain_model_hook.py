@@ -62,6 +62,9 @@ class PlainModelHook(Hook):
             batch_idx: Number of the batch.
             data_batch: Not used.
             outputs: Not used.
+
+        Raises:
+            UserError: If the checkpoint cannot be read, or the file cannot be written.
         """
         self._write(runner)
 

@@ -102,6 +102,9 @@ class LabelLoop(StoreLoop):
 
         Args:
             outputs: The images' data samples, with `pred_instances`.
+
+        Raises:
+            CheckpointError: If no keypoint of many images is finite.
         """
         rows = [
             sample_to_row(sample, self._sigmas, self.score_floor, self.nms_thr)

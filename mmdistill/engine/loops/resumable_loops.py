@@ -71,7 +71,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self) -> None:
-        """Train the rest of an epoch."""
+        """Train the rest of an epoch.
+
+        Raises:
+            ConfigError: If the batches are not those of a `MixedRatioBatchSampler`.
+        """
         length = len(self.dataloader)
         self._offset = self._iter - self._epoch * length
         if not 0 <= self._offset <= length:
