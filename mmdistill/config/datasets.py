@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, TRANSFORMS
 
+from mmdistill.config.loops import LOADERS
 from mmdistill.config.metainfo import ordered_metainfo
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
@@ -256,7 +257,6 @@ def _built_kind(dataset: Mapping[str, Any], kind: Any) -> Any:
     return type(built)
 
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DROP = 'DropNoneValues'
 
 

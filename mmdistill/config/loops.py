@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -118,6 +118,19 @@ def _without(config: Config, names: Sequence[str]) -> Config:
         for key in keys:
             config[key] = None
     return config
+
+
+def evaluators_of(evaluators: Any) -> Iterator[Any]:
+    """Iterate over the configs of evaluators and of the metrics within them.
+
+    Args:
+        evaluators: One, several, or none; a `MultiDatasetEvaluator` has one for each
+            of its data sets.
+    """
+    for evaluator in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
+        if evaluator:
+            yield evaluator
+            yield from evaluators_of(evaluator.get('metrics'))
 
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

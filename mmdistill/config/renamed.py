@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
 
 OPTIONS = {
@@ -70,7 +71,7 @@ def check_arguments(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: If there is one.
     """
-    for settings in _dicts(dict(config)):
+    for settings in dicts_within(dict(config)):
         kind = str(settings.get('type')).rpartition('.')[2]
         for old, new in ARGUMENTS.get(kind, {}).items():
             if old in settings:
@@ -78,12 +79,3 @@ def check_arguments(config: Mapping[str, Any]) -> None:
                     f'{old} of {kind} is now {new}, got {old}={settings[old]!r}; write '
                     'the config again with --write-config, or rename the argument'
                 )
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    """All dicts within a config."""
-    if isinstance(value, dict):
-        return [value, *(each for one in value.values() for each in _dicts(one))]
-    if isinstance(value, (list, tuple)):
-        return [each for one in value for each in _dicts(one)]
-    return []

@@ -8,7 +8,7 @@ of them, and `mmdistill.config.recipe` reads a config by them. Those of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -371,6 +371,20 @@ def stated(settings: Any) -> dict[str, Any]:
     return {
         name: value for name, (value, each) in values.items() if value != each.default
     }
+
+
+def dicts_within(value: Any) -> Iterator[Any]:
+    """Iterate over all dicts within a config, from the outside in.
+
+    Args:
+        value: A config as a dict, or a part of one.
+    """
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from dicts_within(inner)
 
 
 def is_type(part: Mapping[str, Any], name: str) -> bool:

@@ -19,6 +19,7 @@ from mmdistill.config.datasets import (
     parsed_metainfo,
     registered_dataset,
 )
+from mmdistill.config.loops import evaluators_of
 from mmdistill.config.metainfo import keypoint_names
 from mmdistill.config.recipe import stated_labeled
 from mmdistill.datasets.coco.annotations import (
@@ -92,7 +93,7 @@ def with_read_annotations(
     evaluators = (
         each
         for loader in loaders
-        for each in _evaluators(config.get(f'{loader}_evaluator'))
+        for each in evaluators_of(config.get(f'{loader}_evaluator'))
     )
     for evaluator in evaluators:
         ann_file = evaluator.get('ann_file')
@@ -223,10 +224,3 @@ def _read_normalized(
 
 def _text(path: Path) -> str:
     return path.read_text(encoding='utf-8-sig')
-
-
-def _evaluators(evaluators: Any) -> Iterator[Any]:
-    for evaluator in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
-        if evaluator:
-            yield evaluator
-            yield from _evaluators(evaluator.get('metrics'))

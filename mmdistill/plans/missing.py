@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config.datasets import members_of
+from mmdistill.config.loops import evaluators_of
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import DetectorConfig, TeacherConfig, stated
 from mmdistill.engine.initial_weights import fetch_problem, missing_weights
@@ -131,10 +132,7 @@ def _missing_data(role: str, dataset: Mapping[str, Any] | None) -> Iterator[str]
 
 def _missing_metric_files(evaluators: Any) -> Iterator[str]:
     """Missing annotations of the student's metrics, which are built after labeling."""
-    for evaluator in evaluators if isinstance(evaluators, Sequence) else [evaluators]:
-        # A MultiDatasetEvaluator has one for each of its data sets.
-        if evaluator.get('metrics'):
-            yield from _missing_metric_files(evaluator['metrics'])
+    for evaluator in evaluators_of(evaluators):
         path = evaluator.get('ann_file')
         if path and not Path(path).is_file():
             yield f'the annotations {path} of {evaluator.get("type")}: put them there'

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from mmdistill.config.mixed_loader import (
     mixed_loader,
 )
 from mmdistill.config.recipe import Recipe
-from mmdistill.config.schema import MixingConfig, is_type, stated
+from mmdistill.config.schema import MixingConfig, dicts_within, is_type, stated
 from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
@@ -261,14 +261,14 @@ def _check_weights(config: Config) -> None:
     """Visibility heads take the weights of keypoints for labels."""
     weights = {
         source.get('pseudo_weight', 1)
-        for source in _dicts(config.train_dataloader.dataset)
+        for source in dicts_within(config.train_dataloader.dataset)
         if is_type(source, 'PseudoLabelDataset')
     }
     if weights <= {1}:
         return
     head = (config.get('model') or {}).get('head') or {}
-    losses = [*_dicts(head.get('loss'))]
-    if any(is_type(each, 'VisPredictHead') for each in _dicts(head)):
+    losses = [*dicts_within(head.get('loss'))]
+    if any(is_type(each, 'VisPredictHead') for each in dicts_within(head)):
         raise ConfigError(
             'VisPredictHead learns the keypoint weights as visibilities: '
             f'pseudo_weight must be 1, got {max(weights - {1})}'
@@ -278,16 +278,6 @@ def _check_weights(config: Config) -> None:
             f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
             f'{losses[0].get("type")} needs use_target_weight=True'
         )
-
-
-def _dicts(value: Any) -> Iterator[Any]:
-    """All dicts within a config, from the outside in."""
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _dicts(inner)
 
 
 def _same_file(one: str, other: str | None) -> bool:

@@ -29,6 +29,8 @@ from PIL import Image
 
 from mmdistill.apis import fuse_views, inference_topdown
 from mmdistill.cli.arguments import add_config_arguments, load_config
+from mmdistill.config.recipe import stated_views
+from mmdistill.config.schema import stated
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.functional.view_plan import ViewPlan
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
     model = init_model(config, arguments.checkpoint, device='cpu')
-    fused = fuse_views(model, **config.distill.views)
+    fused = fuse_views(model, **stated(stated_views(config)))
     strip = Strip(fused, skeleton_of_config(config), Path(arguments.image))
     figure = strip.draw(
         *(np.array([arguments.box]), np.array([arguments.false_box])),

@@ -9,6 +9,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from mmdistill.config.metainfo import keypoint_names
 from mmdistill.functional.quantization import (
     STEPS_OF_SCORE,
     STEPS_PER_PIXEL,
@@ -19,7 +20,7 @@ from mmdistill.store import Candidates, ImageRow, LabelStore
 
 METAINFO = dict(from_file='configs/_base_/datasets/coco.py')
 PARSED = parse_pose_metainfo(METAINFO)
-NAMES = [PARSED['keypoint_id2name'][k] for k in range(17)]
+NAMES = keypoint_names(PARSED)
 K = len(NAMES)
 WIDTH, HEIGHT = 640, 480
 IMAGES_PER_CANDIDATE = 0.4

@@ -33,6 +33,7 @@ from mmpose.datasets import CocoDataset
 from torch.utils.data import DataLoader, RandomSampler
 
 from mmdistill.cli.main import run
+from mmdistill.config.metainfo import keypoint_names
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.datasets import PseudoLabelDataset
 from mmdistill.engine.loops.label_loop import LabelLoop
@@ -97,7 +98,7 @@ def select(root: Path) -> dict[str, float]:
 
 def select_command(root: Path) -> float:
     """Measure `tools/select_labels.py` itself, with its imports, on a small set."""
-    names = list(PARSED['keypoint_id2name'].values())
+    names = keypoint_names(PARSED)
     images = [dict(id=i, file_name=f'{i}.jpg', width=9, height=9) for i in range(200)]
     shared = dict(category_id=1, iscrowd=0, bbox=[1, 1, 5, 5], num_keypoints=len(names))
     points = dict(area=25, keypoints=[3.5, 3.5, 2] * len(names))
