@@ -36,3 +36,18 @@ def test_the_package_prints_nothing(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert 'print' not in names
+
+
+OF_NO_KIND = {'mmdistill/utils/files.py', 'mmdistill/engine/loops/store_loop.py'}
+"""Where the disk refuses a file, and where memory or a worker process is lost."""
+
+
+@pytest.mark.parametrize('path', named(PACKAGE + TOOLS))
+def test_errors_are_of_a_kind(path):
+    made = [
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    if str(path.relative_to(REPOSITORY)) not in OF_NO_KIND:
+        assert 'UserError' not in made
