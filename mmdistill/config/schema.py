@@ -46,30 +46,32 @@ def setting(kind: Kind, meaning: str, default: Any = None) -> Any:
     return field(default=default, metadata=dict(kind=kind, meaning=meaning))
 
 
-def section(part: type, meaning: str, default: Any = MISSING) -> Any:
+def section(settings: type, meaning: str, default: Any = MISSING) -> Any:
     """A field with settings of its own.
 
     Args:
-        part: The class of the settings.
+        settings: The class of the settings.
         meaning: What they are about, a line.
         default: None where it may be left out whole; else its own defaults hold, and
             `required` it must be stated.
     """
-    metadata = dict(section=part, meaning=meaning)
+    metadata = dict(section=settings, meaning=meaning)
     if default is MISSING:
-        return field(default_factory=part, metadata=metadata)
+        return field(default_factory=settings, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def required(meaning: str, kind: Kind | None = None, part: type | None = None) -> Any:
+def required(
+    meaning: str, kind: Kind | None = None, settings: type | None = None
+) -> Any:
     """A field that every recipe states.
 
     Args:
         meaning: What it means, a line.
         kind: What a value must be.
-        part: The class of its settings, instead.
+        settings: The class of its settings, instead.
     """
-    what = dict(kind=kind) if part is None else dict(section=part)
+    what = dict(kind=kind) if settings is None else dict(section=settings)
     return field(metadata=dict(what, meaning=meaning))
 
 
@@ -141,8 +143,8 @@ class ViewsConfig:
 
     scales: Sequence[float] = setting(
         ListOf(POSITIVE, empty=False),
-        'magnifications of the image; each costs a forward pass, so it is one, and the '
-        'nine of the paper are a choice that `_base_/distill.py` states',
+        'magnifications of the image; one, since each costs a forward pass: '
+        '`_base_/distill.py` states the nine of the paper',
         (1.0,),
     )
     flip: bool = setting(SWITCH, 'whether each view is also seen mirrored', True)
@@ -299,8 +301,10 @@ class DetectorConfig:
 class DistillConfig:
     """A distillation."""
 
-    teacher: TeacherConfig = required('the model that labels', part=TeacherConfig)
-    unlabeled: UnlabeledConfig = required('the unlabeled images', part=UnlabeledConfig)
+    teacher: TeacherConfig = required('the model that labels', settings=TeacherConfig)
+    unlabeled: UnlabeledConfig = required(
+        'the unlabeled images', settings=UnlabeledConfig
+    )
     store: str = required('folder of the label store', PATH)
     views: ViewsConfig = section(ViewsConfig, 'views of each box')
     labeling: LabelingConfig = section(LabelingConfig, 'how the labeling runs')

@@ -1,7 +1,7 @@
 """From a config to the runs of its stages.
 
 Stage 1 labels: one test run of the teacher over the unlabeled images, after one of
-a detector where the config has one. Stage 2 trains: the config as it stands. They
+a detector where the config has one. Stage 2 trains: the config itself. They
 meet in the label store.
 """
 

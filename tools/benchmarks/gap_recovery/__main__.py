@@ -105,11 +105,11 @@ class Comparison:
         best = self.best()
         _, results = self.plan()
         scores: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in ARMS}
-        for arm, found in scores.items():
+        for arm, by_seed in scores.items():
             for seed in self.setting.seeds:
                 name = self._name(arm, seed, best)
                 if name in results:
-                    found[seed] = self._scores(name, results[name])
+                    by_seed[seed] = self._scores(name, results[name])
         return Report(
             scores=scores,
             metrics=self.metrics,

@@ -80,8 +80,8 @@ def leaves(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _members(config: Config) -> Iterator[Mapping[str, Any]]:
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loaders = config.get(loader) or []
-        for each in loaders if isinstance(loaders, list) else [loaders]:
-            yield from leaves(each['dataset'])
+        for loader_config in loaders if isinstance(loaders, list) else [loaders]:
+            yield from leaves(loader_config['dataset'])
 
 
 def _evaluators(config: Config) -> Iterator[Mapping[str, Any]]:
