@@ -90,7 +90,9 @@ def not_installed(package: str, fix: str = '') -> str:
     Returns:
         The sentence, without a full stop.
     """
-    return f'{package} is not installed' + (f'; run {fix}' if fix else '')
+    if not fix:
+        return f'{package} is not installed'
+    return f'{package} is not installed; run {fix}'
 
 
 def check_environment(
