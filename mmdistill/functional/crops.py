@@ -97,7 +97,7 @@ def input_walk(view: View, frame: Frame) -> Tensor:
 
     Args:
         view: The view.
-        frame: The network input.
+        frame: The network input of the view.
 
     Returns:
         In extents of the reference crop, (3, 2), float64: the first input pixel,
@@ -119,7 +119,7 @@ def sampling_grids(
 
     Args:
         walk: `input_walk` of the view, (3, 2).
-        frame: The network input.
+        frame: The network input of the view.
         crops: The reference crops.
         image_sizes: Width and height of each crop's image, pixels, (N, 2).
 

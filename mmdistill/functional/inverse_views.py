@@ -4,6 +4,11 @@ A view is the same map of relative positions for every instance, so its inverse 
 the same interpolation for every instance: separable along the axes where the
 view does not rotate the crop, else over both at once.
 
+An output at another resolution has more or fewer cells over the same crop, so the
+warp also resamples it onto the reference grid. There it covers what the same view
+would cover at the resolution of that grid: cells beyond its outermost ones, which are
+less than a cell away, take their values, so that no border lacks a view.
+
 Shapes: `N` instances, `K` keypoints, `w, h` cells.
 """
 
@@ -67,12 +72,34 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Cells of an output, over the network input that it belongs to.
+
+    Attributes:
+        frame: The network input.
+        axes: The x and y axis of the output.
+
+    >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
+    >>> Grid(Frame(4, 4, use_udp=False), (axis, axis)).size
+    (4, 4)
+    """
+
+    frame: Frame
+    axes: tuple[Axis, Axis]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Number of cells along x and y."""
+        return self.axes[0].cells, self.axes[1].cells
+
+
+@dataclass(frozen=True)
 class SeparableInverse:
     """Inverse of a view that does not rotate the crop.
 
     Attributes:
-        columns: Weights of the x axis, (w, w): rows are cells of the reference.
-        rows: Weights of the y axis, (h, h).
+        columns: Weights of the x axis, (cells of the reference, cells of the view).
+        rows: Weights of the y axis.
         keeps_columns: Whether `columns` is the identity, so that it is skipped.
         keeps_rows: Whether `rows` is.
 
@@ -138,20 +165,23 @@ class RotatedInverse:
         sampled = F.grid_sample(
             heatmaps.flatten(0, 1)[None], self.grid[None], align_corners=True
         )
-        return sampled.view_as(heatmaps) * self.coverage
+        return sampled[0].unflatten(0, heatmaps.shape[:2]) * self.coverage
 
 
 InverseView = SeparableInverse | RotatedInverse
 """Warp of a view's heatmaps onto the reference grid."""
 
 
-def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> InverseView:
+def inverse_of(
+    view: View, frame: Frame, axes: tuple[Axis, Axis], onto: Grid | None = None
+) -> InverseView:
     """Build the inverse of a view of heatmaps.
 
     Args:
         view: The view.
-        frame: The network input.
-        axes: The x and y axis of the heatmaps.
+        frame: The network input of the view.
+        axes: The x and y axis of its heatmaps.
+        onto: The reference grid; by default of the same frame and axes.
 
     >>> frame = Frame(4, 4, use_udp=False)
     >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
@@ -162,13 +192,15 @@ def inverse_of(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> InverseView
     'RotatedInverse'
     """
     if view.separable:
-        columns, rows = (inverse_matrix(view, frame, axes, i) for i in range(2))
+        columns, rows = (inverse_matrix(view, frame, axes, i, onto) for i in range(2))
         return SeparableInverse(
             columns, rows, _is_identity(columns), _is_identity(rows)
         )
-    cells = view_cells(view, frame, axes)
+    cells = view_cells(view, frame, axes, onto)
     last = cells.new_tensor([axis.cells - 1 for axis in axes])
-    covered = ((cells >= 0) & (cells <= last)).all(-1)
+    covered = _covered(view, cells, axes, onto).all(-1)
+    if onto is not None:
+        cells = cells.clamp(torch.zeros_like(last), last)
     return RotatedInverse((2 * cells / last - 1).float(), covered.float())
 
 
@@ -176,8 +208,9 @@ class InverseWarps:
     """Cache of the inverses of views of heatmaps, each built once per device.
 
     Args:
-        frame: The network input.
-        axes: The x and y axis of the heatmaps.
+        frame: The network input of the views.
+        axes: The x and y axis of their heatmaps.
+        onto: The reference grid; by default of the same frame and axes.
 
     >>> frame = Frame(4, 4, use_udp=False)
     >>> axis = Axis(cells=4, stride=1.0, offset=0.0, pixels=4.0)
@@ -186,9 +219,12 @@ class InverseWarps:
     True
     """
 
-    def __init__(self, frame: Frame, axes: tuple[Axis, Axis]) -> None:
+    def __init__(
+        self, frame: Frame, axes: tuple[Axis, Axis], onto: Grid | None = None
+    ) -> None:
         self._frame = frame
         self._axes = axes
+        self._onto = onto
         self._inverses: dict[tuple[View, torch.device], InverseView] = {}
 
     def get(self, view: View, device: torch.device) -> InverseView:
@@ -200,18 +236,26 @@ class InverseWarps:
         """
         key = (view, device)
         if key not in self._inverses:
-            self._inverses[key] = inverse_of(view, self._frame, self._axes).to(device)
+            inverse = inverse_of(view, self._frame, self._axes, self._onto)
+            self._inverses[key] = inverse.to(device)
         return self._inverses[key]
 
 
-def inverse_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) -> Tensor:
+def inverse_matrix(
+    view: View,
+    frame: Frame,
+    axes: tuple[Axis, Axis],
+    i: int,
+    onto: Grid | None = None,
+) -> Tensor:
     """Compute the matrix that maps one axis of a view's output to the reference crop.
 
     Args:
         view: The view; it must not rotate the crop.
-        frame: The network input.
-        axes: The x and y axis of the output.
+        frame: The network input of the view.
+        axes: The x and y axis of its output.
         i: Index of the axis, 0 or 1.
+        onto: The reference grid; by default of the same frame and axes.
 
     Returns:
         Weights (cells of the reference, cells of the view). A row sums to 1, or
@@ -223,8 +267,10 @@ def inverse_matrix(view: View, frame: Frame, axes: tuple[Axis, Axis], i: int) ->
     [1.0, 0.0, 0.0, 0.0]
     """
     assert view.separable
-    cells = view_cells(view, frame, axes)
-    return _interpolation(cells[0, :, 0] if i == 0 else cells[:, 0, 1])
+    cells = view_cells(view, frame, axes, onto)
+    covered = _covered(view, cells, axes, onto)
+    along = (0, slice(None), 0) if i == 0 else (slice(None), 0, 1)
+    return _interpolation(cells[along], covered[along], axes[i].cells)
 
 
 def reference_positions(
@@ -234,8 +280,8 @@ def reference_positions(
 
     Args:
         view: The view.
-        frame: The network input.
-        axes: The x and y axis of the output.
+        frame: The network input of the view.
+        axes: The x and y axis of its output.
         cells: Cells (x, y) of the view's output, (..., 2).
 
     >>> frame = Frame(4, 4, use_udp=False)
@@ -249,13 +295,16 @@ def reference_positions(
     return to_reference(view, frame, shown)
 
 
-def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
+def reference_jacobian(
+    view: View, frame: Frame, axes: tuple[Axis, Axis], onto: Grid | None = None
+) -> Tensor:
     """Compute the Jacobian of the map from a view's cells to reference cells.
 
     Args:
         view: The view.
-        frame: The network input.
-        axes: The x and y axis of the output.
+        frame: The network input of the view.
+        axes: The x and y axis of its output.
+        onto: The reference grid; by default of the same frame and axes.
 
     Returns:
         Steps in cells of the reference, (2, 2), float64: the first column is that
@@ -268,17 +317,22 @@ def reference_jacobian(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Ten
     """
     corners = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     x, y = reference_positions(view, frame, axes, corners).unbind(-1)
-    cells = torch.stack([axes[0].cell(x), axes[1].cell(y)])
+    target = axes if onto is None else onto.axes
+    cells = torch.stack([target[0].cell(x), target[1].cell(y)])
     return cells[:, 1:] - cells[:, :1]
 
 
-def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
+def view_cells(
+    view: View, frame: Frame, axes: tuple[Axis, Axis], onto: Grid | None = None
+) -> Tensor:
     """Compute the fractional cells of a view that show the cells of the reference.
 
     Args:
         view: The view.
-        frame: The network input.
-        axes: The x and y axis of the output.
+        frame: The network input of the view.
+        axes: The x and y axis of its output.
+        onto: The reference grid, with `w, h` cells; by default of the same frame and
+            axes.
 
     Returns:
         Cells (x, y), (h, w, 2), float64; outside [0, cells - 1] where the view
@@ -290,7 +344,8 @@ def view_cells(view: View, frame: Frame, axes: tuple[Axis, Axis]) -> Tensor:
     [3.0, 2.0, 1.0, 0.0]
     """
     x, y = (
-        axis.position(torch.arange(axis.cells, dtype=torch.float64)) for axis in axes
+        axis.position(torch.arange(axis.cells, dtype=torch.float64))
+        for axis in (axes if onto is None else onto.axes)
     )
     reference = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
     x, y = to_view(view, frame, reference).unbind(-1)
@@ -303,14 +358,24 @@ def _is_identity(matrix: Tensor) -> bool:
     return torch.equal(matrix, torch.eye(len(matrix)))
 
 
-def _interpolation(cells: Tensor) -> Tensor:
-    """Linear weights that read a vector at fractional cells, (n, n), float32."""
-    last = len(cells) - 1
-    covered = (cells >= 0) & (cells <= last)
+def _covered(
+    view: View, cells: Tensor, axes: tuple[Axis, Axis], onto: Grid | None
+) -> Tensor:
+    """Mask of the reference cells that a view shows, along each axis, (h, w, 2)."""
+    if onto is not None:
+        cells, axes = view_cells(view, onto.frame, onto.axes), onto.axes
+    last = cells.new_tensor([axis.cells - 1 for axis in axes])
+    return (cells >= 0) & (cells <= last)
+
+
+def _interpolation(cells: Tensor, covered: Tensor, length: int) -> Tensor:
+    """Linear weights that read a vector at covered cells, (n, length), float32."""
+    last = length - 1
     low = cells.floor().clamp(0, last).long()
     high = (low + 1).clamp(max=last)
-    fraction = torch.where(covered, cells - low, 0.0)
-    matrix = torch.zeros(len(cells), len(cells), dtype=torch.float64)
+    # A covered cell beyond the ends takes the value of the end.
+    fraction = torch.where(covered, (cells - low).clamp(0, 1), 0.0)
+    matrix = torch.zeros(len(cells), length, dtype=torch.float64)
     rows = torch.arange(len(cells))
     at_low = torch.where(covered, 1 - fraction, 0.0)
     matrix.index_put_((rows, low), at_low, accumulate=True)

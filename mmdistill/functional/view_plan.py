@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import torch
@@ -45,34 +45,54 @@ class ViewPlan:
                 raise ValueError(
                     f'small_area and large_area must be at least 0, got {area!r}'
                 )
-        if self.areas is not None and all(view.scale != 1 for view in self.views):
+        if self.areas is not None and all(_depends_on_size(v) for v in self.views):
             raise ValueError(
-                'where views depend on size the scale 1 must be among them, or an '
-                f'instance may have none, got {", ".join(map(str, self.views))}'
+                'where views depend on size the scale 1 must be among them, at '
+                'resolution 1, or an instance may have none, got '
+                f'{", ".join(map(str, self.views))}'
             )
+
+    @property
+    def work(self) -> float:
+        """Pixels of all views of an instance, in inputs at resolution 1, unrounded."""
+        return math.fsum(view.pixels for view in self.views)
+
+    def block_size(self, size: int) -> int:
+        """Compute how many instances can be shown together, at least 1.
+
+        Args:
+            size: Crops in a forward pass, at resolution 1.
+        """
+        return max(1, int(size / max(1.0, *(view.pixels for view in self.views))))
 
     def batches(
         self, box_areas: Tensor, size: int
     ) -> Iterator[list[tuple[View, Rows]]]:
         """Group views into forward passes, each with as many as fit into it.
 
+        Views at different resolutions cannot share a pass. Smaller inputs fill less
+        of it: a pass has as many pixels as `size` crops at resolution 1.
+
         Args:
             box_areas: Areas of the boxes, squared pixels of the image, (N,).
             size: Crops in a pass, at least N.
 
         Yields:
-            Views and the instances they show.
+            Views, of one resolution, and the instances they show.
         """
         batch: list[tuple[View, Rows]] = []
-        filled = 0
+        filled = 0.0
         for view in self.views:
             rows, count = self._shown(view, box_areas)
-            if batch and filled + count > size:
+            if batch and (
+                view.resolution != batch[0][0].resolution
+                or filled + count * view.pixels > size
+            ):
                 yield batch
-                batch, filled = [], 0
+                batch, filled = [], 0.0
             if count:
                 batch.append((view, rows))
-                filled += count
+                filled += count * view.pixels
         if batch:
             yield batch
 
@@ -104,34 +124,42 @@ def make_views(
     flip: bool,
     aspect_ratios: Sequence[float] = (),
     rotations: Sequence[float] = (),
+    resolutions: Sequence[float] = (1.0,),
 ) -> tuple[View, ...]:
-    """Make the views of every scale, aspect ratio and rotation, each also flipped.
+    """Make the views of every scale, aspect ratio and rotation at every resolution.
 
-    As in Detectron the transforms are alternatives and are not combined: aspect ratios
-    and rotations are applied at scale 1.
+    As in Detectron the transforms of the crop are alternatives and are not combined:
+    aspect ratios and rotations are applied at scale 1. Each of these crops is shown at
+    every resolution, and each of those also flipped.
 
     Args:
         scales: Magnifications of the image.
         flip: Whether each view is also mirrored.
         aspect_ratios: Magnifications of the width alone, in addition to the scales.
         rotations: Degrees by which crops are rotated, in addition to the scales.
+        resolutions: Factors of both sides of the network input.
 
     Raises:
-        ValueError: If there is no view, a scale or an aspect ratio is not positive
-            and finite, a rotation is not finite, or a view is named twice, as by
-            rotations that differ by full turns.
+        ValueError: If there is no view, a scale, an aspect ratio or a resolution is
+            not positive and finite, a rotation is not finite, or a view is named
+            twice, as by rotations that differ by full turns.
 
     >>> [str(view) for view in make_views([1.0, 1.5], flip=True, rotations=[30])]
     ['1', '1 flipped', '1.5', '1.5 flipped', '1 rotated 30', '1 rotated 30 flipped']
+    >>> [str(view) for view in make_views([0.8, 1], flip=False, resolutions=[1, 1.5])]
+    ['0.8', '1', '0.8 at 1.5', '1 at 1.5']
     """
     ratios = _positive('an aspect ratio', aspect_ratios)
-    views = [
+    sizes = _positive('a resolution', resolutions)
+    crops = [
         *(View(scale=value) for value in _positive('a scale', scales)),
         *(View(aspect_ratio=value) for value in ratios),
         *(View(rotation=value) for value in _finite('a rotation', rotations)),
     ]
-    if not views:
-        raise ValueError('at least one scale must be named, got none')
+    for name, values in (('scale', crops), ('resolution', sizes)):
+        if not values:
+            raise ValueError(f'at least one {name} must be named, got none')
+    views = [replace(crop, resolution=value) for value in sizes for crop in crops]
     for i, view in enumerate(views):
         if any(is_same(view, other) for other in views[:i]):
             raise ValueError(
@@ -139,18 +167,15 @@ def make_views(
                 'and a rotation of 0 or 360 are the scale 1)'
             )
     flips = (False, True) if flip else (False,)
-    return tuple(
-        View(view.scale, mirrored, view.aspect_ratio, view.rotation)
-        for view in views
-        for mirrored in flips
-    )
+    return tuple(replace(view, flip=mirrored) for view in views for mirrored in flips)
 
 
 def suits(view: View, areas: Tensor, small_area: float, large_area: float) -> Tensor:
     """Mask of the instances whose size suits a view, as in Detectron.
 
     A small instance that is scaled down loses its details, a large one that is scaled
-    up leaves the crop (`KPS_AUG.SCALE_SIZE_DEP`).
+    up leaves the crop (`KPS_AUG.SCALE_SIZE_DEP`). A resolution scales as a scale does:
+    a small instance is not shown with fewer pixels, nor a large one with more.
 
     Args:
         view: The view.
@@ -164,11 +189,17 @@ def suits(view: View, areas: Tensor, small_area: float, large_area: float) -> Te
     >>> suits(View(scale=0.5), torch.tensor([100.0, 5000.0]), 32**2, 96**2).tolist()
     [False, True]
     """
-    if view.scale < 1:
-        return areas >= small_area
-    if view.scale > 1:
-        return areas < large_area
-    return torch.ones_like(areas, dtype=torch.bool)
+    suited = torch.ones_like(areas, dtype=torch.bool)
+    if min(view.scale, view.resolution) < 1:
+        suited &= areas >= small_area
+    if max(view.scale, view.resolution) > 1:
+        suited &= areas < large_area
+    return suited
+
+
+def _depends_on_size(view: View) -> bool:
+    """Whether a view is not shown of instances of every size."""
+    return view.scale != 1 or view.resolution != 1
 
 
 def _positive(name: str, values: Sequence[float]) -> list[float]:

@@ -14,7 +14,9 @@ UDP but to ``(W - 1) / W - r`` for the plain warp. For a heatmap of stride 4
 that is a shift of 3/4 of a cell, which MMPose's ``shift_heatmap`` rounds to 1.
 
 The extent of a crop has the aspect ratio of the input, so a view is the same map
-of relative positions for every instance.
+of relative positions for every instance. A view at another resolution shows the same
+crop in an input of another size, in its own `Frame`: relative positions stay, except
+that mirroring depends on its W.
 """
 
 from __future__ import annotations
@@ -43,15 +45,20 @@ class View:
         rotation: Degrees by which the crop is rotated, as `bbox_rotation` of
             MMPose's `TopdownAffine`: at 90 the crop's upper edge lies to the
             right in the image.
+        resolution: Factor of both sides of the network input: at 1.5 the same crop
+            has 1.5 times as many columns and rows of pixels, up to rounding.
 
     >>> str(View(scale=1.5, flip=True)), View(rotation=30).separable
     ('1.5 flipped', False)
+    >>> str(View(resolution=1.33, flip=True))
+    '1 at 1.33 flipped'
     """
 
     scale: float = 1.0
     flip: bool = False
     aspect_ratio: float = 1.0
     rotation: float = 0.0
+    resolution: float = 1.0
 
     def __str__(self) -> str:
         words = [f'{self.scale:g}']
@@ -59,6 +66,8 @@ class View:
             words.append(f'aspect {self.aspect_ratio:g}')
         if self.rotation:
             words.append(f'rotated {self.rotation:g}')
+        if self.resolution != 1:
+            words.append(f'at {self.resolution:g}')
         if self.flip:
             words.append('flipped')
         return ' '.join(words)
@@ -67,6 +76,11 @@ class View:
     def separable(self) -> bool:
         """Whether columns of the crop are columns of the image."""
         return self.rotation == 0
+
+    @property
+    def pixels(self) -> float:
+        """Pixels of its input over those at resolution 1, before rounding."""
+        return self.resolution**2
 
 
 def is_same(view: View, other: View) -> bool:
@@ -83,6 +97,7 @@ def is_same(view: View, other: View) -> bool:
         view.scale / other.scale - 1,
         view.aspect_ratio / other.aspect_ratio - 1,
         math.remainder(view.rotation - other.rotation, 360),
+        view.resolution / other.resolution - 1,
     )
     return view.flip == other.flip and all(abs(d) < CLOSE for d in differences)
 
@@ -95,14 +110,27 @@ class Frame:
         width: Width of the input, pixels.
         height: Height of the input, pixels.
         use_udp: Whether crops are cut with MMPose's UDP warp.
+        crop_aspect_ratio: Width over height of the crops; None where it is that of
+            the input. The sides of an input at another resolution are rounded, and
+            its pixels are then not quite square in the image.
 
     >>> Frame(192, 256, use_udp=True).spans
     (191, 255)
+    >>> Frame(160, 192, use_udp=False, crop_aspect_ratio=0.75).proportions
+    (144.0, 192)
     """
 
     width: int
     height: int
     use_udp: bool
+    crop_aspect_ratio: float | None = None
+
+    @property
+    def proportions(self) -> tuple[float, float]:
+        """Width and height of a crop, to scale."""
+        if self.crop_aspect_ratio is None:
+            return self.width, self.height
+        return self.crop_aspect_ratio * self.height, self.height
 
     @property
     def spans(self) -> tuple[int, int]:
@@ -116,7 +144,7 @@ def to_view(view: View, frame: Frame, positions: Tensor) -> Tensor:
 
     Args:
         view: The view.
-        frame: The network input.
+        frame: The network input of the view.
         positions: Relative positions in the reference crop, (..., 2).
 
     Returns:
@@ -126,7 +154,7 @@ def to_view(view: View, frame: Frame, positions: Tensor) -> Tensor:
     >>> to_view(View(scale=2, flip=True), frame, torch.tensor([0.25, 0.5])).tolist()
     [0.75, 0.5]
     """
-    size = positions.new_tensor([frame.width, frame.height])
+    size = positions.new_tensor(frame.proportions)
     offsets = _rotated((positions - 0.5) * size, -view.rotation)
     shown = offsets * positions.new_tensor(_magnifications(view)) / size + 0.5
     return _mirrored(frame, shown) if view.flip else shown
@@ -139,7 +167,7 @@ def to_reference(view: View, frame: Frame, positions: Tensor) -> Tensor:
 
     Args:
         view: The view.
-        frame: The network input.
+        frame: The network input of the view.
         positions: Relative positions in the view's crop, (..., 2).
 
     Returns:
@@ -150,7 +178,7 @@ def to_reference(view: View, frame: Frame, positions: Tensor) -> Tensor:
     >>> to_reference(view, frame, positions).tolist()
     [0.25, 0.5]
     """
-    size = positions.new_tensor([frame.width, frame.height])
+    size = positions.new_tensor(frame.proportions)
     shown = _mirrored(frame, positions) if view.flip else positions
     offsets = (shown - 0.5) * size / positions.new_tensor(_magnifications(view))
     return _rotated(offsets, view.rotation) / size + 0.5
