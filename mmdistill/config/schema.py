@@ -154,6 +154,14 @@ class ViewsConfig:
     rotations: Sequence[float] = setting(
         ListOf(NUMBER), 'degrees by which the crop is turned, beside the scales', ()
     )
+    resolutions: Sequence[float] = setting(
+        ListOf(POSITIVE, empty=False),
+        'sizes of the network input that each crop is shown in, 1 being its own',
+        (1.0,),
+    )
+    fusion_resolution: float | None = setting(
+        POSITIVE, 'resolution that views are fused at; else the highest of them'
+    )
     fusion: str = setting(
         Choice(('mean', 'max')), 'how the heatmaps of the views become one', 'mean'
     )

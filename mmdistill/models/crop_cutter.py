@@ -41,11 +41,11 @@ class CropCutter:
     """Cutter of any view of some instances.
 
     Args:
-        frame: The network input.
+        frame_of: Function that returns the network input of a view.
     """
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, frame_of: Callable[[View], Frame]) -> None:
+        self._frame_of = frame_of
         self._walks: dict[View, Tensor] = {}
 
     def cut(self, source: CropSource, view: View, rows: Rows) -> list[Tensor]:
@@ -65,7 +65,10 @@ class CropCutter:
         images = [source.images[i] for i in used]
         sizes = [source.images[i].shape[:0:-1] for i in owners]
         grids = sampling_grids(
-            self._walk_of(view), self._frame, crops, crops.centers.new_tensor(sizes)
+            self._walk_of(view),
+            self._frame_of(view),
+            crops,
+            crops.centers.new_tensor(sizes),
         )
         pairs = zip(images, grids.split(counts.tolist()), strict=True)
         return [cut_crops(image, grid) for image, grid in pairs]
@@ -93,5 +96,5 @@ class CropCutter:
 
     def _walk_of(self, view: View) -> Tensor:
         if view not in self._walks:
-            self._walks[view] = input_walk(view, self._frame)
+            self._walks[view] = input_walk(view, self._frame_of(view))
         return self._walks[view]

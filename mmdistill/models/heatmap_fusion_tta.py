@@ -32,6 +32,7 @@ from mmdistill.functional.fusion import FUSIONS, Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, count_keypoints
+from mmdistill.models.adapters.layouts import Resolutions
 from mmdistill.models.crop_cutter import CropCutter, CropSource
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.keypoints import check_output_order, flip_indices_of
@@ -58,8 +59,14 @@ class HeatmapFusionTTA(BaseTTAModel):
         aspect_ratios: Magnifications of the image's width alone, in addition to the
             scales, as in Detectron.
         rotations: Degrees by which the crop is rotated, in addition to the scales.
+        resolutions: Factors of both sides of the network input, rounded to what the
+            backbone divides: each crop is shown at each of them, as the paper scales
+            the image. Others than 1 need heatmaps that grow with the input.
+        fusion_resolution: Resolution on whose grid views are fused and decoded; by
+            default the highest of `resolutions`.
         size_dependent: Whether small instances are not scaled down and large ones
-            not scaled up, as Detectron's `KPS_AUG.SCALE_SIZE_DEP`.
+            not scaled up, as Detectron's `KPS_AUG.SCALE_SIZE_DEP`; a resolution
+            scales as a scale does.
         small_area: Area of a box, squared pixels of the image, below which an
             instance is small; Detectron's default.
         large_area: Area of a box from which on an instance is large.
@@ -71,7 +78,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         sigmas: Per-keypoint OKS sigmas of the data set, for the agreement; of all
             keypoints of the model, or of those that it returns.
         forward_batch_size: Crops in a forward pass, of several instances and
-            views. By default 8 on a CPU, whose caches hold no more, else 64.
+            views, at resolution 1: at 2 it has a fourth of them. By default 8 on a
+            CPU, whose caches hold no more, else 64.
         channels_last: Whether the model runs in channels-last memory format,
             which is faster for convolutions on CPUs and on tensor cores.
         fold_batch_norm: Whether batch norms are folded into the convolutions
@@ -96,6 +104,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         flip: bool = ViewsConfig.flip,
         aspect_ratios: Sequence[float] = ViewsConfig.aspect_ratios,
         rotations: Sequence[float] = ViewsConfig.rotations,
+        resolutions: Sequence[float] = ViewsConfig.resolutions,
+        fusion_resolution: float | None = ViewsConfig.fusion_resolution,
         size_dependent: bool = ViewsConfig.size_dependent,
         small_area: float = ViewsConfig.small_area,
         large_area: float = ViewsConfig.large_area,
@@ -117,8 +127,9 @@ class HeatmapFusionTTA(BaseTTAModel):
         super().__init__(module=module, data_preprocessor=data_preprocessor)
         check_switches(flip=flip, size_dependent=size_dependent, compile=compile)
         check_fusion(fusion, padding, forward_batch_size)
+        check_fusion_resolution(fusion_resolution)
         try:
-            views = make_views(scales, flip, aspect_ratios, rotations)
+            views = make_views(scales, flip, aspect_ratios, rotations, resolutions)
             areas = (small_area, large_area) if size_dependent else None
             self.plan = ViewPlan(views, areas)
             self._first_pass = ViewPlan(make_views((1.0,), flip))
@@ -136,9 +147,10 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.module.to(memory_format=memory_format)
         self.network = Network(self.module, precision, fold_batch_norm, compile)
         self.normalizer = InputNormalizer(self.module.data_preprocessor, memory_format)
-        self.adapter = build_adapter(self.module, use_udp)
+        shown = Resolutions([float(value) for value in resolutions], fusion_resolution)
+        self.adapter = build_adapter(self.module, use_udp, shown)
         self.adapter.check(views, fusion)
-        self.cutter = CropCutter(self.adapter.frame)
+        self.cutter = CropCutter(self.adapter.frame_of)
 
     @property
     def output_indices(self) -> Sequence[int] | None:
@@ -161,6 +173,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
         # Without a fit there is no entry, so that older stores can be continued.
         fit = {} if self.box_fit is None else {'box_fit': self.box_fit.as_json()}
+        inputs = self._input_sizes()
         return {
             'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
@@ -168,8 +181,23 @@ class HeatmapFusionTTA(BaseTTAModel):
             'padding': self.padding,
             'use_udp': self.adapter.frame.use_udp,
             'precision': self.precision,
+            **inputs,
             **pairs,
             **fit,
+        }
+
+    def _input_sizes(self) -> dict[str, Any]:
+        """Sizes of network inputs, where they are not the model's own alone."""
+        frames = {
+            f'{view.resolution:g}': self.adapter.frame_of(view)
+            for view in self.plan.views
+        }
+        own, fused = self.adapter.frame_of(View()), self.adapter.frame
+        if {own} == {*frames.values(), fused}:
+            return {}
+        return {
+            'input_sizes': {k: [f.width, f.height] for k, f in frames.items()},
+            'fused_input_size': [fused.width, fused.height],
         }
 
     @property
@@ -177,6 +205,15 @@ class HeatmapFusionTTA(BaseTTAModel):
         """Number of crops of a box in the network, with those of the first pass."""
         first = 0 if self.box_fit is None else len(self._first_pass.views)
         return first + len(self.plan.views)
+
+    @property
+    def work_per_box(self) -> float:
+        """Pixels of those crops, in inputs at the model's own size."""
+        own = self.adapter.frame_of(View())
+        first = () if self.box_fit is None else self._first_pass.views
+        frames = [self.adapter.frame_of(view) for view in (*first, *self.plan.views)]
+        pixels = sum(frame.width * frame.height for frame in frames)
+        return pixels / (own.width * own.height)
 
     def test_step(self, data: dict) -> list:
         """Predict fused poses for every box of every image.
@@ -281,7 +318,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         size = self.forward_batch_size or batch_size_on(device)
         fuser = self._fuser(plan or self.plan)
         blocks = []
-        for rows in even_blocks(len(joined), size):
+        for rows in even_blocks(len(joined), fuser.plan.block_size(size)):
             block = source[rows]
             inputs_of = self.cutter.inputs_of(block, self.normalizer.inputs)
             blocks.append(fuser(inputs_of, block.crops, flip_indices, size))
@@ -354,6 +391,23 @@ def check_switches(**switches: Any) -> None:
     for name, value in switches.items():
         if not isinstance(value, (bool, np.bool_)):
             raise ConfigError(f'{name} must be True or False, got {value!r}')
+
+
+def check_fusion_resolution(resolution: Any) -> None:
+    """Check the resolution on whose grid views are fused.
+
+    Args:
+        resolution: A factor of the sides of the network input, or None.
+
+    Raises:
+        UserError: If it is invalid.
+    """
+    if resolution is None:
+        return
+    if not isinstance(resolution, Real) or not 0 < float(resolution) < math.inf:
+        raise ConfigError(
+            f'fusion_resolution must be a positive number, got {resolution!r}'
+        )
 
 
 def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:

@@ -216,8 +216,9 @@ def predict_pipeline(pack) -> Callable[..., list[PoseDataSample]]:
         image: np.ndarray,
         boxes: np.ndarray,
         use_udp: bool,
+        input_size: tuple[int, int] = INPUT,
     ) -> list[PoseDataSample]:
-        cut = dict(type='TopdownAffine', input_size=INPUT, use_udp=use_udp)
+        cut = dict(type='TopdownAffine', input_size=input_size, use_udp=use_udp)
         items = [
             pack(image, box[None], dict(type='GetBBoxCenterScale'), cut)
             for box in boxes

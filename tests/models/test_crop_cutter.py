@@ -54,28 +54,28 @@ def iter_frames(source, view, use_udp):
     'view', [View(), View(1.3, True), View(rotation=20.0)], ids=str
 )
 def test_each_crop_comes_from_the_image_that_owns_it(source, view):
-    batch = cut(CropCutter(Frame(*INPUT, True)), source, view)
+    batch = cut(CropCutter(lambda view: Frame(*INPUT, True)), source, view)
     expected = iter_frames(source, view, use_udp=True)
     torch.testing.assert_close(batch, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize('rows', [[0, 2], [1], [2]])
 def test_some_instances_are_cut_as_among_all(source, rows):
-    cutter = CropCutter(Frame(*INPUT, True))
+    cutter = CropCutter(lambda view: Frame(*INPUT, True))
     everything = cut(cutter, source, View())
     some = cut(cutter, source, View(), torch.tensor(rows))
     torch.testing.assert_close(some, everything[rows], rtol=0, atol=1e-3)
 
 
 def test_a_part_of_a_source_has_the_crops_of_its_instances(source):
-    cutter = CropCutter(Frame(*INPUT, True))
+    cutter = CropCutter(lambda view: Frame(*INPUT, True))
     everything = cut(cutter, source, View())
     part = cut(cutter, source[1:3], View())
     torch.testing.assert_close(part, everything[1:3], rtol=0, atol=1e-3)
 
 
 def test_a_view_can_be_cut_twice(source):
-    cutter = CropCutter(Frame(*INPUT, False))
+    cutter = CropCutter(lambda view: Frame(*INPUT, False))
     first = cut(cutter, source, View())
     cut(cutter, source, View(0.5, True))
     assert torch.equal(cut(cutter, source, View()), first)
@@ -83,7 +83,7 @@ def test_a_view_can_be_cut_twice(source):
 
 @pytest.mark.parametrize('use_udp', [False, True])
 def test_crops_keep_the_range_of_the_image(source, use_udp):
-    batch = cut(CropCutter(Frame(*INPUT, use_udp)), source, View(0.5))
+    batch = cut(CropCutter(lambda view: Frame(*INPUT, use_udp)), source, View(0.5))
     assert batch.shape == (3, 3, INPUT[1], INPUT[0])
     assert batch.min() >= 0
     assert 200 < batch.max() <= 255.01

@@ -31,7 +31,7 @@ def source():
 @pytest.mark.parametrize('first', [False, True], ids=['after it', 'alone'])
 @pytest.mark.parametrize('view', VIEWS, ids=str)
 def test_a_mirrored_view_is_what_is_cut_of_the_image(source, view, first, use_udp):
-    cutter = CropCutter(Frame(48, 64, use_udp))
+    cutter = CropCutter(lambda view: Frame(48, 64, use_udp))
     inputs_of = cutter.inputs_of(source, torch.cat)
     if not first:
         inputs_of(view, EVERY)
@@ -42,7 +42,7 @@ def test_a_mirrored_view_is_what_is_cut_of_the_image(source, view, first, use_ud
 
 
 def test_another_view_is_cut_anew(source):
-    cutter = CropCutter(Frame(48, 64, True))
+    cutter = CropCutter(lambda view: Frame(48, 64, True))
     inputs_of = cutter.inputs_of(source, torch.cat)
     for view in VIEWS:
         cut = torch.cat(cutter.cut(source, view, EVERY))

@@ -5,6 +5,7 @@ Shapes: `N` instances, `n` of them in a view, `K` keypoints.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -60,7 +61,10 @@ class Adapter(Protocol):
 
     @property
     def frame(self) -> Frame:
-        """Network input, with the warp that the codec requires."""
+        """Network input of the fused output, with the warp that the codec requires."""
+
+    def frame_of(self, view: View) -> Frame:
+        """Return the network input of a view, which its resolution decides."""
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that the views can be undone and fused.
@@ -86,6 +90,20 @@ class Adapter(Protocol):
             flip_indices: Mirror partner of each keypoint, (K,).
             fusion: 'mean' or 'max'.
         """
+
+
+def with_codec(head: Any, codec: Any) -> Any:
+    """Return a head that decodes with another codec and shares everything else.
+
+    Args:
+        head: A head of MMPose.
+        codec: The codec; for its own one, the head itself is returned.
+    """
+    if codec is head.decoder:
+        return head
+    copied = copy.copy(head)
+    copied.decoder = codec
+    return copied
 
 
 def decode_with(head: Any, fused: Any) -> DecodedPoses:

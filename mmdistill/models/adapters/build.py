@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,16 @@ from mmpose.registry import MODELS
 from torch import Tensor
 
 from mmdistill.errors import ConfigError, UserError
+from mmdistill.functional.views import View
 from mmdistill.models.adapters.base import Adapter
-from mmdistill.models.adapters.heatmap import HeatmapAdapter, has_offsets, last_stage
+from mmdistill.models.adapters.codecs import Layout, has_offsets
+from mmdistill.models.adapters.heatmap import HeatmapAdapter, last_stage
+from mmdistill.models.adapters.layouts import (
+    Resolutions,
+    Run,
+    find_layouts,
+    refuse_resolutions,
+)
 from mmdistill.models.adapters.offset import OffsetAdapter
 from mmdistill.models.adapters.regression import (
     CoordinateAdapter,
@@ -64,21 +73,26 @@ def count_keypoints(module: Any, adapter: Adapter) -> int:
         module: A pose estimator of MMPose.
         adapter: Its adapter, from `build_adapter`.
     """
-    size = adapter.frame.width, adapter.frame.height
-    evidence = adapter.evidence(_head_output(module, *size))
+    frame = adapter.frame_of(View())
+    evidence = adapter.evidence(_head_output(module, frame.width, frame.height))
     return int(evidence[0].shape[1])
 
 
-def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
+def build_adapter(
+    module: Any,
+    use_udp: bool | None = None,
+    resolutions: Resolutions = Resolutions(),  # noqa: B008  (it is immutable)
+) -> Adapter:
     """Build the adapter for a model's head.
 
     Args:
         module: A pose estimator of MMPose.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
             model's codec requires.
+        resolutions: Resolutions of the views.
 
     Raises:
-        UserError: If the model's head cannot be fused.
+        UserError: If the model's head cannot be fused, or not at these resolutions.
     """
     for kind, reason in UNFIT.items():
         if isinstance(module, kind):
@@ -89,33 +103,60 @@ def build_adapter(module: Any, use_udp: bool | None = None) -> Adapter:
     except AttributeError as error:
         reason = 'it has no codec of 2-D keypoints'
         raise _refusal(_name_of(module), reason) from error
-    output = _head_output(module, *size)
     if not hasattr(head, 'pose_head'):
-        return _adapter(module, head, output, use_udp)
-    poses, _ = output
-    return VisibilityAdapter(head, _adapter(module, head.pose_head, poses, use_udp))
+        run = partial(_head_output, module)
+        return _adapter(module, head, size, use_udp, resolutions, run)
+
+    def run_poses(width: int, height: int) -> Any:
+        poses, _ = _head_output(module, width, height)
+        return poses
+
+    inner = _adapter(module, head.pose_head, size, use_udp, resolutions, run_poses)
+    return VisibilityAdapter(head, inner)
 
 
-def _adapter(module: Any, head: Any, output: Any, use_udp: bool | None) -> Adapter:
+def _adapter(
+    module: Any,
+    head: Any,
+    size: tuple[int, int],
+    use_udp: bool | None,
+    resolutions: Resolutions,
+    run: Run,
+) -> Adapter:
     """Adapter that fits a head's output and codec."""
+    output = run(*size)
     if _is_heatmaps(head.decoder, output):
+        layouts = find_layouts(
+            _full_name_of(module),
+            Layout.of(head.decoder),
+            resolutions,
+            run,
+            _has_layout,
+        )
         adapter = OffsetAdapter if has_offsets(head.decoder) else HeatmapAdapter
-        return adapter(head, use_udp)
+        return adapter(head, use_udp, layouts)
+    family: type[SimCCAdapter] | type[CoordinateAdapter]
     if _is_vectors(head.decoder, output):
-        return SimCCAdapter(head, use_udp)
-    if _is_coordinates(head.decoder, output):
-        return CoordinateAdapter(head, use_udp)
-    raise _refusal(_name_of(module), f'it returns {_format_output(output)}')
+        family, kind = SimCCAdapter, 'vectors of as many bins as its own input has'
+    elif _is_coordinates(head.decoder, output):
+        family, kind = CoordinateAdapter, 'coordinates'
+    else:
+        raise _refusal(_name_of(module), f'it returns {_format_output(output)}')
+    if resolutions.others:
+        reason = f'it returns {kind}, not heatmaps that grow with its input'
+        raise refuse_resolutions(_full_name_of(module), reason)
+    return family(head, use_udp)
 
 
 def _is_heatmaps(decoder: Any, output: Any) -> bool:
     """Whether an output is heatmaps, possibly of several stages or with offsets."""
+    return hasattr(decoder, 'heatmap_size') and _has_layout(output, Layout.of(decoder))
+
+
+def _has_layout(output: Any, layout: Layout) -> bool:
+    """Whether an output is heatmaps of a size, possibly of several stages."""
     output = last_stage(output)
-    return (
-        hasattr(decoder, 'heatmap_size')
-        and isinstance(output, Tensor)
-        and output.shape[2:] == tuple(int(i) for i in decoder.heatmap_size)[::-1]
-    )
+    return isinstance(output, Tensor) and output.shape[2:] == layout.heatmap_size[::-1]
 
 
 def _is_vectors(decoder: Any, output: Any) -> bool:
@@ -143,6 +184,13 @@ def _name_of(module: Any) -> str:
     return type(getattr(module, 'head', module)).__name__
 
 
+def _full_name_of(module: Any) -> str:
+    """Name of a model that says which backbone it has."""
+    backbone = getattr(module, 'backbone', None)
+    name = _name_of(module)
+    return name if backbone is None else f'{name} on {type(backbone).__name__}'
+
+
 def _refusal(name: str, reason: str) -> UserError:
     return ConfigError(f'{name} cannot be fused: {reason}; {INSTEAD}')
 
@@ -154,9 +202,10 @@ def _head_output(module: Any, width: int, height: int) -> Any:
     blank = torch.zeros(1, 3, height, width, device=parameter.device)
     training = module.training
     module.eval()
-    output = module.head.forward(module.extract_feat(blank))
-    module.train(training)
-    return output
+    try:
+        return module.head.forward(module.extract_feat(blank))
+    finally:
+        module.train(training)
 
 
 def _format_output(output: object) -> str:

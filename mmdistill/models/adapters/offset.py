@@ -19,14 +19,11 @@ from torch import Tensor
 from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
-from mmdistill.functional.inverse_views import (
-    InverseWarps,
-    reference_jacobian,
-    reference_positions,
-)
+from mmdistill.functional.inverse_views import Grid
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapters.base import DecodedPoses, decode_with
-from mmdistill.models.adapters.heatmap import last_stage, needs_udp, peak_axes, planar
+from mmdistill.models.adapters.base import DecodedPoses, decode_with, with_codec
+from mmdistill.models.adapters.grids import Layouts, OutputGrids
+from mmdistill.models.adapters.heatmap import last_stage, planar
 from mmdistill.models.keypoints import swap_left_right
 
 MAPS = 3
@@ -41,23 +38,26 @@ class OffsetAdapter:
             list of them, one a stage, of which the last one counts.
         use_udp: Whether crops are cut with MMPose's UDP warp; by default as the
             codec requires.
+        layouts: Sizes of input and maps by resolution; by default the codec's own.
 
     Attributes:
-        frame: The network input.
-        axes: The x and y axis of the maps.
-        radius: Number of cells in a unit of offsets.
+        grids: The maps of each resolution, and those that views are fused on.
+        frame: The network input of the fused maps.
+        axes: The x and y axis of the fused maps.
+        radius: Number of fused cells in a unit of offsets.
     """
 
-    def __init__(self, head: Any, use_udp: bool | None = None) -> None:
-        self._head = head
-        decoder = head.decoder
-        width, height = (int(pixels) for pixels in decoder.input_size)
-        self.frame = Frame(
-            width, height, needs_udp(decoder) if use_udp is None else use_udp
-        )
-        self.axes = peak_axes(decoder, self.frame)
-        self.radius = float(decoder.radius_factor * max(decoder.heatmap_size))
-        self._inverses = InverseWarps(self.frame, self.axes)
+    def __init__(
+        self, head: Any, use_udp: bool | None = None, layouts: Layouts | None = None
+    ) -> None:
+        self.grids = OutputGrids(head.decoder, use_udp, layouts)
+        self._head = with_codec(head, self.grids.codec)
+        self.frame, self.axes = self.grids.fused.frame, self.grids.fused.axes
+        self.radius = self._radius(self.grids.fused)
+
+    def frame_of(self, view: View) -> Frame:
+        """Return the network input of a view."""
+        return self.grids.of(view).frame
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that offsets are averaged; see `Adapter.check`."""
@@ -86,11 +86,13 @@ class OffsetAdapter:
             maps: The maps, (n, K, 3, h, w).
 
         Returns:
-            Maps (n, K, 3, h, w), and 1 where there is evidence, else 0, (h, w).
+            Maps (n, K, 3, h, w) of the fused grid, and 1 where there is evidence,
+            else 0, (h, w).
         """
-        undo = self._inverses.get(view, maps.device)
-        warped = undo(maps.flatten(1, 2)).view_as(maps)
-        jacobian = reference_jacobian(view, self.frame, self.axes).to(maps)
+        undo = self.grids.undo(view, maps.device)
+        warped = undo(maps.flatten(1, 2)).unflatten(1, (-1, MAPS))
+        units = self._radius(self.grids.of(view)) / self.radius
+        jacobian = (self.grids.jacobian(view) * units).to(maps)
         likelihoods, offsets = warped.split([1, MAPS - 1], dim=2)
         offsets = torch.einsum('ij,nkjhw->nkihw', jacobian, offsets)
         return torch.cat([likelihoods, offsets], dim=2), undo.coverage
@@ -110,12 +112,16 @@ class OffsetAdapter:
         index = (cells[..., 1] * maps.shape[4] + cells[..., 0]).long()
         at_peak = index[..., None, None].expand(-1, -1, MAPS - 1, 1)
         offsets = maps[:, :, 1:].flatten(3).gather(3, at_peak)[..., 0]
-        cells = cells + self.radius * offsets
-        return reference_positions(view, self.frame, self.axes, cells), likelihoods
+        cells = cells + self._radius(self.grids.of(view)) * offsets
+        return self.grids.positions(view, cells), likelihoods
 
     def decode(self, maps: Tensor) -> DecodedPoses:
         """Decode maps in the reference crop, (N, K, 3, h, w)."""
         return decode_with(self._head, maps.flatten(1, 2))
+
+    def _radius(self, grid: Grid) -> float:
+        """Number of cells of a grid in a unit of its offsets."""
+        return float(self._head.decoder.radius_factor * max(grid.size))
 
 
 class OffsetFusion:

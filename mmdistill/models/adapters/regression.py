@@ -48,6 +48,10 @@ class CoordinateAdapter:
         self._head = head
         self.frame = Frame(*input_size_of(head.decoder), bool(use_udp))
 
+    def frame_of(self, view: View) -> Frame:
+        """Return the network input, which is the same for all views."""
+        return self.frame
+
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that coordinates are averaged; see `Adapter.check`."""
         if fusion != 'mean':

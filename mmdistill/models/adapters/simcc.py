@@ -55,6 +55,10 @@ class SimCCAdapter:
         self.axes = x, y
         self._matrices: dict[tuple[View, torch.device], tuple[Tensor, Tensor]] = {}
 
+    def frame_of(self, view: View) -> Frame:
+        """Return the network input, which is the same for all views."""
+        return self.frame
+
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that no view rotates the crop; see `Adapter.check`."""
         for view in views:

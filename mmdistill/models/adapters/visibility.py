@@ -36,6 +36,10 @@ class VisibilityAdapter:
         """Network input, with the warp that the codec requires."""
         return self._poses.frame
 
+    def frame_of(self, view: View) -> Frame:
+        """Return the network input of a view."""
+        return self._poses.frame_of(view)
+
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that the poses can be fused; see `Adapter.check`."""
         self._poses.check(views, fusion)

@@ -8,7 +8,8 @@ from mmpose.registry import KEYPOINT_CODECS
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import View
-from mmdistill.models.adapters.heatmap import HeatmapAdapter, heatmap_axes
+from mmdistill.models.adapters.codecs import heatmap_axes
+from mmdistill.models.adapters.heatmap import HeatmapAdapter
 
 SIZES = dict(input_size=(96, 128), heatmap_size=(24, 32))
 REFERENCE = View()

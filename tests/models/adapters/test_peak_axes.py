@@ -6,7 +6,7 @@ import torch
 from mmpose.registry import KEYPOINT_CODECS
 
 from mmdistill.functional.views import Frame
-from mmdistill.models.adapters.heatmap import heatmap_axes, peak_axes
+from mmdistill.models.adapters.codecs import heatmap_axes, peak_axes
 
 INPUT = (96, 128)
 SIZES = dict(input_size=INPUT, heatmap_size=(24, 32))
