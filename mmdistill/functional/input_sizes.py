@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 
-MOST_DOUBLINGS = 6
-"""Doublings of the stride up to which divisors are tried: 256 at a stride of 4."""
+MOST_DOUBLINGS = 5
+"""Doublings of the stride up to which divisors are tried: 128 at a stride of 4."""
 
 
 def rounded_size(
@@ -60,7 +60,7 @@ def possible_divisors(
         heatmap_size: Width and height of its output, cells.
 
     >>> list(possible_divisors((192, 256), (48, 64)))
-    [4, 8, 16, 32, 64, 128, 256]
+    [4, 8, 16, 32, 64, 128]
     >>> next(possible_divisors((224, 224), (64, 64)))
     7
     """

@@ -52,11 +52,6 @@ class ViewPlan:
                 f'{", ".join(map(str, self.views))}'
             )
 
-    @property
-    def work(self) -> float:
-        """Pixels of all views of an instance, in inputs at resolution 1, unrounded."""
-        return math.fsum(view.pixels for view in self.views)
-
     def block_size(self, size: int) -> int:
         """Compute how many instances can be shown together, at least 1.
 

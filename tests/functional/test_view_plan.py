@@ -35,9 +35,24 @@ def test_aspect_ratios_and_rotations_stand_beside_the_scales():
     )
 
 
+def test_every_crop_is_shown_at_every_resolution():
+    views = make_views((0.5, 1), True, rotations=(10,), resolutions=(1, 1.5))
+    assert len(views) == 3 * 2 * 2
+    assert views[:6] == make_views((0.5, 1), True, rotations=(10,))
+    assert {view.resolution for view in views[6:]} == {1.5}
+
+
+def test_the_default_resolution_adds_no_view():
+    assert make_views((1,), True, resolutions=(1.0,)) == make_views((1,), True)
+
+
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
+        (dict(scales=(1,), resolutions=()), 'at least one resolution must be named'),
+        (dict(scales=(1,), resolutions=(0,)), 'a resolution must be positive'),
+        (dict(scales=(1,), resolutions=1.5), 'a resolution must be a number in a list'),
+        (dict(scales=(1,), resolutions=(1.5, 1.5)), 'got 1 at 1.5 twice'),
         (dict(scales=()), 'at least one scale'),
         (dict(scales=(1.0, 0.0)), 'a scale must be positive and finite, got 0'),
         (dict(scales=(-1.0,)), 'a scale must be positive and finite, got -1'),
@@ -74,6 +89,9 @@ def test_make_views_refuses(settings, message):
         (View(), [True, True, True]),
         (View(aspect_ratio=0.5), [True, True, True]),
         (View(rotation=10.0), [True, True, True]),
+        (View(resolution=0.75), [False, True, True]),
+        (View(resolution=1.5, flip=True), [True, True, False]),
+        (View(0.8, resolution=1.5), [False, True, False]),
     ],
 )
 def test_small_instances_are_not_scaled_down_nor_large_ones_up(view, kept):
@@ -127,6 +145,34 @@ def test_batches_show_every_view_of_every_instance_once_and_fit(
     assert max(sizes) <= size
     # No two batches in a row would have fitted into one.
     assert all(a + num_instances > size for a in sizes[:-1])
+
+
+def test_views_at_different_resolutions_do_not_share_a_batch():
+    plan = ViewPlan(make_views((1,), True, resolutions=(0.5, 1, 2)))
+    resolutions = [
+        [view.resolution for view, _ in batch] for batch in plan.batches(AREAS, 100)
+    ]
+    assert resolutions == [[0.5, 0.5], [1, 1], [2, 2]]
+
+
+def test_a_batch_has_at_most_the_pixels_of_its_size():
+    plan = ViewPlan(make_views((1, 1.1, 1.2, 1.3), False, resolutions=(0.5, 1, 2)))
+    lengths = [len(batch) for batch in plan.batches(AREAS, 12)]
+    # 3 instances: all four at 0.5 are the pixels of 3, a view at 2 those of 12.
+    assert lengths == [4, 4, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ('resolutions', 'expected'), [((0.5,), 8), ((1,), 8), ((1, 2), 2), ((5,), 1)]
+)
+def test_blocks_shrink_as_the_largest_input_grows(resolutions, expected):
+    plan = ViewPlan(make_views((1,), True, resolutions=resolutions))
+    assert plan.block_size(8) == expected
+
+
+def test_views_that_depend_on_size_need_resolution_one():
+    with pytest.raises(ValueError, match=r'at resolution 1.*got 1 at 0.5, 0.5'):
+        ViewPlan((View(resolution=0.5), View(0.5)), areas=(1.0, 1.0))
 
 
 def test_batches_leave_out_instances_that_a_view_does_not_suit():
