@@ -2,7 +2,7 @@
 
 A network can be shown at other resolutions where its heatmaps grow with its input. No
 class of backbones says so, nor by which number the sides of its input must be
-divisible: both are asked by running it once per size, on a blank input.
+divisible: both are asked by running it on a few blank inputs, most of them small.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Run = Callable[[int, int], Any]
 """Function that returns the output of the head for an input of a width and height."""
 HasLayout = Callable[[Any, Layout], bool]
 """Function that checks the sizes of an output."""
+PROBE_LENGTH = 3
+"""Length of a probe in divisors: odd, so that no larger divisor divides it too."""
 INSTEAD = 'use scales, which magnify the crop, instead of resolutions'
 """Advice for networks that cannot be shown at other resolutions."""
 
@@ -95,6 +97,7 @@ def find_layouts(
     for resolution in others:
         size = rounded_size(own.input_size, resolution, divisor)
         layouts[resolution] = own if size == own.input_size else _with_input(own, size)
+    for resolution in (others[0], others[-1]):
         reason = problem(layouts[resolution])
         if reason is not None:
             raise refuse_resolutions(name, f'at {resolution:g} {reason}')
@@ -105,14 +108,10 @@ def find_layouts(
 def _find_divisor(
     name: str, own: Layout, problem: Callable[[Layout], str | None]
 ) -> int:
-    """Find the least number by which an input can be larger than its own size.
-
-    Its own size is divisible by the number that the backbone divides, so this is it.
-    """
+    """Find the least number an odd multiple of which is the side of an input."""
     reason = None
     for divisor in possible_divisors(own.input_size, own.heatmap_size):
-        width, height = own.input_size
-        reason = problem(_with_input(own, (width + divisor, height + divisor)))
+        reason = problem(_with_input(own, (PROBE_LENGTH * divisor,) * 2))
         if reason is None:
             return divisor
     raise refuse_resolutions(
