@@ -40,6 +40,7 @@ class LabelingTrial:
     Attributes:
         images: Measured images.
         views: Views of each box, those of the box fit included.
+        work: Pixels of those views, in inputs at the model's own size.
         seconds: Time for all of them, reading included.
         num_bytes: Size of their rows in the store.
         candidates: Candidates of all images, image by image; empty where the teacher
@@ -48,6 +49,7 @@ class LabelingTrial:
 
     images: int
     views: int
+    work: float
     seconds: float
     num_bytes: int
     candidates: Sequence[Candidates]
@@ -94,6 +96,7 @@ def try_labeling(
     return LabelingTrial(
         images=len(measured),
         views=model.views_per_box,
+        work=model.work_per_box,
         seconds=sum(seconds[first:]),
         num_bytes=len(encode(table, 'a plan')),
         candidates=[row.candidates for batch in batch_rows if trained for row in batch],

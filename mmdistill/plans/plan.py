@@ -166,7 +166,7 @@ def _labeling_rows(
     seconds = trial.seconds / trial.images * images
     size = trial.num_bytes / trial.images * images
     return [
-        ('forward passes', f'{trial.views} views of each box: {trial.views * boxes}'),
+        ('forward passes', _format_passes(trial, boxes)),
         (
             'labeling',
             f'about {_duration(seconds)} on this machine with one process '
@@ -174,6 +174,14 @@ def _labeling_rows(
         ),
         ('label store', f'about {_size(size)} in {labels}'),
     ]
+
+
+def _format_passes(trial: LabelingTrial, boxes: int) -> str:
+    """Forward passes of all boxes, counted in pixels where inputs differ in size."""
+    views = f'{trial.views} views of each box'
+    if trial.work != trial.views:
+        views += f', the pixels of {trial.work:.3g} at resolution 1'
+    return f'{views}: {round(trial.work * boxes)}'
 
 
 def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
