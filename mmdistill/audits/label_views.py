@@ -27,7 +27,10 @@ from mmdistill.store.manifest import differences, identity
 from mmdistill.utils.files import json_sha256
 
 SINGLE_VIEW, FLIP = 'single view', 'flip'
-VIEW_SETTINGS = ('scales', 'flip', 'aspect_ratios', 'rotations', 'size_dependent')
+VIEW_SETTINGS = (
+    *('scales', 'flip', 'aspect_ratios', 'rotations'),
+    *('resolutions', 'fusion_resolution', 'size_dependent'),
+)
 """Settings of `distill.views` that define the views."""
 UNCOMPARED_FIELDS = ('boxes', 'chunk_size', 'max_pixels')
 """Fields of a store's manifest that do not affect the label of a box."""
