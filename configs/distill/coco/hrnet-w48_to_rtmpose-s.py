@@ -14,5 +14,6 @@ distill = dict(
         config='configs/distill/coco/hrnet-w48_co-115_un-120.py',
         checkpoint='https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192-0e67c616_20220913.pth',
     ),
+    views=dict(scales=(1.0,), resolutions=_base_.distill.views.scales),
     store='work_dirs/coco/hrnet-w48_co-115_un-120/labels',
 )

@@ -2,8 +2,8 @@
 
     python tools/train.py configs/distill/coco/res50_co-35_co-80.py
 
-Labels the images of co-80 with the teacher (`res50_co-35.py` must have run), nine
-scales, each also mirrored, then trains the student on both. Needs COCO 2017 in
+Labels the images of co-80 with the teacher (`res50_co-35.py` must have run), at nine
+resolutions, each also mirrored, then trains the student on both. Needs COCO 2017 in
 data/coco, the splits of tools/make_splits.py and detections of people on train2017.
 The paper, with Mask R-CNN, gains about 5 AP in this setting. Not trained here.
 """

@@ -9,7 +9,7 @@ Not trained here.
 
 _base_ = [
     'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py',
-    '../../_base_/coco_un-120.py',
+    '../../_base_/coco_un-120_crops.py',
 ]
 work_dir = 'work_dirs/coco/rtmpose-m_co-115_un-120'
 checkpoint = 'https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/rtmpose-m_simcc-coco_pt-aic-coco_420e-256x192-d8dd5ca4_20230127.pth'
