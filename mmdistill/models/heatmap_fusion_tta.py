@@ -1,9 +1,9 @@
 """Test-time augmentation that fuses heatmaps, for any MMPose top-down estimator.
 
 Data Distillation, section 4.1, "multi-transform inference": one teacher, several
-transforms of each image, one label. Views are crops at several scales, each also
-mirrored; the outputs of the head are warped back into the reference crop, averaged
-where a view has evidence, and decoded once.
+transforms of each image, one label. Views are crops at several scales and input sizes,
+each also mirrored; the outputs of the head are warped back into the reference crop,
+averaged where a view has evidence, and decoded once.
 
 The paper also predicts boxes by test-time augmentation, which is left out: MMPose's
 top-down models take boxes as input.
