@@ -85,6 +85,15 @@ class KnownInAll:
             self._known = known.new_ones(self._num_instances, known.shape[1])
         self._known[rows] &= known
 
+    def merge(self, other: KnownInAll) -> None:
+        """Add the views of another accumulator of the same instances.
+
+        Args:
+            other: The other one.
+        """
+        assert other._known is not None
+        self.add(other._known, slice(None))
+
     def result(self) -> np.ndarray:
         """Mask of the known keypoints, (N, K), bool.
 

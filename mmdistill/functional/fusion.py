@@ -9,6 +9,8 @@ Shapes: `N` instances, `n` of them in a view, `K` keypoints, `h, w` heatmap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,10 @@ EVERY = slice(None)
 """All instances."""
 Rows = slice | Tensor
 """Rows of the instances that a view is added for: a slice, or distinct indices (n,)."""
+Warp = Callable[[Tensor], Tensor]
+"""Interpolation of maps (N, C, ...) of one grid on another, 0 outside of the first."""
+COVERED = 1e-4
+"""Share of a warped cell's weight that may lie on cells without evidence: rounding."""
 
 
 class MaskedMean:
@@ -71,6 +77,23 @@ class MaskedMean:
         if self._weight is None:
             raise RuntimeError('coverage needs at least one view, got none')
         return self._weight > 0
+
+    def merge(self, other: MaskedMean, warp: Warp | None = None) -> None:
+        """Add the views of another mean of the same instances.
+
+        Args:
+            other: The other mean.
+            warp: Warp of its grid onto this one, where they differ.
+        """
+        mean, views = other.result(), other._weight
+        assert views is not None
+        if warp is not None:
+            covered = warp(other.covered().to(mean)) > 1 - COVERED
+            mean, views = warp(mean), warp(views) * covered
+        if self._total is None or self._weight is None:
+            self._total, self._weight = torch.zeros_like(mean), torch.zeros_like(views)
+        self._total += mean * views
+        self._weight += views
 
 
 def _add(total: Tensor, values: Tensor, rows: Rows) -> None:
@@ -131,6 +154,15 @@ class MaskedMax:
         if self._best is None:
             raise RuntimeError('coverage needs at least one view, got none')
         return self._best > -torch.inf
+
+    def merge(self, other: MaskedMax, warp: Warp | None = None) -> None:
+        """Add the views of another maximum; see `MaskedMean.merge`."""
+        best, covered = other.result(), other.covered()
+        if warp is not None:
+            covered = warp(covered.to(best)) > 1 - COVERED
+            best = warp(best)
+        best = best.masked_fill(~covered, -torch.inf)
+        self._best = best if self._best is None else torch.maximum(self._best, best)
 
 
 FUSIONS: dict[str, type[MaskedMean] | type[MaskedMax]] = {
@@ -219,6 +251,28 @@ class PeakSpread:
         if self._weight is None or self._moment is None:
             raise RuntimeError('a spread needs at least one view, got none')
         return torch.where(self._weight > 0, self._moment / self._weight, 0.0)
+
+    def merge(self, other: PeakSpread) -> None:
+        """Add the views of another spread of the same instances, in the same frame.
+
+        The update is that of Chan, Golub and LeVeque (1983) for two samples.
+
+        Args:
+            other: The other spread.
+        """
+        assert other._weight is not None
+        assert other._mean is not None
+        assert other._moment is not None
+        if self._weight is None or self._mean is None or self._moment is None:
+            self._weight, self._mean = other._weight.clone(), other._mean.clone()
+            self._moment = other._moment.clone()
+            return
+        weight = self._weight + other._weight
+        share = torch.where(weight > 0, other._weight / weight, 0.0)
+        step = other._mean - self._mean
+        self._moment += other._moment + (step**2).sum(-1) * self._weight * share
+        self._mean = self._mean + step * share[..., None]
+        self._weight = weight
 
 
 def heatmap_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:

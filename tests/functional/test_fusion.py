@@ -217,3 +217,48 @@ def test_two_peaks_agree_as_oks_of_half_their_distance(apart):
 def test_a_box_without_area_gives_a_finite_agreement():
     agreement = view_agreement(torch.ones(1, 1), torch.zeros(1), torch.tensor([0.1]))
     assert 0 <= agreement.item() <= 1
+
+
+@pytest.mark.parametrize('name', FUSIONS)
+@pytest.mark.parametrize('count', [0, 2])
+def test_merged_fusions_are_one_of_all_their_views(name, count, views):
+    heatmaps, coverage = views
+    parts = [FUSIONS[name](heatmaps.shape[1]) for _ in range(2)]
+    for i, (view, seen) in enumerate(zip(heatmaps, coverage, strict=True)):
+        parts[int(i >= count)].add(view, seen)
+
+    parts[0].merge(parts[1])
+
+    torch.testing.assert_close(parts[0].result(), fused(FUSIONS[name], *views))
+    assert torch.equal(
+        parts[0].covered().expand_as(heatmaps[0]),
+        (coverage > 0).any(0).expand_as(heatmaps[0]),
+    )
+
+
+@pytest.mark.parametrize('name', FUSIONS)
+def test_a_warp_takes_no_evidence_from_cells_that_have_none(name):
+    left, right = FUSIONS[name](1), FUSIONS[name](1)
+    left.add(torch.ones(1, 1, 1, 3), torch.ones(1, 3))
+    right.add(torch.tensor([[[[0.0, 5.0]]]]), torch.tensor([[0.0, 1.0]]))
+    halves = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+
+    left.merge(right, lambda maps: maps @ halves.T)
+
+    best = [1, 1, {'mean': 3, 'max': 5}[name]]
+    assert left.result().flatten().tolist() == best
+
+
+@pytest.mark.parametrize('count', [0, 2])
+def test_merged_spreads_are_one_of_all_their_peaks(count, peaks):
+    parts = [PeakSpread(2) for _ in range(2)]
+    for i, (at, weight) in enumerate(zip(*peaks, strict=True)):
+        parts[int(i >= count)].add(at, weight)
+
+    parts[0].merge(parts[1])
+
+    whole = PeakSpread(2)
+    for at, weight in zip(*peaks, strict=True):
+        whole.add(at, weight)
+    torch.testing.assert_close(parts[0].result(), whole.result(), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(parts[0].mean(), whole.mean())
