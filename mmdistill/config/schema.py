@@ -62,7 +62,10 @@ def section(settings: type, meaning: str, default: Any = MISSING) -> Any:
 
 
 def required(
-    meaning: str, kind: Kind | None = None, settings: type | None = None
+    meaning: str,
+    kind: Kind | None = None,
+    settings: type | None = None,
+    several: bool = False,
 ) -> Any:
     """A field that every recipe states.
 
@@ -70,8 +73,12 @@ def required(
         meaning: What it means, a line.
         kind: What a value must be.
         settings: The class of its settings, instead.
+        several: Whether a list of such settings may be stated; the field is a tuple.
     """
-    what = dict(kind=kind) if settings is None else dict(section=settings)
+    if settings is None:
+        what: dict[str, Any] = dict(kind=kind)
+    else:
+        what = dict(section=settings, several=several)
     return field(metadata=dict(what, meaning=meaning))
 
 
@@ -191,6 +198,11 @@ class ViewsConfig:
         'float32',
     )
     compile: bool = setting(SWITCH, 'whether the network is compiled', False)
+    offload: bool | None = setting(
+        SWITCH,
+        'whether several teachers take turns on the device; else where they do not fit '
+        'into half of its free memory',
+    )
 
 
 @dataclass(frozen=True)
@@ -309,7 +321,12 @@ class DetectorConfig:
 class DistillConfig:
     """A distillation."""
 
-    teacher: TeacherConfig = required('the model that labels', settings=TeacherConfig)
+    teacher: tuple[TeacherConfig, ...] = required(
+        'the model that labels; a list of several, checkpoints or such sections, '
+        'whose outputs are fused',
+        settings=TeacherConfig,
+        several=True,
+    )
     unlabeled: UnlabeledConfig = required(
         'the unlabeled images', settings=UnlabeledConfig
     )
@@ -336,6 +353,11 @@ class DistillConfig:
     detector: DetectorConfig | None = section(
         DetectorConfig, 'finds the boxes of the unlabeled images, where stated', None
     )
+
+    @property
+    def teachers(self) -> tuple[TeacherConfig, ...]:
+        """The models that label, one or an ensemble of several."""
+        return self.teacher
 
     @property
     def boxes_folder(self) -> Path | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,21 +27,31 @@ from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.box_fit import BoxFit
-from mmdistill.functional.crops import Crops, boxes_to_crops
+from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
-from mmdistill.models.adapters.build import build_adapter, count_keypoints
+from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
-from mmdistill.models.crop_cutter import CropCutter, CropSource
-from mmdistill.models.input_normalizer import InputNormalizer
+from mmdistill.models.crop_cutter import CropSource
 from mmdistill.models.keypoints import check_output_order, flip_indices_of
 from mmdistill.models.network import Network, batch_size_on
-from mmdistill.models.view_fuser import FusedPoses, ViewFuser, join_poses
+from mmdistill.models.teacher import (
+    Running,
+    Teacher,
+    check_ensemble,
+    fit_together,
+    on_device,
+)
+from mmdistill.models.view_fuser import FusedPoses, SeenViews, ViewFuser, join_poses
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
 """Function that cuts the crops of a view of some instances."""
+DEFAULT_PADDING = 1.25
+"""Padding of `GetBBoxCenterScale` where a pipeline states none."""
+BLOCKS_A_TURN = 8
+"""Blocks of instances that a teacher sees before the next one takes its turn."""
 
 
 @MODELS.register_module()
@@ -88,8 +98,16 @@ class HeatmapFusionTTA(BaseTTAModel):
             the network, under autocast.
         compile: Whether `torch.compile` compiles the network, once for all batch
             sizes.
+        ensemble: Further teachers, each with its `module`, `padding` and `use_udp`:
+            their outputs are fused with those of `module`, on the finest grid among
+            them. All return the same keypoints in the same order, which `keypoints`
+            of one may state: those of its head, instead of all that it returns.
+        offload: Whether the teachers of an ensemble take turns on the device. By
+            default where they do not fit into half of its free memory. Labels are the
+            same.
 
     Attributes:
+        teachers: The teachers, that of `module` first.
         box_fit: Where set, `test_step` predicts twice: first in one view of the box and
             its mirror image, then, in a box fitted around that pose, in all views.
 
@@ -110,7 +128,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         small_area: float = ViewsConfig.small_area,
         large_area: float = ViewsConfig.large_area,
         fusion: str = ViewsConfig.fusion,
-        padding: float = 1.25,
+        padding: float = DEFAULT_PADDING,
         use_udp: bool | None = None,
         sigmas: Sequence[float] | None = None,
         forward_batch_size: int | None = ViewsConfig.forward_batch_size,
@@ -119,12 +137,10 @@ class HeatmapFusionTTA(BaseTTAModel):
         precision: str = ViewsConfig.precision,
         compile: bool = ViewsConfig.compile,
         data_preprocessor: dict | torch.nn.Module | None = None,
+        ensemble: Sequence[Mapping[str, Any]] = (),
+        offload: bool | None = ViewsConfig.offload,
     ) -> None:
-        if isinstance(module, dict):
-            module = copy.deepcopy(module)
-            # A model may have metainfo of its own.
-            order_keypoints(module)
-        super().__init__(module=module, data_preprocessor=data_preprocessor)
+        super().__init__(module=_ordered(module), data_preprocessor=data_preprocessor)
         check_switches(flip=flip, size_dependent=size_dependent, compile=compile)
         check_fusion(fusion, padding, forward_batch_size)
         check_fusion_resolution(fusion_resolution)
@@ -141,30 +157,45 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.sigmas = sigmas
         self.forward_batch_size = forward_batch_size
         self.precision = precision
-        memory_format = (
-            torch.channels_last if channels_last else torch.contiguous_format
+        self.offload = offload
+        running = Running(
+            channels_last,
+            precision,
+            fold_batch_norm,
+            compile,
+            Resolutions([float(value) for value in resolutions], fusion_resolution),
         )
-        self.module.to(memory_format=memory_format)
-        self.network = Network(self.module, precision, fold_batch_norm, compile)
-        self.normalizer = InputNormalizer(self.module.data_preprocessor, memory_format)
-        shown = Resolutions([float(value) for value in resolutions], fusion_resolution)
-        self.adapter = build_adapter(self.module, use_udp, shown)
-        self.adapter.check(views, fusion)
-        self.cutter = CropCutter(self.adapter.frame_of)
+        first = Teacher(self.module, padding, use_udp, running)
+        # Not a submodule: they are moved to the device one by one where it is small.
+        self.teachers = (first, *(build_teacher(each, running) for each in ensemble))
+        for teacher in self.teachers:
+            teacher.adapter.check(views, fusion)
+        check_ensemble(self.teachers)
+
+    @property
+    def adapter(self) -> Adapter:
+        """Adapter of the family of the first teacher's head."""
+        return self.teachers[0].adapter
+
+    @property
+    def network(self) -> Network:
+        """Forward pass of the first teacher."""
+        return self.teachers[0].network
+
+    @property
+    def ensemble(self) -> list[torch.nn.Module]:
+        """The pose estimators beside `module`."""
+        return [teacher.module for teacher in self.teachers[1:]]
 
     @property
     def output_indices(self) -> Sequence[int] | None:
         """Numbers of the keypoints that are returned; None for all, in their order."""
-        kept: Sequence[int] | None = self.module.test_cfg.get('output_keypoint_indices')
-        return kept
+        return self.teachers[0].kept
 
     @property
     def num_keypoints(self) -> int:
         """Number of keypoints that are returned, K; needs a forward pass."""
-        kept = self.output_indices
-        if kept is not None:
-            return len(kept)
-        return count_keypoints(self.module, self.adapter)
+        return self.teachers[0].num_keypoints
 
     def provenance(self) -> dict[str, Any]:
         """Settings that decide the labels besides the model, as JSON values."""
@@ -173,7 +204,6 @@ class HeatmapFusionTTA(BaseTTAModel):
         pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
         # Without a fit there is no entry, so that older stores can be continued.
         fit = {} if self.box_fit is None else {'box_fit': self.box_fit.as_json()}
-        inputs = self._input_sizes()
         return {
             'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
@@ -181,39 +211,35 @@ class HeatmapFusionTTA(BaseTTAModel):
             'padding': self.padding,
             'use_udp': self.adapter.frame.use_udp,
             'precision': self.precision,
-            **inputs,
+            **self.teachers[0].input_sizes(self.plan.views),
             **pairs,
             **fit,
+            **self._ensemble_provenance(),
         }
 
-    def _input_sizes(self) -> dict[str, Any]:
-        """Sizes of network inputs, where they are not the model's own alone."""
-        frames = {
-            f'{view.resolution:g}': self.adapter.frame_of(view)
-            for view in self.plan.views
-        }
-        own, fused = self.adapter.frame_of(View()), self.adapter.frame
-        if {own} == {*frames.values(), fused}:
-            return {}
-        return {
-            'input_sizes': {k: [f.width, f.height] for k, f in frames.items()},
-            'fused_input_size': [fused.width, fused.height],
-        }
+    def _ensemble_provenance(self) -> dict[str, Any]:
+        others = [
+            {
+                'padding': teacher.padding,
+                'use_udp': teacher.adapter.frame.use_udp,
+                **teacher.input_sizes(self.plan.views),
+            }
+            for teacher in self.teachers[1:]
+        ]
+        return {'ensemble': others} if others else {}
 
     @property
     def views_per_box(self) -> int:
-        """Number of crops of a box in the network, with those of the first pass."""
+        """Number of crops of a box in a network, with those of the first pass."""
         first = 0 if self.box_fit is None else len(self._first_pass.views)
-        return first + len(self.plan.views)
+        return len(self.teachers) * (first + len(self.plan.views))
 
     @property
     def work_per_box(self) -> float:
-        """Pixels of those crops, in inputs at the model's own size."""
-        own = self.adapter.frame_of(View())
+        """Pixels of those crops, in inputs at the size of each model."""
         first = () if self.box_fit is None else self._first_pass.views
-        frames = [self.adapter.frame_of(view) for view in (*first, *self.plan.views)]
-        pixels = sum(frame.width * frame.height for frame in frames)
-        return pixels / (own.width * own.height)
+        views = (*first, *self.plan.views)
+        return sum(teacher.work(views) for teacher in self.teachers)
 
     def test_step(self, data: dict) -> list:
         """Predict fused poses for every box of every image.
@@ -237,9 +263,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             # Lists of views, which the host's wrapper would merge.
             return self.merge_preds(samples)
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
-        flip_indices = flip_indices_of(self.module, samples[0].metainfo)
-        if any(view.flip for view in self.plan.views) and not self.module.metainfo:
-            check_output_order(self.output_indices, flip_indices)
+        flip_indices = self._flip_indices(samples[0].metainfo)
         if self.box_fit is not None:
             boxes = self._fitted(self.box_fit, images, boxes, flip_indices)
         poses = self.fuse(images, boxes, flip_indices)
@@ -308,21 +332,44 @@ class HeatmapFusionTTA(BaseTTAModel):
         check_images(images, boxes)
         device = next(self.module.parameters()).device
         owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
-        joined = np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
-        source = CropSource(
-            [image.to(device).float() for image in images],
-            owners,
-            self._crops(torch.from_numpy(joined).to(device)),
-        )
-        self.network.refresh_if_changed()
+        joined = torch.from_numpy(
+            np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
+        ).to(device)
+        pixels = [image.to(device).float() for image in images]
+        sources = [
+            CropSource(pixels, owners, teacher.crops(joined))
+            for teacher in self.teachers
+        ]
+        for teacher in self.teachers:
+            teacher.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(device)
         fuser = self._fuser(plan or self.plan)
-        blocks = []
-        for rows in even_blocks(len(joined), fuser.plan.block_size(size)):
+        block_size = fuser.plan.block_size(size)
+
+        def see(teacher: Teacher, source: CropSource, rows: slice) -> SeenViews:
             block = source[rows]
-            inputs_of = self.cutter.inputs_of(block, self.normalizer.inputs)
-            blocks.append(fuser(inputs_of, block.crops, flip_indices, size))
-        return join_poses(blocks, len(flip_indices))
+            inputs_of = teacher.cutter.inputs_of(block, teacher.normalizer.inputs)
+            return fuser.see(teacher, inputs_of, block.crops, flip_indices, size)
+
+        poses = []
+        for blocks in self._turns([*even_blocks(len(joined), block_size)], device):
+            seen = []
+            for teacher, source in zip(self.teachers, sources, strict=True):
+                with on_device(teacher, device, self._offloads(device)):
+                    seen.append([see(teacher, source, rows) for rows in blocks])
+            poses += [fuser.fuse(views) for views in zip(*seen, strict=True)]
+        return join_poses(poses, len(flip_indices))
+
+    def _turns(self, blocks: list[slice], device: torch.device) -> list[list[slice]]:
+        """Blocks of instances between which the teachers take turns."""
+        step = BLOCKS_A_TURN if self._offloads(device) else 1
+        return [blocks[i : i + step] for i in range(0, len(blocks), step)]
+
+    def _offloads(self, device: torch.device) -> bool:
+        """Whether the teachers take turns on the device."""
+        if self.offload is None:
+            return not fit_together(self.teachers, device)
+        return self.offload and len(self.teachers) > 1
 
     @torch.no_grad()
     def fuse_crops(
@@ -333,32 +380,47 @@ class HeatmapFusionTTA(BaseTTAModel):
         Args:
             crops_of: Function that returns the crops of a view of some of the
                 instances, values 0 to 255, (n, 3, H, W).
-            crops: Reference crops of the instances.
+            crops: Reference crops of the instances, of all teachers.
             flip_indices: Mirror partner of each keypoint, (K,).
         """
-
-        def inputs_of(view: View, rows: Rows) -> Tensor:
-            return self.normalizer.inputs_of_crops([crops_of(view, rows)])
-
-        self.network.refresh_if_changed()
         size = self.forward_batch_size or batch_size_on(crops.centers.device)
-        return self._fuser(self.plan)(inputs_of, crops, flip_indices, size)
+        fuser = self._fuser(self.plan)
+        seen = []
+        for teacher in self.teachers:
+
+            def inputs_of(view: View, rows: Rows, teacher: Teacher = teacher) -> Tensor:
+                return teacher.normalizer.inputs_of_crops([crops_of(view, rows)])
+
+            teacher.network.refresh_if_changed()
+            with on_device(teacher, crops.centers.device, offload=False):
+                seen.append(fuser.see(teacher, inputs_of, crops, flip_indices, size))
+        return fuser.fuse(seen)
 
     def _fuser(self, plan: ViewPlan) -> ViewFuser:
-        kept = self.output_indices
         return ViewFuser(
-            plan, self.network, self.adapter, self.fusion, self.sigmas, kept
+            plan, self.fusion, self.sigmas, self.teachers[0].kept, self._selects
         )
 
     @property
-    def _kept(self) -> Any:
-        """Index of the keypoints that the model returns."""
-        kept = self.output_indices
-        return slice(None) if kept is None else kept
+    def _selects(self) -> bool:
+        """Whether outputs are those of the returned keypoints before they are fused."""
+        return len(self.teachers) > 1
 
-    def _crops(self, boxes: Tensor) -> Crops:
-        frame = self.adapter.frame
-        return boxes_to_crops(boxes, self.padding, frame.width / frame.height)
+    def _flip_indices(self, metainfo: Mapping[str, Any]) -> Sequence[int]:
+        """Mirror partners of the keypoints that are fused, (K,)."""
+        if self._selects:
+            partners: Sequence[int] = metainfo['flip_indices']
+            return partners
+        partners = flip_indices_of(self.module, metainfo)
+        if any(view.flip for view in self.plan.views) and not self.module.metainfo:
+            check_output_order(self.output_indices, partners)
+        return partners
+
+    @property
+    def _kept(self) -> Any:
+        """Index of the fused keypoints that are returned."""
+        kept = None if self._selects else self.teachers[0].kept
+        return slice(None) if kept is None else kept
 
     def _pack(self, sample: Any, bboxes: np.ndarray, poses: FusedPoses) -> None:
         """Set the predictions of one image, as the wrapped estimator would."""
@@ -376,7 +438,35 @@ class HeatmapFusionTTA(BaseTTAModel):
         # CocoMetric reads the area of an instance from here; MMPose's
         # TopdownAffine writes the extent of the crop to it.
         boxes = torch.from_numpy(np.asarray(bboxes, dtype=np.float32))
-        instances.bbox_scales = self._crops(boxes).extents.numpy()
+        instances.bbox_scales = self.teachers[0].crops(boxes).extents.numpy()
+
+
+def _ordered(module: dict | torch.nn.Module) -> dict | torch.nn.Module:
+    """Bring the metainfo that a model's config may state into the order of numbers."""
+    if isinstance(module, dict):
+        module = copy.deepcopy(module)
+        order_keypoints(module)
+    return module
+
+
+def build_teacher(part: Mapping[str, Any], running: Running) -> Teacher:
+    """Build a further teacher of an ensemble.
+
+    Args:
+        part: Its `module`, `padding`, `use_udp` and `keypoints`, see
+            `HeatmapFusionTTA`.
+        running: How its network runs.
+
+    Raises:
+        ConfigError: If a setting is invalid, or the head cannot be fused.
+    """
+    padding = part.get('padding', DEFAULT_PADDING)
+    check_fusion('mean', padding, None)
+    module = _ordered(part['module'])
+    if isinstance(module, dict):
+        module = MODELS.build(module)
+    keypoints = part.get('keypoints')
+    return Teacher(module.eval(), padding, part.get('use_udp'), running, keypoints)
 
 
 def check_switches(**switches: Any) -> None:

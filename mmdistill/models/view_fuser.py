@@ -23,7 +23,7 @@ from mmdistill.functional.views import View
 from mmdistill.models.adapters.base import Adapter, Fusion
 from mmdistill.models.crop_cutter import InputsOf
 from mmdistill.models.keypoints import sigmas_of, swap_left_right
-from mmdistill.models.network import Network
+from mmdistill.models.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -32,72 +32,88 @@ class ViewFuser:
 
     Attributes:
         plan: The views.
-        network: The forward pass.
-        adapter: Adapter of the model's family of heads.
         fusion: 'mean' or 'max'.
         sigmas: OKS sigmas, see `sigmas_of`.
         kept: Keypoints that the model returns, None for all.
+        selects: Whether only these are fused; else all of the head's.
     """
 
     plan: ViewPlan
-    network: Network
-    adapter: Adapter
     fusion: str
     sigmas: Sequence[float] | None
     kept: Sequence[int] | None
+    selects: bool = False
 
-    def __call__(
+    def see(
         self,
+        teacher: Teacher,
         inputs_of: InputsOf,
         crops: Crops,
         flip_indices: Sequence[int],
         batch_size: int,
-    ) -> FusedPoses:
-        """Compute the fused poses of instances.
+    ) -> SeenViews:
+        """Run a teacher on the views of instances.
 
         Args:
+            teacher: The teacher.
             inputs_of: Function that returns the network inputs of a view of some of
                 the instances, (n, 3, H, W).
             crops: Reference crops of the instances.
             flip_indices: Mirror partner of each keypoint, (K,).
             batch_size: Crops in a forward pass, unless a single view has more.
         """
-        fusion = self.adapter.start(len(crops), flip_indices, self.fusion)
+        fusion = teacher.adapter.start(len(crops), flip_indices, self.fusion)
+        seen = SeenViews(teacher.adapter, fusion, crops, KnownInAll(len(crops)))
         size = max(batch_size, len(crops))
-        known = KnownInAll(len(crops))
         for batch in self.plan.batches(crops.box_areas, size):
-            self._add_views(fusion, batch, inputs_of, crops, flip_indices, known)
-        poses = fusion.decode()
-        frame = self.adapter.frame
+            self._add_views(teacher, seen, batch, inputs_of, flip_indices)
+        return seen
+
+    def fuse(self, seen: Sequence[SeenViews]) -> FusedPoses:
+        """Compute the fused poses of instances of all that teachers have seen.
+
+        Args:
+            seen: The views of each teacher, of the same instances.
+        """
+        finest = max(seen, key=lambda views: views.adapter.num_cells)
+        for other in seen:
+            if other is not finest:
+                finest.merge(other)
+        crops, poses = finest.crops, finest.fusion.decode()
+        frame = finest.adapter.frame
         positions = torch.from_numpy(poses.keypoints / (frame.width, frame.height))
         keypoints = crops.to_image(positions.to(crops.centers)).cpu().numpy()
-        agreement = self._agreement(fusion.spread(), crops.box_areas).cpu().numpy()
+        spread = finest.fusion.spread()
+        agreement = self._agreement(spread, crops.box_areas).cpu().numpy()
         return _without_unknown(
             FusedPoses(
                 *(keypoints, poses.keypoint_scores, poses.keypoints_visible, agreement),
-                known.result(),
+                finest.known.result(),
             ),
             crops.centers.cpu().numpy(),
         )
 
     def _add_views(
         self,
-        fusion: Fusion,
+        teacher: Teacher,
+        seen: SeenViews,
         batch: Sequence[tuple[View, Rows]],
         inputs_of: InputsOf,
-        crops: Crops,
         flip_indices: Sequence[int],
-        known: KnownInAll,
     ) -> None:
         """Run one forward pass and add its views; only the fusion keeps any of it."""
         inputs = [inputs_of(view, rows) for view, rows in batch]
         counts = [len(block) for block in inputs]
-        evidence = self.adapter.evidence(self.network(_joined(inputs)))
+        evidence = teacher.adapter.evidence(teacher.network(_joined(inputs)))
+        if self.selects and teacher.kept is not None:
+            evidence = tuple(tensor[:, list(teacher.kept)] for tensor in evidence)
         by_view = zip(*(tensor.split(counts) for tensor in evidence), strict=True)
         for (view, rows), shown in zip(batch, by_view, strict=True):
             finite = known_in_view(shown)
-            fusion.add(view, without_unknown(shown, finite), crops[rows], rows)
-            known.add(
+            seen.fusion.add(
+                view, without_unknown(shown, finite), seen.crops[rows], rows
+            )
+            seen.known.add(
                 swap_left_right(finite, flip_indices) if view.flip else finite, rows
             )
 
@@ -106,6 +122,32 @@ class ViewFuser:
         return view_agreement(
             spread, AREA_OF_BOX * box_areas, torch.as_tensor(sigmas).to(spread)
         )
+
+
+@dataclass(frozen=True)
+class SeenViews:
+    """The views that a teacher has seen of some instances, fused so far.
+
+    Attributes:
+        adapter: Adapter of the teacher.
+        fusion: The running fusion.
+        crops: Reference crops of the instances, those of the teacher.
+        known: The keypoints that are finite in every view.
+    """
+
+    adapter: Adapter
+    fusion: Fusion
+    crops: Crops
+    known: KnownInAll
+
+    def merge(self, other: SeenViews) -> None:
+        """Add the views of another teacher of the same instances.
+
+        Args:
+            other: Its views.
+        """
+        self.fusion.merge(other.fusion, self.crops, other.crops)
+        self.known.merge(other.known)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """How views of a block of instances share forward passes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -23,10 +25,12 @@ class Fused:
         adapter = build_adapter(estimator)
         self._frame = adapter.frame
         plan = ViewPlan(make_views((0.8, 1.0, 1.25), flip=True))
-        fuser = ViewFuser(plan, self._network, adapter, 'mean', None, None)
+        teacher = SimpleNamespace(adapter=adapter, network=self._network, kept=None)
+        fuser = ViewFuser(plan, 'mean', None, None)
         crops = boxes_to_crops(BOXES, 1.25, 0.75)
         with torch.no_grad():
-            self.poses = fuser(self._inputs, crops, FLIP_INDICES, batch_size)
+            seen = fuser.see(teacher, self._inputs, crops, FLIP_INDICES, batch_size)
+            self.poses = fuser.fuse([seen])
 
     def _network(self, inputs):
         self.sizes.append(len(inputs))

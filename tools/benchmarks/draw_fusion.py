@@ -155,7 +155,7 @@ class Strip:
         crops, frame = self._crops(box), self._fused.adapter.frame
         pixels = torch.from_numpy(self._image).permute(2, 0, 1).float()
         source = CropSource([pixels], np.zeros(1, dtype=int), crops)
-        ((crop,),) = self._fused.cutter.cut(source, view, slice(None))
+        ((crop,),) = self._fused.teachers[0].cutter.cut(source, view, slice(None))
         axes.imshow(crop.permute(1, 2, 0).numpy().astype(np.uint8))
         pose = self._predict(box, [view])
         points = torch.from_numpy(pose.keypoints[0]).float()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import Rows
 from mmdistill.functional.views import Frame, View
@@ -55,9 +56,25 @@ class Fusion(Protocol):
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
 
+    def merge(self, other: Any, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher, whose adapter passed `check_partner`.
+
+        Args:
+            other: The other teacher's fusion of the same N instances.
+            crops: Reference crops of this teacher.
+            other_crops: Reference crops of the other one.
+        """
+
 
 class Adapter(Protocol):
     """Interpreter of a head's output as evidence of positions in its crop."""
+
+    output: str
+    """The kind of output, for messages."""
+
+    @property
+    def num_cells(self) -> int:
+        """Number of cells of the grid that views are fused on; 0 where none is."""
 
     @property
     def frame(self) -> Frame:
@@ -75,6 +92,17 @@ class Adapter(Protocol):
 
         Raises:
             UserError: If they cannot.
+        """
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check that the outputs of another teacher can be fused with this one's.
+
+        Args:
+            other: The other teacher's adapter.
+            same_crops: Whether both are shown the same region of an instance.
+
+        Raises:
+            ConfigError: If they cannot.
         """
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
@@ -104,6 +132,23 @@ def with_codec(head: Any, codec: Any) -> Any:
     copied = copy.copy(head)
     copied.decoder = codec
     return copied
+
+
+def check_same_family(adapter: Any, other: Any) -> None:
+    """Check that two adapters are of the same family of heads.
+
+    Args:
+        adapter: An adapter.
+        other: Another one.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    if type(adapter) is not type(other):
+        raise ConfigError(
+            f'teachers of an ensemble must return the same kind of output, got '
+            f'{adapter.output} and {other.output}'
+        )
 
 
 def decode_with(head: Any, fused: Any) -> DecodedPoses:

@@ -139,11 +139,27 @@ def heatmap_axes(decoder: Any) -> tuple[Axis, Axis]:
     )
 
 
+def score_of_one(decoder: Any) -> float:
+    """Compute the score that a codec decodes a peak of 1 to.
+
+    Args:
+        decoder: A codec of MMPose with `input_size` and `heatmap_size`.
+    """
+    width, height = (int(length) for length in decoder.heatmap_size)
+    _, scores = decoder.decode(_bright_cell(decoder, (width // 2, height // 2)))
+    return float(np.asarray(scores)[0, 0])
+
+
 def _decoded_cell(decoder: Any, cell: tuple[int, int]) -> np.ndarray:
     """Input pixel (x, y) that the codec decodes a single bright cell to."""
+    keypoints, _ = decoder.decode(_bright_cell(decoder, cell))
+    return np.asarray(keypoints, dtype=np.float64)[0, 0]
+
+
+def _bright_cell(decoder: Any, cell: tuple[int, int]) -> np.ndarray:
+    """Maps of one keypoint, 0 but for one cell of 1, (1 or 3, h, w)."""
     width, height = decoder.heatmap_size
     maps = 3 if has_offsets(decoder) else 1
     heatmap = np.zeros((maps, int(height), int(width)), dtype=np.float32)
     heatmap[0, cell[1], cell[0]] = 1
-    keypoints, _ = decoder.decode(heatmap)
-    return np.asarray(keypoints, dtype=np.float64)[0, 0]
+    return heatmap

@@ -11,15 +11,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
+from mmdistill.functional.grid_transfer import grid_transfer
 from mmdistill.functional.inverse_views import InverseView
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapters.base import DecodedPoses, with_codec
-from mmdistill.models.adapters.codecs import heatmap_axes
+from mmdistill.models.adapters.base import (
+    Adapter,
+    DecodedPoses,
+    check_same_family,
+    with_codec,
+)
+from mmdistill.models.adapters.codecs import heatmap_axes, score_of_one
 from mmdistill.models.adapters.flat_heatmaps import HeatmapDecoder
 from mmdistill.models.adapters.grids import Layouts, OutputGrids
 from mmdistill.models.keypoints import swap_left_right
+
+SAME_SCORE = 1e-3
+"""Difference of the scores of a peak below which two codecs have the same scale."""
 
 
 class HeatmapAdapter:
@@ -41,11 +51,14 @@ class HeatmapAdapter:
         axes: The x and y axis of the fused heatmaps.
     """
 
+    output = 'heatmaps'
+
     def __init__(
         self, head: Any, use_udp: bool | None = None, layouts: Layouts | None = None
     ) -> None:
         self.grids = OutputGrids(head.decoder, use_udp, layouts)
         self.frame, self.axes = self.grids.fused.frame, self.grids.fused.axes
+        self.num_cells = self.axes[0].cells * self.axes[1].cells
         codec = self.grids.codec
         self._decoder = HeatmapDecoder(with_codec(head, codec), heatmap_axes(codec))
 
@@ -55,6 +68,20 @@ class HeatmapAdapter:
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Accept all views: heatmaps can be rotated back, and have a maximum."""
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check that heatmaps of both have one scale; see `Adapter.check_partner`."""
+        check_same_family(self, other)
+        assert isinstance(other, HeatmapAdapter)
+        codecs = [each.grids.codec for each in (self, other)]
+        scores = [score_of_one(codec) for codec in codecs]
+        if abs(scores[0] - scores[1]) > SAME_SCORE:
+            names = [type(codec).__name__ for codec in codecs]
+            raise ConfigError(
+                f'heatmaps of an ensemble must have the same scale, a value of 1 is '
+                f'a score of {scores[0]:.3g} to {names[0]} and of {scores[1]:.3g} to '
+                f'{names[1]}'
+            )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """Extract the heatmaps of the last stage, single precision, (n, K, h, w)."""
@@ -115,6 +142,14 @@ class HeatmapFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
+
+    def merge(self, other: HeatmapFusion, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher on this grid; see `Fusion.merge`."""
+        transfer = grid_transfer(
+            other._adapter.axes, other_crops, self._adapter.axes, crops
+        )
+        self._fused.merge(other._fused, transfer)  # type: ignore[arg-type]
+        self._spread.merge(other._spread)
 
 
 def last_stage(output: Any) -> Any:

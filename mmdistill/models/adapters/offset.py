@@ -21,7 +21,13 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.inverse_views import Grid
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapters.base import DecodedPoses, decode_with, with_codec
+from mmdistill.models.adapters.base import (
+    Adapter,
+    DecodedPoses,
+    check_same_family,
+    decode_with,
+    with_codec,
+)
 from mmdistill.models.adapters.grids import Layouts, OutputGrids
 from mmdistill.models.adapters.heatmap import last_stage, planar
 from mmdistill.models.keypoints import swap_left_right
@@ -47,6 +53,9 @@ class OffsetAdapter:
         radius: Number of fused cells in a unit of offsets.
     """
 
+    output = 'heatmaps with offsets'
+    num_cells = 0
+
     def __init__(
         self, head: Any, use_udp: bool | None = None, layouts: Layouts | None = None
     ) -> None:
@@ -66,6 +75,17 @@ class OffsetAdapter:
                 f'{type(self._head).__name__} predicts offsets, which have a mean and '
                 f"no maximum: fusion must be 'mean', got {fusion!r}; set "
                 "distill.views.fusion='mean'"
+            )
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check that both have the same cells; see `Adapter.check_partner`."""
+        check_same_family(self, other)
+        assert isinstance(other, OffsetAdapter)
+        if not same_crops or (self.axes, self.radius) != (other.axes, other.radius):
+            raise ConfigError(
+                'heatmaps with offsets of an ensemble must have the same cells: the '
+                'same input_size, heatmap_size and radius_factor of the codec and the '
+                'same padding of boxes'
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
@@ -158,3 +178,8 @@ class OffsetFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
+
+    def merge(self, other: OffsetFusion, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher on the same grid; see `Fusion.merge`."""
+        self._fused.merge(other._fused)
+        self._spread.merge(other._spread)

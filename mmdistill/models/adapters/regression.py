@@ -25,7 +25,12 @@ from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows
 from mmdistill.functional.views import Frame, View, to_reference
-from mmdistill.models.adapters.base import DecodedPoses, decode_with
+from mmdistill.models.adapters.base import (
+    Adapter,
+    DecodedPoses,
+    check_same_family,
+    decode_with,
+)
 from mmdistill.models.keypoints import swap_left_right
 
 LEAST_WEIGHT = 1e-6
@@ -44,6 +49,9 @@ class CoordinateAdapter:
         frame: The network input.
     """
 
+    output = 'coordinates'
+    num_cells = 0
+
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         self._head = head
         self.frame = Frame(*input_size_of(head.decoder), bool(use_udp))
@@ -59,6 +67,22 @@ class CoordinateAdapter:
                 f'{type(self._head).__name__} predicts coordinates, which have a mean '
                 f"and no maximum: fusion must be 'mean', got {fusion!r}; set "
                 "distill.views.fusion='mean'"
+            )
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check that both have scores or none; see `Adapter.check_partner`."""
+        check_same_family(self, other)
+        assert isinstance(other, CoordinateAdapter)
+        if not same_crops:
+            raise ConfigError(
+                'coordinates of an ensemble must be of the same crops: the same aspect '
+                'ratio of input_size and the same padding of boxes'
+            )
+        heads = [type(each._head).__name__ for each in (self, other)]
+        if heads[0] != heads[1]:
+            raise ConfigError(
+                'coordinates of an ensemble must be of the same head, whose scores '
+                f'mean the same, got {heads[0]} and {heads[1]}'
             )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
@@ -141,6 +165,12 @@ class CoordinateFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' points, pixels², (N, K)."""
         return self._spread.result()
+
+    def merge(self, other: CoordinateFusion, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher, in the same crops; see `Fusion.merge`."""
+        self._positions.merge(other._positions)
+        self._spread.merge(other._spread)
+        self._deviations.merge(other._deviations)
 
 
 def view_weights(deviations: Tensor) -> Tensor:

@@ -26,7 +26,12 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovered
 from mmdistill.functional.inverse_views import Axis, inverse_matrix, reference_positions
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapters.base import DecodedPoses, decode_with
+from mmdistill.models.adapters.base import (
+    Adapter,
+    DecodedPoses,
+    check_same_family,
+    decode_with,
+)
 from mmdistill.models.keypoints import swap_left_right
 
 
@@ -42,6 +47,9 @@ class SimCCAdapter:
         frame: The network input.
         axes: The x and y axis of the vectors.
     """
+
+    output = 'a vector for each axis'
+    num_cells = 0
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         self._head = head
@@ -68,6 +76,18 @@ class SimCCAdapter:
                     'cannot be rotated back: views of it must not be rotated, as with '
                     f'distill.views.rotations=(), got the view {view}'
                 )
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check that both have the same bins and head; see `Adapter.check_partner`."""
+        check_same_family(self, other)
+        assert isinstance(other, SimCCAdapter)
+        heads = [type(each._head).__name__ for each in (self, other)]
+        if not same_crops or self.axes != other.axes or heads[0] != heads[1]:
+            raise ConfigError(
+                'vectors of an ensemble must have the same bins and scale: the same '
+                f'head, got {heads[0]} and {heads[1]}, and the same input_size and '
+                'simcc_split_ratio of the codec and padding of boxes'
+            )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """Extract both vectors, single precision, (n, K, w) and (n, K, h)."""
@@ -140,6 +160,12 @@ class SimCCFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
+
+    def merge(self, other: SimCCFusion, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher in the same bins; see `Fusion.merge`."""
+        for fused, others in zip(self._fused, other._fused, strict=True):
+            fused.merge(others)  # type: ignore[arg-type]
+        self._spread.merge(other._spread)
 
 
 def bins_of(decoder: Any) -> tuple[int, int]:

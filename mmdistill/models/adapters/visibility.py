@@ -11,10 +11,16 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import MaskedMean, Rows
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.adapters.base import Adapter, DecodedPoses, Fusion
+from mmdistill.models.adapters.base import (
+    Adapter,
+    DecodedPoses,
+    Fusion,
+    check_same_family,
+)
 from mmdistill.models.keypoints import swap_left_right
 
 
@@ -27,9 +33,16 @@ class VisibilityAdapter:
         poses: The adapter of its `pose_head`.
     """
 
+    output = 'poses with visibility'
+
     def __init__(self, head: Any, poses: Adapter) -> None:
         self._poses = poses
         self._is_probability = bool(head.use_sigmoid)
+
+    @property
+    def num_cells(self) -> int:
+        """Number of cells of the grid of the poses."""
+        return self._poses.num_cells
 
     @property
     def frame(self) -> Frame:
@@ -43,6 +56,17 @@ class VisibilityAdapter:
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that the poses can be fused; see `Adapter.check`."""
         self._poses.check(views, fusion)
+
+    def check_partner(self, other: Adapter, same_crops: bool) -> None:
+        """Check poses, and the kind of visibility; see `Adapter.check_partner`."""
+        check_same_family(self, other)
+        assert isinstance(other, VisibilityAdapter)
+        self._poses.check_partner(other._poses, same_crops)
+        if self._is_probability != other._is_probability:
+            raise ConfigError(
+                'visibilities of an ensemble must all be probabilities or all logits: '
+                'the same use_sigmoid of the heads'
+            )
 
     def evidence(self, output: Any) -> tuple[Tensor, ...]:
         """Extract the evidence of the poses, then visibility, (n, K)."""
@@ -104,3 +128,8 @@ class VisibilityFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._poses.spread()
+
+    def merge(self, other: VisibilityFusion, crops: Crops, other_crops: Crops) -> None:
+        """Add the views of another teacher; see `Fusion.merge`."""
+        self._poses.merge(other._poses, crops, other_crops)
+        self._visibility.merge(other._visibility)

@@ -59,13 +59,13 @@ def show_profile(ours: dict[str, Ours]) -> None:
 
 def shares(way: Ours) -> Counter[str]:
     """Measure the seconds of one pass by step."""
-    watch, model = Stopwatch(), way.model
-    before = model.network, model.adapter.start
-    network = watch.timed('network', model.network)
-    network.refresh_if_changed = model.network.refresh_if_changed  # type: ignore[attr-defined]
-    model.network = network
-    model.cutter.cut = watch.timed('cutting crops', model.cutter.cut)
-    model.normalizer.inputs = watch.timed('normalizing', model.normalizer.inputs)
+    watch, (teacher,) = Stopwatch(), way.model.teachers
+    before = teacher.network, teacher.adapter.start
+    network = watch.timed('network', teacher.network)
+    network.refresh_if_changed = teacher.network.refresh_if_changed  # type: ignore[attr-defined]
+    teacher.network = network
+    teacher.cutter.cut = watch.timed('cutting crops', teacher.cutter.cut)
+    teacher.normalizer.inputs = watch.timed('normalizing', teacher.normalizer.inputs)
 
     def start(*args: Any) -> Any:
         fusion = before[1](*args)
@@ -73,12 +73,12 @@ def shares(way: Ours) -> Counter[str]:
         fusion.decode = watch.timed("decoding with the model's codec", fusion.decode)
         return fusion
 
-    model.adapter.start = start
+    teacher.adapter.start = start
     begin = time.perf_counter()
     way()
     whole = time.perf_counter() - begin
-    model.network, model.adapter.start = before
-    del model.cutter.cut, model.normalizer.inputs
+    teacher.network, teacher.adapter.start = before
+    del teacher.cutter.cut, teacher.normalizer.inputs
     watch.seconds['reading images, and the rest'] = whole - sum(watch.seconds.values())
     return watch.seconds
 
