@@ -18,15 +18,12 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from mmdistill.config.metainfo import true_flip_indices
+from mmdistill.config.metainfo import keypoint_names, true_flip_indices
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.models import HeatmapFusionTTA
-from mmdistill.stages.label_config import (
-    crop_pipeline,
-    crop_settings,
-    whole_image_pipeline,
-)
+from mmdistill.stages.label_config import whole_image_pipeline
+from mmdistill.stages.teachers import crop_pipeline, crop_settings
 from mmdistill.utils.logging import warn
 
 BBOX_FORMATS = ('xyxy', 'xywh')
@@ -38,7 +35,8 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
 
     Args:
         model: A top-down estimator with its `cfg` and `dataset_meta`; it is
-            wrapped and not copied.
+            wrapped and not copied. Of a list of several with the same keypoints by
+            name all are fused, and keypoints are those of the first, in its order.
         **views: Arguments of `HeatmapFusionTTA`, such as `scales` and `flip`.
 
     Returns:
@@ -46,18 +44,49 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
         cut as the test pipeline of the model's config cuts them.
 
     Raises:
-        UserError: If the model or a view cannot be fused.
+        UserError: If a model or a view cannot be fused, or the models have other
+            keypoints.
 
     >>> fused = fuse_views(model, scales=(0.8, 1.0), flip=False)
     >>> type(fused).__name__, fused.padding
     ('HeatmapFusionTTA', 1.1)
+    >>> len(fuse_views([model, model]).teachers)
+    2
     """
-    pipeline = crop_pipeline(model.cfg)
-    sigmas = model.dataset_meta['sigmas']
-    settings = {**crop_settings(pipeline), 'sigmas': sigmas, **views}
-    wrapper = HeatmapFusionTTA(model, **settings)
-    wrapper.dataset_meta = _with_true_pairs(model.dataset_meta)
+    first, *others = model if isinstance(model, (list, tuple)) else [model]
+    sigmas = first.dataset_meta['sigmas']
+    settings = {**crop_settings(crop_pipeline(first.cfg)), 'sigmas': sigmas, **views}
+    if others:
+        names = _returned_names(first)
+        settings['ensemble'] = [_member(other, names) for other in others]
+    wrapper = HeatmapFusionTTA(first, **settings)
+    wrapper.dataset_meta = _with_true_pairs(first.dataset_meta)
     return wrapper.eval()
+
+
+def _member(model: Any, names: Sequence[str]) -> dict[str, Any]:
+    """A further model as `HeatmapFusionTTA(ensemble=...)` takes it, by its names."""
+    own = _returned_names(model)
+    if sorted(own) != sorted(names):
+        raise ConfigError(
+            'models that are fused must have the same keypoints by name, got '
+            f'{list(names)} and {list(own)}'
+        )
+    kept = model.test_cfg.get('output_keypoint_indices') or range(len(own))
+    return dict(
+        module=model,
+        keypoints=[kept[own.index(name)] for name in names],
+        **crop_settings(crop_pipeline(model.cfg)),
+    )
+
+
+def _returned_names(model: Any) -> list[str]:
+    """Names of the keypoints that a model returns, in their order."""
+    names = keypoint_names(model.dataset_meta)
+    kept = model.test_cfg.get('output_keypoint_indices')
+    if kept is None or len(kept) == len(names):
+        return names
+    return [names[i] for i in kept]
 
 
 def inference_topdown(

@@ -1,5 +1,7 @@
 """Tests of fused poses in a script, beside MMPose's own of the same crops."""
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +44,43 @@ def test_crops_are_cut_as_the_pipeline_of_the_config_cuts_them(model):
     wrapper = fuse_views(model)
     assert wrapper.padding == 1.1
     assert wrapper.adapter.frame.use_udp is True
+
+
+def test_models_are_fused_by_the_names_of_their_keypoints(model, image):
+    other = copy.deepcopy(model)
+    order = [*range(5, 17), *range(5)]
+    layer = other.head.final_layer
+    layer.weight.data, layer.bias.data = (
+        layer.weight[order].data,
+        layer.bias[order].data,
+    )
+    names = model.dataset_meta['keypoint_id2name']
+    other.dataset_meta = {
+        **model.dataset_meta,
+        'keypoint_id2name': {i: names[k] for i, k in enumerate(order)},
+    }
+    views = dict(scales=(0.8, 1.0), fold_batch_norm=False)
+
+    alone, both = (
+        inference_topdown(fuse_views(models, **views), image, BOXES)
+        for models in (model, [model, other])
+    )
+
+    for one, two in zip(alone, both, strict=True):
+        for key in ('keypoints', 'keypoint_scores'):
+            np.testing.assert_allclose(
+                two.pred_instances[key], one.pred_instances[key], atol=2e-2
+            )
+
+
+def test_models_of_other_keypoints_are_refused(model):
+    other = copy.deepcopy(model)
+    other.dataset_meta = {
+        **model.dataset_meta,
+        'keypoint_id2name': {i: f'point {i}' for i in range(17)},
+    }
+    with pytest.raises(UserError, match=r"same keypoints by name, got .*'point 0'"):
+        fuse_views([model, other])
 
 
 def test_there_is_a_data_sample_a_box_which_mmpose_can_merge(model, image):
