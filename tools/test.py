@@ -23,7 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoints',
+        metavar='checkpoint',
+        nargs='+',
+        help='checkpoint file; with --tta several, whose outputs are fused',
+    )
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -33,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--dump', metavar='FILE', help='write predictions as pickle')
     arguments = parser.parse_args(argv)
     config = load_config(arguments)
-    config.load_from = arguments.checkpoint
+    first, *others = arguments.checkpoints
+    if others and not arguments.tta:
+        parser.error(f'several checkpoints are fused with --tta, got {others} besides')
+    config.load_from = first
     if arguments.dump:
         dump = dict(type='DumpResults', out_file_path=arguments.dump)
         config.test_evaluator = [*_as_list(config.get('test_evaluator')), dump]
     check_test(config)
-    metrics = stages.test(tta_config(config) if arguments.tta else config)
+    metrics = stages.test(tta_config(config, others) if arguments.tta else config)
     if arguments.out:
         # JSON has no NaN, which MMPose returns for an undefined metric.
         finite = {k: float(v) if isfinite(v) else None for k, v in metrics.items()}

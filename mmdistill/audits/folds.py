@@ -148,7 +148,14 @@ def _subset(
 
 
 def _teacher_config(recipe: Recipe, teacher_config: str | None) -> Config:
-    path = teacher_config or recipe.distill.teacher.config
+    teachers = recipe.distill.teachers
+    if len(teachers) > 1:
+        raise ConfigError(
+            f'folds train one teacher each, distill.teacher lists {len(teachers)}; '
+            'audit the ensemble on labeled images that none of them was trained on, '
+            'without --folds'
+        )
+    path = teacher_config or teachers[0].config
     if path is None:
         raise ConfigError(
             'folds need to know how a teacher is trained: name its config with '
@@ -197,8 +204,8 @@ def _match_fold(
     unlabeled_selection: UnlabeledSelection,
 ) -> tuple[dict[str, MatchedCandidates], str]:
     """Matched candidates by view of one fold, and the source of its boxes."""
-    teacher = replace(recipe.distill.teacher, checkpoint=checkpoint)
-    recipe = replace(recipe, distill=replace(recipe.distill, teacher=teacher))
+    teacher = replace(recipe.distill.teachers[0], checkpoint=checkpoint)
+    recipe = replace(recipe, distill=replace(recipe.distill, teacher=(teacher,)))
     stores, source = label_views(recipe, audited, folder, 'teacher')
     barrier()
     sigmas = sigmas_of(recipe)

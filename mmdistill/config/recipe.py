@@ -119,7 +119,7 @@ def check_checkpoint(role: str, section: TeacherConfig | DetectorConfig) -> str:
 
     Args:
         role: What the model is, as the section of `distill` that names it.
-        section: That section.
+        section: That section, or one of several.
 
     Returns:
         The checkpoint.
@@ -168,6 +168,9 @@ class _Reader:
                 self.errors.append(sentence or unknown_key(name, str(key), known))
             elif value is not None:  # else it has its default
                 metadata = known[key].metadata
+                if metadata.get('several'):
+                    values[key] = self._subsections(path, value, metadata['section'])
+                    continue
                 if 'section' in metadata:
                     values[key] = self._subsection(path, value, metadata['section'])
                     continue
@@ -178,6 +181,26 @@ class _Reader:
                 if not wrong:
                     values[key] = value
         return {key: value for key, value in values.items() if value is not None}
+
+    def _subsections(
+        self, name: str, value: Any, kind: type[T]
+    ) -> tuple[T, ...] | None:
+        """One section or a list of them, of which a text states the checkpoint."""
+        if not isinstance(value, (list, tuple)):
+            section = self._subsection(name, value, kind)
+            return None if section is None else (section,)
+        if not value:
+            self.errors.append(f'{name} must have at least one element, got {value!r}')
+        sections = []
+        for number, element in enumerate(value):
+            if isinstance(element, (str, os.PathLike)):
+                element = dict(checkpoint=element)
+            if isinstance(element, Mapping):
+                sections.append(self._subsection(f'{name}[{number}]', element, kind))
+            else:
+                self.errors.append(f'each of {name} must be a dict, got {element!r}')
+        known = tuple(section for section in sections if section is not None)
+        return known if len(known) == len(value) else None
 
     def _subsection(self, name: str, section: Any, kind: type[T]) -> T | None:
         before = len(self.errors)

@@ -6,7 +6,6 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,13 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import fit_converters, labeled_part
-from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
-from mmdistill.engine.checkpoint import load_checkpoint_strict
-from mmdistill.engine.hooks.checkpoint_guard_hooks import check_keypoint_count
+from mmdistill.engine.hooks.checkpoint_guard_hooks import (
+    check_keypoint_count,
+    load_teachers,
+)
 from mmdistill.engine.loops.rows import sample_to_row
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.scoring import known_sigmas
@@ -73,10 +72,7 @@ def try_labeling(
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
-    trained = bool(stage.load_from) and Path(stage.load_from).is_file()
-    if trained:
-        weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
-        load_checkpoint_strict(model.module, weights)
+    trained = load_teachers(stage, model)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     model.box_fit = box_fit
     num_images = min(len(dataset), batch_size * (BATCHES + 1))

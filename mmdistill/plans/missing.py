@@ -33,7 +33,11 @@ def missing_files(recipe: Recipe) -> list[str]:
     config, distill = recipe.config, recipe.distill
     validation = (config.get('val_dataloader') or {}).get('dataset')
     return [
-        *_missing_model(config, 'teacher', distill.teacher),
+        *(
+            line
+            for teacher in distill.teachers
+            for line in _missing_model(config, 'teacher', teacher)
+        ),
         *_missing_detector(recipe),
         *_missing_members('labeled', labeled_members(recipe)),
         *_missing_data('unlabeled', stated(distill.unlabeled)),

@@ -20,12 +20,18 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
     with_end_pipeline,
 )
-from mmdistill.config.files import read_config
 from mmdistill.config.metainfo import keypoint_names, order_keypoints
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
-from mmdistill.config.schema import TeacherConfig, ViewsConfig, is_type, stated
+from mmdistill.config.schema import is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
+from mmdistill.stages.teachers import (
+    fused_model,
+    fused_teachers,
+    guard_config,
+    teacher_config,
+    wrapped_config,
+)
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
@@ -47,19 +53,20 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
     config, distill = recipe.config, recipe.distill
     check_models(recipe)
     if teacher_needed:
-        check_checkpoint('teacher', distill.teacher)
-    teacher = _teacher_config(config, distill.teacher)
+        for teacher in distill.teachers:
+            check_checkpoint('teacher', teacher)
     labeled = labeled_config(recipe)
     parsed = parsed_metainfo(labeled)
     names = keypoint_names(parsed)
+    teachers = fused_teachers(recipe, names)
     labeling = distill.labeling
     stage = runtime_settings(config)
     stage.update(
         # A name of its own: runs of the same second would share MMEngine's registries.
         experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
-        load_from=distill.teacher.checkpoint,
-        model=_teacher_model(teacher, distill.views, parsed['sigmas'].tolist()),
+        load_from=distill.teachers[0].checkpoint,
+        model=fused_model(teachers, distill.views, parsed['sigmas'].tolist()),
         test_dataloader=dict(
             batch_size=labeling.batch_size,
             num_workers=labeling.num_workers,
@@ -75,7 +82,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
-            dict(type='mmdistill.TeacherGuardHook', keypoint_names=names),
+            guard_config(teachers, names),
             dict(
                 type='mmdistill.CountMatchingHook',
                 labeled=labeled,
@@ -88,7 +95,6 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
             ),
         ],
     )
-    _give_out_all(stage['model']['module'], len(names))
     order_keypoints(stage)
     return TextConfig(stage, filename=config.filename)
 
@@ -105,21 +111,10 @@ def check_models(recipe: Recipe) -> None:
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
 
-    teacher = _teacher_config(recipe.config, recipe.distill.teacher)
-    for config in (teacher, recipe.config):
+    teachers = (teacher_config(recipe.config, each) for each in recipe.distill.teachers)
+    for config in (*teachers, recipe.config):
         if config.get('model'):
             check_estimator(config.model)
-
-
-def _give_out_all(model: dict[str, Any], labeled: int) -> None:
-    """Let a teacher give out all its keypoints, where the labels have others.
-
-    A model of merged data sets predicts more keypoints than its own test set has, and
-    gives out those of the test set; the labeled set has them all.
-    """
-    kept = (model.get('test_cfg') or {}).get('output_keypoint_indices')
-    if kept is not None and len(kept) != labeled:
-        del model['test_cfg']['output_keypoint_indices']
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:
@@ -162,7 +157,7 @@ def _coco_files(dataset: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def tta_config(config: Config) -> Config:
+def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     """The config with its model wrapped, to evaluate it with fused views.
 
     The data set and the metric stay; the pipeline cuts no crops any more, but gives
@@ -171,6 +166,8 @@ def tta_config(config: Config) -> Config:
 
     Args:
         config: A top-down test config of MMPose, with or without `distill`.
+        checkpoints: Further checkpoints of the model, whose outputs are fused with
+            those of `load_from`.
 
     Raises:
         ConfigError: If it has no test set, no model or no pipeline that cuts crops.
@@ -182,23 +179,16 @@ def tta_config(config: Config) -> Config:
         raise ConfigError(
             f'{config.filename} has no test_dataloader.dataset to evaluate on'
         )
-    sigmas = parsed_metainfo(dataset)['sigmas'].tolist()
-    config.model = _fused(config, stated_views(config), sigmas)
-    guard = dict(type='mmdistill.TeacherGuardHook', role='tested')
+    views, sigmas = stated_views(config), parsed_metainfo(dataset)['sigmas'].tolist()
+    config.model = wrapped_config(config, views, sigmas, 1 + len(checkpoints))
+    guard: dict[str, Any] = dict(type='mmdistill.TeacherGuardHook', role='tested')
+    if checkpoints:
+        guard['ensemble'] = list(checkpoints)
     config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
     config.test_dataloader.dataset = with_end_pipeline(
         dataset, whole_image_pipeline(end_pipeline(dataset))
     )
     return config
-
-
-def _teacher_config(config: Config, teacher: TeacherConfig) -> Config:
-    """The config that has the teacher's model and its test pipeline."""
-    if teacher.config is None:
-        return config
-    read = read_config(teacher.config, 'the teacher config')
-    order_keypoints(read)
-    return read
 
 
 def labeled_config(recipe: Recipe) -> dict[str, Any]:
@@ -247,48 +237,6 @@ def _labeled(recipe: Recipe) -> Mapping[str, Any]:
     return labeled_part(dataset)
 
 
-def crop_pipeline(config: Config) -> list[Any]:
-    """The pipeline that says how a model's crops are cut: that of its test set.
-
-    Without a test set it is that of the validation set.
-
-    Args:
-        config: A top-down config of MMPose.
-
-    Raises:
-        UserError: If it has neither.
-    """
-    for key in ('test_dataloader', 'val_dataloader'):
-        dataset = (config.get(key) or {}).get('dataset')
-        pipeline = end_pipeline(dataset) if dataset else []
-        if pipeline:
-            return pipeline
-    raise ConfigError(
-        f'{config.filename} does not say how the crops of its model are cut: neither '
-        'test_dataloader nor val_dataloader has a dataset with a pipeline; give one '
-        'of them'
-    )
-
-
-def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Settings by which a top-down test pipeline cuts its crops.
-
-    Args:
-        pipeline: Configs of the transforms.
-
-    Returns:
-        `padding` and `use_udp` for `HeatmapFusionTTA`.
-    """
-    affine, box = (
-        next((step for step in pipeline if is_type(step, name)), {})
-        for name in ('TopdownAffine', 'GetBBoxCenterScale')
-    )
-    return dict(
-        padding=box.get('padding', 1.25),
-        use_udp=affine.get('use_udp', False) if affine else None,
-    )
-
-
 def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
     """A top-down test pipeline that cuts no crops, for `HeatmapFusionTTA`.
 
@@ -296,30 +244,3 @@ def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
         pipeline: Configs of the transforms.
     """
     return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
-
-
-def _teacher_model(
-    config: Config, views: ViewsConfig, sigmas: list[float]
-) -> dict[str, Any]:
-    """A teacher's config wrapped for fusion; another config may have it."""
-    try:
-        return _fused(config, views, sigmas)
-    except ConfigError as error:
-        raise ConfigError(
-            f'{error}, or name another config in distill.teacher.config'
-        ) from error
-
-
-def _fused(config: Config, views: ViewsConfig, sigmas: list[float]) -> dict[str, Any]:
-    """A model's config wrapped for fusion, with crops cut as its pipeline cuts them."""
-    if not config.get('model'):
-        raise ConfigError(
-            f'{config.filename} has no model to fuse views of; give it one'
-        )
-    return dict(
-        type='mmdistill.HeatmapFusionTTA',
-        module=copy.deepcopy(config.model),
-        **crop_settings(crop_pipeline(config)),
-        sigmas=sigmas,
-        **stated(views),
-    )

@@ -238,14 +238,14 @@ def log_initial_weights(recipe: Recipe) -> None:
     Args:
         recipe: The recipe.
     """
-    config, teacher = recipe.config, recipe.distill.teacher.checkpoint
-    checkpoint = config.get('load_from')
+    config, checkpoint = recipe.config, recipe.config.get('load_from')
+    teachers = [teacher.checkpoint for teacher in recipe.distill.teachers]
     weights = initial_weights(Config(dict(model=config.get('model'))))
     pretrained = [each.checkpoint for each in weights]
     level = logging.INFO
     if config.get('resume'):
         text = 'the student continues where its own training stood, if it has begun'
-    elif checkpoint and _same_file(checkpoint, teacher):
+    elif checkpoint and any(_same_file(checkpoint, each) for each in teachers):
         text = f'the student starts from the teacher {checkpoint}, not as in the paper'
     elif checkpoint:
         text = f'the student starts from {checkpoint}'

@@ -27,6 +27,8 @@ class Teacher(torch.nn.Module):
         diary: File that takes a line for every image.
     """
 
+    ensemble = ()
+
     def __init__(
         self, views: str = 'one', seconds: float = 0, diary: Path | None = None
     ) -> None:

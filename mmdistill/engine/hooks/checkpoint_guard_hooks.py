@@ -100,17 +100,45 @@ def check_teacher(stage: Config) -> None:
     """
     if not Path(str(stage.load_from)).is_file():
         return
-    guard = next(
-        each for each in stage.custom_hooks if is_type(each, 'TeacherGuardHook')
-    )
-    names = guard.get('keypoint_names')
+    guard = _guard_of(stage)
     init_default_scope(stage.get('default_scope') or 'mmpose')
     checkpoint = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
     model = MODELS.build(copy.deepcopy(stage.model))
-    if isinstance(checkpoint, dict):
-        check_keypoint_names(checkpoint, names, model.output_indices)
+    guard.check_names(checkpoint, model.output_indices)
     load_checkpoint_strict(model.module, checkpoint)
-    check_keypoint_count(model, len(names))
+    if all(Path(path).is_file() for path in guard.ensemble):
+        guard.load_ensemble(model)
+    check_keypoint_count(model, len(guard.keypoint_names or ()))
+
+
+def load_teachers(stage: Config, model: Any) -> bool:
+    """Load the teachers of a stage whose checkpoints are all files of this machine.
+
+    Args:
+        stage: The config of stage 1.
+        model: The fusing wrapper, built of it.
+
+    Returns:
+        Whether they were loaded; else their weights are random.
+
+    Raises:
+        CheckpointError: If a checkpoint cannot be read or does not fit.
+    """
+    guard = _guard_of(stage)
+    files = [stage.load_from, *guard.ensemble]
+    if not all(file and Path(str(file)).is_file() for file in files):
+        return False
+    weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
+    load_checkpoint_strict(model.module, weights)
+    guard.load_ensemble(model)
+    return True
+
+
+def _guard_of(stage: Config) -> TeacherGuardHook:
+    hook = next(
+        each for each in stage.custom_hooks if is_type(each, 'TeacherGuardHook')
+    )
+    return TeacherGuardHook(**{k: v for k, v in hook.items() if k != 'type'})
 
 
 @HOOKS.register_module()
@@ -119,19 +147,27 @@ class TeacherGuardHook(Hook):
 
     MMEngine only warns when keys are missing, and goes on with random weights.
 
+    The runner loads one checkpoint; those of the further models of an ensemble are
+    loaded here.
+
     Args:
         keypoint_names: Keypoints that the labels shall have. A checkpoint that
             records others is refused.
         role: 'teacher', or 'tested' where a model is evaluated.
+        ensemble: Checkpoints of the further models, in their order.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(
-        self, keypoint_names: Sequence[str] | None = None, role: str = 'teacher'
+        self,
+        keypoint_names: Sequence[str] | None = None,
+        role: str = 'teacher',
+        ensemble: Sequence[str] = (),
     ) -> None:
         self.keypoint_names = keypoint_names
         self.role = role
+        self.ensemble = ensemble
         self._loaded = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -146,13 +182,48 @@ class TeacherGuardHook(Hook):
                 is of another network or records other keypoints.
         """
         model = unwrap_model(runner.model)
-        if isinstance(checkpoint, dict):
-            check_keypoint_names(checkpoint, self.keypoint_names, model.output_indices)
+        self.check_names(checkpoint, model.output_indices)
         weights = load_checkpoint_strict(model.module, checkpoint, self.role)
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
             checkpoint['state_dict'] = weights
+        self.load_ensemble(model)
         self._loaded = True
+
+    def check_names(self, checkpoint: Any, kept: Sequence[int] | None) -> None:
+        """Compare the keypoints that a teacher's checkpoint records with the labels'.
+
+        Args:
+            checkpoint: The content of its file.
+            kept: Numbers of the keypoints that the teacher returns; None for all.
+
+        Raises:
+            CheckpointError: If it records other keypoints.
+        """
+        if isinstance(checkpoint, dict):
+            check_keypoint_names(checkpoint, self.keypoint_names, kept)
+
+    def load_ensemble(self, model: Any) -> None:
+        """Load the further models of an ensemble, each checked as the first one.
+
+        Args:
+            model: The fusing wrapper.
+
+        Raises:
+            CheckpointError: If a checkpoint cannot be read, does not fit or records
+                other keypoints; it says which one.
+        """
+        teachers = model.teachers[1:]
+        for i, path in enumerate(self.ensemble, start=1):
+            teacher = teachers[i - 1]
+            try:
+                checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+                self.check_names(checkpoint, teacher.kept)
+                load_checkpoint_strict(teacher.module, checkpoint, self.role)
+            except CheckpointError as error:
+                raise CheckpointError(
+                    f'distill.teacher[{i}], {path}: {error}'
+                ) from error
 
     def before_test(self, runner: Runner) -> None:
         """Make sure that a checkpoint was loaded at all.

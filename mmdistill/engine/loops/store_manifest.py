@@ -42,6 +42,19 @@ def weights_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _provenance(model: Any) -> dict[str, Any]:
+    """Hashes of a teacher, and of the further ones of an ensemble."""
+    first, *others = (
+        {
+            'architecture': hashlib.sha256(repr(module).encode()).hexdigest(),
+            'weights': weights_sha256(module),
+        }
+        for module in (model.module, *model.ensemble)
+    )
+    # Without an ensemble there is no entry, so that older stores can be continued.
+    return {**first, 'ensemble': others} if others else first
+
+
 def make_manifest(
     model: Any,
     dataset: Any,
@@ -65,10 +78,7 @@ def make_manifest(
     """
     return {
         'about': {**dataset.about(), 'checkpoint': checkpoint},
-        'teacher': {
-            'architecture': hashlib.sha256(repr(model.module).encode()).hexdigest(),
-            'weights': weights_sha256(model.module),
-        },
+        'teacher': _provenance(model),
         'views': model.provenance(),
         **dataset.provenance(),
         'chunk_size': chunk_size,

@@ -24,6 +24,7 @@ class Fusing(nn.Module):
     def __init__(self):
         super().__init__()
         self.module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.teachers = [None]
 
 
 @pytest.fixture
@@ -140,3 +141,45 @@ def test_a_teacher_of_another_number_of_keypoints_is_refused(runner, weights):
 
     with pytest.raises(UserError, match='predicts 5 keypoints, the labeled set has 2'):
         check(runner, weights)
+
+
+@pytest.fixture
+def ensemble(tmp_path, runner):
+    """A runner with a further teacher, whose checkpoint is saved as asked for."""
+    teacher = SimpleNamespace(module=nn.Conv2d(3, 2, 1), kept=None)
+    runner.model.teachers = [None, teacher]
+    path = tmp_path / 'other.pth'
+    other = nn.Conv2d(3, 2, 1)
+
+    def save(weights=None, **meta):
+        torch.save(dict(state_dict=weights or other.state_dict(), meta=meta), path)
+        return [str(path)]
+
+    return SimpleNamespace(
+        save=save, weights=other.state_dict(), path=path, teacher=teacher
+    )
+
+
+def test_further_teachers_are_loaded(runner, weights, ensemble):
+    hook = TeacherGuardHook(NAMES, ensemble=ensemble.save())
+    hook.after_load_checkpoint(runner, dict(state_dict=weights))
+    hook.before_test(runner)
+
+    assert torch.equal(runner.model.module[0].weight, weights['0.weight'])
+    assert torch.equal(ensemble.teacher.module.weight, ensemble.weights['weight'])
+
+
+def test_a_further_teacher_that_does_not_fit_is_named(runner, weights, ensemble):
+    hook = TeacherGuardHook(NAMES, ensemble=ensemble.save(dict(bias=torch.zeros(2))))
+    with pytest.raises(UserError, match=rf'teacher\[1\], {ensemble.path}: .*weight'):
+        hook.after_load_checkpoint(runner, dict(state_dict=weights))
+
+
+def test_a_further_teacher_returns_keypoints_by_name(runner, weights, ensemble):
+    backwards = dict(dataset_meta=dict(keypoint_id2name=dict(enumerate(NAMES[::-1]))))
+    hook = TeacherGuardHook(NAMES, ensemble=ensemble.save(**backwards))
+    with pytest.raises(UserError, match=r'teacher\[1\].* trained on the keypoints'):
+        hook.after_load_checkpoint(runner, dict(state_dict=weights))
+
+    ensemble.teacher.kept = [1, 0]
+    hook.after_load_checkpoint(runner, dict(state_dict=weights))

@@ -44,6 +44,8 @@ def test_a_killed_worker_is_told_and_the_next_run_goes_on(label, monkeypatch, tm
 class Hungry(torch.nn.Linear):
     """A teacher that needs more memory than there is."""
 
+    ensemble = ()
+
     def provenance(self):
         return {}
 

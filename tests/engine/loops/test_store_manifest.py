@@ -32,7 +32,9 @@ def manifest(tmp_path, write_images, coco_metainfo):
             max_pixels=options.pop('max_pixels', 2**20),
         )
         model = SimpleNamespace(
-            module=module or network(), provenance=lambda: {'views': list(views)}
+            module=module or network(),
+            ensemble=options.pop('ensemble', ()),
+            provenance=lambda: {'views': list(views)},
         )
         options = {'chunk_size': 2, 'score_floor': 0.01, 'nms_thr': 0.9, **options}
         return make_manifest(model, dataset, **{'checkpoint': 'a.pth', **options})
@@ -89,6 +91,14 @@ def test_a_store_is_continued_with_an_equal_manifest(tmp_path, manifest, pile):
     assert LabelStore(tmp_path / 'store').num_chunks == 1
 
 
+def test_each_teacher_of_an_ensemble_is_pinned(tmp_path, manifest, pile):
+    LabelStore(tmp_path / 'store').claim(manifest(ensemble=[network(1)]), pile)
+    LabelStore(tmp_path / 'store').claim(manifest(ensemble=[network(1)]), pile)
+    for others in ([network(2)], [network(1), network(2)], []):
+        with pytest.raises(UserError, match=r'teacher\.ensemble'):
+            LabelStore(tmp_path / 'store').claim(manifest(ensemble=others), pile)
+
+
 def test_paths_may_move(tmp_path, manifest, pile):
     LabelStore(tmp_path / 'store').claim(manifest(), pile)
     (tmp_path / 'images').rename(tmp_path / 'moved')
@@ -102,6 +112,7 @@ def test_paths_may_move(tmp_path, manifest, pile):
     [
         (dict(module=network(1)), r'teacher\.weights'),
         (dict(module=network(0, width=5)), r'teacher\.architecture'),
+        (dict(ensemble=[network(1)]), r'teacher\.ensemble'),
         (dict(views=('1',)), 'views'),
         (dict(chunk_size=3), 'chunk_size'),
         (dict(score_floor=0.1), 'score_floor'),
