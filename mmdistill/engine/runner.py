@@ -10,6 +10,7 @@ precision.
 from __future__ import annotations
 
 import atexit
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,17 @@ def unwrap_model(model: Any) -> Any:
         model: The model of a runner.
     """
     return model.module if is_model_wrapper(model) else model
+
+
+def release_memory() -> None:
+    """Free the models of a stage that has ended, before the next one needs the memory.
+
+    A runner and its loops refer to each other, so its model stays until Python collects
+    cycles, which a training may not do for long.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def prepare_cpu_launch(config: Config) -> None:

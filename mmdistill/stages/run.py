@@ -29,7 +29,7 @@ from mmdistill.datasets.annotation_configs import TEST, with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
 from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
-from mmdistill.engine.runner import stage_runner
+from mmdistill.engine.runner import release_memory, stage_runner
 from mmdistill.errors import StoreError
 from mmdistill.selection import Selection, export, threshold_matching
 from mmdistill.selection.counts import build_labeled, count_labeled
@@ -90,13 +90,17 @@ def _label(recipe: Recipe) -> None:
     stage = label_config(recipe)
     _check_store_folder(recipe)
     check_training_parts(recipe.config)
-    check_fetchable('teacher', stage.load_from)
+    for teacher in recipe.distill.teachers:
+        check_fetchable('teacher', str(teacher.checkpoint))
     count_labeled(build_labeled(labeled_config(recipe)))
     check_teacher(stage)
+    release_memory()
     if recipe.distill.detector is not None:
         find_boxes(recipe)
+        release_memory()
     stage_runner(stage).test()
     barrier()
+    release_memory()
 
 
 def _check_store_folder(recipe: Recipe) -> None:

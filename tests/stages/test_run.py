@@ -1,3 +1,5 @@
+import gc
+import weakref
 from pathlib import Path
 from unittest import mock
 
@@ -51,6 +53,50 @@ def test_a_config_with_section_is_labeled_first(monkeypatch):
     stages.train(Config(dict(distill=section, train_dataloader=loader)))
 
     assert stages_run == ['label', 'train']
+
+
+def test_the_teacher_is_freed_before_the_training(monkeypatch):
+    teachers, alive = [], []
+
+    class Model:
+        """A model that only a cycle refers to once its stage has ended."""
+
+    class Runner:
+        @classmethod
+        def from_cfg(cls, config):
+            return cls()
+
+        def test(self):
+            self.model, self.loop = Model(), self
+            teachers.append(weakref.ref(self.model))
+
+        def train(self):
+            alive.extend(teacher() for teacher in teachers if teacher())
+
+    monkeypatch.setattr('mmdistill.engine.quiet_runner.QuietRunner', Runner)
+    for name in ('check_teacher', 'count_labeled', 'build_labeled', 'check_fetchable'):
+        monkeypatch.setattr(stages, name, lambda *_: None)
+    monkeypatch.setattr(stages, 'label_config', lambda recipe: Config())
+    source = dict(type='mmdistill.PseudoLabelDataset', store='labels')
+    labeled = dict(type='CocoDataset')
+    section = dict(
+        teacher=dict(), unlabeled=dict(), store='labels', labeled=dict(labeled)
+    )
+    gc.disable()
+    try:
+        stages.train(
+            Config(
+                dict(
+                    distill=section,
+                    train_dataloader=dict(dataset=dict(datasets=[source, labeled])),
+                )
+            )
+        )
+    finally:
+        gc.enable()
+
+    assert len(teachers) == 1
+    assert alive == []
 
 
 def test_a_mixed_training_gets_what_it_takes_to_be_resumed(
