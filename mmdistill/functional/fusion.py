@@ -252,6 +252,16 @@ class PeakSpread:
             raise RuntimeError('a spread needs at least one view, got none')
         return torch.where(self._weight > 0, self._moment / self._weight, 0.0)
 
+    def evidence(self) -> Tensor:
+        """Sum of the evidence of the peaks, (N, K).
+
+        Raises:
+            RuntimeError: If no view was added.
+        """
+        if self._weight is None:
+            raise RuntimeError('evidence needs at least one view, got none')
+        return self._weight
+
     def merge(self, other: PeakSpread) -> None:
         """Add the views of another spread of the same instances, in the same frame.
 

@@ -61,7 +61,11 @@ class ViewPlan:
         return max(1, int(size / max(1.0, *(view.pixels for view in self.views))))
 
     def batches(
-        self, box_areas: Tensor, size: int
+        self,
+        box_areas: Tensor,
+        size: int,
+        views: Sequence[View] | None = None,
+        rows: Rows = EVERY,
     ) -> Iterator[list[tuple[View, Rows]]]:
         """Group views into forward passes, each with as many as fit into it.
 
@@ -71,14 +75,17 @@ class ViewPlan:
         Args:
             box_areas: Areas of the boxes, squared pixels of the image, (N,).
             size: Crops in a pass, at least N.
+            views: Some of the views; by default all.
+            rows: The instances that are shown; by default all.
 
         Yields:
             Views, of one resolution, and the instances they show.
         """
+        instances = rows
         batch: list[tuple[View, Rows]] = []
         filled = 0.0
-        for view in self.views:
-            rows, count = self._shown(view, box_areas)
+        for view in self.views if views is None else views:
+            rows, count = self._shown(view, box_areas, instances)
             if batch and (
                 view.resolution != batch[0][0].resolution
                 or filled + count * view.pixels > size
@@ -91,11 +98,14 @@ class ViewPlan:
         if batch:
             yield batch
 
-    def _shown(self, view: View, box_areas: Tensor) -> tuple[Rows, int]:
+    def _shown(self, view: View, box_areas: Tensor, rows: Rows) -> tuple[Rows, int]:
         """Rows of the instances that a view shows, and their number."""
         if self.areas is None:
-            return EVERY, len(box_areas)
-        rows = suits(view, box_areas, *self.areas).nonzero()[:, 0]
+            return rows, len(box_areas[rows])
+        suited = suits(view, box_areas, *self.areas)
+        if isinstance(rows, slice):
+            rows = torch.arange(len(box_areas), device=box_areas.device)[rows]
+        rows = rows[suited[rows]]
         return rows, len(rows)
 
 
