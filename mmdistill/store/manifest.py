@@ -121,6 +121,15 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in left_out}
 
 
+def records_views(manifest: Mapping[str, Any]) -> bool:
+    """Whether a store records the number of views that each candidate was shown in.
+
+    Args:
+        manifest: The manifest of the store.
+    """
+    return 'adaptive' in manifest.get('views', {})
+
+
 def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Select the provenance of the boxes, for messages; boxes themselves are compared.
 

@@ -90,6 +90,10 @@ NUMBERS = (
     *('keypoints', 'keypoint_scores', 'keypoint_agreement'),
 )
 """Columns with values that may not be finite."""
+VIEWS = 'num_views'
+"""Column of the number of views, which stores of adaptive views have."""
+WHOLE = ('category_ids', VIEWS)
+"""Columns of whole numbers."""
 OF_KEYPOINTS = frozenset(NUMBERS[3:])
 """Columns of those that concern keypoints."""
 
@@ -106,6 +110,8 @@ class Candidates:
         keypoint_agreement: Agreement of the views, 1 being best, (M, K).
         instance_scores: Scores that count matching compares, (M,).
         category_ids: Categories, the detections', (M,), int32.
+        num_views: Views that each was shown in, (M,), int32; 0 where the store does
+            not record it, because all were shown in the same views.
     """
 
     bboxes: np.ndarray
@@ -115,6 +121,12 @@ class Candidates:
     keypoint_agreement: np.ndarray
     instance_scores: np.ndarray
     category_ids: np.ndarray
+    num_views: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.num_views is None:
+            counts = np.zeros(np.shape(self.instance_scores), dtype=np.int32)
+            object.__setattr__(self, 'num_views', counts)
 
     def __len__(self) -> int:
         return len(self.instance_scores)
@@ -191,15 +203,16 @@ def empty_candidates(num_keypoints: int) -> Candidates:
     )
 
 
-def chunk_schema(num_keypoints: int) -> pa.Schema:
+def chunk_schema(num_keypoints: int, with_views: bool = False) -> pa.Schema:
     """Make the schema of a chunk: a row per image, a list per column of candidates.
 
     Args:
-        num_keypoints: Number of keypoints, K.
+        num_keypoints: Number of keypoints of each candidate, K.
+        with_views: Whether the number of views of each candidate is recorded.
     """
     lists = [
         pa.field(name, pa.list_(_element(name, shape)))
-        for name, shape in _stored_shapes(num_keypoints).items()
+        for name, shape in _stored_shapes(num_keypoints, with_views).items()
     ]
     return pa.schema(
         [
@@ -214,23 +227,23 @@ def chunk_schema(num_keypoints: int) -> pa.Schema:
     )
 
 
-def rows_to_table(rows: Sequence[ImageRow], num_keypoints: int) -> pa.Table:
-    """Arrange rows as the columns of a chunk.
+def rows_to_table(
+    rows: Sequence[ImageRow], num_keypoints: int, with_views: bool = False
+) -> pa.Table:
+    """Arrange rows as the columns of a chunk; see `chunk_schema`.
 
     Args:
-        rows: The images of the chunk, I.
-        num_keypoints: Number of keypoints of their candidates, K.
-
-    Returns:
-        A table of `chunk_schema` with I rows.
+        rows: The rows.
+        num_keypoints: Number of keypoints of each candidate, K.
+        with_views: Whether the number of views of each candidate is recorded.
     """
-    schema = chunk_schema(num_keypoints)
+    schema = chunk_schema(num_keypoints, with_views)
     offsets = np.cumsum([0, *(len(row.candidates) for row in rows)], dtype=np.int32)
     columns = [
         pa.array([getattr(row, name) for row in rows], schema.field(name).type)
         for name in ('path', 'source', 'width', 'height', 'status', 'reason')
     ]
-    for name, shape in _stored_shapes(num_keypoints).items():
+    for name, shape in _stored_shapes(num_keypoints, with_views).items():
         values = np.concatenate([getattr(row.candidates, name) for row in rows])
         elements = _to_arrow(values.astype(_dtype(name)), shape)
         columns.append(pa.ListArray.from_arrays(offsets, elements))
@@ -247,10 +260,10 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
     counts = candidate_counts(table)
     stored = {
         name: candidate_column(table, name, num_keypoints)
-        for name in _stored_shapes(num_keypoints)
+        for name in _stored_shapes(num_keypoints, VIEWS in table.column_names)
     }
     absent = {
-        name: np.zeros((counts.sum(), *shape), dtype=np.float32)
+        name: np.zeros((counts.sum(), *shape), dtype=_dtype(name))
         for name, shape in _shapes(num_keypoints).items()
         if name not in stored
     }
@@ -375,17 +388,21 @@ def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
         'keypoint_agreement': (num_keypoints,),
         'instance_scores': (),
         'category_ids': (),
+        VIEWS: (),
     }
 
 
-def _stored_shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
+def _stored_shapes(num_keypoints: int, with_views: bool) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored columns: Parquet has no lists of zero values."""
-    shapes = _shapes(num_keypoints)
-    return {name: shape for name, shape in shapes.items() if 0 not in shape}
+    return {
+        name: shape
+        for name, shape in _shapes(num_keypoints).items()
+        if 0 not in shape and (with_views or name != VIEWS)
+    }
 
 
 def _dtype(name: str) -> type[np.generic]:
-    return np.int32 if name == 'category_ids' else np.float32
+    return np.int32 if name in WHOLE else np.float32
 
 
 def _element(name: str, shape: tuple[int, ...]) -> pa.DataType:

@@ -40,6 +40,7 @@ from mmdistill.store.manifest import (
     made_boxes,
     origin,
     read_manifest,
+    records_views,
 )
 from mmdistill.store.schema import (
     ImageRow,
@@ -238,7 +239,7 @@ class LabelStore:
         manifest = self.manifest
         span = chunk_spans(generations_in(manifest), manifest['chunk_size'])[index]
         assert len(rows) == len(span)
-        table = rows_to_table(rows, len(manifest['keypoints']))
+        table = rows_to_table(rows, len(manifest['keypoints']), records_views(manifest))
         data = parquet.encode(table, chunk_origin(manifest, span, index))
         write_bytes(self._chunk(index), data)
 
@@ -262,7 +263,7 @@ class LabelStore:
         manifest = self.manifest
         spans = chunk_spans(generations_in(manifest), manifest['chunk_size'])
         num_keypoints = len(manifest['keypoints'])
-        schema = chunk_schema(num_keypoints)
+        schema = chunk_schema(num_keypoints, records_views(manifest))
         reads = [
             partial(
                 _read_finite,

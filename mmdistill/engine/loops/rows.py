@@ -132,6 +132,7 @@ def _candidates(sample: PoseDataSample) -> tuple[Candidates, np.ndarray]:
         keypoint_agreement=np.where(finite, agreement, np.float32(0)),
         instance_scores=instance_scores(predicted.bbox_scores, scores),
         category_ids=np.asarray(categories, dtype=np.int32),
+        num_views=predicted.get('num_views'),
     )
     return candidates, finite
 
