@@ -198,6 +198,17 @@ class ViewsConfig:
         'float32',
     )
     compile: bool = setting(SWITCH, 'whether the network is compiled', False)
+    adaptive: float | None = setting(
+        SHARE,
+        'agreement from which on an instance is shown in no further views; else every '
+        'instance is shown in all',
+    )
+    adaptive_groups: Sequence[int] = setting(
+        ListOf(AT_LEAST_ONE),
+        'with `adaptive`: views in each group that is shown before agreement is '
+        'compared; the last group has the rest',
+        (2, 4),
+    )
     offload: bool | None = setting(
         SWITCH,
         'whether several teachers take turns on the device; else where they do not fit '

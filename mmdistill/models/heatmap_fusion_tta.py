@@ -11,10 +11,7 @@ top-down models take boxes as input.
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -23,33 +20,39 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import ViewsConfig
-from mmdistill.errors import ConfigError, DataError
+from mmdistill.errors import ConfigError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.fusion import FUSIONS, Rows
+from mmdistill.functional.fusion import EVERY, Rows
 from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
 from mmdistill.models.crop_cutter import CropSource
-from mmdistill.models.keypoints import check_output_order, flip_indices_of
-from mmdistill.models.network import Network, batch_size_on
-from mmdistill.models.teacher import (
-    Running,
-    Teacher,
+from mmdistill.models.ensemble import (
+    DEFAULT_PADDING,
+    build_teacher,
     check_ensemble,
     fit_together,
     on_device,
+    ordered_module,
 )
+from mmdistill.models.keypoints import check_output_order, flip_indices_of
+from mmdistill.models.network import Network, batch_size_on
+from mmdistill.models.setting_checks import (
+    adaptive_rule,
+    check_fusion,
+    check_fusion_resolution,
+    check_images,
+    check_switches,
+)
+from mmdistill.models.teacher import Running, Teacher
 from mmdistill.models.view_fuser import FusedPoses, SeenViews, ViewFuser, join_poses
 from mmdistill.registry import MODELS
 
 CropsOf = Callable[[View, Rows], Tensor]
 """Function that cuts the crops of a view of some instances."""
-DEFAULT_PADDING = 1.25
-"""Padding of `GetBBoxCenterScale` where a pipeline states none."""
 BLOCKS_A_TURN = 8
 """Blocks of instances that a teacher sees before the next one takes its turn."""
 
@@ -105,6 +108,10 @@ class HeatmapFusionTTA(BaseTTAModel):
         offload: Whether the teachers of an ensemble take turns on the device. By
             default where they do not fit into half of its free memory. Labels are the
             same.
+        adaptive: Agreement from which on an instance is shown in no further views. By
+            default every instance is shown in all.
+        adaptive_groups: Number of views in each group that is shown before agreement
+            is compared; the last group has the rest.
 
     Attributes:
         teachers: The teachers, that of `module` first.
@@ -139,8 +146,12 @@ class HeatmapFusionTTA(BaseTTAModel):
         data_preprocessor: dict | torch.nn.Module | None = None,
         ensemble: Sequence[Mapping[str, Any]] = (),
         offload: bool | None = ViewsConfig.offload,
+        adaptive: float | None = ViewsConfig.adaptive,
+        adaptive_groups: Sequence[int] = ViewsConfig.adaptive_groups,
     ) -> None:
-        super().__init__(module=_ordered(module), data_preprocessor=data_preprocessor)
+        super().__init__(
+            module=ordered_module(module), data_preprocessor=data_preprocessor
+        )
         check_switches(flip=flip, size_dependent=size_dependent, compile=compile)
         check_fusion(fusion, padding, forward_batch_size)
         check_fusion_resolution(fusion_resolution)
@@ -158,6 +169,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         self.forward_batch_size = forward_batch_size
         self.precision = precision
         self.offload = offload
+        self.adaptive = adaptive_rule(adaptive, adaptive_groups)
         running = Running(
             channels_last,
             precision,
@@ -215,7 +227,14 @@ class HeatmapFusionTTA(BaseTTAModel):
             **pairs,
             **fit,
             **self._ensemble_provenance(),
+            **self._adaptive_provenance(),
         }
+
+    def _adaptive_provenance(self) -> dict[str, Any]:
+        if self.adaptive is None:
+            return {}
+        rule = self.adaptive
+        return {'adaptive': {'agreement': rule.agreement, 'groups': [*rule.groups]}}
 
     def _ensemble_provenance(self) -> dict[str, Any]:
         others = [
@@ -342,23 +361,45 @@ class HeatmapFusionTTA(BaseTTAModel):
         ]
         for teacher in self.teachers:
             teacher.network.refresh_if_changed()
-        size = self.forward_batch_size or batch_size_on(device)
-        fuser = self._fuser(plan or self.plan)
-        block_size = fuser.plan.block_size(size)
+        fuser = self._fuser(plan or self.plan, flip_indices, device)
+        block_size = fuser.plan.block_size(fuser.batch_size)
 
-        def see(teacher: Teacher, source: CropSource, rows: slice) -> SeenViews:
+        def begin(teacher: Teacher, source: CropSource, rows: slice) -> SeenViews:
             block = source[rows]
             inputs_of = teacher.cutter.inputs_of(block, teacher.normalizer.inputs)
-            return fuser.see(teacher, inputs_of, block.crops, flip_indices, size)
+            return fuser.begin(teacher, inputs_of, block.crops)
 
         poses = []
         for blocks in self._turns([*even_blocks(len(joined), block_size)], device):
-            seen = []
-            for teacher, source in zip(self.teachers, sources, strict=True):
-                with on_device(teacher, device, self._offloads(device)):
-                    seen.append([see(teacher, source, rows) for rows in blocks])
+            seen = [
+                [begin(teacher, source, rows) for rows in blocks]
+                for teacher, source in zip(self.teachers, sources, strict=True)
+            ]
+            self._see(fuser, seen, device)
             poses += [fuser.fuse(views) for views in zip(*seen, strict=True)]
         return join_poses(poses, len(flip_indices))
+
+    def _see(
+        self,
+        fuser: ViewFuser,
+        seen: Sequence[Sequence[SeenViews]],
+        device: torch.device,
+    ) -> None:
+        """Show blocks of instances to the teachers, one group of views at a time.
+
+        Args:
+            fuser: The views.
+            seen: What each teacher sees, by block.
+            device: The device that the teachers run on.
+        """
+        rows: list[Rows] = [EVERY] * len(seen[0])
+        for number, views in enumerate(fuser.groups):
+            if number:
+                rows = [fuser.unsettled(block) for block in zip(*seen, strict=True)]
+            for teacher, blocks in zip(self.teachers, seen, strict=True):
+                with on_device(teacher, device, self._offloads(device)):
+                    for block, shown in zip(blocks, rows, strict=True):
+                        fuser.see(block, views, shown)
 
     def _turns(self, blocks: list[slice], device: torch.device) -> list[list[slice]]:
         """Blocks of instances between which the teachers take turns."""
@@ -383,22 +424,31 @@ class HeatmapFusionTTA(BaseTTAModel):
             crops: Reference crops of the instances, of all teachers.
             flip_indices: Mirror partner of each keypoint, (K,).
         """
-        size = self.forward_batch_size or batch_size_on(crops.centers.device)
-        fuser = self._fuser(self.plan)
+        device = crops.centers.device
+        fuser = self._fuser(self.plan, flip_indices, device)
         seen = []
         for teacher in self.teachers:
+            teacher.network.refresh_if_changed()
 
             def inputs_of(view: View, rows: Rows, teacher: Teacher = teacher) -> Tensor:
                 return teacher.normalizer.inputs_of_crops([crops_of(view, rows)])
 
-            teacher.network.refresh_if_changed()
-            with on_device(teacher, crops.centers.device, offload=False):
-                seen.append(fuser.see(teacher, inputs_of, crops, flip_indices, size))
-        return fuser.fuse(seen)
+            seen.append([fuser.begin(teacher, inputs_of, crops)])
+        self._see(fuser, seen, device)
+        return fuser.fuse([views for (views,) in seen])
 
-    def _fuser(self, plan: ViewPlan) -> ViewFuser:
+    def _fuser(
+        self, plan: ViewPlan, flip_indices: Sequence[int], device: torch.device
+    ) -> ViewFuser:
         return ViewFuser(
-            plan, self.fusion, self.sigmas, self.teachers[0].kept, self._selects
+            plan,
+            self.fusion,
+            self.sigmas,
+            self.teachers[0].kept,
+            flip_indices,
+            self.forward_batch_size or batch_size_on(device),
+            self._selects,
+            self.adaptive,
         )
 
     @property
@@ -432,6 +482,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             keypoints_visible=poses.keypoints_visible[:, keep],
             keypoint_agreement=poses.keypoint_agreement[:, keep],
             keypoints_known=poses.known[:, keep],
+            num_views=poses.num_views,
             bboxes=bboxes,
             bbox_scores=instances.bbox_scores,
         )
@@ -439,100 +490,3 @@ class HeatmapFusionTTA(BaseTTAModel):
         # TopdownAffine writes the extent of the crop to it.
         boxes = torch.from_numpy(np.asarray(bboxes, dtype=np.float32))
         instances.bbox_scales = self.teachers[0].crops(boxes).extents.numpy()
-
-
-def _ordered(module: dict | torch.nn.Module) -> dict | torch.nn.Module:
-    """Bring the metainfo that a model's config may state into the order of numbers."""
-    if isinstance(module, dict):
-        module = copy.deepcopy(module)
-        order_keypoints(module)
-    return module
-
-
-def build_teacher(part: Mapping[str, Any], running: Running) -> Teacher:
-    """Build a further teacher of an ensemble.
-
-    Args:
-        part: Its `module`, `padding`, `use_udp` and `keypoints`, see
-            `HeatmapFusionTTA`.
-        running: How its network runs.
-
-    Raises:
-        ConfigError: If a setting is invalid, or the head cannot be fused.
-    """
-    padding = part.get('padding', DEFAULT_PADDING)
-    check_fusion('mean', padding, None)
-    module = _ordered(part['module'])
-    if isinstance(module, dict):
-        module = MODELS.build(module)
-    keypoints = part.get('keypoints')
-    return Teacher(module.eval(), padding, part.get('use_udp'), running, keypoints)
-
-
-def check_switches(**switches: Any) -> None:
-    """Check that switches are boolean; a string would count as true.
-
-    Args:
-        **switches: Values by name.
-
-    Raises:
-        UserError: If one is not boolean.
-    """
-    for name, value in switches.items():
-        if not isinstance(value, (bool, np.bool_)):
-            raise ConfigError(f'{name} must be True or False, got {value!r}')
-
-
-def check_fusion_resolution(resolution: Any) -> None:
-    """Check the resolution on whose grid views are fused.
-
-    Args:
-        resolution: A factor of the sides of the network input, or None.
-
-    Raises:
-        UserError: If it is invalid.
-    """
-    if resolution is None:
-        return
-    if not isinstance(resolution, Real) or not 0 < float(resolution) < math.inf:
-        raise ConfigError(
-            f'fusion_resolution must be a positive number, got {resolution!r}'
-        )
-
-
-def check_fusion(fusion: Any, padding: Any, forward_batch_size: Any) -> None:
-    """Check the settings of a fusion.
-
-    Args:
-        fusion: 'mean' or 'max'.
-        padding: Factor by which a crop is larger than its box.
-        forward_batch_size: Crops in a forward pass, or None.
-
-    Raises:
-        UserError: If one is invalid.
-    """
-    if fusion not in [*FUSIONS]:
-        raise ConfigError(f'fusion must be one of {list(FUSIONS)}, got {fusion!r}')
-    if not isinstance(padding, Real) or not 0 < float(padding) < math.inf:
-        raise ConfigError(f'padding must be a positive number, got {padding!r}')
-    size = forward_batch_size
-    if size is not None and (not isinstance(size, Integral) or size < 1):
-        raise ConfigError(f'forward_batch_size must be at least 1, got {size!r}')
-
-
-def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
-    """Check that crops can be cut from images.
-
-    Args:
-        images: The images.
-        boxes: Boxes of each image.
-
-    Raises:
-        UserError: If an image with boxes has no pixels or not three channels.
-    """
-    for image, rows in zip(images, boxes, strict=True):
-        shape = tuple(image.shape)
-        if len(rows) and (len(shape) != 3 or shape[0] != 3 or 0 in shape):
-            raise DataError(
-                f'an image must have the shape (3, height, width), got {shape}'
-            )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops, boxes_to_crops
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, count_keypoints
@@ -168,60 +166,3 @@ class Teacher:
         """Memory of its weights, bytes."""
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return sum(tensor.nbytes for tensor in tensors)
-
-
-def check_ensemble(teachers: Sequence[Teacher]) -> None:
-    """Check that the outputs of teachers can be fused with each other.
-
-    Args:
-        teachers: The teachers.
-
-    Raises:
-        ConfigError: If they cannot; it names the one that differs from the first.
-    """
-    first, *others = teachers
-    for number, other in enumerate(others, start=1):
-        try:
-            if first.num_keypoints != other.num_keypoints:
-                raise ConfigError(
-                    'teachers of an ensemble must return the same keypoints, got '
-                    f'{first.num_keypoints} and {other.num_keypoints}'
-                )
-            first.adapter.check_partner(other.adapter, first.shows_same(other))
-        except ConfigError as error:
-            raise ConfigError(f'distill.teacher[{number}]: {error}') from error
-
-
-def fit_together(teachers: Sequence[Teacher], device: torch.device) -> bool:
-    """Whether all teachers fit into half of the free memory of a device.
-
-    Args:
-        teachers: The teachers.
-        device: The device; the memory of a CPU is that of the process anyway.
-    """
-    if device.type != 'cuda' or len(teachers) < 2:
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    elsewhere = (teacher.num_bytes for teacher in teachers if teacher.device != device)
-    return sum(elsewhere) <= free / 2
-
-
-@contextmanager
-def on_device(teacher: Teacher, device: torch.device, offload: bool) -> Iterator[None]:
-    """Move a teacher to a device, and back to the CPU where it only takes its turn.
-
-    Args:
-        teacher: The teacher.
-        device: The device.
-        offload: Whether it is moved back.
-    """
-    if teacher.device != device:
-        teacher.module.to(device)
-        teacher.network.refresh_if_changed()
-    try:
-        yield
-    finally:
-        if offload:
-            teacher.module.to('cpu')
-            # What was prepared of its weights stays no longer either.
-            teacher.network.refresh_if_changed()

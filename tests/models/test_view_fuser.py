@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmdistill.functional.crops import boxes_to_crops
+from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.adapters.build import build_adapter
 from mmdistill.models.network import forward_of
@@ -26,10 +27,10 @@ class Fused:
         self._frame = adapter.frame
         plan = ViewPlan(make_views((0.8, 1.0, 1.25), flip=True))
         teacher = SimpleNamespace(adapter=adapter, network=self._network, kept=None)
-        fuser = ViewFuser(plan, 'mean', None, None)
-        crops = boxes_to_crops(BOXES, 1.25, 0.75)
+        fuser = ViewFuser(plan, 'mean', None, None, FLIP_INDICES, batch_size)
+        seen = fuser.begin(teacher, self._inputs, boxes_to_crops(BOXES, 1.25, 0.75))
         with torch.no_grad():
-            seen = fuser.see(teacher, self._inputs, crops, FLIP_INDICES, batch_size)
+            fuser.see(seen, plan.views, EVERY)
             self.poses = fuser.fuse([seen])
 
     def _network(self, inputs):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.fusion import Rows
+from mmdistill.functional.fusion import PeakSpread, Rows
 from mmdistill.functional.views import Frame, View
 
 
@@ -55,6 +55,10 @@ class Fusion(Protocol):
 
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
+
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
 
     def merge(self, other: Any, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher, whose adapter passed `check_partner`.

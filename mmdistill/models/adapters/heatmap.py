@@ -143,6 +143,11 @@ class HeatmapFusion:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
 
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
+        return self._spread
+
     def merge(self, other: HeatmapFusion, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher on this grid; see `Fusion.merge`."""
         transfer = grid_transfer(

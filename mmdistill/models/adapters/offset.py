@@ -179,6 +179,11 @@ class OffsetFusion:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
 
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
+        return self._spread
+
     def merge(self, other: OffsetFusion, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher on the same grid; see `Fusion.merge`."""
         self._fused.merge(other._fused)

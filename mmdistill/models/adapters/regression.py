@@ -166,6 +166,11 @@ class CoordinateFusion:
         """Compute the mean squared distance of the views' points, pixels², (N, K)."""
         return self._spread.result()
 
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
+        return self._spread
+
     def merge(self, other: CoordinateFusion, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher, in the same crops; see `Fusion.merge`."""
         self._positions.merge(other._positions)

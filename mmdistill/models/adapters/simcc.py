@@ -161,6 +161,11 @@ class SimCCFusion:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._spread.result()
 
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
+        return self._spread
+
     def merge(self, other: SimCCFusion, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher in the same bins; see `Fusion.merge`."""
         for fused, others in zip(self._fused, other._fused, strict=True):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.fusion import MaskedMean, Rows
+from mmdistill.functional.fusion import MaskedMean, PeakSpread, Rows
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import (
     Adapter,
@@ -128,6 +128,11 @@ class VisibilityFusion:
     def spread(self) -> Tensor:
         """Compute the mean squared distance of the views' peaks, pixels², (N, K)."""
         return self._poses.spread()
+
+    @property
+    def peaks(self) -> PeakSpread:
+        """The running spread of the views' peaks, in the image."""
+        return self._poses.peaks
 
     def merge(self, other: VisibilityFusion, crops: Crops, other_crops: Crops) -> None:
         """Add the views of another teacher; see `Fusion.merge`."""
