@@ -25,7 +25,10 @@ from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.store.schema import empty_candidates
 from mmdistill.toy import write_toy_data
 
-pytest_plugins = ['tests.helpers.labeling', 'tests.helpers.media']
+pytest_plugins = [
+    *('tests.helpers.installed_files', 'tests.helpers.labeling'),
+    'tests.helpers.media',
+]
 
 DETECTOR = Path(__file__).parents[1] / 'configs/distill/toy/detector.py'
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
