@@ -18,7 +18,7 @@ from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.stages.train_config import resumable_config, student_config
 from tests.helpers.host_sets import recipe_of, write_set
-from tests.helpers.launches import launch
+from tests.helpers.launches import launch_forked
 from tests.helpers.students import CODEC, pipeline, train, write_labels
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
@@ -123,7 +123,7 @@ def test_both_ranks_see_the_whole_in_their_share(recipe, tmp_path):
     made.dump(tmp_path / 'config.py')
 
     script = Path(__file__).parents[1] / 'helpers/launched_training.py'
-    launch(script, str(tmp_path / 'config.py'))
+    launch_forked(script, str(tmp_path / 'config.py'))
 
     ranks = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]
     for samples, _ in ranks:

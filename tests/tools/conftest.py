@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +14,7 @@ import pytest
 
 from mmdistill.cli.main import run
 from mmdistill.toy import write_toy_data
+from tests.helpers.launches import run_forked
 
 REPOSITORY = Path(__file__).parents[2]
 MMPOSE = Path(mmpose.__file__).parent / '.mim'
@@ -66,9 +65,7 @@ def tool() -> Callable[..., int]:
 
 def call_mmpose(tool: str, *arguments: str) -> None:
     """Run a tool of MMPose in a process of its own."""
-    command = [sys.executable, str(MMPOSE / 'tools' / tool), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    run_forked(MMPOSE / 'tools' / tool, *arguments)
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,7 +13,7 @@ import pytest
 
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
-from tests.helpers.launches import launch
+from tests.helpers.launches import launch_forked, run_forked
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool, contents
 
 BOXES = 'work_dirs/found/labels_boxes'
@@ -98,7 +96,7 @@ def test_two_processes_write_the_same_files_as_one(place, tool):
     shutil.rmtree(BOXES)
 
     arguments = [STUDENT, '--bbox-file', 'two.json', '--launcher', 'pytorch']
-    launch(REPOSITORY / 'tools/detect.py', *arguments, '--cfg-options', *FOUND)
+    launch_forked(REPOSITORY / 'tools/detect.py', *arguments, '--cfg-options', *FOUND)
 
     assert contents(Path(BOXES)) == before
     assert Path('two.json').read_bytes() == Path('one.json').read_bytes()
@@ -170,8 +168,7 @@ def test_the_written_config_runs_from_mmdetection_s_own_test_tool(place, tool):
     shutil.rmtree(BOXES)
 
     script = Path(mmdet.__file__).parent / '.mim/tools/test.py'
-    command = [sys.executable, str(script), 'stage.py', 'detector.pth']
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    run_forked(script, 'stage.py', 'detector.pth')
 
     assert contents(Path(BOXES)) == before
 

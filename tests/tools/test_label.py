@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from tests.tools.conftest import (
     REPOSITORY,
     STUDENT,
     TEACHER_FILE,
+    call_mmpose,
     contents,
 )
 
@@ -151,15 +150,11 @@ def test_a_folder_without_boxes_is_labeled_whole_image_by_image(workshop, tool):
 
 
 def test_the_written_config_runs_from_mmpose_own_test_tool(workshop, tool):
-    import mmpose
-
     before = contents(Path(LABELS))
     tool('label', STUDENT, '--write-config', 'stage1.py', '--cfg-options', *DISTILL)
     shutil.rmtree(LABELS)
 
-    script = Path(mmpose.__file__).parent / '.mim/tools/test.py'
-    command = [sys.executable, str(script), 'stage1.py', 'work_dirs/teacher/iter_2.pth']
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    call_mmpose('test.py', 'stage1.py', TEACHER_FILE)
 
     assert contents(Path(LABELS)) == before
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import mmpose
 import numpy as np
 import pytest
 import torch
 
 from mmdistill.store import LabelStore
-from tests.helpers.launches import launch
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER_FILE, contents
+from tests.helpers.launches import launch_forked
+from tests.tools.conftest import (
+    DISTILL,
+    REPOSITORY,
+    STUDENT,
+    TEACHER_FILE,
+    call_mmpose,
+    contents,
+)
 
 LABELS = Path('work_dirs/whole')
 WHOLE = (
@@ -69,14 +73,12 @@ def test_mmpose_own_test_tool_and_two_processes_write_the_same_files(loud, tool)
     tool('label', STUDENT, '--write-config', 'stage1.py', '--cfg-options', *WHOLE)
 
     shutil.rmtree(LABELS)
-    script = Path(mmpose.__file__).parent / '.mim/tools/test.py'
-    command = [sys.executable, str(script), 'stage1.py', TEACHER_FILE]
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    call_mmpose('test.py', 'stage1.py', TEACHER_FILE)
     assert contents(LABELS) == before
 
     shutil.rmtree(LABELS)
     arguments = [STUDENT, '--launcher', 'pytorch', '--cfg-options', *WHOLE]
-    launch(REPOSITORY / 'tools/label.py', *arguments)
+    launch_forked(REPOSITORY / 'tools/label.py', *arguments)
     assert contents(LABELS) == before
 
 

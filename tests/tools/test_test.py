@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.launches import launch
+from tests.helpers.launches import launch_forked
 from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER, TEACHER_FILE
 
 STOCK_FLIP = (
@@ -47,7 +47,7 @@ def test_two_processes_measure_with_tta_what_one_does(workshop, tool):
     alone = metrics(tool, TEACHER, '--tta')
 
     arguments = [TEACHER, TEACHER_FILE, '--tta', '--out', 'two.json']
-    launch(REPOSITORY / 'tools/test.py', *arguments, '--launcher', 'pytorch')
+    launch_forked(REPOSITORY / 'tools/test.py', *arguments, '--launcher', 'pytorch')
 
     assert json.loads(Path('two.json').read_text()) == pytest.approx(alone, abs=1e-6)
 

@@ -1,16 +1,13 @@
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import mmpose
 import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
+from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER, call_mmpose
 
 LABELS = 'work_dirs/toy/labels'
 STATED = f"""
@@ -123,11 +120,7 @@ def test_a_threshold_set_by_hand_survives_training(workshop, tool):
 
 
 def train_with_mmpose(config):
-    script = Path(mmpose.__file__).parent / '.mim/tools/train.py'
-    command = [sys.executable, str(script), config, '--work-dir', 'student']
-    subprocess.run(
-        [*command, *student_options()], check=True, capture_output=True, timeout=240
-    )
+    call_mmpose('train.py', config, '--work-dir', 'student', *student_options())
 
 
 def test_a_stated_mix_trains_from_mmpose_own_tool(workshop):

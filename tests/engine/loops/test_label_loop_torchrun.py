@@ -18,13 +18,14 @@ from tests.helpers.killed_runs import (
     labeled_since,
 )
 from tests.helpers.labeling import Teacher, run_loop
-from tests.helpers.launches import ROOT, torchrun
+from tests.helpers.launches import ROOT, run_ranks, torchrun
+
+SCRIPT = Path(__file__).with_name('launched_rank.py')
 
 
 def launch(root: Path, ranks: int, *unlucky: str) -> subprocess.Popen:
-    script = Path(__file__).with_name('launched_rank.py')
     return subprocess.Popen(
-        torchrun(script, str(root), *unlucky, ranks=ranks),
+        torchrun(SCRIPT, str(root), *unlucky, ranks=ranks),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
@@ -66,8 +67,9 @@ def test_launches_killed_while_they_label_end_in_the_same_files(piled):
 
 
 def test_the_sentence_of_another_rank_is_told_once(piled):
-    told, _ = launch(piled, 2, '1').communicate(timeout=120)
+    code, told = run_ranks(SCRIPT, str(piled), '1')
 
-    assert told.count(b'could not be written: File too large') == 1
-    assert b'Error: ' not in told.partition(b'could not be written')[0]
+    assert code != 0
+    assert told.count('could not be written: File too large') == 1
+    assert 'Error: ' not in told.partition('could not be written')[0]
     assert LabelStore(piled / 'labels').missing_chunks()

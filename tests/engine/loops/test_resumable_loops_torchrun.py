@@ -13,7 +13,7 @@ from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.train_config import resumable_config
-from tests.helpers.launches import launch
+from tests.helpers.launches import launch_forked
 from tests.helpers.students import student_config, write_labels
 
 BATCH, LABELED, ITERATIONS, STOP = 5, 3, 8, 5
@@ -26,7 +26,7 @@ def train(config, folder):
     folder.mkdir()
     config.dump(folder / 'config.py')
     script = Path(__file__).parents[2] / 'helpers/launched_training.py'
-    launch(script, str(folder / 'config.py'))
+    launch_forked(script, str(folder / 'config.py'))
     return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
 
 
