@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment()
     from mmdistill.cli.arguments import add_config_arguments, load_config
     from mmdistill.config.output_files import check_output
-    from mmdistill.reports import draw_labels
+    from mmdistill.reports.gallery import draw_labels
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)

@@ -3,7 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.reports import draw_labels
+from mmdistill.reports.gallery import draw_labels
 from mmdistill.store import LabelStore
 
 

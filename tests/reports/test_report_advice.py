@@ -11,9 +11,9 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.errors import UserError
-from mmdistill.reports import draw_labels
 from mmdistill.reports import report as reports
 from mmdistill.reports.agreement import compare_agreement
+from mmdistill.reports.gallery import draw_labels
 from mmdistill.reports.report import ReportOptions, write_report
 from mmdistill.reports.results_table import compare
 from mmdistill.reports.skeleton import skeleton_of_config

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from mmengine.config import Config
 
-from mmdistill.reports import draw_labels
+from mmdistill.reports.gallery import draw_labels
 from mmdistill.reports.report import ReportOptions, report
 from tests.helpers.media import write_video  # noqa: F401  (a fixture)
 
