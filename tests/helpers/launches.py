@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import runpy
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -46,21 +45,8 @@ def run_forked(script: Path, *arguments: str) -> str:
     return said
 
 
-def launch(script: Path, *arguments: str) -> None:
-    """Run a script on two ranks by torchrun; what it said is shown if it fails."""
-    told = subprocess.run(
-        torchrun(script, *arguments),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )
-    assert told.returncode == 0, f'{told.stdout}\n{told.stderr}'
-
-
 def launch_forked(script: Path, *arguments: str) -> None:
-    """Run a script on two ranks as `launch` does, without torchrun itself."""
+    """Run a script on two ranks; what it said is shown if it fails."""
     code, said = run_ranks(script, *arguments)
     assert code == 0, said
 

@@ -7,7 +7,7 @@ import torch
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.helpers.launches import launch
+from tests.helpers.launches import launch_forked
 from tests.tools.conftest import (
     DISTILL,
     LABELS,
@@ -50,7 +50,7 @@ def test_two_processes_write_the_same_files_as_one(workshop):
     shutil.rmtree(LABELS)
 
     arguments = [STUDENT, '--launcher', 'pytorch', '--cfg-options', *DISTILL]
-    launch(REPOSITORY / 'tools/label.py', *arguments)
+    launch_forked(REPOSITORY / 'tools/label.py', *arguments)
 
     assert contents(Path(LABELS)) == before
 
