@@ -45,9 +45,9 @@ def run_forked(script: Path, *arguments: str) -> str:
     return said
 
 
-def launch_forked(script: Path, *arguments: str) -> None:
-    """Run a script on two ranks; what it said is shown if it fails."""
-    code, said = run_ranks(script, *arguments)
+def launch_forked(script: Path, *arguments: str, ranks: int = 2) -> None:
+    """Run a script on ranks; what it said is shown if it fails."""
+    code, said = run_ranks(script, *arguments, ranks=ranks)
     assert code == 0, said
 
 
