@@ -1,8 +1,6 @@
 """Tests of the registry: our types build from a string alone, in a fresh process."""
 
 import json
-import subprocess
-import sys
 
 import mmpose.registry
 import pytest
@@ -11,12 +9,14 @@ from mmengine.registry import init_default_scope
 import mmdistill.datasets
 import mmdistill.models  # noqa: F401  (registers)
 from mmdistill import registry
+from tests.helpers.launches import run_forked
 
 registry.HOOKS.import_from_location()
 NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS')
 NAMES = [(node, name) for node in NODES for name in getattr(registry, node).module_dict]
 RESOLVE = """
 import json, sys
+assert not any(name.startswith("mmdistill") for name in sys.modules)
 import mmengine.registry
 from mmengine.registry import init_default_scope
 
@@ -28,17 +28,13 @@ print(json.dumps(found))
 """
 
 
-def test_every_name_resolves_from_a_string_in_a_fresh_process():
-    done = subprocess.run(
-        [sys.executable, '-c', RESOLVE, json.dumps(NAMES)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_every_name_resolves_from_a_string_in_a_fresh_process(tmp_path):
+    (tmp_path / 'resolve.py').write_text(RESOLVE)
+    said = run_forked(tmp_path / 'resolve.py', json.dumps(NAMES))
     expected = {
         name: getattr(registry, node).get(name).__module__ for node, name in NAMES
     }
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert json.loads(said.splitlines()[-1]) == expected
 
 
 @pytest.mark.parametrize(('node', 'name'), NAMES)
