@@ -18,10 +18,7 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.selection.counts import build_labeled, count_labeled, labeled_statistics
 from mmdistill.stages.label_config import images_config, labeled_config, labeled_members
 from mmdistill.stages.train_config import student_config
-from tests.helpers.host_sets import CLASSES, SUBSETS, pipeline, recipe_of, write_set
-
-ALL = [(kind, subset) for kind in CLASSES for subset in SUBSETS.get(kind, (None,))]
-COUNTS = (2, 0, 1)
+from tests.helpers.host_sets import ALL, CLASSES, COUNTS, pipeline, recipe_of, write_set
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mmdistill.selection.export import export_coco
 from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.selection.threshold_matching import select
 from tests.audits.conftest import SIGMAS
-from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
+from tests.helpers.matched_sources import COUNTS, LABELED, SOURCES
 
 LOW, HIGH = 0.3, 0.6
 

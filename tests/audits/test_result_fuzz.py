@@ -11,7 +11,7 @@ from mmdistill.audits.result import read_audit
 from mmdistill.errors import UserError
 from mmdistill.reports.figures import audit_plots, gains_plot
 from tests.helpers.audit_example import EXAMPLE
-from tests.store.test_store_fuzz import variants
+from tests.helpers.changed_json import variants
 
 CHANGES = 300
 DRAWN = 4

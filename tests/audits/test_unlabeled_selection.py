@@ -13,7 +13,7 @@ from mmdistill.audits.unlabeled_selection import (
 )
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.selection.threshold_matching import select
-from tests.selection.test_matching_rules import COUNTS, LABELED, SOURCES
+from tests.helpers.matched_sources import COUNTS, LABELED, SOURCES
 
 OPTIONS = [
     dict(criterion=by, group_by=per, categories=categories)

@@ -8,7 +8,7 @@ import pytest
 
 from mmdistill.config.reference import COMMAND, main, reference, renewed
 from mmdistill.errors import UserError
-from tests.config.test_schema import parts
+from tests.helpers.schema_parts import parts
 
 README = Path(__file__).parents[2] / 'configs' / 'README.md'
 

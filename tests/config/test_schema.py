@@ -27,6 +27,7 @@ from mmdistill.engine.loops.detect_loop import DetectLoop
 from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.models.box_detector import BoxDetector
 from mmdistill.models.heatmap_fusion_tta import HeatmapFusionTTA
+from tests.helpers.schema_parts import parts
 
 
 def section(detector=None, store='work/labels', **unlabeled) -> DistillConfig:
@@ -101,13 +102,6 @@ def test_pseudo_labels_weigh_what_the_section_says():
     taken = inspect.signature(PseudoLabelDataset).parameters
     for name in ('pseudo_weight', 'score_thr', 'keypoint_thr'):
         assert taken[name].default == getattr(MixingConfig, name)
-
-
-def parts(kind=DistillConfig):
-    yield kind
-    for each in fields(kind):
-        if 'section' in each.metadata:
-            yield from parts(each.metadata['section'])
 
 
 @pytest.mark.parametrize('kind', list(parts()))

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdistill.config.text import HOOK, write_config
 from mmdistill.errors import UserError
-from tests.config.test_metainfo import chain
+from tests.helpers.chain_metainfo import chain
 
 PLAIN = dict(model=dict(type='Model', sizes=[1, 2]), lr=0.1)
 INLINE = dict(test_dataloader=dict(dataset=dict(metainfo=chain())))

@@ -14,9 +14,8 @@ from PIL import Image
 from mmdistill.datasets.annotation_configs import TEST, with_read_annotations
 from mmdistill.datasets.coco.images import size_of_image
 from mmdistill.errors import UserError
-from tests.datasets.coco.test_annotations import INFO, annotation, coco
-from tests.helpers.host_sets import write_set
-from tests.test_host_classes import ALL, COUNTS
+from tests.helpers.annotations import INFO, annotation, coco
+from tests.helpers.host_sets import ALL, COUNTS, write_set
 
 
 @pytest.fixture

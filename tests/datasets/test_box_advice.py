@@ -22,7 +22,7 @@ from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import UserError
 from mmdistill.models.box_detector import category_ids
-from tests.datasets.test_boxes import KNOWN, detection
+from tests.helpers.detections import KNOWN, detection
 from tests.helpers.media import write_video  # noqa: F401
 from tests.tools.conftest import call_tool
 

@@ -13,15 +13,9 @@ from mmdistill.datasets.sources.image_list import ImageList
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
+from tests.helpers.detections import KNOWN, detection
 
-KNOWN = ImageList(['a.jpg', 'b.jpg', 'c.jpg'], [1, 2, 3], np.array([[64, 48]] * 3))
 UNKNOWN = ImageList(KNOWN.paths, KNOWN.ids)
-
-
-def detection(image_id=1, bbox=(2, 3, 10, 20), score=0.5, category_id=1):
-    return dict(
-        image_id=image_id, category_id=category_id, bbox=list(bbox), score=score
-    )
 
 
 @pytest.fixture

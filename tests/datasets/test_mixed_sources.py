@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdistill.datasets import MixedRatioBatchSampler, PseudoLabelDataset
+from tests.helpers.mixed_sources import Sampler
 
 
 class Source(list):
@@ -40,19 +41,6 @@ class Sources:
 
     def __len__(self):
         return sum(map(len, self.datasets))
-
-
-class Sampler:
-    """What MMEngine's sampler tells of its rank."""
-
-    epoch = 0
-
-    def __init__(self, dataset, rank=0, world_size=1, seed=0):
-        self.dataset, self.seed = dataset, seed
-        self.rank, self.world_size = rank, world_size
-
-    def set_epoch(self, epoch):
-        self.epoch = epoch
 
 
 def batches(sizes, batch_size=12, pseudo=(), ranks=(0, 1), **options):

@@ -18,8 +18,8 @@ from mmdistill.datasets import (
 )
 from mmdistill.datasets.seeded_dataset import SeededIndex, with_last_step
 from mmdistill.errors import UserError
-from tests.config.test_metainfo import AS_TEXT, PARTNERS, chain
-from tests.datasets.test_mixed_sources import Sampler
+from tests.helpers.chain_metainfo import AS_TEXT, PARTNERS, chain
+from tests.helpers.mixed_sources import Sampler
 from tests.helpers.students import CODEC, pipeline, write_labels
 
 CROWDPOSE = dict(from_file='configs/_base_/datasets/crowdpose.py')

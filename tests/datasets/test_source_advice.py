@@ -29,7 +29,7 @@ from mmdistill.datasets.sources.image_list import images_of_folder
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.datasets.sources.source_list import build_sources
 from mmdistill.errors import UserError
-from tests.datasets.sources.test_tar_source import image
+from tests.helpers.gray_images import image
 from tests.helpers.media import write_tar, write_video  # noqa: F401
 
 

@@ -15,7 +15,7 @@ from mmdistill.functional.label_quality import (
     precision_recall,
 )
 from mmdistill.functional.oks import match, similarity
-from tests.functional.test_oks import (
+from tests.helpers.coco_evaluation import (
     SIGMAS,
     draw_keypoints,
     draw_truth,

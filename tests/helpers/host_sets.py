@@ -40,6 +40,8 @@ CLASSES = sorted(
 )
 """All data sets of the host that give one image and keypoints in it."""
 SUBSETS = {'DeepFashionDataset': ('full', 'upper', 'lower')}
+ALL = [(kind, subset) for kind in CLASSES for subset in SUBSETS.get(kind, (None,))]
+COUNTS = (2, 0, 1)
 
 
 def write_set(

@@ -6,7 +6,7 @@ import torch
 
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.models import HeatmapFusionTTA
-from tests.models.adapters.test_build import FUSABLE, INTEGRAL, resnet_with
+from tests.helpers.fusable_heads import FUSABLE, INTEGRAL, resnet_with
 
 SCALES = (0.8, 1.0, 1.25)
 MARGINS = (0.2, 0.3, 0.4, 0.5)

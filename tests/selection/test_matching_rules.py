@@ -9,19 +9,8 @@ import pytest
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.errors import UserError
-from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.threshold_matching import select
-
-COUNTS = (4, 6, None, 3, 5, 5, 8)
-SOURCES = ('a', 'b', 'a', 'a', 'b', 'b', 'a')
-LABELED = LabeledCounts(
-    images=4,
-    annotated_images=3,
-    instances=8,
-    fingerprint='f',
-    categories=((1, 5), (2, 3)),
-    keypoints=(8, 6, 4, 2, 0, *(4,) * 12),
-)
+from tests.helpers.matched_sources import COUNTS, LABELED, SOURCES
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from mmdistill.errors import UserError
 from mmdistill.selection.selection import read_selection
 from mmdistill.store.status import store_status
 from mmdistill.utils.files import json_sha256
+from tests.helpers.changed_json import variants
 
 COUNTS = (2, 0, None, 3, 1, 0, 4)
 CHANGES = 150
@@ -85,47 +86,7 @@ def test_a_size_of_chunks_that_cannot_be_is_a_sentence(store, size):
         store_status(store)
 
 
-OTHERS = (
-    *(None, True, -1, 0, 3, 2.5, 1e308, float('nan'), float('inf'), 10**400),
-    *('', 'text', '3', [], [1], ['a', None], [[1]], {}, {'a': 1}),
-)
 """Values that a JSON may have where another is expected."""
-
-
-def leaves(content, path=()):
-    """Paths of all values of a JSON, containers included."""
-    if path:
-        yield path
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from leaves(value, (*path, key))
-    elif isinstance(content, list):
-        for key, value in enumerate(content[:2]):
-            yield from leaves(value, (*path, key))
-
-
-def changed(content, path, value):
-    """A JSON with another value somewhere, or without that entry."""
-    content = json.loads(json.dumps(content))
-    place = content
-    for key in path[:-1]:
-        place = place[key]
-    if value is GONE:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return content
-
-
-GONE = object()
-
-
-def variants(content, seed, count=200):
-    """Some of all changes of one value, the same on every run."""
-    dice = random.Random(seed)
-    places = list(leaves(content))
-    for _ in range(count):
-        yield changed(content, dice.choice(places), dice.choice([*OTHERS, GONE]))
 
 
 def test_another_value_in_the_manifest_is_a_sentence_or_changes_nothing(store):

@@ -9,19 +9,14 @@ import lzma
 import os
 import tarfile
 
-import cv2
-import numpy as np
 import pytest
 
 from mmdistill.datasets.sources import TarSource
 from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import UserError
+from tests.helpers.gray_images import image
 
 READER = ImageReader()
-
-
-def image(level):
-    return cv2.imencode('.png', np.full((4, 5, 3), level, np.uint8))[1].tobytes()
 
 
 def read_all(source):
