@@ -65,14 +65,28 @@ def _with_subclasses(kind: type) -> Iterator[type]:
 def logged(monkeypatch) -> list[str]:
     """Lines that any logger of MMEngine gets during the test."""
     lines: list[str] = []
+    _listen(monkeypatch, lambda record: lines.append(record.getMessage()))
+    return lines
+
+
+@pytest.fixture
+def logged_levels(monkeypatch) -> list[tuple[int, str]]:
+    """The same lines, each behind its level."""
+    lines: list[tuple[int, str]] = []
+    _listen(
+        monkeypatch, lambda record: lines.append((record.levelno, record.getMessage()))
+    )
+    return lines
+
+
+def _listen(monkeypatch, note: Callable[[logging.LogRecord], None]) -> None:
     call_handlers = MMLogger.callHandlers
 
-    def record_line(self: MMLogger, record: logging.LogRecord) -> None:
-        lines.append(record.getMessage())
+    def take(self: MMLogger, record: logging.LogRecord) -> None:
+        note(record)
         call_handlers(self, record)
 
-    monkeypatch.setattr(MMLogger, 'callHandlers', record_line)
-    return lines
+    monkeypatch.setattr(MMLogger, 'callHandlers', take)
 
 
 @pytest.fixture

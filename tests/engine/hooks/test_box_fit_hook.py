@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from mmengine.structures import InstanceData
 
-from mmdistill.engine.hooks import box_fit_hook
 from mmdistill.engine.hooks.box_fit_hook import BoxFitHook
 from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.errors import UserError
@@ -57,8 +56,11 @@ class Finder(Teacher):
         return batch['data_samples']
 
 
+OPENINGS = ('in the labeled set a pose fills', 'boxes are not compared')
+
+
 @pytest.fixture
-def label(tmp_path, write_images, caplog):
+def label(tmp_path, write_images, logged_levels):
     """Label seven whole images with the hook; returns teacher, store and sentences."""
     write_images(tmp_path / 'pile', *(f'{i}.png' for i in range(NUM_IMAGES)))
     labeled = labeled_set(tmp_path / 'labeled.json')
@@ -90,17 +92,13 @@ def label(tmp_path, write_images, caplog):
         runner.test_loop = LabelLoop(
             runner, loader, store=str(tmp_path / name), chunk_size=5
         )
-        said: list[tuple[int, str]] = []
-
-        def say(message, logger=None, level=logging.INFO):
-            said.append((level, message))
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(box_fit_hook, 'print_log', say)
-            try:
-                runner.test_loop.run()
-            except KeyboardInterrupt:
-                assert stop_after is not None
+        logged_levels.clear()
+        try:
+            runner.test_loop.run()
+        except KeyboardInterrupt:
+            assert stop_after is not None
+        # The loop has lines of its own.
+        said = [line for line in logged_levels if line[1].startswith(OPENINGS)]
         return teacher, LabelStore(tmp_path / name), said
 
     return run
