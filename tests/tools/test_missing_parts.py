@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmdistill import stages
+from mmdistill.config.text import TextConfig
 from tests.helpers.host_sets import (
     pipeline,
     recipe_of,
@@ -146,7 +147,7 @@ def without(config, changes, path):
             config.pop(key, None)
         else:
             config[key] = value
-    config.dump(path)
+    TextConfig.of(config).dump(path)
     return str(path)
 
 
