@@ -216,6 +216,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         pairs = {'flip_indices': [int(i) for i in own['flip_indices']]} if own else {}
         # Without a fit there is no entry, so that older stores can be continued.
         fit = {} if self.box_fit is None else {'box_fit': self.box_fit.as_json()}
+        peaks = self.adapter.agreement_from
+        agreement = {} if peaks is None else {'agreement': peaks}
         return {
             'views': [str(view) for view in self.plan.views],
             'fusion': self.fusion,
@@ -226,6 +228,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             **self.teachers[0].input_sizes(self.plan.views),
             **pairs,
             **fit,
+            **agreement,
             **self._ensemble_provenance(),
             **self._adaptive_provenance(),
         }

@@ -59,6 +59,8 @@ FORMAT = 2
 """Version of the store's columns; a store of another one cannot be read."""
 LATER = ('flip_indices', 'views.flip_indices')
 """Leaves that were added to manifests of this format later."""
+LATER_IF_COMPLETE = ('views.agreement',)
+"""Leaves without which a store is older and differs: it is used, and not added to."""
 MOST = 2**40
 """Exclusive upper limit of numbers of images."""
 
@@ -162,32 +164,40 @@ def chunk_origin(manifest: Mapping[str, Any], span: ChunkSpan, index: int) -> st
     return origin(manifest, generation, span.start, index)
 
 
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(
+    stored: Mapping[str, Any], wanted: Mapping[str, Any], *, complete: bool = False
+) -> list[str]:
     """List the differences of two manifests, a line for each leaf.
 
-    A leaf that is missing in an older store is not a difference.
+    A leaf that is missing in an older store is not a difference, see `unrecorded`.
 
     Args:
         stored: The manifest of the store.
         wanted: The manifest of the run that is to add to it.
+        complete: Whether the run has nothing to add.
     """
     left, right = dict(_leaves(stored)), dict(_leaves(wanted))
+    older = {*unrecorded(stored, wanted, complete=complete)}
     return [
         f'{name}: the store has {left.get(name)}, this run {right.get(name)}'
-        for name in sorted((left.keys() | right.keys()) - {*unrecorded(stored, wanted)})
+        for name in sorted((left.keys() | right.keys()) - older)
         if left.get(name) != right.get(name)
     ]
 
 
-def unrecorded(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def unrecorded(
+    stored: Mapping[str, Any], wanted: Mapping[str, Any], *, complete: bool = False
+) -> list[str]:
     """List leaves of a run that are missing in its store, which is older.
 
     Args:
         stored: The manifest of the store.
         wanted: The manifest of the run that is to add to it.
+        complete: Whether the run has nothing to add, so that nothing is mixed.
     """
     left, right = dict(_leaves(stored)), dict(_leaves(wanted))
-    return [name for name in LATER if name in right and name not in left]
+    later = (*LATER, *LATER_IF_COMPLETE) if complete else LATER
+    return [name for name in later if name in right and name not in left]
 
 
 def _check_format(path: Path, stored: Any, kind: StoreKind) -> None:

@@ -167,7 +167,8 @@ class LabelStore:
         held = self.manifest
         self._restore_lists(held, images)
         stored, generations = self.paths(), generations_in(held)
-        lines = differences(identity(held), identity(manifest))
+        finished = self.complete and len(stored) == len(images.paths)
+        lines = differences(identity(held), identity(manifest), complete=finished)
         lines += disagreements(generations, stored, images)
         if lines:
             lines += differences(made_boxes(held), made_boxes(manifest))

@@ -246,4 +246,5 @@ def test_provenance_tells_what_decides_the_labels(make_estimator):
         padding=1.25,
         use_udp=True,
         precision='float32',
+        agreement='sub-cell',
     )

@@ -110,3 +110,13 @@ def test_other_pairs_are_a_line():
         'flip_indices: the store has [1, 0], this run [0, 1]'
     ]
     assert unrecorded(stored, run) == []
+
+
+def test_whole_cell_agreement_differs_unless_there_is_nothing_to_add():
+    stored, run = {'views': {'scale': 1}}, {'views': {'scale': 1, 'agreement': 'sub'}}
+    assert differences(stored, run) == [
+        'views.agreement: the store has None, this run sub'
+    ]
+    assert differences(stored, run, complete=True) == []
+    assert unrecorded(stored, run, complete=True) == ['views.agreement']
+    assert differences(run, stored, complete=True) != []

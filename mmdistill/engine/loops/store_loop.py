@@ -305,8 +305,9 @@ def claim_on_all_ranks(
     def claim() -> tuple[np.ndarray, list[int]]:
         lock.acquire()
         manifest = make_manifest()
-        _log_unrecorded(store, manifest)
-        return store.claim(manifest, images), store.missing_chunks()
+        order, missing = store.claim(manifest, images), store.missing_chunks()
+        _log_unrecorded(store, manifest, complete=not missing)
+        return order, missing
 
     claimed = run_on_rank_zero(claim)
     if get_rank():
@@ -314,8 +315,10 @@ def claim_on_all_ranks(
     return claimed
 
 
-def _log_unrecorded(store: LabelStore, manifest: Mapping[str, Any]) -> None:
-    names = unrecorded(store.manifest, manifest) if store.exists else []
+def _log_unrecorded(
+    store: LabelStore, manifest: Mapping[str, Any], complete: bool
+) -> None:
+    names = unrecorded(store.manifest, manifest, complete=complete)
     if names:
         print_log(
             f'the {store.kind.name} {store.root} was begun before manifests had '

@@ -18,6 +18,9 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import PeakSpread, Rows
 from mmdistill.functional.views import Frame, View
 
+SUB_CELL = 'sub-cell'
+"""Agreement of peaks between cells, as manifests name it."""
+
 
 @dataclass(frozen=True)
 class DecodedPoses:
@@ -86,6 +89,14 @@ class Adapter(Protocol):
 
     def frame_of(self, view: View) -> Frame:
         """Return the network input of a view, which its resolution decides."""
+
+    @property
+    def agreement_from(self) -> str | None:
+        """Peaks that agreement compares; None where they always were exact.
+
+        Peaks of heatmaps and vectors were whole cells in older stores, whose agreement
+        is not mixed with that of `SUB_CELL` peaks.
+        """
 
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that the views can be undone and fused.

@@ -16,8 +16,10 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, heatmap_peaks
 from mmdistill.functional.grid_transfer import grid_transfer
 from mmdistill.functional.inverse_views import InverseView
+from mmdistill.functional.subcell import refine_cells
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import (
+    SUB_CELL,
     Adapter,
     DecodedPoses,
     check_same_family,
@@ -49,9 +51,11 @@ class HeatmapAdapter:
         grids: The heatmaps of each resolution, and those that views are fused on.
         frame: The network input of the fused heatmaps.
         axes: The x and y axis of the fused heatmaps.
+        agreement_from: Peaks that agreement compares.
     """
 
     output = 'heatmaps'
+    agreement_from = SUB_CELL
 
     def __init__(
         self, head: Any, use_udp: bool | None = None, layouts: Layouts | None = None
@@ -126,6 +130,7 @@ class HeatmapFusion:
             heatmaps = swap_left_right(heatmaps, self._flip_indices)
         adapter = self._adapter
         cells, weights = heatmap_peaks(heatmaps)
+        cells = refine_cells(heatmaps, cells, weights)
         peaks = adapter.grids.positions(view, cells)
         self._spread.add(crops.to_image(peaks), weights, rows)
         undo = adapter.undo(view, heatmaps.device)

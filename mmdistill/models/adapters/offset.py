@@ -51,10 +51,12 @@ class OffsetAdapter:
         frame: The network input of the fused maps.
         axes: The x and y axis of the fused maps.
         radius: Number of fused cells in a unit of offsets.
+        agreement_from: None: its peaks are those of the model.
     """
 
     output = 'heatmaps with offsets'
     num_cells = 0
+    agreement_from = None
 
     def __init__(
         self, head: Any, use_udp: bool | None = None, layouts: Layouts | None = None

@@ -47,10 +47,12 @@ class CoordinateAdapter:
 
     Attributes:
         frame: The network input.
+        agreement_from: None: its peaks are those of the model.
     """
 
     output = 'coordinates'
     num_cells = 0
+    agreement_from = None
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         self._head = head

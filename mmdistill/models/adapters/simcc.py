@@ -25,8 +25,10 @@ from mmdistill.errors import ConfigError
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import FUSIONS, PeakSpread, Rows, fill_uncovered
 from mmdistill.functional.inverse_views import Axis, inverse_matrix, reference_positions
+from mmdistill.functional.subcell import refine_bins
 from mmdistill.functional.views import Frame, View
 from mmdistill.models.adapters.base import (
+    SUB_CELL,
     Adapter,
     DecodedPoses,
     check_same_family,
@@ -46,10 +48,12 @@ class SimCCAdapter:
     Attributes:
         frame: The network input.
         axes: The x and y axis of the vectors.
+        agreement_from: Peaks that agreement compares.
     """
 
     output = 'a vector for each axis'
     num_cells = 0
+    agreement_from = SUB_CELL
 
     def __init__(self, head: Any, use_udp: bool | None = None) -> None:
         self._head = head
@@ -141,7 +145,8 @@ class SimCCFusion:
                 swap_left_right(vectors, self._flip_indices) for vectors in evidence
             )
         values, bins = zip(*(vectors.max(dim=2) for vectors in evidence), strict=True)
-        cells = torch.stack(bins, dim=-1).to(evidence[0].dtype)
+        refined = map(refine_bins, evidence, bins, values)
+        cells = torch.stack(list(refined), dim=-1)
         peaks = reference_positions(view, adapter.frame, adapter.axes, cells)
         self._spread.add(crops.to_image(peaks), torch.minimum(*values), rows)
         matrices = adapter.undo(view, evidence[0].device)

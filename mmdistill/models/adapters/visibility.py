@@ -53,6 +53,11 @@ class VisibilityAdapter:
         """Return the network input of a view."""
         return self._poses.frame_of(view)
 
+    @property
+    def agreement_from(self) -> str | None:
+        """Peaks that agreement compares: those of the poses."""
+        return self._poses.agreement_from
+
     def check(self, views: Sequence[View], fusion: str) -> None:
         """Check that the poses can be fused; see `Adapter.check`."""
         self._poses.check(views, fusion)
