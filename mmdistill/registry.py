@@ -20,6 +20,7 @@ ENGINE_MODULES = [
     'mmdistill.engine.hooks.count_matching_hook',
     'mmdistill.engine.loops.detect_loop',
     'mmdistill.engine.hooks.checkpoint_guard_hooks',
+    'mmdistill.engine.hooks.finite_guard_hook',
     'mmdistill.engine.hooks.label_mix_hook',
     'mmdistill.engine.loops.label_loop',
     'mmdistill.engine.hooks.plain_model_hook',

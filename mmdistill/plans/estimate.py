@@ -22,11 +22,12 @@ from mmdistill.engine.hooks.checkpoint_guard_hooks import (
     load_teachers,
 )
 from mmdistill.engine.loops.rows import sample_to_row
+from mmdistill.errors import CheckpointError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.scoring import known_sigmas
-from mmdistill.store import Candidates
+from mmdistill.store import Candidates, ImageRow
 from mmdistill.store.parquet import encode
-from mmdistill.store.schema import rows_to_table
+from mmdistill.store.schema import NONE_FINITE, rows_to_table
 
 BATCHES = 3
 """Measured batches, after one for warm-up."""
@@ -67,8 +68,9 @@ def try_labeling(
         box_fit: How boxes are fitted around poses; None for boxes used unchanged.
 
     Raises:
-        UserError: If the teacher's checkpoint cannot be read or does not fit, or the
-            teacher has other keypoints than the labels.
+        UserError: If the teacher's checkpoint cannot be read or does not fit, no
+            keypoint of a trained teacher is finite, or the teacher has other keypoints
+            than the labels.
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
@@ -86,6 +88,8 @@ def try_labeling(
         samples = model.test_step(pseudo_collate([dataset[i] for i in batch]))
         seconds.append(time.perf_counter() - start)
         batch_rows.append([sample_to_row(s, sigmas, 0.0, 1.0) for s in samples])
+    if trained:
+        _check_finite([row for rows in batch_rows for row in rows], stage.load_from)
     first = 1 if len(batches) > 1 else 0
     measured = [row for batch in batch_rows[first:] for row in batch]
     table = rows_to_table(measured, len(sigmas))
@@ -97,6 +101,18 @@ def try_labeling(
         num_bytes=len(encode(table, 'a plan')),
         candidates=[row.candidates for batch in batch_rows if trained for row in batch],
     )
+
+
+def _check_finite(rows: Sequence[ImageRow], teacher: str) -> None:
+    """Refuse a teacher none of whose keypoints are finite."""
+    broken = sum(row.reason == NONE_FINITE for row in rows)
+    if broken and not any(len(row.candidates) for row in rows):
+        raise CheckpointError(
+            f'no keypoint is finite on any of {broken} tried images: the teacher in '
+            f'{teacher} gives NaN or infinity. Give other weights in '
+            'distill.teacher.checkpoint or, where it labels in float16, '
+            "distill.views.precision='float32'"
+        )
 
 
 def time_training_step(config: Config) -> float:

@@ -184,7 +184,8 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     guard: dict[str, Any] = dict(type='mmdistill.TeacherGuardHook', role='tested')
     if checkpoints:
         guard['ensemble'] = list(checkpoints)
-    config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
+    guards = [guard, dict(type='mmdistill.FiniteGuardHook')]
+    config.custom_hooks = [*(config.get('custom_hooks') or []), *guards]
     config.test_dataloader.dataset = with_end_pipeline(
         dataset, whole_image_pipeline(end_pipeline(dataset))
     )

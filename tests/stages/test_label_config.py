@@ -148,6 +148,7 @@ class TestTtaConfig:
         assert hooks == [
             *(hook.type for hook in config.get('custom_hooks', [])),
             'mmdistill.TeacherGuardHook',
+            'mmdistill.FiniteGuardHook',
         ]
 
     def test_the_pipeline_stays_but_for_the_crops(self, config):

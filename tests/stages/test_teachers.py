@@ -164,6 +164,6 @@ def test_checkpoints_are_fused_in_an_evaluation(config):
     tested = tta_config(config, ['two.pth', 'three.pth'])
 
     assert [each.module for each in tested.model.ensemble] == [config.model] * 2
-    (guard,) = tested.custom_hooks
+    guard = tested.custom_hooks[0]
     assert list(guard.ensemble) == ['two.pth', 'three.pth']
     assert 'ensemble' not in tta_config(config).model

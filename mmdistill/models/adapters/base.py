@@ -173,7 +173,9 @@ def decode_with(head: Any, fused: Any) -> DecodedPoses:
         head: A head of MMPose.
         fused: Input of the head's `decode`.
     """
-    instances = head.decode(fused)
+    # An output of zeros is divided by its peak: NaN, which is replaced later.
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        instances = head.decode(fused)
     scores = np.concatenate([one.keypoint_scores for one in instances])
     visible = [one.get('keypoints_visible') for one in instances]
     return DecodedPoses(

@@ -2,7 +2,8 @@
 
 DARK's refinement divides by the curvature around a peak. MMPose's UDP codec inverts it
 for all keypoints of an instance at once, so a single heatmap without curvature, as of
-an untrained or uncertain network, makes the decoding of all of them fail.
+an untrained or uncertain network, makes the decoding of all of them fail. Codecs that
+blur also divide by the peak of the blurred heatmap, which gives NaN for one of zeros.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mmengine.logging import print_log
 from mmpose.codecs.utils import get_heatmap_maximum
 from torch import Tensor
 
+from mmdistill.functional.finite import known_keypoints
 from mmdistill.functional.inverse_views import Axis
 from mmdistill.models.adapters.base import DecodedPoses, decode_with
 
@@ -34,7 +36,13 @@ class HeatmapDecoder:
         self._unrefined = 0
 
     def __call__(self, heatmaps: Tensor) -> DecodedPoses:
-        """Decode heatmaps, (N, K, h, w)."""
+        """Decode heatmaps, (N, K, h, w).
+
+        What an instance gets does not depend on the others.
+        """
+        return self._without_nan(self._decoded(heatmaps), heatmaps)
+
+    def _decoded(self, heatmaps: Tensor) -> DecodedPoses:
         try:
             return decode_with(self._head, heatmaps)
         except np.linalg.LinAlgError:
@@ -58,9 +66,26 @@ class HeatmapDecoder:
             return decode_with(self._head, heatmap)
         except np.linalg.LinAlgError:
             self._unrefined += 1
-            cells, scores = get_heatmap_maximum(heatmap[0].cpu().numpy())
-            keypoints = (self._offsets + self._strides * cells)[None]
-            return DecodedPoses(keypoints, scores[None], scores[None])
+            keypoints, scores = self._peaks(heatmap[0].cpu().numpy())
+            return DecodedPoses(keypoints[None], scores[None], scores[None])
+
+    def _without_nan(self, poses: DecodedPoses, heatmaps: Tensor) -> DecodedPoses:
+        """Replace what is not finite by the highest cells of the heatmaps."""
+        known = known_keypoints(poses.keypoints, poses.keypoint_scores)
+        if known.all():
+            return poses
+        peaks, scores = self._peaks(heatmaps.cpu().numpy()[~known])
+        keypoints, keypoint_scores = (
+            poses.keypoints.copy(),
+            poses.keypoint_scores.copy(),
+        )
+        keypoints[~known], keypoint_scores[~known] = peaks, scores
+        return DecodedPoses(keypoints, keypoint_scores, keypoint_scores)
+
+    def _peaks(self, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and values of the highest cells, (M, 2) and (M,)."""
+        cells, scores = get_heatmap_maximum(heatmaps)
+        return self._offsets + self._strides * cells, scores
 
     def _log_unrefined(self, before: int) -> None:
         """Log their number at the first one, and whenever it has another digit."""

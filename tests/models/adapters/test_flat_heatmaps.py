@@ -99,3 +99,15 @@ def test_the_log_reports_the_first_one_and_every_tenfold_number(head, logged):
         decode(heatmaps)
 
     assert [int(line.split()[0]) for line in logged] == [1, 10, 100]
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_heatmap_of_zeros_has_score_0_and_costs_no_other_its_refinement(head):
+    heatmaps = np.stack([peaked(7.3, 9.6), np.zeros(SHAPE, np.float32)])
+
+    poses = decoder(head)(torch.from_numpy(heatmaps[None]))
+
+    alone = CODEC.decode(heatmaps[:1])[0][0]
+    np.testing.assert_array_equal(poses.keypoints[0, :1], alone)
+    assert np.isfinite(poses.keypoints).all()
+    assert poses.keypoint_scores[0, 1] == poses.keypoints_visible[0, 1] == 0
