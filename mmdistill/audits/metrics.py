@@ -16,6 +16,7 @@ from mmdistill.audits.candidates import (
     MatchedCandidates,
     errors_in_common,
 )
+from mmdistill.audits.rank_correlations import correlate_with_errors
 from mmdistill.audits.result import (
     Audit,
     Curve,
@@ -68,6 +69,7 @@ def measure(
         matched=matched,
         curve=_curve(fused, unlabeled_selection),
         calibration=calibration,
+        rank_correlations=correlate_with_errors(fused, unlabeled_selection),
         per_keypoint=per_keypoint,
         gains={
             name: candidates.mean_average_precision()

@@ -171,6 +171,8 @@ class Audit:
         matched: Metrics of the labels that the selection keeps.
         curve: Precision and recall over the threshold.
         calibration: Errors of all keypoints by 'score' and 'agreement'.
+        rank_correlations: Rank correlations with the error of 'score', 'agreement' and
+            their 'product', of each 'keypoint' and of each 'instance'.
         per_keypoint: Errors of each keypoint type, K of them.
         gains: AP of all candidates by the views of labeling.
         gains_error: Mean error by the views of labeling.
@@ -182,6 +184,7 @@ class Audit:
     matched: MatchedMetrics | None = None
     curve: Curve | None = None
     calibration: Mapping[str, Binned] | None = None
+    rank_correlations: Mapping[str, Mapping[str, float]] | None = None
     per_keypoint: tuple[KeypointMetrics, ...] = ()
     gains: Mapping[str, float] | None = None
     gains_error: Mapping[str, float] | None = None
@@ -220,6 +223,7 @@ class Audit:
             matched=_matched(content['matched']) if content.get('matched') else None,
             curve=_curve(content['curve']) if content.get('curve') else None,
             calibration=_calibrations(content.get('calibration')),
+            rank_correlations=_correlations(content.get('rank_correlations')),
             per_keypoint=tuple(map(_keypoint, content.get('per_keypoint', ()))),
             gains=_numbers_by_name(content.get('gains')),
             gains_error=_numbers_by_name(content.get('gains_error')),
@@ -337,6 +341,14 @@ def _calibrations(content: Mapping[str, Any] | None) -> dict[str, Binned] | None
     if content is None:
         return None
     return {str(name): _binned(table) for name, table in content.items()}
+
+
+def _correlations(
+    content: Mapping[str, Any] | None,
+) -> dict[str, dict[str, float]] | None:
+    if content is None:
+        return None
+    return {str(of): _numbers_by_name(row) or {} for of, row in content.items()}
 
 
 def _binned(content: Mapping[str, Any]) -> Binned:

@@ -62,6 +62,8 @@ def format_audit(audit: Audit) -> str:
         format_table(_calibration_cells(name, table))
         for name, table in (audit.calibration or {}).items()
     ]
+    if audit.rank_correlations:
+        blocks.append(format_table(_correlation_cells(audit.rank_correlations)))
     if audit.nothing_matched:
         blocks.append(NOTHING_MATCHED)
     return '\n\n'.join([*blocks, audit.verdict])
@@ -149,6 +151,19 @@ def _calibration_cells(name: str, table: Binned) -> list[list[str]]:
             for low, high, count, error in zip(
                 table.edges[:-1], table.edges[1:], table.count, table.error, strict=True
             )
+        ),
+    ]
+
+
+def _correlation_cells(
+    correlations: Mapping[str, Mapping[str, float]],
+) -> list[list[str]]:
+    names = list(dict.fromkeys(name for row in correlations.values() for name in row))
+    return [
+        ['rank correlation with the error', *names],
+        *(
+            [f'of each {of}', *(_format_number(row.get(name, nan)) for name in names)]
+            for of, row in correlations.items()
         ),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from statistics import fmean
 
 import numpy as np
@@ -170,6 +170,25 @@ def calibration_caption(scale: str, calibration: Binned) -> str:
     return (
         f'{calibration.count.sum():,.0f} keypoints. Mean error {first:.3g} in the '
         f'lowest bin, {last:.3g} in the highest: {scale} {relation}.'
+    )
+
+
+def correlation_caption(scale: str, correlations: Mapping[str, float]) -> str:
+    """State how well a quantity orders keypoints by their error.
+
+    Args:
+        scale: 'score' or 'agreement'.
+        correlations: Rank correlations with the error by quantity.
+
+    Returns:
+        A sentence that begins with a space; empty if the correlation is not known.
+    """
+    own, product = (correlations.get(name, nan) for name in (scale, 'product'))
+    if isnan(own):
+        return ''
+    return (
+        f' Rank correlation with the error {own:+.2f}, of the product of both ranks '
+        f'{product:+.2f}; -1 is perfect.'
     )
 
 

@@ -165,15 +165,18 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
                 height=3.2,
             )
         )
+    correlations = (audit.rank_correlations or {}).get('keypoint', {})
     page_plots += [
-        _calibration_plot(scale, calibration)
+        _calibration_plot(scale, calibration, correlations)
         for scale, calibration in (audit.calibration or {}).items()
         if not np.isnan(calibration.error).all()
     ]
     return page_plots
 
 
-def _calibration_plot(scale: str, calibration: Binned) -> PagePlot:
+def _calibration_plot(
+    scale: str, calibration: Binned, correlations: Mapping[str, float]
+) -> PagePlot:
     draw = partial(
         plots.draw_calibration,
         calibration=calibration,
@@ -181,6 +184,7 @@ def _calibration_plot(scale: str, calibration: Binned) -> PagePlot:
         unit=captions.ERROR_UNIT,
     )
     caption = captions.calibration_caption(scale, calibration)
+    caption += captions.correlation_caption(scale, correlations)
     return _page_plot(f'error-{scale}', f'Keypoint error over {scale}', caption, draw)
 
 

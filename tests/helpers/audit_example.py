@@ -37,6 +37,10 @@ EXAMPLE: dict[str, Any] = dict(
         recall={'0.5': [0.9, 0.6, 0.1], '0.75': [0.4, 0.2, 0.1]},
     ),
     calibration=dict(score=TABLE, agreement=TABLE),
+    rank_correlations=dict(
+        keypoint=dict(score=-0.5, agreement=-0.25, product=-0.625),
+        instance=dict(score=-0.125, agreement=None, product=None),
+    ),
     per_keypoint=[
         dict(
             name=name,

@@ -61,6 +61,13 @@ def test_every_keypoint_has_a_cell_a_column(errors):
     assert row[4:] == (['0.300'] * 4 if errors else ['-'] * 4)
 
 
+def test_rank_correlations_stand_beside_each_other():
+    assert rows(format_audit(AUDIT), 'rank correlation') == [
+        ['of', 'each', 'keypoint', '-0.500', '-0.250', '-0.625'],
+        ['of', 'each', 'instance', '-0.125', '-', '-'],
+    ]
+
+
 def test_the_verdict_is_last():
     assert format_audit(AUDIT).splitlines()[-1] == EXAMPLE['verdict']
 

@@ -159,3 +159,13 @@ def test_a_store_without_a_selection_says_how_to_make_one(data):
     summary = captions.store_summary(data, None)
     assert summary.startswith('7 images, 15 candidates. Nothing is selected yet')
     assert 'tools/select_labels.py' in summary
+
+
+def test_a_known_correlation_is_a_sentence_beside_that_of_the_product():
+    known = dict(score=-0.5, agreement=float('nan'), product=-0.625)
+    assert captions.correlation_caption('score', known) == (
+        ' Rank correlation with the error -0.50, of the product of both ranks -0.62; '
+        '-1 is perfect.'
+    )
+    assert captions.correlation_caption('agreement', known) == ''
+    assert captions.correlation_caption('score', {}) == ''

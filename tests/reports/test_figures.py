@@ -78,6 +78,16 @@ def test_calibration_says_whether_the_error_falls(error, words):
     assert plot.caption.startswith('6 keypoints')
 
 
+def test_calibration_has_its_rank_correlation():
+    part = Binned(np.arange(3) / 2, np.array([0.5, 0.25]), np.array([1, 2]))
+    correlations = dict(keypoint=dict(score=-0.25, product=-0.5))
+    audit = replace(
+        NOTHING, calibration={'score': part}, rank_correlations=correlations
+    )
+    (plot,) = figures.audit_plots(audit)
+    assert 'Rank correlation with the error -0.25' in plot.caption
+
+
 def test_empty_calibration_is_left_out():
     part = Binned(np.arange(2), np.array([np.nan]), np.zeros(1))
     assert figures.audit_plots(replace(NOTHING, calibration={'score': part})) == []
