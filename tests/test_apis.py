@@ -5,6 +5,7 @@ import copy
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmpose.apis import inference_topdown as inference_of_mmpose
 from mmpose.structures import PoseDataSample, merge_data_samples
 
@@ -38,6 +39,26 @@ def test_one_view_is_the_inference_of_mmpose(model, image):
             np.testing.assert_allclose(
                 mine.pred_instances[key], other.pred_instances[key], atol=2e-3
             )
+
+
+def test_one_resolution_is_the_inference_of_mmpose_at_that_input_size(image):
+    torch.manual_seed(0)
+    sizes = dict(input_size=(192, 256), heatmap_size=(48, 64))
+    # The blur of DARK grows with sigma: 0.3 * ((25 - 1) / 2 - 1) + 0.8 is about 4.
+    large = init_small_model(**sizes, sigma=4.0, blur_kernel_size=25)
+    model = init_small_model()
+    model.load_state_dict(large.state_dict())
+    fused = fuse_views(model, flip=False, channels_last=False, resolutions=(2,))
+    theirs = inference_of_mmpose(large, image, np.array(BOXES, np.float32))
+    ours = inference_topdown(fused, image, BOXES)
+    for mine, other in zip(ours, theirs, strict=True):
+        mine, other = mine.pred_instances, other.pred_instances
+        np.testing.assert_allclose(
+            mine.keypoint_scores, other.keypoint_scores, atol=2e-3
+        )
+        # Where noise is flat, its refinement multiplies a rounded gray level.
+        errors = np.abs(mine.keypoints - other.keypoints)
+        assert np.median(errors) < 0.01
 
 
 def test_crops_are_cut_as_the_pipeline_of_the_config_cuts_them(model):

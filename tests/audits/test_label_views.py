@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmdistill.audits.label_views import check_same_views
+from mmdistill.audits.label_views import SINGLE_VIEW, _views_of, check_same_views
 from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from tests.conftest import NamedImages
@@ -57,6 +58,12 @@ def test_what_does_not_decide_labels_may_differ(stores, changes):
 def test_another_rule_is_refused(stores, changes, line):
     with pytest.raises(UserError, match=line):
         check_same_views(*stores(**changes))
+
+
+def test_the_single_view_of_an_audit_is_the_plain_one():
+    views = ViewsConfig(scales=(0.8, 1.0), resolutions=(1.5,), fusion_resolution=2.0)
+    single = _views_of(views)[SINGLE_VIEW]
+    assert single == ViewsConfig(flip=False)
 
 
 def test_teachers_of_folds_may_differ(stores):

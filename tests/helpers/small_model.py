@@ -10,12 +10,17 @@ from mmpose.apis import init_model
 CODEC = dict(type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2.0)
 
 
-def init_small_model() -> Any:
-    """Initialize an estimator of 17 keypoints that was never trained."""
+def init_small_model(**changes: Any) -> Any:
+    """Initialize an estimator of 17 keypoints that was never trained.
+
+    Args:
+        **changes: Arguments of its codec.
+    """
+    codec = {**CODEC, **changes}
     pipeline = [
         dict(type='LoadImage'),
         dict(type='GetBBoxCenterScale', padding=1.1),
-        dict(type='TopdownAffine', input_size=(96, 128), use_udp=True),
+        dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
         dict(type='PackPoseInputs'),
     ]
     estimator = dict(
@@ -27,7 +32,7 @@ def init_small_model() -> Any:
             out_channels=17,
             deconv_out_channels=(16, 16, 16),
             deconv_kernel_sizes=(4, 4, 4),
-            decoder=CODEC,
+            decoder=codec,
         ),
         data_preprocessor=dict(
             type='PoseDataPreprocessor', std=[60] * 3, mean=[99] * 3

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import BaseModule
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import KEYPOINT_CODECS
 from torch.nn import functional as F
 
 from mmdistill.errors import UserError
+from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import View, to_view
@@ -345,6 +346,27 @@ def test_work_is_counted_in_pixels():
     wrapper = HeatmapFusionTTA(make_estimator('UDP'), resolutions=(1.0, 1.5))
     assert wrapper.views_per_box == 4
     assert wrapper.work_per_box == pytest.approx(2 * (1 + 1.5**2))
+
+
+def test_a_box_is_fitted_in_the_plain_view_and_fused_at_all_resolutions(
+    forwards, some_images
+):
+    estimator, shapes = forwards
+    wrapper = HeatmapFusionTTA(estimator, fold_batch_norm=False, resolutions=(1.5,))
+    wrapper.box_fit = BoxFit((0.1,) * 4, least=1, score_thr=0.1)
+    (image, boxes) = some_images.images[1], some_images.boxes[1]
+    results = dict(img=image, img_id=1, id=1, bbox=boxes, bbox_score=np.ones(1))
+    item = Compose([dict(type='PackPoseInputs')])(
+        dict(results, flip_indices=FLIP_INDICES)
+    )
+    shapes.clear()
+
+    (sample,) = wrapper.test_step(pseudo_collate([item]))
+
+    assert shapes == [(2, 128, 96), (2, 192, 144)]
+    assert wrapper.work_per_box == pytest.approx(2 + 2 * 2.25)
+    errors = sample.pred_instances.keypoints - some_images.keypoints[1]
+    assert np.abs(errors).max() < 2.5
 
 
 def test_without_the_resolution_one_the_keypoints_are_counted_all_the_same():

@@ -32,6 +32,19 @@ def test_counts_are_those_of_the_data(rows):
     assert found['pseudo-labels'].startswith(f'about {min(instances, boxes)},')
 
 
+def test_forward_passes_are_counted_in_pixels(config):
+    config.distill.views = dict(scales=(1.0,), flip=True, resolutions=(1.0, 1.5))
+    boxes = len(json.loads(Path(config.distill.unlabeled.bbox_file).read_text()))
+
+    found = dict(make_plan(config).rows)
+
+    # Two views with 2.25 times the pixels.
+    work = round(2 * (1 + 2.25) * boxes)
+    assert found['forward passes'] == (
+        f'4 views of each box, the pixels of 6.5 at resolution 1: {work}'
+    )
+
+
 def test_the_batch_is_the_samplers(rows):
     assert rows[0]['batch'] == '3 labeled and 2 pseudo-labeled samples a process'
 
