@@ -24,15 +24,16 @@ from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.store.schema import empty_candidates
 from mmdistill.toy import write_toy_data
+from tests.helpers.metainfo import COCO
+from tests.helpers.named_images import NamedImages
+from tests.helpers.noise_images import HEIGHT, WIDTH
+from tests.helpers.recipes import DETECTOR
 
 pytest_plugins = [
     *('tests.helpers.installed_files', 'tests.helpers.labeling'),
     'tests.helpers.media',
 ]
 
-DETECTOR = Path(__file__).parents[1] / 'configs/distill/toy/detector.py'
-COCO = dict(from_file='configs/_base_/datasets/coco.py')
-WIDTH, HEIGHT = 64, 48
 
 # No deadline: how long an example takes says nothing about whether it is right.
 settings.register_profile('mmdistill', deadline=None, derandomize=True)
@@ -166,17 +167,6 @@ def make_rows(make_candidates) -> Callable[..., list[ImageRow]]:
         ]
 
     return make
-
-
-class NamedImages:
-    """Images that are names only, each one box."""
-
-    def __init__(self, paths: Sequence[str], boxes: str = 'whole') -> None:
-        self.paths = list(paths)
-        self.boxes = boxes
-
-    def boxes_sha256(self, numbers: np.ndarray) -> str:
-        return self.boxes
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = sorted((REPOSITORY / 'mmdistill').rglob('*.py'))
 TOOLS = sorted((REPOSITORY / 'tools').glob('*.py'))
+TESTS = sorted((REPOSITORY / 'tests').rglob('*.py'))
 
 
 def named(paths: list[Path]) -> list:
@@ -51,3 +52,37 @@ def test_errors_are_of_a_kind(path):
     ]
     if str(path.relative_to(REPOSITORY)) not in OF_NO_KIND:
         assert 'UserError' not in made
+
+
+def imported_modules(source: str) -> list[str]:
+    """Modules that are imported anywhere in a source, by their dotted names."""
+    nodes = [*ast.walk(ast.parse(source))]
+    imports = (node.names for node in nodes if isinstance(node, ast.Import))
+    froms = (node for node in nodes if isinstance(node, ast.ImportFrom))
+    return [
+        *(alias.name for names in imports for alias in names),
+        *(f'{node.module}.{alias.name}' for node in froms for alias in node.names),
+    ]
+
+
+def test_imports_are_seen_in_each_form():
+    source = """
+import tests.a.test_b
+from tests.conftest import COCO
+def f():
+    from tests.a import test_b
+"""
+    assert imported_modules(source) == [
+        'tests.a.test_b',
+        'tests.conftest.COCO',
+        'tests.a.test_b',
+    ]
+
+
+@pytest.mark.parametrize('path', named(TESTS))
+def test_tests_share_helpers_alone(path):
+    """Neither another test file nor a `conftest.py`, which pytest imports itself."""
+    shared = [
+        name for name in imported_modules(path.read_text()) if name.startswith('tests.')
+    ]
+    assert [name for name in shared if not name.startswith('tests.helpers.')] == []

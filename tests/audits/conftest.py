@@ -14,7 +14,6 @@ from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.selection.export import export_coco
 from mmdistill.store import LabelStore
 
-SIGMAS = np.full(17, 0.05)
 COUNTS = (2, 0, None, 3, 1)
 
 

@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from mmdistill.audits.candidates import match_candidates
 from mmdistill.errors import UserError
-from tests.audits.conftest import SIGMAS
-from tests.tools.conftest import load_tool
+from tests.helpers.metainfo import SIGMAS
+from tests.helpers.workshop import load_tool
 
 VALUES = {
     '--ann-file': 'other.json',

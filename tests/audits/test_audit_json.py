@@ -21,7 +21,7 @@ from mmdistill.reports.report import ReportOptions, write_report
 from mmdistill.selection.counts import Part
 from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.utils.files import write_json
-from tests.audits.conftest import SIGMAS
+from tests.helpers.metainfo import SIGMAS
 
 STORED = Path(__file__).parents[1] / 'fixtures' / 'older_audit.json'
 IMAGES = AuditedImages(

@@ -12,7 +12,7 @@ from mmdistill.audits.candidates import errors_in_common, join, match_candidates
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import AREA_OF_BOX
-from tests.audits.conftest import SIGMAS
+from tests.helpers.metainfo import SIGMAS
 
 
 def moved(path, offset):

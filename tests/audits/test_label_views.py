@@ -10,7 +10,7 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
-from tests.conftest import NamedImages
+from tests.helpers.named_images import NamedImages
 
 MANIFEST = dict(
     about=dict(img_root='images'),

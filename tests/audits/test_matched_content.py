@@ -18,8 +18,8 @@ from mmdistill.selection.counts import Part
 from mmdistill.selection.export import export_coco
 from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.selection.threshold_matching import select
-from tests.audits.conftest import SIGMAS
 from tests.helpers.matched_sources import COUNTS, LABELED, SOURCES
+from tests.helpers.metainfo import SIGMAS
 
 LOW, HIGH = 0.3, 0.6
 

@@ -10,7 +10,7 @@ import pytest
 from mmdistill.audits.candidates import match_candidates
 from mmdistill.audits.metrics import measure, summary_sentence
 from mmdistill.audits.result import ErrorSummary
-from tests.audits.conftest import SIGMAS
+from tests.helpers.metainfo import SIGMAS
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mmdistill.reports.audit_report import draw_audit, format_audit
 from mmdistill.reports.captions import NOTHING_MATCHED
 from mmdistill.reports.report import write_report
 from mmdistill.utils.files import write_json
-from tests.audits.conftest import SIGMAS
+from tests.helpers.metainfo import SIGMAS
 
 
 def move_truth(truth):

@@ -10,7 +10,7 @@ from scipy.stats import rankdata, spearmanr
 
 from mmdistill.audits.candidates import MatchedCandidates, match_candidates
 from mmdistill.audits.rank_correlations import correlate_with_errors
-from tests.audits.conftest import SIGMAS
+from tests.helpers.metainfo import SIGMAS
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmdistill.config.host_kinds import DATASET_KINDS, KINDS, check_host_keys
 from mmdistill.errors import ConfigError
-from tests.tools.conftest import RECIPES
+from tests.helpers.recipes import RECIPES
 
 STUDENT = RECIPES / 'student.py'
 ODD = (5, 'x', [5], {'a': None}, 1.5, True)

@@ -24,7 +24,7 @@ from mmdistill.errors import UserError
 from mmdistill.models.box_detector import category_ids
 from tests.helpers.detections import KNOWN, detection
 from tests.helpers.media import write_video  # noqa: F401
-from tests.tools.conftest import call_tool
+from tests.helpers.workshop import call_tool
 
 CLASSES = ('person', 'bicycle', 'cat', 'dog')
 

@@ -13,9 +13,8 @@ from mmpose.registry import DATASETS
 from mmdistill.datasets.seeded_dataset import SeededDataset, with_last_step
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import build_labeled, count_labeled
-from tests.datasets.test_seeded_dataset import LOAD, PACK, with_pipelines
 from tests.helpers.host_sets import write_set
-from tests.utils.test_dataset_members import AIC, combined
+from tests.helpers.mixed_configs import AIC, LOAD, PACK, combined, with_pipelines
 
 
 def refused(function: Any, *arguments: Any, **settings: Any) -> str:

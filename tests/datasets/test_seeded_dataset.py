@@ -19,6 +19,7 @@ from mmdistill.datasets import (
 from mmdistill.datasets.seeded_dataset import SeededIndex, with_last_step
 from mmdistill.errors import UserError
 from tests.helpers.chain_metainfo import AS_TEXT, PARTNERS, chain
+from tests.helpers.mixed_configs import LOAD, PACK, with_pipelines
 from tests.helpers.mixed_sources import Sampler
 from tests.helpers.students import CODEC, pipeline, write_labels
 
@@ -228,16 +229,6 @@ def test_all_else_is_the_wrapped_data_set_s(sources):
     assert len(dataset) == len(copy.copy(dataset)) == len(inner)
 
 
-def with_pipelines(own, *sources):
-    """A mix as a config, of sources with these pipelines."""
-    datasets = [dict(type='Source', pipeline=list(steps)) for steps in sources]
-    return dict(type='Mix', datasets=datasets, **({'pipeline': own} if own else {}))
-
-
-LOAD, PACK = (
-    dict(type='LoadImage'),
-    dict(type='mmpose.PackPoseInputs', meta_keys=('id',)),
-)
 SHOW = [dict(type='PackPoseInputs', pack_transformed=True)]
 PACKED = {**PACK, 'pack_transformed': True}
 

@@ -19,9 +19,7 @@ from mmdistill.engine.hooks.checkpoint_guard_hooks import (
     TeacherGuardHook,
 )
 from mmdistill.errors import UserError
-from tests.engine.hooks.test_checkpoint_guard_hooks import NAMES, Fusing
-from tests.engine.hooks.test_detector_guard_hook import Wrapper
-from tests.engine.test_fitting_weights import Estimator, prefixed
+from tests.helpers.checkpoint_models import NAMES, Estimator, Fusing, Wrapper, prefixed
 
 ROLES = ['teacher', 'detector', TESTED]
 

@@ -17,6 +17,7 @@ from mmdistill.cli.environment import TRANSFORM_COMMANDS
 from mmdistill.engine import dry_build
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.errors import UserError
+from tests.helpers.training_configs import training
 
 ALBUMENTATION = dict(type='Albumentation', transforms=[dict(type='Blur', p=0.1)])
 COMMAND = TRANSFORM_COMMANDS['albumentations']
@@ -36,11 +37,6 @@ class NeedsOtherPackage(BaseTransform):
 @pytest.fixture(autouse=True)
 def scope():
     init_default_scope('mmpose')
-
-
-def training(*transforms, **more):
-    dataset = dict(type='CocoDataset', pipeline=list(transforms))
-    return Config(dict(train_dataloader=dict(batch_size=2, dataset=dataset), **more))
 
 
 def test_what_can_be_built_passes():

@@ -25,7 +25,7 @@ from mmdistill.cli.environment import COMMANDS, PACKAGE_OF_MODULE
 from mmdistill.config.files import read_config
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.errors import UserError
-from tests.engine.test_dry_build import training
+from tests.helpers.training_configs import training
 
 
 @TRANSFORMS.register_module()

@@ -9,6 +9,7 @@ from torch import nn
 
 from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
+from tests.helpers.checkpoint_models import Estimator, prefixed
 
 
 def test_weights_are_in_the_model():
@@ -29,29 +30,11 @@ def test_a_misfit_is_reported_for_the_section_that_names_it(role):
         load_checkpoint_strict(nn.Linear(2, 2), weights, role)
 
 
-class Estimator(nn.Module):
-    """Named as the parts of MMPose's models are."""
-
-    def __init__(self, depth=2, bias=True):
-        super().__init__()
-        self.backbone = nn.Sequential(
-            nn.Conv2d(3, 4, 1, bias=bias),
-            nn.BatchNorm2d(4),
-            *(nn.Conv2d(4, 4, 1) for _ in range(depth)),
-        )
-        self.head = nn.Module()
-        self.head.final_layer = nn.Conv2d(4, 2, 1)
-
-
 @pytest.fixture
 def weights():
     """Weights of a whole trained model."""
     torch.manual_seed(3)
     return Estimator().state_dict()
-
-
-def prefixed(weights, prefix):
-    return {f'{prefix}{key}': value for key, value in weights.items()}
 
 
 def counted(weights):

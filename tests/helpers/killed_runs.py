@@ -11,8 +11,8 @@ import pytest
 import torch.distributed
 
 from mmdistill.store import LabelStore
-from tests.conftest import COCO
 from tests.helpers.labeling import Teacher, run_loop
+from tests.helpers.metainfo import COCO
 
 FORK = multiprocessing.get_context('fork')
 NUM_IMAGES = 120

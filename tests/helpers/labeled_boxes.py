@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from tests.conftest import COCO, HEIGHT, WIDTH
+from tests.helpers.metainfo import COCO
+from tests.helpers.noise_images import HEIGHT, WIDTH
 
 TIGHT = (0.9, 0.8)
 

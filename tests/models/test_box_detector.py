@@ -19,7 +19,8 @@ from mmdistill.errors import UserError
 from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
 from mmdistill.models import BoxDetector
 from mmdistill.stages.detect_config import FLIPPED, MERGED
-from tests.conftest import COCO, DETECTOR
+from tests.helpers.metainfo import COCO
+from tests.helpers.recipes import DETECTOR
 
 SIZES = [(48, 64), (120, 30), (48, 64), (90, 90)]
 """Heights and widths of the images; the second is padded to the size of the first."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mmdistill.errors import ConfigError
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.network import forward_of
-from tests.models.conftest import CellReader
+from tests.helpers.cell_reader import CellReader
 
 FLIP_INDICES = [0, 2, 1]
 SINGLE = dict(flip=False, fold_batch_norm=False)

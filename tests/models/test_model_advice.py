@@ -21,8 +21,8 @@ from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.adapters.build import INSTEAD, check_estimator
 from mmdistill.models.box_detector import BoxDetector, category_ids
 from mmdistill.stages.detect_config import MERGED
-from tests.conftest import DETECTOR
 from tests.helpers.heads import HEADS
+from tests.helpers.recipes import DETECTOR
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 BOX = np.float32([[2, 2, 60, 44]])

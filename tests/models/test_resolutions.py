@@ -17,7 +17,7 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import View, to_view
 from mmdistill.models import HeatmapFusionTTA
-from tests.models.conftest import INPUT
+from tests.helpers.cell_reader import INPUT
 
 FLIP_INDICES = [0, 1, 2]
 SIZES = dict(input_size=INPUT, heatmap_size=(24, 32))

@@ -8,7 +8,7 @@ import torch
 
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.models import HeatmapFusionTTA
-from tests.models.conftest import CELLS, CODECS
+from tests.helpers.cell_reader import CELLS, CODECS
 
 SIGMA = 0.005
 """OKS sigma of a keypoint that must be known to a fraction of a cell."""

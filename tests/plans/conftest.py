@@ -10,8 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmdistill.datasets.boxes import true_boxes
-
-STUDENT = Path(__file__).parents[2] / 'configs' / 'distill' / 'toy' / 'student.py'
+from tests.helpers.recipes import STUDENT
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from mmengine.config import Config
 
 from mmdistill.config.recipe import Recipe
 from mmdistill.plans.missing import boxes_to_find, missing_files
-from tests.plans.conftest import STUDENT
+from tests.helpers.recipes import RECIPES, STUDENT
 
 
 def test_a_teacher_is_missing_with_the_config_that_trains_it(config):
     path = config.distill.teacher.checkpoint
-    teacher = STUDENT.with_name('teacher.py')
+    teacher = RECIPES / 'teacher.py'
 
     assert missing_files(Recipe.of(config)) == [
         f'the teacher checkpoint {path}: python tools/train.py {teacher}'
@@ -101,7 +101,7 @@ def test_a_detector_is_missing_with_the_config_that_trains_it(config):
 
     assert detector == (
         'the detector checkpoint work_dirs/toy/detector/iter_400.pth: '
-        f'python tools/train.py {STUDENT.with_name("detector.py")}'
+        f'python tools/train.py {RECIPES / "detector.py"}'
     )
     assert boxes_to_find(Recipe.of(config)) == Path(f'{config.distill.store}_boxes')
 

@@ -16,8 +16,8 @@ from mmdistill.cli.arguments import add_config_arguments
 from mmdistill.config.recipe import Recipe
 from mmdistill.plans import make_plan
 from mmdistill.plans.missing import boxes_to_find, missing_files
-from tests.plans.conftest import STUDENT
-from tests.tools.conftest import load_tool
+from tests.helpers.recipes import RECIPES, STUDENT
+from tests.helpers.workshop import load_tool
 
 KEYS = r'set ((?:distill|model)\.[\w.]+)'
 COMMAND = r'python tools/(\w+)\.py (.+)$'
@@ -52,7 +52,7 @@ def lost_teacher(config):
 
 def no_detector(config):
     config.distill.unlabeled.pop('bbox_file')
-    config.distill.detector = dict(config=str(STUDENT.with_name('detector.py')))
+    config.distill.detector = dict(config=str(RECIPES / 'detector.py'))
 
 
 def lost_detector(config):
@@ -195,7 +195,7 @@ def test_a_split_is_cut_by_the_command(whole, capsys):
 def test_boxes_are_detected_by_the_command(whole, make_store, make_rows):
     whole.distill.unlabeled.pop('bbox_file')
     whole.distill.detector = dict(
-        config=str(STUDENT.with_name('detector.py')), checkpoint='own.pth'
+        config=str(RECIPES / 'detector.py'), checkpoint='own.pth'
     )
     rows = make_plan(whole).rows
     (text,) = [text for name, text in rows if not name]

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
 from mmdistill.toy import write_toy_data
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, call_tool
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import DISTILL, QUICK, call_tool
 
 FIXTURE = Path(__file__).parents[1] / 'fixtures/older_store'
 """Seven toy images, two views, selected with `--by agreement --over annotated`."""

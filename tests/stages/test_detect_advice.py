@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
 from mmdistill.stages.detect_config import detect_config
-from tests.conftest import DETECTOR
+from tests.helpers.recipes import DETECTOR
 
 STUDENT = Path(__file__).parents[2] / 'configs/distill/toy/student.py'
 

@@ -14,7 +14,7 @@ import pytest
 
 from mmdistill.errors import UserError
 from mmdistill.store import Candidates, LabelStore
-from tests.conftest import NamedImages
+from tests.helpers.named_images import NamedImages
 
 PILE = NamedImages([f'{i}.png' for i in range(7)])
 COUNTS = (2, 0, None, 3, 1, 0, 4)

@@ -11,7 +11,8 @@ import pytest
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, STUDENT, TEACHER, call_tool
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, call_tool
 
 LABELS = Path('work_dirs/toy/labels')
 STORES = Path('work_dirs/toy/labels-audit')

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import BOXES, DISTILL, STUDENT, TEACHER_FILE
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import BOXES, DISTILL, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'
 

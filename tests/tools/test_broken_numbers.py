@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmdistill.store import LabelStore
 from mmdistill.store.schema import SOME_NOT_FINITE
-from tests.tools.conftest import DISTILL, LABELS, STUDENT, TEACHER_FILE
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import DISTILL, LABELS, TEACHER_FILE
 
 CODEC = UDPHeatmap((64, 96), (16, 24), sigma=1, blur_kernel_size=3)
 """The codec of the toy teacher."""

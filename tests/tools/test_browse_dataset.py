@@ -12,7 +12,8 @@ import pytest
 from mmdistill.selection.selection import read_selection
 from mmdistill.selection.training_labels import read_training_labels
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, LABELS, STUDENT, call_mmpose
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import DISTILL, LABELS, call_mmpose
 
 
 def images_of_samples():

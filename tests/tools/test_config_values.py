@@ -15,7 +15,8 @@ from mmdistill.config.schema import DistillConfig
 from mmdistill.errors import UserError
 from mmdistill.stages.label_config import label_config
 from mmdistill.stages.train_config import student_config
-from tests.tools.conftest import BOXES, STUDENT, TEACHER_FILE
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import BOXES, TEACHER_FILE
 
 # One of each kind that a config can hold, and the ends of what numbers may be.
 ODD = (

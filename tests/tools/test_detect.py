@@ -14,7 +14,8 @@ import pytest
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
 from tests.helpers.launches import launch_forked, run_forked
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, call_tool, contents
+from tests.helpers.recipes import REPOSITORY, STUDENT
+from tests.helpers.workshop import DISTILL, call_tool, contents
 
 BOXES = 'work_dirs/found/labels_boxes'
 LABELS = 'work_dirs/found/labels'

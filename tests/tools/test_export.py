@@ -12,7 +12,8 @@ import xtcocotools.coco
 
 from mmdistill.store import LabelStore
 from tests.helpers.media import write_tar, write_video  # noqa: F401
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, QUICK
 
 LABELED = Path('data/toy/annotations/labeled.json')
 RECIPE = f"""

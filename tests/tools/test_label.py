@@ -8,15 +8,8 @@ import torch
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
 from tests.helpers.launches import launch_forked
-from tests.tools.conftest import (
-    DISTILL,
-    LABELS,
-    REPOSITORY,
-    STUDENT,
-    TEACHER_FILE,
-    call_mmpose,
-    contents,
-)
+from tests.helpers.recipes import REPOSITORY, STUDENT
+from tests.helpers.workshop import DISTILL, LABELS, TEACHER_FILE, call_mmpose, contents
 
 
 def test_a_row_for_every_image(workshop):

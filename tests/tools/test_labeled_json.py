@@ -8,7 +8,8 @@ import pytest
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import BOXES, DISTILL, QUICK, STUDENT
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import BOXES, DISTILL, QUICK
 
 LABELS = Path('work_dirs/toy/labels')
 LABELED = Path('data/toy/annotations/labeled.json')

@@ -17,7 +17,8 @@ from mmpose.visualization import PoseLocalVisualizer
 from mmdistill.config.text import TextConfig
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from tests.helpers.launches import run_forked
-from tests.tools.conftest import DISTILL, MMPOSE, QUICK, STUDENT, TEACHER
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, MMPOSE, QUICK
 
 AVERAGED = (
     "custom_hooks=[dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.5)]"

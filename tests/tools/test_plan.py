@@ -3,7 +3,8 @@
 import re
 import shutil
 
-from tests.tools.conftest import BOXES, STUDENT, TEACHER_FILE
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import BOXES, TEACHER_FILE
 
 OPTIONS = (
     'train_dataloader.batch_size=5',

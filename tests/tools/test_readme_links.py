@@ -20,7 +20,7 @@ from tests.helpers.readmes import (
     shown_recipes,
     tool_calls,
 )
-from tests.tools.conftest import load_tool
+from tests.helpers.workshop import load_tool
 
 LINK = re.compile(r'\[[^\]]*\]\(\s*([^)\s]+)\s*\)')
 CODE = re.compile(r'`[^`]*`')

@@ -23,14 +23,8 @@ from tests.helpers.readmes import (
     shown_recipes,
     snippets,
 )
-from tests.tools.conftest import (
-    DISTILL,
-    QUICK,
-    REPOSITORY,
-    STUDENT,
-    TEACHER,
-    TEACHER_FILE,
-)
+from tests.helpers.recipes import REPOSITORY, STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, QUICK, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'
 # Commands of the reader's shell, and those that other tests run.

@@ -12,14 +12,8 @@ import torch
 
 from mmdistill.store import LabelStore
 from tests.helpers.launches import launch_forked
-from tests.tools.conftest import (
-    DISTILL,
-    REPOSITORY,
-    STUDENT,
-    TEACHER_FILE,
-    call_mmpose,
-    contents,
-)
+from tests.helpers.recipes import REPOSITORY, STUDENT
+from tests.helpers.workshop import DISTILL, TEACHER_FILE, call_mmpose, contents
 
 LABELS = Path('work_dirs/whole')
 WHOLE = (

@@ -7,7 +7,7 @@ import pytest
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import STUDENT
+from tests.helpers.recipes import STUDENT
 
 LABELS = Path('work_dirs/toy/labels')
 ANNOTATIONS = Path('data/toy/annotations/labeled.json')

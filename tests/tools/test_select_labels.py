@@ -7,7 +7,8 @@ from xtcocotools.coco import COCO
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, STUDENT
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import DISTILL
 
 LABELS = Path('work_dirs/toy/labels')
 

@@ -12,16 +12,8 @@ from mmengine.config import Config
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.store import LabelStore
 from mmdistill.toy import write_toy_data
-from tests.tools.conftest import (
-    BOXES,
-    DISTILL,
-    LABELS,
-    MMPOSE,
-    QUICK,
-    STUDENT,
-    TEACHER,
-    write_boxes,
-)
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import BOXES, DISTILL, LABELS, MMPOSE, QUICK, write_boxes
 
 FILES = MMPOSE / 'configs/_base_/datasets'
 

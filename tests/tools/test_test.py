@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.launches import launch_forked
-from tests.tools.conftest import DISTILL, REPOSITORY, STUDENT, TEACHER, TEACHER_FILE
+from tests.helpers.recipes import REPOSITORY, STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, TEACHER_FILE
 
 STOCK_FLIP = (
     *('model.test_cfg.flip_test=True', 'model.test_cfg.flip_mode=heatmap'),

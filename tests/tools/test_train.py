@@ -7,7 +7,8 @@ from mmpose.apis import init_model
 
 from mmdistill.selection.selection import read_selection
 from mmdistill.store import LabelStore
-from tests.tools.conftest import DISTILL, QUICK, STUDENT, TEACHER, call_mmpose
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL, QUICK, call_mmpose
 
 LABELS = 'work_dirs/toy/labels'
 STATED = f"""

@@ -18,12 +18,12 @@ from mmdistill.config.text import write_config
 from mmdistill.store import LabelStore, parquet
 from mmdistill.store.manifest import chunk_origin
 from mmdistill.utils.files import write_bytes
-from tests.tools.conftest import (
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import (
     DISTILL,
     LABELS,
     MMPOSE,
     QUICK,
-    STUDENT,
     TEACHER_FILE,
     call_mmpose,
     contents,

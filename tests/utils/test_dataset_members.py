@@ -18,9 +18,9 @@ from mmdistill.selection.counts import (
 )
 from mmdistill.utils.dataset_members import instances_of, is_countable, members_of
 from tests.helpers.host_sets import write_set
+from tests.helpers.mixed_configs import AIC, combined
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
-AIC = [(0, 6), (1, 8), (2, 10), (3, 5), (4, 7), (5, 9), (6, 12), (7, 14), (8, 16)]
 # Two points between two joints, which are visible where both joints are.
 MPII = [((6, 7), 0), ((14, 15), 1), (10, 10), (11, 8)]
 
@@ -43,10 +43,6 @@ def parts(tmp_path_factory):
             write_set('MpiiDataset', root / 'mpii', (1, 4)), pipeline=[converter(MPII)]
         ),
     )
-
-
-def combined(*parts, **settings):
-    return dict(type='CombinedDataset', metainfo=COCO, datasets=list(parts), **settings)
 
 
 def slow_counts(dataset):

@@ -26,7 +26,7 @@ from mmdistill.datasets.coco.images import (
     size_of_image,
 )
 from mmdistill.errors import UserError
-from tests.datasets.coco.test_annotations import INFO, NAMES, annotation, coco
+from tests.helpers.annotations import INFO, NAMES, annotation, coco
 
 SIZE = (64, 48)
 PREFIX = r"set data_prefix=dict\(img='([^']+)'\)$"

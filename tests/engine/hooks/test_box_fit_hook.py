@@ -14,9 +14,10 @@ from mmdistill.engine.hooks.box_fit_hook import BoxFitHook
 from mmdistill.engine.loops.label_loop import LabelLoop
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
-from tests.conftest import COCO, HEIGHT, WIDTH
 from tests.helpers.labeled_boxes import labeled_set, spread
 from tests.helpers.labeling import NUM_IMAGES, Teacher
+from tests.helpers.metainfo import COCO
+from tests.helpers.noise_images import HEIGHT, WIDTH
 
 
 class Finder(Teacher):

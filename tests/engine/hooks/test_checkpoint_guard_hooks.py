@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -11,20 +10,7 @@ from torch import nn
 
 from mmdistill.engine.hooks.checkpoint_guard_hooks import TeacherGuardHook
 from mmdistill.errors import UserError
-
-NAMES = ('nose', 'left_eye')
-
-
-class Fusing(nn.Module):
-    """Wraps a teacher, as the fusing model does."""
-
-    num_keypoints = len(NAMES)
-    output_indices: Sequence[int] | None = None
-
-    def __init__(self):
-        super().__init__()
-        self.module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-        self.teachers = [None]
+from tests.helpers.checkpoint_models import NAMES, Fusing
 
 
 @pytest.fixture

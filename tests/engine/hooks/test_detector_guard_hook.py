@@ -6,29 +6,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from torch import nn
 
 from mmdistill.engine.hooks.checkpoint_guard_hooks import DetectorGuardHook
 from mmdistill.errors import UserError
-
-
-class Head(nn.Module):
-    """A head of two classes."""
-
-    num_classes = 2
-
-
-class Wrapper(nn.Module):
-    """Wraps a detector, and notes what it shall look for."""
-
-    def __init__(self):
-        super().__init__()
-        self.module = nn.Module()
-        self.module.bbox_head = Head()
-        self.module.bbox_head.layer = nn.Linear(1, 2)
-
-    def set_classes(self, classes, categories):
-        self.told = (list(classes), categories)
+from tests.helpers.checkpoint_models import Wrapper
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.lock import run_alive
 from mmdistill.store.status import store_status
-from tests.conftest import COCO
 from tests.helpers.killed_runs import (
     FORK,
     done_images,
@@ -26,6 +25,7 @@ from tests.helpers.killed_runs import (
     start,
 )
 from tests.helpers.labeling import Teacher, run_loop
+from tests.helpers.metainfo import COCO
 
 KILLS = 24
 

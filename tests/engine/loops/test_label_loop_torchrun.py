@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmdistill.store import LabelStore
-from tests.conftest import COCO
 from tests.helpers.killed_runs import (
     done_images,
     files,
@@ -19,6 +18,7 @@ from tests.helpers.killed_runs import (
 )
 from tests.helpers.labeling import Teacher, run_loop
 from tests.helpers.launches import ROOT, launch_forked, run_ranks, torchrun
+from tests.helpers.metainfo import COCO
 
 SCRIPT = Path(__file__).with_name('launched_rank.py')
 

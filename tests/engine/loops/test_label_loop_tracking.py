@@ -14,7 +14,6 @@ from mmengine.structures import InstanceData
 from mmdistill.datasets import UnlabeledDataset
 from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
-from tests.conftest import COCO
 from tests.helpers.killed_runs import FORK, files
 from tests.helpers.labeling import Teacher, run_loop
 from tests.helpers.media import (
@@ -22,6 +21,7 @@ from tests.helpers.media import (
     WIDTH,
     write_video,  # noqa: F401  (a fixture)
 )
+from tests.helpers.metainfo import COCO
 
 FRAMES, CHUNK = 31, 13
 WHOLE = [0, 0, WIDTH, HEIGHT]

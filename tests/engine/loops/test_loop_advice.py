@@ -21,11 +21,10 @@ from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import TooManyFailuresError, UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS, LABELS
-from tests.engine.loops.test_not_finite import Broken
 from tests.helpers.detecting import NUM_IMAGES as DETECTED
 from tests.helpers.detecting import Detector
 from tests.helpers.detecting import detect as detect
-from tests.helpers.labeling import NUM_IMAGES, Teacher
+from tests.helpers.labeling import NUM_IMAGES, Broken, Teacher
 from tests.helpers.students import student_config, write_labels
 
 OPTION = re.compile(r'(distill\.\w+\.\w+)=(\d+)')

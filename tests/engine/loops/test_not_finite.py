@@ -12,7 +12,7 @@ from mmdistill.engine.loops.rows import boxes_to_row, sample_to_row
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.store.schema import NONE_FINITE, SOME_NOT_FINITE
-from tests.helpers.labeling import NUM_IMAGES, Teacher
+from tests.helpers.labeling import NUM_IMAGES, Broken
 
 SIGMAS = [0.05] * 17
 
@@ -97,21 +97,6 @@ def test_boxes_that_are_not_finite_are_left_out():
     row = boxes_to_row(sample)
     assert row.candidates.category_ids.tolist() == [2]
     assert row.reason == SOME_NOT_FINITE
-
-
-class Broken(Teacher):
-    """A teacher that gives NaN on the images whose names it is told."""
-
-    def __init__(self, names: str) -> None:
-        super().__init__()
-        self.names = names
-
-    def test_step(self, batch: dict) -> list:
-        samples = super().test_step(batch)
-        for sample in samples:
-            if sample.path[0] in self.names:
-                sample.pred_instances.keypoint_scores[:] = np.nan
-        return samples
 
 
 def test_images_that_break_are_counted_and_the_others_are_labeled(label, logged):

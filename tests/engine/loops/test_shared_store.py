@@ -13,7 +13,7 @@ from mmdistill.errors import UserError
 from mmdistill.store import LabelStore
 from mmdistill.store.lock import RunLock
 from mmdistill.utils.dist import run_on_rank_zero
-from tests.conftest import NamedImages
+from tests.helpers.named_images import NamedImages
 
 FORK = multiprocessing.get_context('fork')
 MANIFEST = {'about': {'img_root': ''}, 'chunk_size': 2, 'keypoints': ['nose']}

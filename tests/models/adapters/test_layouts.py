@@ -12,7 +12,7 @@ from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter
 from mmdistill.models.adapters.codecs import Layout, resized_codec
 from mmdistill.models.adapters.layouts import Resolutions
-from tests.models.adapters.test_build import INTEGRAL, POSES, SIMCC
+from tests.helpers.fusable_heads import INTEGRAL, POSES, SIMCC
 
 SIZES = dict(input_size=(96, 128), heatmap_size=(24, 32))
 HEATMAPS = dict(
