@@ -44,7 +44,8 @@ def section(role: str, key: str, value: str) -> Any:
     required = dict(teacher={}, unlabeled=dict(data_root='images'), store='labels')
     config = Config(dict(distill=required))
     config.merge_from_dict({key: value})
-    return getattr(Recipe.of(config).distill, role)
+    distill = Recipe.of(config).distill
+    return distill.teachers[0] if role == 'teacher' else getattr(distill, role)
 
 
 @pytest.fixture

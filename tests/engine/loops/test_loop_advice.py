@@ -236,7 +236,8 @@ def test_a_teacher_that_is_finite_labels_after_the_store_is_removed(label, way):
     (folder,) = re.findall(r'and remove (\S+), which holds no label$', sentence)
     if way == 'weights':
         (key,) = re.findall(r'other weights in ([\w.]+)', sentence)
-        assert recipe_with(key, 'a.pth').distill.teacher.checkpoint == 'a.pth'
+        (named,) = recipe_with(key, 'a.pth').distill.teachers
+        assert named.checkpoint == 'a.pth'
         teacher = Teacher()
     else:
         key, value = re.findall(r"(distill\.views\.\w+)='(\w+)'", sentence)[0]
