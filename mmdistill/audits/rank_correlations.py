@@ -1,4 +1,4 @@
-"""How well score and agreement order labels by their error.
+"""Rank correlations of score and agreement with the error of labels.
 
 A selection keeps what ranks highest by its score, by the agreement of the views, or by
 the product of both ranks, so what matters of each is the order that it gives.

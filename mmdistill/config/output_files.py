@@ -1,4 +1,4 @@
-"""Files that a tool writes: never one that the config reads, nor one of a store."""
+"""Check of the files that a tool writes against those of a config and of stores."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class FullImageBoxes:
         return whole, np.ones(1, dtype=np.float32), np.ones(1, dtype=np.int32)
 
     def count(self, numbers: np.ndarray) -> int:
-        """As many as images, see `BoxProvider.count`."""
+        """The number of images, see `BoxProvider.count`."""
         return len(numbers)
 
     def sha256(self, numbers: np.ndarray) -> str:

@@ -152,7 +152,7 @@ FORMS: Mapping[str, tuple[Form, float]] = {
 
 
 def _inside(corners: np.ndarray, sizes: np.ndarray, low: bool = True) -> np.ndarray:
-    """Which boxes have an extent and lie on their images, up to some slack, (M,).
+    """Mask of the boxes with an extent on their images, up to some slack, (M,), bool.
 
     Args:
         corners: The boxes, (M, 4).

@@ -23,7 +23,7 @@ SAME_ASPECT = 1e-6
 
 @dataclass(frozen=True)
 class Running:
-    """How networks run, as the arguments of `HeatmapFusionTTA` state it.
+    """Settings by which networks run, as `HeatmapFusionTTA` takes them.
 
     Attributes:
         channels_last: Whether memory is in channels-last format.

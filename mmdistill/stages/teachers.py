@@ -141,7 +141,7 @@ def crop_pipeline(config: Config) -> list[Any]:
 
 
 def crop_settings(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How a top-down test pipeline cuts its crops.
+    """Read how a top-down test pipeline cuts its crops.
 
     Args:
         pipeline: Configs of the transforms.

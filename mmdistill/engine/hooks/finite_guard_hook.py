@@ -1,4 +1,4 @@
-"""Evaluation with fused views: NaN and infinity are counted, and refused if all is."""
+"""Guard of an evaluation with fused views against NaN and infinity."""
 
 from __future__ import annotations
 
