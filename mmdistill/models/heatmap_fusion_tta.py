@@ -11,7 +11,7 @@ top-down models take boxes as input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,13 @@ from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.fusion import EVERY, Rows
-from mmdistill.functional.view_plan import ViewPlan, even_blocks, make_views
-from mmdistill.functional.views import View
+from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
-from mmdistill.models.crop_cutter import CropSource
 from mmdistill.models.ensemble import (
     DEFAULT_PADDING,
     build_teacher,
     check_ensemble,
-    fit_together,
-    on_device,
     ordered_module,
 )
 from mmdistill.models.keypoints import check_output_order, flip_indices_of
@@ -48,13 +43,9 @@ from mmdistill.models.setting_checks import (
     check_switches,
 )
 from mmdistill.models.teacher import Running, Teacher
-from mmdistill.models.view_fuser import FusedPoses, SeenViews, ViewFuser, join_poses
+from mmdistill.models.teacher_runs import CropsOf, TeacherRun
+from mmdistill.models.view_fuser import FusedPoses, ViewFuser
 from mmdistill.registry import MODELS
-
-CropsOf = Callable[[View, Rows], Tensor]
-"""Function that cuts the crops of a view of some instances."""
-BLOCKS_A_TURN = 8
-"""Blocks of instances that a teacher sees before the next one takes its turn."""
 
 
 @MODELS.register_module()
@@ -353,67 +344,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         """
         check_images(images, boxes)
         device = next(self.module.parameters()).device
-        owners = np.repeat(np.arange(len(images)), [len(rows) for rows in boxes])
-        joined = torch.from_numpy(
-            np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
-        ).to(device)
-        pixels = [image.to(device).float() for image in images]
-        sources = [
-            CropSource(pixels, owners, teacher.crops(joined))
-            for teacher in self.teachers
-        ]
-        for teacher in self.teachers:
-            teacher.network.refresh_if_changed()
-        fuser = self._fuser(plan or self.plan, flip_indices, device)
-        block_size = fuser.plan.block_size(fuser.batch_size)
-
-        def begin(teacher: Teacher, source: CropSource, rows: slice) -> SeenViews:
-            block = source[rows]
-            inputs_of = teacher.cutter.inputs_of(block, teacher.normalizer.inputs)
-            return fuser.begin(teacher, inputs_of, block.crops)
-
-        poses = []
-        for blocks in self._turns([*even_blocks(len(joined), block_size)], device):
-            seen = [
-                [begin(teacher, source, rows) for rows in blocks]
-                for teacher, source in zip(self.teachers, sources, strict=True)
-            ]
-            self._see(fuser, seen, device)
-            poses += [fuser.fuse(views) for views in zip(*seen, strict=True)]
-        return join_poses(poses, len(flip_indices))
-
-    def _see(
-        self,
-        fuser: ViewFuser,
-        seen: Sequence[Sequence[SeenViews]],
-        device: torch.device,
-    ) -> None:
-        """Show blocks of instances to the teachers, one group of views at a time.
-
-        Args:
-            fuser: The views.
-            seen: What each teacher sees, by block.
-            device: The device that the teachers run on.
-        """
-        rows: list[Rows] = [EVERY] * len(seen[0])
-        for number, views in enumerate(fuser.groups):
-            if number:
-                rows = [fuser.unsettled(block) for block in zip(*seen, strict=True)]
-            for teacher, blocks in zip(self.teachers, seen, strict=True):
-                with on_device(teacher, device, self._offloads(device)):
-                    for block, shown in zip(blocks, rows, strict=True):
-                        fuser.see(block, views, shown)
-
-    def _turns(self, blocks: list[slice], device: torch.device) -> list[list[slice]]:
-        """Blocks of instances between which the teachers take turns."""
-        step = BLOCKS_A_TURN if self._offloads(device) else 1
-        return [blocks[i : i + step] for i in range(0, len(blocks), step)]
-
-    def _offloads(self, device: torch.device) -> bool:
-        """Whether the teachers take turns on the device."""
-        if self.offload is None:
-            return not fit_together(self.teachers, device)
-        return self.offload and len(self.teachers) > 1
+        run = self._run(plan or self.plan, flip_indices, device)
+        return run.of_boxes(images, boxes)
 
     @torch.no_grad()
     def fuse_crops(
@@ -427,23 +359,13 @@ class HeatmapFusionTTA(BaseTTAModel):
             crops: Reference crops of the instances, of all teachers.
             flip_indices: Mirror partner of each keypoint, (K,).
         """
-        device = crops.centers.device
-        fuser = self._fuser(self.plan, flip_indices, device)
-        seen = []
-        for teacher in self.teachers:
-            teacher.network.refresh_if_changed()
+        run = self._run(self.plan, flip_indices, crops.centers.device)
+        return run.of_crops(crops_of, crops)
 
-            def inputs_of(view: View, rows: Rows, teacher: Teacher = teacher) -> Tensor:
-                return teacher.normalizer.inputs_of_crops([crops_of(view, rows)])
-
-            seen.append([fuser.begin(teacher, inputs_of, crops)])
-        self._see(fuser, seen, device)
-        return fuser.fuse([views for (views,) in seen])
-
-    def _fuser(
+    def _run(
         self, plan: ViewPlan, flip_indices: Sequence[int], device: torch.device
-    ) -> ViewFuser:
-        return ViewFuser(
+    ) -> TeacherRun:
+        fuser = ViewFuser(
             plan,
             self.fusion,
             self.sigmas,
@@ -453,6 +375,7 @@ class HeatmapFusionTTA(BaseTTAModel):
             self._selects,
             self.adaptive,
         )
+        return TeacherRun(self.teachers, fuser, device, self.offload)
 
     @property
     def _selects(self) -> bool:
