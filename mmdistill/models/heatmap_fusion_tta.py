@@ -263,8 +263,9 @@ class HeatmapFusionTTA(BaseTTAModel):
 
         Returns:
             The data samples, with `pred_instances` set as MMPose sets them, plus
-            `keypoint_agreement`, and `bboxes`, the boxes of their crops; coordinates in
-            pixels of the image.
+            `keypoint_agreement`, `keypoints_known` (whether finite in every view),
+            `num_views`, and `bboxes`, the boxes of their crops; coordinates in pixels
+            of the image.
 
         Raises:
             UserError: If the pipeline makes a list of views of an image.

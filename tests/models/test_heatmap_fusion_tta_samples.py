@@ -59,7 +59,7 @@ def both_samples(make_estimator, some_images, pack, predict_pipeline):
 def test_data_samples_have_the_fields_that_mmpose_sets(both_samples):
     ours, theirs = both_samples()
     extra = set(ours.pred_instances.keys()) - set(theirs.pred_instances.keys())
-    assert extra == {'keypoint_agreement', 'keypoints_known'}
+    assert extra == {'keypoint_agreement', 'keypoints_known', 'num_views'}
     assert set(theirs.pred_instances.keys()) <= set(ours.pred_instances.keys())
     assert set(theirs.gt_instances.keys()) <= {
         *ours.gt_instances.keys(),

@@ -334,7 +334,8 @@ def test_the_manifest_names_the_inputs_and_is_as_before_without_resolutions():
     plain = HeatmapFusionTTA(estimator).provenance()
     both = HeatmapFusionTTA(estimator, resolutions=(1.0, 1.5)).provenance()
     assert set(plain) == {
-        *('views', 'fusion', 'areas', 'padding', 'use_udp', 'precision')
+        *('views', 'fusion', 'areas', 'padding', 'use_udp', 'precision'),
+        'agreement',
     }
     assert plain['views'] == ['1', '1 flipped']
     assert both['views'] == ['1', '1 flipped', '1 at 1.5', '1 at 1.5 flipped']

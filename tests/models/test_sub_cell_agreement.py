@@ -34,5 +34,6 @@ def test_views_of_the_same_bumps_agree_within_a_tenth_of_a_cell(
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     tolerance = 2 * AREA_OF_BOX * areas[:, None] * (2 * SIGMA) ** 2
     spread = -np.log(poses.keypoint_agreement) * tolerance
-    cells = wrapper._crops(torch.from_numpy(boxes)).extents.numpy()[:, 0] / CELLS[0]
+    crops = wrapper.teachers[0].crops(torch.from_numpy(boxes))
+    cells = crops.extents.numpy()[:, 0] / CELLS[0]
     assert (np.sqrt(spread) / cells[:, None]).max() < 0.1
