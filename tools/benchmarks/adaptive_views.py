@@ -214,8 +214,8 @@ def summary(results: dict[str, dict[str, float]]) -> dict[str, Any]:
     good = {
         name: row
         for name, row in adaptive.items()
-        if row['PCK@0.2'] >= whole['PCK@0.2'] - 0.002
-        and row['AP'] >= whole['AP'] - 0.002
+        if row['PCK@0.2'] >= whole['PCK@0.2'] - CLOSE
+        and row['AP'] >= whole['AP'] - CLOSE
     }
     name = min(good or adaptive, key=lambda each: adaptive[each]['share'])
     return dict(
