@@ -78,6 +78,10 @@ def values_in(rule):
         ],
         r'one of (.+)': lambda words: list(ast.literal_eval(f'[{words}]')),
         'a list': lambda: [[]],
+        'a list or a dict of whole numbers by name': lambda: [
+            ['a text'],
+            {'a text': 3},
+        ],
         'a dict': lambda: [{}],
         'a text': lambda: ['a text'],
         r'a path, each name of at most (\d+) bytes': lambda most: ['x' * int(most)],
