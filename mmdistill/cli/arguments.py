@@ -16,6 +16,7 @@ from mmengine.device import get_device
 
 from mmdistill.config.files import read_config, recipe_file
 from mmdistill.config.host_kinds import check_host_keys
+from mmdistill.config.key_names import check_key_names, log_unread_options
 from mmdistill.config.loops import LOADERS
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.renamed import FLAGS, check_arguments
@@ -77,6 +78,8 @@ def load_config(arguments: argparse.Namespace) -> Config:
         sys.path.insert(0, folder)
     config = read_config(path)
     _override(config, arguments.cfg_options)
+    check_key_names(config)
+    log_unread_options(arguments.cfg_options)
     check_host_keys(config)
     check_arguments(config)
     order_keypoints(config)

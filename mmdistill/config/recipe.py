@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mmengine.config import Config
 
 from mmdistill.config.host_kinds import check_host_keys
+from mmdistill.config.key_names import check_key_names
 from mmdistill.config.kinds import errors_of, unknown_key
 from mmdistill.config.renamed import KEYS, check_arguments, renamed_key
 from mmdistill.config.schema import (
@@ -49,6 +50,7 @@ class Recipe:
             UserError: If there is no section, it lacks what has no default, or states
                 what cannot be; all that is wrong is said at once.
         """
+        check_key_names(config)
         section = config.get('distill')
         if section is None:
             raise ConfigError(
