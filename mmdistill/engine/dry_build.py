@@ -26,7 +26,12 @@ from mmdistill.cli.environment import (
     not_installed,
 )
 from mmdistill.config.datasets import registered_dataset
-from mmdistill.engine.dry_schedule import check_schedule_parts
+from mmdistill.engine.dry_evaluation import (
+    check_balanced,
+    check_evaluation,
+    check_metric_files,
+)
+from mmdistill.engine.dry_schedule import check_loop_parts, check_schedule_parts
 from mmdistill.errors import ConfigError, UserError, shortened
 
 PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
@@ -47,20 +52,57 @@ def check_training_parts(config: Config) -> None:
         UserError: If one cannot be built, with its name, and the missing package with
             the command that installs it.
     """
+    _check_data_and_model(config, ('train_dataloader', 'val_dataloader'))
+    check_schedule_parts(config)
+
+
+def check_test_parts(config: Config) -> None:
+    """Build the parts of a test, without its weights and data, and discard them.
+
+    Args:
+        config: A test config.
+
+    Raises:
+        UserError: If one cannot be built, as in `check_training_parts`, or the file of
+            a metric is missing or that of other images.
+    """
+    _check_data_and_model(config, ('test_dataloader',))
+    check_loop_parts(config, ('test_cfg',), ('test_evaluator',))
+    check_evaluation(config, 'test')
+    check_metric_files(config, 'test')
+
+
+def check_validation(config: Config) -> None:
+    """Make sure that the validation of a training can run, before its labels are made.
+
+    Args:
+        config: A training config, its annotations read.
+
+    Raises:
+        UserError: If a metric cannot be built, or its file is missing or that of other
+            images, or if a pipeline is empty.
+    """
     init_default_scope(config.get('default_scope') or 'mmpose')
-    for loader in ('train_dataloader', 'val_dataloader'):
+    check_evaluation(config, 'val')
+    check_metric_files(config, 'val')
+
+
+def _check_data_and_model(config: Config, loaders: Sequence[str]) -> None:
+    init_default_scope(config.get('default_scope') or 'mmpose')
+    for loader in loaders:
         _check_datasets(config.get(loader))
-    for section, pipeline in _pipelines(config):
+    for section, pipeline in _pipelines(config, (*loaders, 'custom_hooks')):
         for transform in pipeline:
             _check_transform(section, transform)
     if config.get('model'):
         _check_model(config.model)
-    check_schedule_parts(config)
 
 
-def _pipelines(config: Config) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+def _pipelines(
+    config: Config, sections: Sequence[str]
+) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     """Iterate over the pipelines of data sets and of hooks that switch them."""
-    for section in ('train_dataloader', 'val_dataloader', 'custom_hooks'):
+    for section in sections:
         yield from _pipelines_within(section, config.get(section))
 
 
@@ -118,6 +160,7 @@ def _check_datasets(configs: Any) -> None:
         is_dataset = 'dataset' not in config or 'batch_size' not in config
         if is_dataset and isinstance(kind, str) and not _is_registered(kind):
             registered_dataset(config)
+        check_balanced(config)
 
 
 def _is_registered(kind: str) -> bool:

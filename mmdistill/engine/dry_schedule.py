@@ -48,23 +48,45 @@ def check_schedule_parts(config: Config) -> None:
     Raises:
         ConfigError: If a part cannot be built, with its name and the reason.
     """
-    for name, hook in _hooks(config):
-        _check_settings(name, hook, HOOKS, GIVEN_TO_HOOKS)
-    for name, default in LOOP_KEYS.items():
-        loop = config.get(name)
-        if loop:
-            kind = loop.get('type') or default or _training_loop(loop)
-            _check_settings(name, {**loop, 'type': kind}, LOOPS, GIVEN_TO_LOOPS)
-    for name in EVALUATORS:
-        for metric_name, metric in _listed(name, config.get(name)):
-            registry = EVALUATOR if 'metrics' in metric else METRICS
-            _check_settings(metric_name, metric, registry, ())
+    check_loop_parts(config, (*LOOP_KEYS,), EVALUATORS)
     optimizer = _build_optimizer(config.get('optim_wrapper') or {})
     if optimizer is not None:
-        for name, scheduler in _listed(
+        for name, scheduler in listed_parts(
             'param_scheduler', config.get('param_scheduler')
         ):
             _build_scheduler(name, scheduler, optimizer)
+
+
+def check_loop_parts(
+    config: Config, loops: Sequence[str], evaluators: Sequence[str]
+) -> None:
+    """Look up hooks, loops and metrics, and compare their settings.
+
+    Args:
+        config: A config of any stage.
+        loops: Keys of the loops, such as `test_cfg`.
+        evaluators: Keys of the metrics, such as `test_evaluator`.
+
+    Raises:
+        ConfigError: If a part is not registered or lacks a setting, with its name.
+    """
+    for name, hook in _hooks(config):
+        _check_settings(name, hook, HOOKS, GIVEN_TO_HOOKS)
+    for name in loops:
+        loop = config.get(name)
+        if loop:
+            kind = loop.get('type') or LOOP_KEYS[name] or _training_loop(loop)
+            _check_settings(name, {**loop, 'type': kind}, LOOPS, GIVEN_TO_LOOPS)
+    for name in evaluators:
+        for part_name, part in listed_parts(name, config.get(name)):
+            if 'metrics' not in part:
+                _check_settings(part_name, part, METRICS, ())
+                continue
+            _check_settings(part_name, {'type': 'Evaluator', **part}, EVALUATOR, ())
+            for metric_name, metric in listed_parts(
+                f'{part_name}.metrics', part['metrics']
+            ):
+                _check_settings(metric_name, metric, METRICS, ())
 
 
 def _training_loop(loop: Mapping[str, Any]) -> str:
@@ -79,11 +101,16 @@ def _hooks(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, hook in (config.get('default_hooks') or {}).items():
         if isinstance(hook, Mapping) and 'type' in hook:
             yield f'default_hooks.{name}', hook
-    yield from _listed('custom_hooks', config.get('custom_hooks'))
+    yield from listed_parts('custom_hooks', config.get('custom_hooks'))
 
 
-def _listed(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Iterate over the dicts of a key that holds one or a list of them."""
+def listed_parts(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Iterate over the dicts of a key that holds one or a list of them.
+
+    Args:
+        name: The key.
+        value: What it holds.
+    """
     if isinstance(value, Mapping):
         yield name, value
     elif isinstance(value, Sequence):
@@ -96,7 +123,7 @@ def _check_settings(
     name: str, settings: Mapping[str, Any], registry: Registry, given: Sequence[str]
 ) -> None:
     """Compare the settings of a part with what its class takes."""
-    kind = _registered(name, settings, registry)
+    kind = registered_part(name, settings, registry)
     stated = {key for key in settings if key not in ('type', '_scope_', *given)}
     try:
         parameters = inspect.signature(kind).parameters.values()
@@ -121,7 +148,17 @@ def _check_settings(
         raise ConfigError(f'{name}: {settings["type"]} needs {" and ".join(lacking)}')
 
 
-def _registered(name: str, settings: Mapping[str, Any], registry: Registry) -> Any:
+def registered_part(name: str, settings: Mapping[str, Any], registry: Registry) -> Any:
+    """Return the class of a part of a run.
+
+    Args:
+        name: What the config calls it.
+        settings: Its settings.
+        registry: The registry of its kind.
+
+    Raises:
+        ConfigError: If it states no type, or one that is not registered.
+    """
     kind = settings.get('type')
     if kind is None:
         raise ConfigError(f'{name} must state its type, got {dict(settings)}')
@@ -143,26 +180,37 @@ def _build_optimizer(wrapper: Mapping[str, Any]) -> Any:
     if not settings or settings.get('type') in OF_SEVERAL_PROCESSES:
         return None
     if isinstance(settings.get('type'), str):
-        _registered('optim_wrapper.optimizer', settings, OPTIMIZERS)
+        registered_part('optim_wrapper.optimizer', settings, OPTIMIZERS)
     weight = torch.nn.Parameter(torch.zeros(1))
     built = {**copy.deepcopy(dict(settings)), 'params': [weight]}
-    return _built('optim_wrapper.optimizer', built, OPTIMIZERS)
+    return built_part('optim_wrapper.optimizer', built, OPTIMIZERS)
 
 
 def _build_scheduler(name: str, settings: Mapping[str, Any], optimizer: Any) -> None:
-    _registered(name, settings, PARAM_SCHEDULERS)
+    registered_part(name, settings, PARAM_SCHEDULERS)
     built = copy.deepcopy(dict(settings))
     built.setdefault('end', FAR)
     given = dict(optimizer=optimizer, epoch_length=EPOCH_LENGTH)
-    _built(name, built, PARAM_SCHEDULERS, given)
+    built_part(name, built, PARAM_SCHEDULERS, given)
 
 
-def _built(
+def built_part(
     name: str,
     settings: dict[str, Any],
     registry: Registry,
     given: Mapping[str, Any] | None = None,
 ) -> Any:
+    """Build a part of a run.
+
+    Args:
+        name: What the config calls it.
+        settings: Its settings.
+        registry: The registry of its kind.
+        given: What a run gives to it beside its settings.
+
+    Raises:
+        ConfigError: If it cannot be built, with its name and the reason.
+    """
     kind = settings.get('type')
     try:
         return registry.build(settings, default_args=dict(given or {}))

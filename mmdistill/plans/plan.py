@@ -20,6 +20,7 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import MixingConfig, is_type
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
+from mmdistill.engine.dry_evaluation import check_evaluation, check_metric_files
 from mmdistill.errors import DataError, UserError
 from mmdistill.functional.mixing import labeled_slots
 from mmdistill.plans.boxes import PlannedBoxes
@@ -99,6 +100,7 @@ def _student(recipe: Recipe) -> Config | None:
     if recipe.config.get('train_dataloader') is None:
         return None
     check_training(recipe.config)
+    check_evaluation(recipe.config, 'val')
     return student_config(recipe)
 
 
@@ -158,6 +160,7 @@ def _check_validation(config: Config) -> None:
             raise DataError(
                 f'the validation set {member.dataset.ann_file} has no sample'
             )
+    check_metric_files(config, 'val')
 
 
 def _labeling_rows(

@@ -26,7 +26,11 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.config.text import TextConfig
 from mmdistill.datasets.annotation_configs import TEST, with_read_annotations
-from mmdistill.engine.dry_build import check_training_parts
+from mmdistill.engine.dry_build import (
+    check_test_parts,
+    check_training_parts,
+    check_validation,
+)
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
 from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.engine.runner import release_memory, stage_runner
@@ -136,12 +140,14 @@ def train(config: Config) -> None:
         recipe = _read_recipe(Recipe.of(config))
         # What cannot be trained is refused before hours of labeling.
         check_initial_weights(student_config(recipe))
+        check_validation(recipe.config)
         _label(recipe)
         log_initial_weights(recipe)
         config = _distilled_config(recipe)
     else:
         config = _read(config)
         check_training_parts(config)
+        check_validation(config)
     stage_runner(TextConfig.of(_resumable_config(config))).train()
 
 
@@ -182,6 +188,7 @@ def test(config: Config) -> dict[str, float]:
         UserError: If it lacks a part of the test, or an annotation file is not usable.
     """
     config, _ = with_read_annotations(config, loaders=TEST)
+    check_test_parts(config)
     return stage_runner(TextConfig.of(test_loops(config))).test()
 
 
