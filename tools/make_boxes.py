@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: Arguments without the program's name; None for `sys.argv`.
     """
     check_environment()
+    from mmdistill.config.output_files import check_output
     from mmdistill.datasets.boxes import true_boxes
     from mmdistill.utils.files import write_json
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('ann_file', help='COCO json with annotations')
     parser.add_argument('out', help="the json to write, in MMPose's bbox_file form")
     arguments = parser.parse_args(argv)
+    check_output('out', arguments.out, inputs={'ann_file': arguments.ann_file})
     write_json(Path(arguments.out), true_boxes(Path(arguments.ann_file)))
 
 

@@ -21,10 +21,14 @@ from mmdistill.cli.main import run
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and write the split."""
     check_environment()
-    from mmdistill.datasets.splits import format_copies, write_split
+    from mmdistill.config.output_files import check_output
+    from mmdistill.datasets.splits import SUFFIXES, format_copies, write_split
 
     arguments = _parser().parse_args(argv)
-
+    inputs = {'ann_file': arguments.ann_file, '--listed': arguments.listed}
+    for suffix in SUFFIXES:
+        file = arguments.out / f'{arguments.name}{suffix}.json'
+        check_output('the output', file, inputs=inputs)
     manifest = write_split(
         arguments.ann_file,
         _rule_of(arguments),

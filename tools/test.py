@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill import stages
     from mmdistill.cli.arguments import add_config_arguments, load_config
     from mmdistill.config.loops import check_test
+    from mmdistill.config.output_files import check_output
     from mmdistill.stages.label_config import tta_config
     from mmdistill.utils.files import write_json
 
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if others and not arguments.tta:
         parser.error(f'several checkpoints are fused with --tta, got {others} besides')
     config.load_from = first
+    inputs = {f'the checkpoint {path}': path for path in arguments.checkpoints}
+    for flag, file in (('--out', arguments.out), ('--dump', arguments.dump)):
+        if file is not None:
+            check_output(flag, file, config, inputs)
     if arguments.dump:
         dump = dict(type='DumpResults', out_file_path=arguments.dump)
         config.test_evaluator = [*_as_list(config.get('test_evaluator')), dump]

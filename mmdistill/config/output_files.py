@@ -14,13 +14,20 @@ PAGES = ('.html', '.png', '.svg', '.pdf')
 """Endings of files that are written into stores, to be looked at."""
 
 
-def check_output(flag: str, path: str | Path, config: Config | None = None) -> None:
+def check_output(
+    flag: str,
+    path: str | Path,
+    config: Config | None = None,
+    inputs: Mapping[str, str | Path | None] | None = None,
+) -> None:
     """Refuse to write over a file that a run reads.
 
     Args:
         flag: What names the file, as ``--out``.
         path: The file to write.
         config: The config, whose files are looked through; None for a tool without.
+        inputs: Other files that the run reads, by what they are; None for one that is
+            not given.
 
     Raises:
         ConfigError: If it is the config itself, a file that the config names, or one of
@@ -31,7 +38,8 @@ def check_output(flag: str, path: str | Path, config: Config | None = None) -> N
         raise ConfigError(f'{flag} must name a file, got {str(path)!r}')
     if not file.exists():
         return
-    for name, other in _named_files(config):
+    read = [(name, Path(each)) for name, each in (inputs or {}).items() if each]
+    for name, other in (*read, *_named_files(config)):
         if other.exists() and other.samefile(file):
             raise ConfigError(
                 f'{flag} {path} is {name}, which it would replace; name another file'

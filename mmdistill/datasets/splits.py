@@ -16,6 +16,9 @@ from mmdistill.datasets.split_rules import LabeledSide, check_both_sides
 from mmdistill.errors import DataError
 from mmdistill.utils.files import file_sha256, write_json
 
+SUFFIXES = ('', '_labeled', '_unlabeled', '_oracle')
+"""Endings of the names of a split's files, of its manifest first."""
+
 
 def write_split(
     ann_file: Path,

@@ -31,3 +31,16 @@ def test_a_json_without_annotations_is_refused(tmp_path, tool, capfd):
     assert tool('make_boxes', str(source), str(tmp_path / 'boxes.json')) == 2
     assert 'images of the annotations' in capfd.readouterr().err
     assert not (tmp_path / 'boxes.json').exists()
+
+
+def test_boxes_never_replace_the_annotations(tmp_path, tool, capfd):
+    source = tmp_path / 'coco.json'
+    images = [dict(id=i, file_name=f'{i}.jpg') for i in (3, 5)]
+    source.write_text(json.dumps(dict(images=images, annotations=ANNOTATIONS)))
+    (tmp_path / 'link.json').symlink_to(source)
+    before = source.read_bytes()
+
+    for out in (source, tmp_path / 'link.json'):
+        assert tool('make_boxes', str(source), str(out)) == 2
+        assert f'out {out} is ann_file, which it would' in capfd.readouterr().err
+    assert source.read_bytes() == before

@@ -58,3 +58,19 @@ def test_how_the_sides_were_compared_is_reported(
     assert tool('make_splits', *arguments) == 0
 
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('side', ['labeled', 'unlabeled', 'oracle', ''])
+def test_a_split_never_replaces_what_it_reads(labeled, tmp_path, tool, capsys, side):
+    source = tmp_path / f'part{side and "_"}{side}.json'
+    source.write_bytes(labeled.read_bytes())
+    rules = (
+        [str(source), str(tmp_path), 'part', '--random', '2'],
+        [str(labeled), str(tmp_path), 'part', '--listed', str(source)],
+    )
+
+    for arguments, what in zip(rules, ('ann_file', '--listed'), strict=True):
+        assert tool('make_splits', *arguments) == 2
+        assert f'is {what}, which it would replace' in capsys.readouterr().err
+    assert source.read_bytes() == labeled.read_bytes()
+    assert list(tmp_path.iterdir()) == [source]

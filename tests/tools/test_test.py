@@ -61,3 +61,28 @@ def test_tta_of_a_checkpoint_that_does_not_fit_is_refused(workshop, tool, capsys
     torch.save(dict(state_dict=weights), 'broken.pth')
     assert tool('test', TEACHER, 'broken.pth', '--tta') == 2
     assert 'misses 1 of the keys' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('flag', ['--out', '--dump'])
+def test_a_result_never_replaces_what_is_read(workshop, tool, capsys, flag):
+    inputs = [TEACHER_FILE, 'data/toy/annotations/val.json']
+    before = [Path(file).read_bytes() for file in inputs]
+
+    for file in inputs:
+        assert tool('test', TEACHER, TEACHER_FILE, flag, file) == 2
+        assert f'{flag} {file} is ' in capsys.readouterr().err
+    assert [Path(file).read_bytes() for file in inputs] == before
+
+
+@pytest.mark.parametrize(
+    ('option', 'sentence'),
+    [
+        ('test_evaluator.type=Nope', 'error: test_evaluator: Nope is not registered'),
+        ('test_evaluator.ann_file=none.json', 'the ann_file none.json of test_eval'),
+    ],
+)
+def test_a_metric_that_cannot_count_is_one_sentence(
+    workshop, tool, capsys, option, sentence
+):
+    assert tool('test', TEACHER, TEACHER_FILE, '--cfg-options', option) == 2
+    assert sentence in capsys.readouterr().err
