@@ -22,10 +22,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_config_arguments(parser)
     parser.add_argument('--out', required=True, help='the picture, e.g. labels.png')
     parser.add_argument('--num', type=int, default=8, help='labels of each kind')
+    parser.add_argument(
+        '--img-root', type=Path, help='folder of the images, if it was moved'
+    )
     arguments = parser.parse_args(argv)
     config, out = load_config(arguments), Path(arguments.out)
     check_output('--out', out, config)
-    draw_labels(config, out, arguments.num)
+    draw_labels(config, out, arguments.num, arguments.img_root)
 
 
 if __name__ == '__main__':

@@ -109,7 +109,9 @@ def _grid(panel: SubFigure, num_rows: int) -> list[Axes]:
     return grid
 
 
-def draw_labels(config: Config, path: Path, num: int = 8) -> None:
+def draw_labels(
+    config: Config, path: Path, num: int = 8, img_root: Path | None = None
+) -> None:
     """Draw kept and rejected labels of the store of a config.
 
     Args:
@@ -117,6 +119,7 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
             those of its test set, or another of its sets.
         path: The picture to write; its suffix decides the format, e.g. `.png`.
         num: Number of crops in each of the two blocks.
+        img_root: Folder of the images; that of the store's manifest when None.
 
     Raises:
         UserError: If `num` is not positive, the store is not complete or has no
@@ -129,8 +132,9 @@ def draw_labels(config: Config, path: Path, num: int = 8) -> None:
         raise ConfigError(f'{config.filename} names no label store in distill.store')
     store = LabelStore(folder)
     labels = store.read()
-    img_root = Path(store.manifest['about']['img_root'])
-    images = StoreImages(store.root, img_root)
+    images = StoreImages(
+        store.root, img_root or Path(store.manifest['about']['img_root'])
+    )
 
     def image_of(index: int) -> np.ndarray:
         key = labels.paths[int(labels.image_index[index])].as_py()

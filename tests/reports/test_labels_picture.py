@@ -69,3 +69,14 @@ def test_a_lost_image_is_named_and_nothing_written(config, tmp_path):
 def test_an_unknown_ending_is_refused(config, tmp_path):
     with pytest.raises(UserError, match=r'written as \.png'):
         draw_labels(config, tmp_path / 'a.txt')
+
+
+def test_images_that_were_moved_are_drawn_from_where_they_are(config, tmp_path):
+    draw_labels(config, tmp_path / 'a.png', num=2)
+    (tmp_path / 'images').rename(tmp_path / 'moved')
+
+    with pytest.raises(UserError):
+        draw_labels(config, tmp_path / 'b.png', num=2)
+    draw_labels(config, tmp_path / 'b.png', num=2, img_root=tmp_path / 'moved')
+
+    assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()
