@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from mmengine.logging import print_log
 
 from mmdistill.config.kinds import AT_LEAST_ONE, POSITIVE, Range
@@ -113,6 +115,12 @@ class VideoSource(Source):
                     f'the video {self.root / video} ends early: it has '
                     f'{len(index.stamps)} of the {index.declared} frames it declares'
                 )
+            elif not index.declared and index.ends_early:
+                problems.append(
+                    f'the video {self.root / video} ends early: it has frames for '
+                    f'{index.length:.1f} of the {index.declared_seconds:.1f} s it '
+                    'declares'
+                )
             ranks = np.arange(len(keys), len(keys) + len(frames))
             counted = np.full(len(frames), index.counted)
             locations.append(np.stack([index.stamps[frames], ranks, counted], axis=1))
@@ -208,6 +216,10 @@ SHORTEST_SPAN = 1e-9
 """Minimum step in seconds, which keeps quotients finite."""
 
 
+CLEARLY = 0.95
+"""Share of the declared length below which frames are missing."""
+
+
 @dataclass(frozen=True)
 class VideoIndex:
     """Frames of a video in the order of display.
@@ -217,12 +229,25 @@ class VideoIndex:
         seconds: Display times, relative to the first frame, (F,).
         counted: Whether stamps are frame numbers instead of times.
         declared: Number of frames that the file declares; 0 if it does not.
+        declared_seconds: Length of its pictures that it declares; 0 if it does not.
     """
 
     stamps: np.ndarray
     seconds: np.ndarray
     counted: bool
     declared: int
+    declared_seconds: float = 0.0
+
+    @property
+    def length(self) -> float:
+        """Seconds from the first frame to the last, which is shown as others are."""
+        frames = len(self.seconds)
+        return float(self.seconds[-1]) * frames / max(frames - 1, 1)
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether clearly less is there than the declared length."""
+        return self.length < CLEARLY * self.declared_seconds
 
 
 def index_video(path: Path) -> VideoIndex:
@@ -244,7 +269,7 @@ def index_video(path: Path) -> VideoIndex:
             rate = float(video.average_rate or video.guessed_rate or 25)
             unit = float(video.time_base or 0)
             counted = not all_timed or container.format.name == 'avi'
-            declared = video.frames
+            declared, declared_seconds = video.frames, _declared_seconds(container)
         if len(stamps) == 0:
             raise DataError(f'the video {path} has no frame')
         if counted:
@@ -260,7 +285,8 @@ def index_video(path: Path) -> VideoIndex:
         raise DataError(
             f'the video {path} cannot be opened: {error.strerror or error}'
         ) from error
-    return VideoIndex(stamps, (stamps - stamps[0]) * unit, counted, declared)
+    seconds = (stamps - stamps[0]) * unit
+    return VideoIndex(stamps, seconds, counted, declared, declared_seconds)
 
 
 def select_frames(index: VideoIndex, every: int, seconds: float | None) -> np.ndarray:
@@ -312,6 +338,20 @@ def drop_near_duplicates(
                 kept_hash = frame_hash
             kept.append(number)
     return np.array(kept, dtype=np.int64)
+
+
+def _declared_seconds(container: InputContainer) -> float:
+    """Length of the pictures that a file declares; 0 if it does not.
+
+    The length of the whole file is theirs only if they are alone in it.
+    """
+    tag = video_stream(container).metadata.get('DURATION', '')
+    clock = re.fullmatch(r'(\d+):(\d\d):(\d\d(?:\.\d+)?)\0*', tag)
+    if clock:
+        hours, minutes, seconds = map(float, clock.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    is_alone = len(container.streams) == 1
+    return (container.duration or 0) / av.time_base if is_alone else 0.0
 
 
 def _stamps(packets: Iterable[av.Packet]) -> tuple[np.ndarray, bool]:

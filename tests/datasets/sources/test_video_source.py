@@ -193,3 +193,22 @@ def test_any_bytes_of_a_video_are_rows_or_a_sentence(
             ):
                 image = source.read(key, location, READER)
                 assert bool(image.reason) == (image.pixels.size == 0)
+
+
+@pytest.mark.parametrize('name', ['a.mkv', 'a.webm'])
+def test_a_video_that_is_cut_within_its_stream_is_said_to_end_early(
+    tmp_path, write_video, name
+):
+    codec = 'mpeg4' if name == 'a.mkv' else 'libvpx'
+    path = write_video(tmp_path / name, range(50), codec=codec, g='5')
+    whole = VideoSource(tmp_path, name).list_images()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+    cut = VideoSource(tmp_path, name).list_images()
+
+    assert list(whole.problems) == []
+    assert 0 < len(cut.keys) < 45
+    (problem,) = cut.problems
+    assert problem.startswith(f'the video {path} ends early: it has frames for ')
+    assert problem.endswith('of the 2.0 s it declares')
