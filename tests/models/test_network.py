@@ -92,6 +92,14 @@ def test_every_form_returns_what_the_estimator_returns(
 
 
 @pytest.mark.parametrize('compiled', [False, pytest.param(True, marks=has_compiler)])
+def test_inputs_of_several_sizes_share_a_network(estimator, compiled):
+    network = Network(estimator, compile_network=compiled)
+    for width in (48, 36, 60, 72, 48):
+        inputs = torch.rand(2, 3, width * 4 // 3, width)
+        torch.testing.assert_close(run(network, inputs), own(estimator, inputs))
+
+
+@pytest.mark.parametrize('compiled', [False, pytest.param(True, marks=has_compiler)])
 def test_new_weights_are_seen(estimator, inputs, compiled):
     network = Network(estimator, compile_network=compiled)
     before = run(network, inputs)
