@@ -152,7 +152,7 @@ class Strip:
 
     def _draw_view(self, axes: Axes, box: np.ndarray, view: View, least: float) -> None:
         """A crop as the network sees it, and what this view alone says."""
-        crops, frame = self._crops(box), self._fused.adapter.frame
+        crops, frame = self._crops(box), self._fused.adapter.frame_of(view)
         pixels = torch.from_numpy(self._image).permute(2, 0, 1).float()
         source = CropSource([pixels], np.zeros(1, dtype=int), crops)
         ((crop,),) = self._fused.teachers[0].cutter.cut(source, view, slice(None))
