@@ -103,6 +103,18 @@ def test_both_stages_have_their_model(path, write_miniature):
     assert student.head.out_channels == teacher.module.head.out_channels
 
 
+@pytest.mark.parametrize(
+    'path', named([path for path in RECIPES if path.parent.name == 'coco'])
+)
+def test_the_paper_s_scales_are_resolutions_where_the_output_grows(path):
+    views = read(path).distill.views
+    simcc = path.stem.startswith('rtmpose')
+    shown, fixed = ('scales', 'resolutions') if simcc else ('resolutions', 'scales')
+    nine = [0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5]
+    assert list(views[shown]) == nine
+    assert list(views[fixed]) == [1.0]
+
+
 @pytest.mark.parametrize('name', FAMILIES)
 def test_a_family_labels_and_trains(name, write_miniature):
     config = read(FOLDER / f'{name}.py')

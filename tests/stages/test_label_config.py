@@ -51,6 +51,12 @@ class TestLabelConfig:
         assert list(model.scales) == [1.0, 2.0]
         assert model.fusion == 'max'
 
+    def test_resolutions_are_those_of_the_views(self, config):
+        config.distill.views.update(resolutions=[0.75, 1.0], fusion_resolution=1.0)
+        for model in (label_config(Recipe.of(config)).model, tta_config(config).model):
+            assert list(model.resolutions) == [0.75, 1.0]
+            assert model.fusion_resolution == 1.0
+
     def test_crops_are_cut_as_in_the_test_pipeline(self, config):
         model = label_config(Recipe.of(config)).model
 
