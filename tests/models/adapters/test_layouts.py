@@ -136,3 +136,8 @@ def test_a_codec_that_keeps_no_arguments_is_refused():
 
     with pytest.raises(UserError, match='Forgetful does not keep its argument radius'):
         resized_codec(Forgetful(1), Layout((192, 256), (48, 64)))
+
+
+def test_visibility_is_shown_at_the_resolutions_of_its_poses():
+    module = make(dict(type='VisPredictHead', pose_cfg=HEATMAPS))
+    assert sizes_of(module, 0.7, 1.0) == [(64, 96), (96, 128)]
