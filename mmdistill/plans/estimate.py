@@ -17,15 +17,18 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import fit_converters, labeled_part
+from mmdistill.config.schema import LabelingConfig
 from mmdistill.engine.hooks.checkpoint_guard_hooks import (
     check_keypoint_count,
     load_teachers,
 )
 from mmdistill.engine.loops.rows import sample_to_row
+from mmdistill.engine.loops.store_manifest import make_manifest
 from mmdistill.errors import CheckpointError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.scoring import known_sigmas
-from mmdistill.store import Candidates, ImageRow
+from mmdistill.store import Candidates, ImageRow, LabelStore
+from mmdistill.store.manifest import FORMAT, differences, identity
 from mmdistill.store.parquet import encode
 from mmdistill.store.schema import NONE_FINITE, rows_to_table
 
@@ -45,6 +48,8 @@ class LabelingTrial:
         num_bytes: Size of their rows in the store.
         candidates: Candidates of all images, image by image; empty where the teacher
             is not trained yet.
+        differences: What an existing store was made with that labeling would not, a
+            line each.
     """
 
     images: int
@@ -53,6 +58,7 @@ class LabelingTrial:
     seconds: float
     num_bytes: int
     candidates: Sequence[Candidates]
+    differences: Sequence[str] = ()
 
 
 def try_labeling(
@@ -77,6 +83,7 @@ def try_labeling(
     trained = load_teachers(stage, model)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     model.box_fit = box_fit
+    stale = _store_differences(stage, model, dataset) if trained else []
     num_images = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, num_images).astype(int)
     batches = np.array_split(numbers, max(1, round(num_images / batch_size)))
@@ -100,6 +107,7 @@ def try_labeling(
         seconds=sum(seconds[first:]),
         num_bytes=len(encode(table, 'a plan')),
         candidates=[row.candidates for batch in batch_rows if trained for row in batch],
+        differences=stale,
     )
 
 
@@ -113,6 +121,22 @@ def _check_finite(rows: Sequence[ImageRow], teacher: str) -> None:
             'distill.teacher.checkpoint or, where it labels in float16, '
             "distill.views.precision='float32'"
         )
+
+
+def _store_differences(stage: Config, model: Any, dataset: Any) -> list[str]:
+    """List what an existing store was made with that the config does not state."""
+    loop = stage.test_cfg
+    store = LabelStore(loop.store)
+    if not store.exists:
+        return []
+    default = LabelingConfig()
+    options = {
+        name: loop.get(name, getattr(default, name))
+        for name in ('chunk_size', 'score_floor', 'nms_thr')
+    }
+    manifest = make_manifest(model, dataset, **options, checkpoint=stage.load_from)
+    wanted = identity({'format': FORMAT, **manifest})
+    return differences(identity(store.manifest), wanted, complete=store.complete)
 
 
 def time_training_step(config: Config) -> float:

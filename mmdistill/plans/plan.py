@@ -121,6 +121,7 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
         ('labeled', _format_counts(counts, len(members_of(labeled)))),
         ('unlabeled', f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'),
         *boxes.rows(trial.candidates),
+        *(('store made otherwise', line) for line in trial.differences),
         *_labeling_rows(
             trial, len(unlabeled), unlabeled.num_boxes, recipe.distill.store
         ),

@@ -4,7 +4,7 @@ import re
 import shutil
 
 from tests.helpers.recipes import STUDENT
-from tests.helpers.workshop import BOXES, TEACHER_FILE
+from tests.helpers.workshop import BOXES, DISTILL, TEACHER_FILE
 
 OPTIONS = (
     'train_dataloader.batch_size=5',
@@ -27,3 +27,14 @@ def test_what_is_missing_is_reported_with_exit_code_1(workshop, tool, capsys):
     assert tool('plan', STUDENT, '--cfg-options', *OPTIONS) == 1
 
     assert 'the labeled images data/toy/images' in capsys.readouterr().out
+
+
+def test_a_store_that_was_made_otherwise_is_said(workshop, tool, capsys):
+    def plan(*options: str) -> str:
+        assert tool('plan', STUDENT, '--cfg-options', *DISTILL, *options) == 0
+        return capsys.readouterr().out
+
+    assert 'made otherwise' not in plan()
+    out = plan('distill.views.scales=[1.0]')
+    lines = [line for line in out.splitlines() if 'made otherwise' in line]
+    assert any('views.' in line and '1.25' in line for line in lines), out
