@@ -150,7 +150,10 @@ def _adapter(
 
 def _is_heatmaps(decoder: Any, output: Any) -> bool:
     """Whether an output is heatmaps, possibly of several stages or with offsets."""
-    return hasattr(decoder, 'heatmap_size') and _has_layout(output, Layout.of(decoder))
+    # Those of codecs in three dimensions have three sides.
+    return len(getattr(decoder, 'heatmap_size', ())) == 2 and _has_layout(
+        output, Layout.of(decoder)
+    )
 
 
 def _has_layout(output: Any, layout: Layout) -> bool:
