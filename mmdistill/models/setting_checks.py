@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -40,7 +41,8 @@ def check_fusion_resolution(resolution: Any) -> None:
     """
     if resolution is None:
         return
-    if not isinstance(resolution, Real) or not 0 < float(resolution) < math.inf:
+    # Compared as it is: an integer may be too large to be a float.
+    if not isinstance(resolution, Real) or not 0 < resolution <= sys.float_info.max:
         raise ConfigError(
             f'fusion_resolution must be a positive number, got {resolution!r}'
         )
