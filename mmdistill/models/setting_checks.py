@@ -42,7 +42,8 @@ def check_fusion_resolution(resolution: Any) -> None:
     if resolution is None:
         return
     # Compared as it is: an integer may be too large to be a float.
-    if not isinstance(resolution, Real) or not 0 < resolution <= sys.float_info.max:
+    real = isinstance(resolution, Real)
+    if not real or not 0 < resolution <= sys.float_info.max:
         raise ConfigError(
             f'fusion_resolution must be a positive number, got {resolution!r}'
         )
