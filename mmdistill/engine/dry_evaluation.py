@@ -45,7 +45,8 @@ def check_evaluation(config: Config, loader: str) -> None:
             does not know the data set's keypoints.
     """
     dataset = (config.get(f'{loader}_dataloader') or {}).get('dataset')
-    if not dataset:
+    # The unlabeled images of a labeling are a test set without a metric or a pipeline.
+    if not dataset or not config.get(f'{loader}_evaluator'):
         return
     if not all(end_pipelines(dataset)):
         raise ConfigError(

@@ -40,6 +40,8 @@ class Names:
 class StubTeacher(torch.nn.Module):
     """Model that returns random poses at once."""
 
+    ensemble = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.module = torch.nn.Linear(1, 1)

@@ -19,6 +19,7 @@ FLIP_INDICES = [0, 2, 1]
 
 def make_head(use_sigmoid):
     init_default_scope('mmpose')
+    torch.manual_seed(0)
     decoder = dict(type='RegressionLabel', input_size=INPUT)
     pose = dict(type='RegressionHead', in_channels=4, num_joints=3, decoder=decoder)
     loss = dict(type='BCELoss', use_target_weight=False, use_sigmoid=use_sigmoid)

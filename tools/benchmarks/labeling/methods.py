@@ -172,16 +172,17 @@ class Ours:
 
     def watch_batches(self) -> None:
         """Label once and record the shapes of the forward passes."""
-        network = self.model.network
+        (teacher,) = self.model.teachers
+        network = teacher.network
 
         def noting(inputs: torch.Tensor) -> Any:
             self.seen.append(tuple(inputs.shape))
             return network(inputs)
 
         noting.refresh_if_changed = network.refresh_if_changed  # type: ignore[attr-defined]
-        self.model.network = noting
+        teacher.network = noting
         self()
-        self.model.network = network
+        teacher.network = network
         layout = torch.channels_last
         self.inputs = {
             shape: torch.randn(shape).contiguous(memory_format=layout)
