@@ -177,6 +177,8 @@ def test_a_missing_package_is_told_before_boxes_are_found(
     monkeypatch.setattr(common_transforms, 'albumentations', None)
     blur = dict(type='Albumentation', transforms=[dict(type='Blur', p=0.1)])
     recipe.train_dataloader.dataset.pipeline.insert(1, blur)
+    # There are no annotations here to validate with.
+    recipe.val_dataloader = recipe.val_evaluator = recipe.val_cfg = None
 
     with pytest.raises(UserError, match=r'Albumentation of train_dataloader.*pip'):
         verb(recipe)
