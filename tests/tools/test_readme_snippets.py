@@ -160,6 +160,13 @@ def on_small_data(name, arguments):
             word = str(half_of(labeled) if 'val' in word else labeled)
         elif word.startswith('$A/'):
             word = 'splits'
+        elif word.startswith('param_scheduler.'):
+            # Of the recipe's own schedule, which the toy one does not share.
+            _, number, key = word.partition('=')[0].split('.')
+            path = REPOSITORY / arguments[0]
+            own = Config.fromfile(path, import_custom_modules=False).param_scheduler
+            assert key in own[int(number)]
+            continue
         made.append(SMALLER.get(word, word))
     for word in made:
         label, _, path = word.partition('=')
