@@ -21,7 +21,7 @@ from mmdistill.datasets.sources.patterns import find_files
 from mmdistill.errors import DataError
 from mmdistill.registry import SOURCES
 from mmdistill.store.image_keys import TAR_SUFFIX, container_of, member_key
-from mmdistill.utils.files import is_hidden
+from mmdistill.utils.files import compression, is_hidden
 
 
 @SOURCES.register_module()
@@ -111,15 +111,6 @@ class TarSource(Source):
             return file.read(int(location[1]))
 
 
-COMPRESSIONS = {
-    b'\x1f\x8b': 'gzip',
-    b'BZh': 'bzip2',
-    b'\xfd7zXZ\x00': 'xz',
-    b'\x28\xb5\x2f\xfd': 'zstandard',
-    b'PK\x03\x04': 'zip',
-    b'7z\xbc\xaf\x27\x1c': '7-zip',
-}
-"""First bytes of compressed files."""
 MAX_MEMBER_SIZE = 2**62
 """Maximum size of a member in bytes, within int64."""
 
@@ -188,12 +179,11 @@ def image_members(shard: Path, suffixes: Collection[str]) -> TarMembers:
 def _check_plain(shard: Path) -> None:
     with shard.open('rb') as file:
         start = file.read(8)
-    for signature, name in COMPRESSIONS.items():
-        if start.startswith(signature):
-            raise DataError(
-                f'the tar {shard} is compressed ({name}), and members are read by '
-                'their offset; make an uncompressed tar of its content'
-            )
+    if packed := compression(start):
+        raise DataError(
+            f'the tar {shard} is compressed ({packed}), and members are read by their '
+            'offset; make an uncompressed tar of its content'
+        )
 
 
 def _members(
