@@ -16,7 +16,7 @@ from torch import nn
 from mmdistill.config.metainfo import in_number_order
 from mmdistill.config.schema import is_type
 from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
-from mmdistill.engine.checkpoint import load_checkpoint_strict
+from mmdistill.engine.checkpoint import TESTED, load_checkpoint_strict
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import CheckpointError
 from mmdistill.models.box_detector import category_ids
@@ -213,17 +213,16 @@ class TeacherGuardHook(Hook):
             CheckpointError: If a checkpoint cannot be read, does not fit or records
                 other keypoints; it says which one.
         """
-        teachers = model.teachers[1:]
-        for i, path in enumerate(self.ensemble, start=1):
-            teacher = teachers[i - 1]
+        teachers = zip(model.teachers[1:], self.ensemble, strict=True)
+        for i, (teacher, path) in enumerate(teachers, start=1):
+            # A model that is evaluated is not named by a recipe.
+            name = path if self.role == TESTED else f'distill.teacher[{i}], {path}'
             try:
                 checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
                 self.check_names(checkpoint, teacher.kept)
                 load_checkpoint_strict(teacher.module, checkpoint, self.role)
             except CheckpointError as error:
-                raise CheckpointError(
-                    f'distill.teacher[{i}], {path}: {error}'
-                ) from error
+                raise CheckpointError(f'{name}: {error}') from error
 
     def before_test(self, runner: Runner) -> None:
         """Make sure that a checkpoint was loaded at all.

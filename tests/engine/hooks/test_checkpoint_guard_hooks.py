@@ -169,3 +169,10 @@ def test_a_further_teacher_returns_keypoints_by_name(runner, weights, ensemble):
 
     ensemble.teacher.kept = [1, 0]
     hook.after_load_checkpoint(runner, dict(state_dict=weights))
+
+
+def test_a_tested_model_is_named_by_its_file_alone(runner, weights, ensemble):
+    path = ensemble.save(dict(bias=torch.zeros(2)))
+    hook = TeacherGuardHook(role='tested', ensemble=path)
+    with pytest.raises(UserError, match=rf'^{ensemble.path}: the tested .*weight'):
+        hook.after_load_checkpoint(runner, dict(state_dict=weights))
