@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.schema import LabelingConfig
@@ -22,6 +26,8 @@ from mmdistill.store.status import has_candidates
 
 ENOUGH_TO_STOP = 64
 """Images on which no keypoint is finite, after which a run without others stops."""
+GRAY = 128
+"""Value of the pixels on which a doubtful teacher is tried."""
 
 
 @LOOPS.register_module()
@@ -63,6 +69,7 @@ class LabelLoop(StoreLoop):
         self.nms_thr = nms_thr
         self._is_finite = False
         self._not_finite = 0
+        self._doubtful: PoseDataSample | None = None
 
     def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.
@@ -113,6 +120,20 @@ class LabelLoop(StoreLoop):
         self._check_finite(outputs, rows)
         return rows
 
+    @torch.no_grad()
+    def check_chunk(self) -> None:
+        """Refuse a teacher that gives nothing finite after its first chunk with boxes.
+
+        A chunk may have few images, and these may be odd ones. So the teacher is also
+        tried on a gray image; one that is finite there labels on.
+
+        Raises:
+            CheckpointError: If no keypoint of the run and of the trial is finite.
+        """
+        sample, self._doubtful = self._doubtful, None
+        if sample is not None and not self._is_finite_on_gray(sample):
+            self._stop_if_all_is_broken()
+
     def _check_finite(
         self, outputs: Sequence[PoseDataSample], rows: Sequence[ImageRow]
     ) -> None:
@@ -120,14 +141,36 @@ class LabelLoop(StoreLoop):
         if self._is_finite:
             return
         looked_at = [
-            row.reason != NONE_FINITE
+            (row.reason != NONE_FINITE, sample)
             for row, sample in zip(rows, outputs, strict=True)
             if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes)
         ]
-        self._is_finite = any(looked_at)
+        if looked_at and not self._not_finite:
+            self._doubtful = looked_at[0][1]
+        self._is_finite = any(finite for finite, _ in looked_at)
         self._not_finite += len(looked_at)
-        if self._is_finite or self._not_finite < ENOUGH_TO_STOP:
-            return
+        if self._is_finite:
+            self._doubtful = None
+        elif self._not_finite >= ENOUGH_TO_STOP:
+            self._stop_if_all_is_broken()
+
+    def _is_finite_on_gray(self, sample: PoseDataSample) -> bool:
+        """Whether a keypoint is finite on a gray image, the box of which is all of it.
+
+        Args:
+            sample: The data sample of an image, whose size it has.
+        """
+        height, width = sample.metainfo['ori_shape']
+        box = np.float32([[0, 0, width, height]])
+        trial = PoseDataSample(metainfo=copy.deepcopy(sample.metainfo))
+        trial.gt_instances = InstanceData(bboxes=box, bbox_scores=np.ones(1))
+        gray = torch.full((3, height, width), GRAY, dtype=torch.uint8)
+        batch = dict(inputs=[gray], data_samples=[trial])
+        (seen,) = self.runner.model.test_step(batch)
+        row = sample_to_row(seen, self._sigmas, self.score_floor, self.nms_thr)
+        return row.reason != NONE_FINITE
+
+    def _stop_if_all_is_broken(self) -> None:
         # What was written before this run, or by another process, may be right.
         self._is_finite = has_candidates(self.store)
         if not self._is_finite:

@@ -144,6 +144,9 @@ class StoreLoop(BaseLoop):
             outputs: Outputs of the model's `test_step`.
         """
 
+    def check_chunk(self) -> None:
+        """Look at what was computed before a finished chunk is written."""
+
     def run(self) -> dict[str, float]:
         """Write the missing chunks of the store.
 
@@ -229,6 +232,7 @@ class StoreLoop(BaseLoop):
             self._run_iter(number, batch, rows)
             progress.advance(len(rows) - before)
             if len(rows) == len(spans[chunk]):
+                self.check_chunk()
                 self._write(chunk, unfinished.pop(chunk))
 
     @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from mmengine.structures import InstanceData
@@ -11,6 +13,7 @@ from mmdistill.engine.loops import label_loop
 from mmdistill.engine.loops.rows import boxes_to_row, sample_to_row
 from mmdistill.errors import UserError
 from mmdistill.functional.scoring import instance_scores
+from mmdistill.store import LabelStore
 from mmdistill.store.schema import NONE_FINITE, SOME_NOT_FINITE
 from tests.helpers.labeling import NUM_IMAGES, Broken
 
@@ -113,11 +116,52 @@ def test_a_teacher_that_gives_nothing_finite_is_a_sentence(label):
 
 
 def test_it_stops_before_all_images_are_seen(label, monkeypatch):
-    monkeypatch.setattr(label_loop, 'ENOUGH_TO_STOP', 5)
+    monkeypatch.setattr(label_loop, 'ENOUGH_TO_STOP', 3)
     teacher = Broken('0123456')
-    with pytest.raises(UserError, match='no keypoint is finite on any of 5 labeled'):
-        label(teacher=teacher)
+    with pytest.raises(UserError, match='no keypoint is finite on any of 4 labeled'):
+        label(teacher=teacher, chunk_size=NUM_IMAGES)
     assert sum(teacher.batches) < NUM_IMAGES
+
+
+class BrokenOnImages(Broken):
+    """A teacher that gives NaN on the images that it is told, not on gray ones."""
+
+    def test_step(self, batch: dict) -> list:
+        names, gray = self.names, [len(i.unique()) == 1 for i in batch['inputs']]
+        self.names = '' if all(gray) else names
+        try:
+            return super().test_step(batch)
+        finally:
+            self.names = names
+
+
+@pytest.mark.parametrize(('chunk_size', 'images'), [(1, 1), (2, 2), (3, 3), (99, 7)])
+def test_a_teacher_that_gives_nan_alone_is_refused_after_the_first_chunk(
+    label, chunk_size, images
+):
+    sentence = f'no keypoint is finite on any of {images} labeled images'
+    with pytest.raises(UserError, match=sentence):
+        label(teacher=Broken('0123456'), chunk_size=chunk_size)
+
+
+def test_a_chunk_without_boxes_decides_nothing(label, tmp_path):
+    boxes = [
+        dict(image_id=f'{i}.png', category_id=1, bbox=[0, 0, 9, 9], score=0.5)
+        for i in (3, 5, 6)
+    ]
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    dataset = dict(bbox_file=str(tmp_path / 'boxes.json'))
+    with pytest.raises(UserError, match='finite on any of 1 labeled images'):
+        label(teacher=Broken('0123456'), chunk_size=2, dataset=dataset)
+    assert LabelStore(tmp_path / 'labels').missing_chunks() == [1, 2, 3]
+
+
+def test_a_chunk_of_odd_images_ends_no_run(label):
+    teacher = BrokenOnImages('012')
+    _, store = label(teacher=teacher, max_failures=1.0, chunk_size=1)
+    labels = store.read()
+    assert len(labels.candidates) == NUM_IMAGES - 3
+    assert sum(teacher.batches) == NUM_IMAGES + 1
 
 
 def test_it_goes_on_where_something_was_finite(label, monkeypatch):
