@@ -45,7 +45,7 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
 
     Raises:
         UserError: If a model or a view cannot be fused, or the models have other
-            keypoints.
+            keypoints; of a list it names the model by its place and its config.
 
     >>> fused = fuse_views(model, scales=(0.8, 1.0), flip=False)
     >>> type(fused).__name__, fused.padding
@@ -58,22 +58,33 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
     settings = {**crop_settings(crop_pipeline(first.cfg)), 'sigmas': sigmas, **views}
     if others:
         names = _returned_names(first)
-        settings['ensemble'] = [_member(other, names) for other in others]
+        settings['ensemble'] = [
+            _member(other, names, _name(other, number))
+            for number, other in enumerate(others, start=1)
+        ]
     wrapper = HeatmapFusionTTA(first, **settings)
     wrapper.dataset_meta = _with_true_pairs(first.dataset_meta)
     return wrapper.eval()
 
 
-def _member(model: Any, names: Sequence[str]) -> dict[str, Any]:
+def _name(model: Any, number: int) -> str:
+    """Name of a model of a list, as an error calls it."""
+    # The host keeps a model's config, and not the name of its checkpoint.
+    file = model.cfg.filename
+    return f'model[{number}], of {file}' if file else f'model[{number}]'
+
+
+def _member(model: Any, names: Sequence[str], name: str) -> dict[str, Any]:
     """A further model as `HeatmapFusionTTA(ensemble=...)` takes it, by its names."""
     own = _returned_names(model)
     if sorted(own) != sorted(names):
         raise ConfigError(
-            'models that are fused must have the same keypoints by name, got '
+            f'{name}: models that are fused must have the same keypoints by name, got '
             f'{list(names)} and {list(own)}'
         )
     kept = model.test_cfg.get('output_keypoint_indices') or range(len(own))
     return dict(
+        name=name,
         module=model,
         keypoints=[kept[own.index(name)] for name in names],
         **crop_settings(crop_pipeline(model.cfg)),

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmpose.apis import inference_topdown as inference_of_mmpose
+from mmpose.codecs import MegviiHeatmap
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from mmdistill.apis import fuse_views, inference_topdown
@@ -102,6 +104,30 @@ def test_models_of_other_keypoints_are_refused(model):
     }
     with pytest.raises(UserError, match=r"same keypoints by name, got .*'point 0'"):
         fuse_views([model, other])
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_a_model_that_cannot_be_fused_is_named_as_the_caller_gave_it(
+    model, named, tmp_path
+):
+    file = tmp_path / 'other.py'
+    other = copy.deepcopy(model)
+    other.head.decoder = MegviiHeatmap((96, 128), (24, 32), kernel_size=9)
+    if named:
+        other.cfg.dump(file)
+        other.cfg = Config.fromfile(file)
+    fewer = copy.deepcopy(other)
+    fewer.dataset_meta = {
+        **model.dataset_meta,
+        'keypoint_id2name': {i: f'point {i}' for i in range(17)},
+    }
+    for refused in (other, fewer):
+        with pytest.raises(UserError) as caught:
+            fuse_views([model, model, refused])
+        sentence = str(caught.value)
+        name = f'model[2], of {file}' if named else 'model[2]'
+        assert sentence.startswith(f'{name}: ')
+        assert 'distill' not in sentence
 
 
 def test_there_is_a_data_sample_a_box_which_mmpose_can_merge(model, image):

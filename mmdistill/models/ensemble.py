@@ -11,6 +11,7 @@ import torch
 
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.errors import ConfigError
+from mmdistill.functional.views import View
 from mmdistill.models.setting_checks import check_fusion
 from mmdistill.models.teacher import Running, Teacher
 from mmdistill.registry import MODELS
@@ -31,17 +32,43 @@ def ordered_module(module: dict | torch.nn.Module) -> dict | torch.nn.Module:
     return module
 
 
-def build_teacher(part: Mapping[str, Any], running: Running) -> Teacher:
-    """Build a further teacher of an ensemble.
+def names_of(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the further teachers of an ensemble: stated, or those of a recipe.
 
     Args:
-        part: Its `module`, `padding`, `use_udp` and `keypoints`, see
+        parts: The teachers after the first, each with a `name` or without.
+
+    >>> names_of([dict(name='model[1], b.py'), {}])
+    ['model[1], b.py', 'distill.teacher[2]']
+    """
+    return [
+        part.get('name') or f'distill.teacher[{number}]'
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def build_ensemble(
+    parts: Sequence[Mapping[str, Any]], running: Running
+) -> list[Teacher]:
+    """Build the further teachers of an ensemble.
+
+    Args:
+        parts: For each its `module`, `padding`, `use_udp`, `keypoints` and `name`, see
             `HeatmapFusionTTA`.
-        running: How its network runs.
+        running: How their networks run.
 
     Raises:
-        ConfigError: If a setting is invalid, or the head cannot be fused.
+        ConfigError: If a setting is invalid, or a head cannot be fused; it names the
+            teacher.
     """
+    teachers = []
+    for name, part in zip(names_of(parts), parts, strict=True):
+        with _errors_of(name):
+            teachers.append(_build_teacher(part, running))
+    return teachers
+
+
+def _build_teacher(part: Mapping[str, Any], running: Running) -> Teacher:
     padding = part.get('padding', DEFAULT_PADDING)
     check_fusion('mean', padding, None)
     module = ordered_module(part['module'])
@@ -51,26 +78,43 @@ def build_teacher(part: Mapping[str, Any], running: Running) -> Teacher:
     return Teacher(module.eval(), padding, part.get('use_udp'), running, keypoints)
 
 
-def check_ensemble(teachers: Sequence[Teacher]) -> None:
-    """Check that the outputs of teachers can be fused with each other.
+def check_ensemble(
+    teachers: Sequence[Teacher],
+    names: Sequence[str],
+    views: Sequence[View],
+    fusion: str,
+) -> None:
+    """Check that views of teachers can be fused, and their outputs with each other.
 
     Args:
         teachers: The teachers.
+        names: Names of the teachers after the first, as an error calls them.
+        views: The views.
+        fusion: 'mean' or 'max'.
 
     Raises:
         ConfigError: If they cannot; it names the one that differs from the first.
     """
     first, *others = teachers
-    for number, other in enumerate(others, start=1):
-        try:
+    first.adapter.check(views, fusion)
+    for name, other in zip(names, others, strict=True):
+        with _errors_of(name):
+            other.adapter.check(views, fusion)
             if first.num_keypoints != other.num_keypoints:
                 raise ConfigError(
                     'teachers of an ensemble must return the same keypoints, got '
                     f'{first.num_keypoints} and {other.num_keypoints}'
                 )
             first.adapter.check_partner(other.adapter, first.shows_same(other))
-        except ConfigError as error:
-            raise ConfigError(f'distill.teacher[{number}]: {error}') from error
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Name the teacher that an error is about."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f'{name}: {error}') from error
 
 
 def fit_together(teachers: Sequence[Teacher], device: torch.device) -> bool:

@@ -29,8 +29,9 @@ from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
 from mmdistill.models.ensemble import (
     DEFAULT_PADDING,
-    build_teacher,
+    build_ensemble,
     check_ensemble,
+    names_of,
     ordered_module,
 )
 from mmdistill.models.keypoints import check_output_order, flip_indices_of
@@ -95,7 +96,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         ensemble: Further teachers, each with its `module`, `padding` and `use_udp`:
             their outputs are fused with those of `module`, on the finest grid among
             them. All return the same keypoints in the same order, which `keypoints`
-            of one may state: those of its head, instead of all that it returns.
+            of one may state: those of its head, instead of all that it returns. An
+            error calls one by its `name`, by default by its place in a recipe.
         offload: Whether the teachers of an ensemble take turns on the device. By
             default where they do not fit into half of its free memory. Labels are the
             same.
@@ -170,10 +172,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         )
         first = Teacher(self.module, padding, use_udp, running)
         # Not a submodule: they are moved to the device one by one where it is small.
-        self.teachers = (first, *(build_teacher(each, running) for each in ensemble))
-        for teacher in self.teachers:
-            teacher.adapter.check(views, fusion)
-        check_ensemble(self.teachers)
+        self.teachers = (first, *build_ensemble(ensemble, running))
+        check_ensemble(self.teachers, names_of(ensemble), views, fusion)
 
     @property
     def adapter(self) -> Adapter:
