@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,23 +91,23 @@ def check_teacher(stage: Config) -> None:
     """Compare a teacher with its checkpoint, before any unlabeled image is looked for.
 
     Args:
-        stage: The config of stage 1; a checkpoint that is not a file of this machine
-            is left to the run itself.
+        stage: The config of stage 1; checkpoints that are not files of this machine
+            are left to the run itself.
 
     Raises:
         UserError: If the checkpoint does not fit the teacher, or the teacher's
             keypoints are not those of the labels.
     """
-    if not Path(str(stage.load_from)).is_file():
+    guard, first = _guard_of(stage), str(stage.load_from)
+    if not any(map(_is_local, [first, *guard.ensemble])):
         return
-    guard = _guard_of(stage)
     init_default_scope(stage.get('default_scope') or 'mmpose')
-    checkpoint = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
     model = MODELS.build(copy.deepcopy(stage.model))
-    guard.check_names(checkpoint, model.output_indices)
-    load_checkpoint_strict(model.module, checkpoint)
-    if all(Path(path).is_file() for path in guard.ensemble):
-        guard.load_ensemble(model)
+    if _is_local(first):
+        checkpoint = CheckpointLoader.load_checkpoint(first, map_location='cpu')
+        guard.check_names(checkpoint, model.output_indices)
+        load_checkpoint_strict(model.module, checkpoint)
+    guard.load_ensemble(model, _is_local)
     check_keypoint_count(model, len(guard.keypoint_names or ()))
 
 
@@ -125,13 +125,17 @@ def load_teachers(stage: Config, model: Any) -> bool:
         CheckpointError: If a checkpoint cannot be read or does not fit.
     """
     guard = _guard_of(stage)
-    files = [stage.load_from, *guard.ensemble]
-    if not all(file and Path(str(file)).is_file() for file in files):
+    if not all(map(_is_local, [stage.load_from, *guard.ensemble])):
         return False
     weights = CheckpointLoader.load_checkpoint(stage.load_from, map_location='cpu')
     load_checkpoint_strict(model.module, weights)
     guard.load_ensemble(model)
     return True
+
+
+def _is_local(checkpoint: str | None) -> bool:
+    """Whether a checkpoint is a file of this machine, not an address."""
+    return bool(checkpoint) and Path(str(checkpoint)).is_file()
 
 
 def _guard_of(stage: Config) -> TeacherGuardHook:
@@ -203,11 +207,14 @@ class TeacherGuardHook(Hook):
         if isinstance(checkpoint, dict):
             check_keypoint_names(checkpoint, self.keypoint_names, kept)
 
-    def load_ensemble(self, model: Any) -> None:
+    def load_ensemble(
+        self, model: Any, is_loaded: Callable[[str], bool] = bool
+    ) -> None:
         """Load the further models of an ensemble, each checked as the first one.
 
         Args:
             model: The fusing wrapper.
+            is_loaded: Function that says whether a checkpoint is; by default each is.
 
         Raises:
             CheckpointError: If a checkpoint cannot be read, does not fit or records
@@ -215,6 +222,8 @@ class TeacherGuardHook(Hook):
         """
         teachers = zip(model.teachers[1:], self.ensemble, strict=True)
         for i, (teacher, path) in enumerate(teachers, start=1):
+            if not is_loaded(path):
+                continue
             # A model that is evaluated is not named by a recipe.
             name = path if self.role == TESTED else f'distill.teacher[{i}], {path}'
             try:

@@ -6,9 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from torch import nn
 
-from mmdistill.engine.hooks.checkpoint_guard_hooks import TeacherGuardHook
+from mmdistill.engine.hooks.checkpoint_guard_hooks import (
+    TeacherGuardHook,
+    check_teacher,
+)
 from mmdistill.errors import UserError
 from tests.helpers.checkpoint_models import NAMES, Fusing
 
@@ -169,6 +174,36 @@ def test_a_further_teacher_returns_keypoints_by_name(runner, weights, ensemble):
 
     ensemble.teacher.kept = [1, 0]
     hook.after_load_checkpoint(runner, dict(state_dict=weights))
+
+
+def stage_of(*checkpoints):
+    """A labeling stage whose model is the runner's."""
+    first, *others = checkpoints
+    hook = dict(
+        type='mmdistill.TeacherGuardHook', keypoint_names=NAMES, ensemble=others
+    )
+    return Config(dict(load_from=first, model={}, custom_hooks=[hook]))
+
+
+ADDRESS = 'https://example.org/teacher.pth'
+
+
+def test_files_are_compared_although_another_teacher_is_an_address(
+    runner, ensemble, monkeypatch
+):
+    monkeypatch.setattr(MODELS, 'build', lambda config: runner.model)
+    runner.model.teachers.append(SimpleNamespace(module=nn.Conv2d(3, 2, 1), kept=None))
+    check_teacher(stage_of(ADDRESS, *ensemble.save(), ADDRESS))
+    assert torch.equal(ensemble.teacher.module.weight, ensemble.weights['weight'])
+
+    (path,) = ensemble.save(dict(bias=torch.zeros(2)))
+    with pytest.raises(UserError, match=rf'teacher\[1\], {path}: .*weight'):
+        check_teacher(stage_of(ADDRESS, path, ADDRESS))
+
+
+def test_addresses_alone_are_left_to_the_run(monkeypatch):
+    monkeypatch.setattr(MODELS, 'build', pytest.fail)
+    check_teacher(stage_of(ADDRESS, ADDRESS))
 
 
 def test_a_tested_model_is_named_by_its_file_alone(runner, weights, ensemble):
