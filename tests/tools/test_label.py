@@ -11,6 +11,9 @@ from tests.helpers.launches import launch_forked
 from tests.helpers.recipes import REPOSITORY, STUDENT
 from tests.helpers.workshop import DISTILL, LABELS, TEACHER_FILE, call_mmpose, contents
 
+ADAPTIVE = 0.1
+"""Agreement that the first two views of some instances reach."""
+
 
 def test_a_row_for_every_image(workshop):
     labels = LabelStore(LABELS).read()
@@ -43,6 +46,23 @@ def test_two_processes_write_the_same_files_as_one(workshop):
     shutil.rmtree(LABELS)
 
     arguments = [STUDENT, '--launcher', 'pytorch', '--cfg-options', *DISTILL]
+    launch_forked(REPOSITORY / 'tools/label.py', *arguments)
+
+    assert contents(Path(LABELS)) == before
+
+
+def test_two_processes_write_the_same_adaptive_labels_as_one(workshop, tool):
+    """Each instance decides alone how many views it is shown in."""
+    options = [*DISTILL, f'distill.views.adaptive={ADAPTIVE}']
+    options.append('distill.views.adaptive_groups=[2]')
+    shutil.rmtree(LABELS)
+    assert tool('label', STUDENT, '--cfg-options', *options) == 0
+    before = contents(Path(LABELS))
+    num_views = LabelStore(LABELS).read().candidates.num_views
+    assert set(num_views.tolist()) == {2, 4}
+    shutil.rmtree(LABELS)
+
+    arguments = [STUDENT, '--launcher', 'pytorch', '--cfg-options', *options]
     launch_forked(REPOSITORY / 'tools/label.py', *arguments)
 
     assert contents(Path(LABELS)) == before
