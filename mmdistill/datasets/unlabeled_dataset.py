@@ -280,7 +280,11 @@ def _default_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> 
 def _channels_first(pixels: np.ndarray) -> np.ndarray:
     """Transpose an image of (height, width, 3) to (3, height, width)."""
     # OpenCV splits channels in a quarter of NumPy's time, and refuses empty images.
-    return np.stack(cv2.split(pixels)) if pixels.size else pixels.transpose(2, 0, 1)
+    if not pixels.size:
+        return pixels.transpose(2, 0, 1)
+    planes = np.empty((3, *pixels.shape[:2]), dtype=pixels.dtype)
+    cv2.split(pixels, list(planes))
+    return planes
 
 
 def _overlap_image(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -45,19 +45,17 @@ def refine_cells(heatmaps: Tensor, cells: Tensor, values: Tensor) -> Tensor:
     height, width = heatmaps.shape[2:]
     # Scaled by its peak, a heatmap is refined alike whatever its height.
     peaks = values.clamp(min=torch.finfo(values.dtype).tiny)[..., None]
-    flat = heatmaps.flatten(2)
-    offsets = []
-    for axis, (size, step) in enumerate(((width, 1), (height, width))):
-        index = (cells[..., 1] * width + cells[..., 0]).long()
-        around = torch.stack([index - step, index + step], dim=-1)
-        inside = (cells[..., axis] > 0) & (cells[..., axis] < size - 1)
-        neighbors = flat.gather(2, around.clamp(0, height * width - 1)) / peaks
-        logarithms = neighbors.clamp(LEAST_SHARE, 1).log()
-        offset = _vertex(
-            logarithms[..., 0], torch.zeros_like(values), logarithms[..., 1]
-        )
-        offsets.append(torch.where(inside & (values > 0), offset, 0.0))
-    return cells + torch.stack(offsets, dim=-1)
+    x, y = cells.unbind(-1)
+    index = (y * width + x).long()
+    # Both axes at once: these tensors are small, and each operation has its price.
+    around = torch.stack([index - 1, index + 1, index - width, index + width], dim=-1)
+    neighbors = heatmaps.flatten(2).gather(2, around.clamp(0, height * width - 1))
+    logarithms = (neighbors / peaks).clamp(LEAST_SHARE, 1).log()
+    before, after = logarithms.unflatten(-1, (2, 2)).unbind(-1)
+    before_last = torch.stack([x < width - 1, y < height - 1], dim=-1)
+    inside = (cells > 0) & before_last & (values > 0)[..., None]
+    offsets = _vertex(before, torch.zeros_like(before), after)
+    return cells + torch.where(inside, offsets, 0.0)
 
 
 def refine_bins(vectors: Tensor, bins: Tensor, values: Tensor) -> Tensor:
