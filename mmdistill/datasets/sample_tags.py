@@ -11,6 +11,8 @@ from typing import Any
 
 MARK = 'pseudo'
 """Meta field of pseudo-labeled data samples; labeled ones do not have it."""
+CLEAN = 'clean'
+"""Meta field of data samples that were drawn without noise; others do not have it."""
 
 
 def tag_pseudo(sample: Any) -> Any:
@@ -19,8 +21,21 @@ def tag_pseudo(sample: Any) -> Any:
     Args:
         sample: Output of a pipeline; one that is not packed, or None, is unchanged.
     """
+    return _tag(sample, MARK)
+
+
+def tag_clean(sample: Any) -> Any:
+    """Tag a packed sample as drawn without noise.
+
+    Args:
+        sample: Output of a pipeline; one that is not packed, or None, is unchanged.
+    """
+    return _tag(sample, CLEAN)
+
+
+def _tag(sample: Any, field: str) -> Any:
     if isinstance(sample, dict) and 'data_samples' in sample:
-        sample['data_samples'].set_metainfo({MARK: True})
+        sample['data_samples'].set_metainfo({field: True})
     return sample
 
 
@@ -31,6 +46,22 @@ def count_pseudo_labels(samples: Sequence[Any]) -> int:
         samples: The data samples of the batch.
     """
     return sum(sample.get(MARK, False) for sample in samples)
+
+
+def noised_rows(samples: Sequence[Any], sources: str) -> list[bool]:
+    """List which samples of a batch the noise is for.
+
+    Args:
+        samples: The data samples of the batch, B of them.
+        sources: 'pseudo' for the pseudo-labeled ones alone, else 'all'.
+
+    Returns:
+        A flag for each sample; those drawn clean are never noised.
+    """
+    return [
+        not sample.get(CLEAN, False) and (sources == 'all' or sample.get(MARK, False))
+        for sample in samples
+    ]
 
 
 WEIGHTS = ('keypoint_weights', 'keypoints_visible_weights')

@@ -23,8 +23,13 @@ from torch.utils.data import get_worker_info
 
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
+from mmdistill.datasets.draw_phase import drawn
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
-from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
+from mmdistill.datasets.sample_tags import (
+    scale_keypoint_weights,
+    tag_clean,
+    tag_pseudo,
+)
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
 from mmdistill.utils.dataset_members import concatenated
@@ -115,14 +120,16 @@ class SeededDataset(CombinedDataset):
         """Return one sample.
 
         Args:
-            index: A `SeededIndex`; with a plain index, augmentations are not seeded.
+            index: A `SeededIndex`; with a plain index, augmentations are not seeded
+                and the sample is not clean.
 
         Raises:
             UserError: If the pipeline rejects every sample of a source that is tried.
         """
         if isinstance(index, SeededIndex):
-            with seeded(index.seed):
-                return self._sample(int(index))
+            with seeded(index.seed), drawn(index.clean):
+                sample = self._sample(int(index))
+                return tag_clean(sample) if index.clean else sample
         return self._sample(index)
 
     @property
@@ -212,19 +219,23 @@ class SeededIndex(int):
     Args:
         index: Index of the sample.
         seed: Below 2**32.
+        clean: Whether the sample is drawn without the student's noise; a
+            `NoiseSwitch` in its pipeline obeys.
     """
 
     seed: int
+    clean: bool
 
-    def __new__(cls, index: int, seed: int) -> SeededIndex:
-        """Create an int with an attribute; ints are immutable."""
+    def __new__(cls, index: int, seed: int, clean: bool = False) -> SeededIndex:
+        """Create an int with attributes; ints are immutable."""
         draw = super().__new__(cls, index)
         draw.seed = seed
+        draw.clean = clean
         return draw
 
-    def __reduce__(self) -> tuple[type[SeededIndex], tuple[int, int]]:
+    def __reduce__(self) -> tuple[type[SeededIndex], tuple[int, int, bool]]:
         """Return the call that recreates it in a worker process."""
-        return SeededIndex, (int(self), self.seed)
+        return SeededIndex, (int(self), self.seed, self.clean)
 
 
 @contextmanager
