@@ -143,6 +143,7 @@ def mixed_batches(
     seed: int,
     rank: int = 0,
     world_size: int = 1,
+    read: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Look up the samples of some batches of one rank.
 
@@ -152,10 +153,11 @@ def mixed_batches(
     Args:
         numbers: Numbers of the batches on this rank, counted over all epochs, (P,).
         sizes: Samples in each source.
-        slots: Samples of each source in a batch of one rank.
+        slots: Samples of each source in a batch of one rank, 0 for none.
         seed: Seed of all orders; sources of equal size get different ones.
         rank: This rank.
         world_size: Number of ranks.
+        read: Samples of each source that all ranks read before the batch of number 0.
 
     Returns:
         Indices into the concatenation of the sources, (P, sum of slots), int64,
@@ -169,15 +171,63 @@ def mixed_batches(
     """
     turns = np.asarray(numbers, dtype=np.int64)[:, None] * world_size + rank
     starts = np.cumsum([0, *sizes[:-1]])
+    firsts = [0] * len(sizes) if read is None else read
+    positions = [
+        first + turns * num + np.arange(num)
+        for first, num in zip(firsts, slots, strict=True)
+    ]
     return np.concatenate(
         [
-            start + stream_items(turns * num + np.arange(num), size, hash_key(seed, i))
-            for i, (start, size, num) in enumerate(
-                zip(starts, sizes, slots, strict=True)
+            start + stream_items(places, size, hash_key(seed, i))
+            for i, (start, size, places) in enumerate(
+                zip(starts, sizes, positions, strict=True)
             )
         ],
         axis=1,
     )
+
+
+def finishing_batches(
+    numbers: np.ndarray,
+    first: int,
+    sizes: Sequence[int],
+    slots: Sequence[Sequence[int]],
+    seed: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> np.ndarray:
+    """Look up the samples of some batches of one rank, whose slots change once.
+
+    From the batch of number `first` on, the slots are others; each source is read on
+    where the batch before stopped, so that no sample comes twice in a pass.
+
+    Args:
+        numbers: Numbers of the batches on this rank, counted over all epochs, (P,).
+        first: Number of the first batch with the other slots.
+        sizes: Samples in each source.
+        slots: Samples of each source in a batch of one rank, before and from `first`
+            on; both have the same sum.
+        seed: Seed of all orders.
+        rank: This rank.
+        world_size: Number of ranks.
+
+    Returns:
+        Indices into the concatenation of the sources, (P, sum of slots), int64.
+
+    >>> slots = [2, 1], [3, 0]
+    >>> batches = finishing_batches(np.arange(3), 2, [7, 4], slots, seed=0)
+    >>> sorted([*batches[:2, :2].ravel().tolist(), *batches[2].tolist()])
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+    numbers = np.asarray(numbers, dtype=np.int64)
+    before, after = slots
+    later = numbers >= first
+    indices = np.empty((len(numbers), sum(before)), dtype=np.int64)
+    ranks = (seed, rank, world_size)
+    indices[~later] = mixed_batches(numbers[~later], sizes, before, *ranks)
+    read = [first * world_size * num for num in before]
+    indices[later] = mixed_batches(numbers[later] - first, sizes, after, *ranks, read)
+    return indices
 
 
 def reordered(

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from mmdistill.functional.mixing import (
     draw_seeds,
+    finishing_batches,
     labeled_slots,
     mixed_batches,
     reordered,
     source_slots,
     stream_items,
 )
+from mmdistill.functional.permutation import hash_key
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=3)
 SLOTS = st.lists(st.integers(1, 9), min_size=3, max_size=3)
@@ -123,6 +125,56 @@ def test_seeds_give_different_batches():
 def test_a_source_smaller_than_its_slots_is_read_again():
     batch = mixed_batch(0, [2, 10], [6, 1], 0)
     assert np.bincount(batch[:6]).tolist() == [3, 3]
+
+
+def slow_batches(count, first, sizes, slots, seed, world):
+    """Batches of all ranks, sample after sample from each source's stream."""
+    starts, read = np.cumsum([0, *sizes]), [0] * len(sizes)
+    batches = []
+    for number in range(count):
+        for rank in range(world):
+            batch = []
+            for source, num in enumerate(slots[number >= first]):
+                for _ in range(num):
+                    (item,) = stream_items(
+                        np.array([read[source]]), sizes[source], hash_key(seed, source)
+                    )
+                    batch.append(starts[source] + item)
+                    read[source] += 1
+            batches.append((number, rank, batch))
+    return batches
+
+
+@given(
+    SIZES, st.integers(0, 8), st.integers(1, 3), st.integers(1, 3), st.integers(0, 5)
+)
+def test_batches_of_a_finish_are_those_of_a_slow_loop(sizes, first, num, world, seed):
+    slots = ([num] * len(sizes), [num * len(sizes)] + [0] * (len(sizes) - 1))
+    expected = slow_batches(12, first, sizes, slots, seed, world)
+    for rank in range(world):
+        found = finishing_batches(
+            np.arange(12), first, sizes, slots, seed, rank, world
+        ).tolist()
+        mine = [(number, batch) for number, r, batch in expected if r == rank]
+        assert found == [batch for _, batch in mine]
+        # Any part of them, as after a restart.
+        rest = np.arange(first + 1, 12)
+        again = finishing_batches(rest, first, sizes, slots, seed, rank, world)
+        assert again.tolist() == found[first + 1 :]
+
+
+def test_a_pass_goes_on_across_the_beginning_of_a_finish():
+    batches = finishing_batches(np.arange(6), 2, [20, 9], ([3, 2], [5, 0]), seed=1)
+    labeled = batches[batches < 20]
+    assert len(labeled) == 2 * 3 + 4 * 5
+    assert sorted(labeled[:20]) == list(range(20))
+
+
+def test_before_a_finish_batches_are_as_without_one():
+    numbers = np.arange(7)
+    without = mixed_batches(numbers, [20, 9], [3, 2], seed=1)
+    found = finishing_batches(numbers, 7, [20, 9], ([3, 2], [5, 0]), seed=1)
+    np.testing.assert_array_equal(found, without)
 
 
 @given(st.data(), st.lists(st.integers(1, 12), min_size=1, max_size=5))

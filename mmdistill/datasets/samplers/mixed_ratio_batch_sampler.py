@@ -16,6 +16,7 @@ from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.mixing import (
     draw_seeds,
+    finishing_batches,
     labeled_slots,
     mixed_batches,
     reordered,
@@ -68,6 +69,10 @@ class MixedRatioBatchSampler:
     augmentations by its position in the run. `tools/train.py` configures both; without
     them a warning says that a resumed training differs.
 
+    With `finish_after` the last batches of a training hold labeled samples alone. These
+    are read on in the order in which they come anyway, and it is the number of the
+    batch that decides: neither what workers have read ahead nor a restart changes it.
+
     Args:
         sampler: The loader's own sampler, which holds data set, seed, rank and epoch;
             MMEngine's loader builds it, its order is not used.
@@ -80,10 +85,16 @@ class MixedRatioBatchSampler:
         source_ratio: Relative sizes of the sources in a batch, as in MMPose's
             `MultiSourceSampler`, instead of `labeled_share`; the sum of the labeled
             ones is rounded up, within a kind the largest remainders are.
+        finish_after: Batches of this process before those of labeled samples alone,
+            counted from the first of the training; None for none of those.
+        finish_by_epoch: Whether `finish_after` counts epochs.
+        finish_noise: Whether the student's noise stays on in those batches; else their
+            draws are clean, see `SeededIndex`.
 
     Raises:
         UserError: If the data set has less than two sources, one of them is empty,
-            all or none is labeled, or a source has no slot.
+            all or none is labeled, a source has no slot, or `finish_after` is not a
+            number of batches.
     """
 
     def __init__(
@@ -94,6 +105,9 @@ class MixedRatioBatchSampler:
         labeled_source: int | Sequence[int] | None = None,
         num_batches: int | None = None,
         source_ratio: Sequence[float] | None = None,
+        finish_after: int | None = None,
+        finish_by_epoch: bool = False,
+        finish_noise: bool = False,
     ) -> None:
         self.sampler = sampler
         self.batch_size = batch_size
@@ -105,23 +119,30 @@ class MixedRatioBatchSampler:
             if source_ratio is None:
                 labeled = labeled_slots(batch_size, labeled_share)
                 self.slots = [labeled, batch_size - labeled]
+                self._finish_slots = [batch_size, 0]
                 kinds = (self.labeled_source, others)
                 self._lengths = [sum(self.sizes[i] for i in kind) for kind in kinds]
             else:
                 slots = self._slots_at(source_ratio)
                 self.slots = [slots[i] for i in self._order]
+                self._finish_slots = self._finish_slots_at(source_ratio)
                 self._lengths = [self.sizes[i] for i in self._order]
                 labeled = sum(slots[i] for i in self.labeled_source)
         except ValueError as error:
             raise ConfigError(f'MixedRatioBatchSampler: {error}') from error
         self.num_labeled = labeled
-        """Labeled samples in each batch; they come first."""
+        """Labeled samples in each batch before the finish; they come first."""
         # Samplers of MMEngine have these three by convention, those of torch none.
         self.world_size = getattr(sampler, 'world_size', 1)
         self.rank = getattr(sampler, 'rank', 0)
         self.seed = getattr(sampler, 'seed', None) or 0
         together = batch_size * self.world_size
         self.num_batches = num_batches or -(-sum(self.sizes) // together)
+        self.first_finishing = finish_start(
+            finish_after, self.num_batches if finish_by_epoch else 1
+        )
+        """Number of the first batch of labeled samples alone; None without."""
+        self._clean_finish = not finish_noise
         self._skipped = 0
         self._endless = not isinstance(sampler, EpochSampler)
         self._positioned = self._warned = False
@@ -138,12 +159,29 @@ class MixedRatioBatchSampler:
             block = np.array(taken)
             turns = block * self.world_size + self.rank
             seeds = draw_seeds(turns, self.batch_size, self.seed)
-            indices = mixed_batches(
-                block, self._lengths, self.slots, self.seed, self.rank, self.world_size
-            )
-            indices = reordered(indices, self.sizes, self._order)
-            for batch in zip(indices.tolist(), seeds.tolist(), strict=True):
-                yield [*map(SeededIndex, *batch)]
+            indices = reordered(self._indices(block), self.sizes, self._order)
+            for number, *batch in zip(
+                taken, indices.tolist(), seeds.tolist(), strict=True
+            ):
+                clean = self._clean_finish and self.is_finishing(number)
+                yield [SeededIndex(*draw, clean) for draw in zip(*batch, strict=True)]
+
+    def is_finishing(self, number: int) -> bool:
+        """Whether a batch holds labeled samples alone.
+
+        Args:
+            number: Number of the batch on this rank, counted over all epochs: that of
+                the iteration.
+        """
+        return self.first_finishing is not None and number >= self.first_finishing
+
+    def num_labeled_in(self, number: int) -> int:
+        """Return the number of labeled samples in a batch; they come first.
+
+        Args:
+            number: Number of the batch, as of `is_finishing`.
+        """
+        return self.batch_size if self.is_finishing(number) else self.num_labeled
 
     def start_at(
         self, batches: int, seed: int | None = None, endless: bool = False
@@ -169,6 +207,15 @@ class MixedRatioBatchSampler:
             epoch: Number of the epoch, from 0.
         """
         self.sampler.set_epoch(epoch)
+
+    def _indices(self, block: np.ndarray) -> np.ndarray:
+        """Samples of the batches of these numbers, in the order of the streams."""
+        ranks = (self.seed, self.rank, self.world_size)
+        if self.first_finishing is None:
+            return mixed_batches(block, self._lengths, self.slots, *ranks)
+        slots = (self.slots, self._finish_slots)
+        first = self.first_finishing
+        return finishing_batches(block, first, self._lengths, slots, *ranks)
 
     def _numbers(self) -> Iterable[int]:
         """Numbers of the remaining batches."""
@@ -199,6 +246,33 @@ class MixedRatioBatchSampler:
                 f'sources, got {list(source_ratio)}'
             )
         return source_slots(self.batch_size, source_ratio, self.labeled_source)
+
+    def _finish_slots_at(self, source_ratio: Sequence[float]) -> list[int]:
+        """Slots of each stream in the finish, in which the labeled ones have all."""
+        ratio = [source_ratio[i] for i in self.labeled_source]
+        slots = source_slots(self.batch_size, ratio, range(len(ratio)))
+        return [*slots, *[0] * (len(self.sizes) - len(ratio))]
+
+
+def finish_start(finish_after: int | None, unit: int = 1) -> int | None:
+    """Return the number of the first batch of a finish.
+
+    Args:
+        finish_after: What comes before it, as a sampler's config states it; None for
+            no finish.
+        unit: Batches in what it counts.
+
+    Raises:
+        ConfigError: If it is not a whole number of at least 0.
+    """
+    if finish_after is None:
+        return None
+    if not isinstance(finish_after, int) or finish_after < 0:
+        raise ConfigError(
+            'finish_after must be a whole number of batches or epochs, got '
+            f'{finish_after!r}'
+        )
+    return finish_after * unit
 
 
 def _check_weights(dataset: Any) -> None:

@@ -271,3 +271,94 @@ def test_a_data_set_of_one_source_is_refused(rank, labeled):
 def test_a_resampled_wrapper_is_refused(rank):
     with pytest.raises(UserError, match=r'they have \[5, 5\] samples, Sources has 12'):
         MixedRatioBatchSampler(rank(Sources(5, 5, length=12)), 5)
+
+
+def batches_of(mixed, sampler='InfiniteSampler', count=12, **options):
+    return list(islice(loader(mixed, sampler, **options).batch_sampler, count))
+
+
+def draws(batches):
+    return [[(int(i), i.seed) for i in batch] for batch in batches]
+
+
+@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
+def test_the_finish_has_labeled_samples_alone(mixed, labeled, sampler):
+    options = dict(count=7, finish_after=4, num_batches=7)
+    shares = [share_of(b, labeled) for b in batches_of(mixed, sampler, **options)]
+    assert shares == [3] * 4 + [5] * 3
+
+
+def test_before_the_finish_nothing_changes(mixed):
+    without, with_finish = batches_of(mixed), batches_of(mixed, finish_after=8)
+    assert draws(with_finish[:8]) == draws(without[:8])
+    # Seeds are those of the draw, whatever is drawn.
+    assert [[i.seed for i in b] for b in with_finish] == [
+        [i.seed for i in b] for b in without
+    ]
+
+
+def test_a_finish_reads_the_labeled_set_on_without_a_repetition(mixed, labeled):
+    # 5 batches of 3: the finish begins within a pass.
+    batches = batches_of(mixed, count=40, finish_after=5)
+    seen = [int(i) for batch in batches for i in batch if i < len(labeled)]
+    for start in range(0, len(seen) - len(labeled) + 1, len(labeled)):
+        assert sorted(seen[start : start + len(labeled)]) == [*range(len(labeled))]
+
+
+def test_a_finish_of_epochs_begins_with_one(mixed, labeled):
+    options = dict(num_batches=3, finish_after=2, finish_by_epoch=True)
+    batches = loader(mixed, 'DefaultSampler', **options).batch_sampler
+    shares = []
+    for epoch in range(4):
+        batches.set_epoch(epoch)
+        shares.append({share_of(batch, labeled) for batch in batches})
+    assert shares == [{3}, {3}, {5}, {5}]
+
+
+@pytest.mark.parametrize('start', [0, 3, 5, 6, 9])
+def test_a_run_that_is_resumed_goes_on_as_it_would(mixed, start):
+    expected = draws(batches_of(mixed, finish_after=5))
+    batches = loader(mixed, 'InfiniteSampler', finish_after=5).batch_sampler
+    batches.start_at(start)
+    assert draws(islice(batches, 12 - start)) == expected[start:]
+
+
+def test_draws_of_the_finish_are_clean_unless_noise_stays(mixed):
+    batches = batches_of(mixed, count=6, finish_after=4)
+    assert [{i.clean for i in b} for b in batches] == [{False}] * 4 + [{True}] * 2
+    noised = batches_of(mixed, count=6, finish_after=4, finish_noise=True)
+    assert not any(i.clean for batch in noised for i in batch)
+    assert draws(noised) == draws(batches)
+
+
+def test_ranks_share_one_stream_in_the_finish(mixed, rank):
+    ranks = [
+        MixedRatioBatchSampler(rank(mixed, r, 2), 5, finish_after=2, num_batches=6)
+        for r in range(2)
+    ]
+    turns = [batch for step in zip(*ranks, strict=True) for batch in step]
+    alone = MixedRatioBatchSampler(rank(mixed), 5, num_batches=12, finish_after=4)
+    assert turns == list(alone)
+
+
+def test_several_labeled_sources_keep_their_ratio_in_the_finish(rank):
+    sources = Sources(10, 50, 40)
+    batches = MixedRatioBatchSampler(
+        *(rank(sources), 10),
+        labeled_source=[0, 2],
+        source_ratio=[1, 5, 4],
+        finish_after=1,
+        num_batches=3,
+    )
+    counts = [
+        [sum(low <= i < high for i in batch) for low, high in ((0, 10), (60, 100))]
+        for batch in batches
+    ]
+    assert counts == [[1, 4], [2, 8], [2, 8]]
+    assert [batches.num_labeled_in(n) for n in range(3)] == [5, 10, 10]
+
+
+@pytest.mark.parametrize('value', [-1, 2.5, 'end'])
+def test_a_beginning_of_the_finish_that_is_none_is_refused(mixed, rank, value):
+    with pytest.raises(UserError, match='finish_after must be a whole number of'):
+        MixedRatioBatchSampler(rank(mixed), 5, finish_after=value)
