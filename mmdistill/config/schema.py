@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmdistill.config.finish_options import EmaConfig, FinishConfig
 from mmdistill.config.kinds import (
     AT_LEAST_ONE,
     COUNT,
@@ -354,6 +355,12 @@ class DistillConfig:
     mixing: MixingConfig = section(MixingConfig, 'batches of the student')
     schedule: ScheduleConfig | None = section(
         ScheduleConfig, "the student's longer schedule; else that of its config", None
+    )
+    finish: FinishConfig | None = section(
+        FinishConfig, 'the last part of the training, where stated', None
+    )
+    ema: EmaConfig | None = section(
+        EmaConfig, 'the averaging of the weights, where stated', None
     )
     audit: AuditConfig | None = section(
         AuditConfig, 'labeled images to audit; else the validation set', None
