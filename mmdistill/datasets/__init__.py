@@ -2,6 +2,7 @@
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.samplers.finish_batch_sampler import FinishBatchSampler
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import MixedRatioBatchSampler
 from mmdistill.datasets.seeded_dataset import SeededDataset
 from mmdistill.datasets.transforms import DropNoneValues
@@ -10,6 +11,7 @@ from mmdistill.datasets.unlabeled_dataset import UnlabeledDataset
 __all__ = [
     'DetectionDataset',
     'DropNoneValues',
+    'FinishBatchSampler',
     'MixedRatioBatchSampler',
     'PseudoLabelDataset',
     'SeededDataset',
