@@ -9,17 +9,20 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 # Modules, not the package: selecting needs no runner, which takes a second to import.
 ENGINE_MODULES = [
+    'mmdistill.engine.hooks.averaging_hook',
     'mmdistill.engine.hooks.box_fit_hook',
     'mmdistill.engine.checkpoint',
     'mmdistill.engine.hooks.config_text_hook',
     'mmdistill.engine.hooks.count_matching_hook',
     'mmdistill.engine.loops.detect_loop',
     'mmdistill.engine.hooks.checkpoint_guard_hooks',
+    'mmdistill.engine.hooks.finish_hook',
     'mmdistill.engine.hooks.finite_guard_hook',
     'mmdistill.engine.hooks.label_mix_hook',
     'mmdistill.engine.loops.label_loop',
@@ -56,6 +59,12 @@ HOOKS = Registry(
 )
 LOOPS = Registry(
     'loop', parent=MMENGINE_LOOPS, scope='mmdistill', locations=ENGINE_MODULES
+)
+PARAM_SCHEDULERS = Registry(
+    'parameter scheduler',
+    parent=MMENGINE_PARAM_SCHEDULERS,
+    scope='mmdistill',
+    locations=['mmdistill.engine.finish_lr'],
 )
 SOURCES = Registry(
     'source', scope='mmdistill', locations=['mmdistill.datasets.sources']

@@ -12,7 +12,8 @@ from mmdistill import registry
 from tests.helpers.launches import run_forked
 
 registry.HOOKS.import_from_location()
-NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS')
+registry.PARAM_SCHEDULERS.import_from_location()
+NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'PARAM_SCHEDULERS')
 NAMES = [(node, name) for node in NODES for name in getattr(registry, node).module_dict]
 RESOLVE = """
 import json, sys
@@ -51,6 +52,7 @@ def test_every_name_resolves_from_the_registries_of_mmpose(node, name):
         ('DATASETS', 'UnlabeledDataset'),
         ('DATASETS', 'PseudoLabelDataset'),
         ('DATA_SAMPLERS', 'MixedRatioBatchSampler'),
+        ('PARAM_SCHEDULERS', 'FinishLR'),
         ('HOOKS', 'BoxFitHook'),
         ('HOOKS', 'CountMatchingHook'),
         ('HOOKS', 'LabelMixHook'),

@@ -43,8 +43,10 @@ from mmdistill.selection.exported_sets import labeled_categories, lists_images
 from mmdistill.selection.selection import read_selection
 from mmdistill.selection.summary import log_selection
 from mmdistill.selection.training_labels import write_kept_images
+from mmdistill.stages.averaging import with_ema
 from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.detections import find_boxes
+from mmdistill.stages.finish import with_finish
 from mmdistill.stages.label_config import (
     images_config,
     label_config,
@@ -276,12 +278,17 @@ def export_coco(
 
 def _distilled_config(recipe: Recipe) -> Config:
     """The student's config with the schedule that its selection makes."""
-    config, rule = student_config(recipe), recipe.distill.schedule
-    if rule is None:
-        return config
-    selection = read_selection(LabelStore(recipe.distill.store))
-    kept = selection.unlabeled.kept
-    return grown_schedule(config, selection.labeled.instances, kept, rule)
+    config, distill = student_config(recipe), recipe.distill
+    if distill.schedule is not None:
+        selection = read_selection(LabelStore(distill.store))
+        kept = selection.unlabeled.kept
+        labeled = selection.labeled.instances
+        config = grown_schedule(config, labeled, kept, distill.schedule)
+    if distill.finish is not None:
+        config = with_finish(config, distill.finish)
+    if distill.ema is not None:
+        config = with_ema(config, distill.ema)
+    return config
 
 
 def _with_plain_model(config: Config) -> Config:

@@ -43,7 +43,7 @@ def grown_schedule(
             length, or a scheduler counts other steps than the training.
     """
     config = copy.deepcopy(config)
-    key, old = _stated_length(config)
+    key, old = stated_length(config, 'distill.schedule')
     by_epoch = key == 'max_epochs'
     try:
         factor = growth(num_labeled, num_selected, rule.max_factor)
@@ -73,13 +73,21 @@ def grown_schedule(
     return config
 
 
-def _stated_length(config: Config) -> tuple[str, int]:
-    """The setting by which a training states its length, and the length."""
+def stated_length(config: Config, setting: str) -> tuple[str, int]:
+    """Return the setting by which a training states its length, and the length.
+
+    Args:
+        config: A training config.
+        setting: The setting of `distill` that needs it, for the error.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     key = 'max_iters' if 'max_iters' in config.train_cfg else 'max_epochs'
     length = config.train_cfg.get(key)
     if not isinstance(length, int):
         raise ConfigError(
-            'distill.schedule needs train_cfg.max_iters or train_cfg.max_epochs, '
+            f'{setting} needs train_cfg.max_iters or train_cfg.max_epochs, '
             f'got {dict(config.train_cfg)}'
         )
     return key, length

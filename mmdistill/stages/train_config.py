@@ -37,6 +37,7 @@ from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
 from mmdistill.errors import ConfigError
 from mmdistill.functional.mixing import labeled_slots, source_slots
+from mmdistill.stages.finish import check_finish
 from mmdistill.stages.label_config import check_models
 
 SWITCH_HOOK = 'SourcePipelineSwitchHook'
@@ -56,7 +57,8 @@ def student_config(recipe: Recipe) -> Config:
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
             something else than one labeled set, states its mix twice, has batches
-            without room for both kinds, or a hook that is for labeling.
+            without room for both kinds, a hook that is for labeling, or a finish that
+            its training cannot have.
     """
     check_models(recipe)
     store, mixing = recipe.distill.store, recipe.distill.mixing
@@ -82,6 +84,8 @@ def student_config(recipe: Recipe) -> Config:
     _check_hooks(config)
     _check_trained_store(config, store)
     _check_slots(loader)
+    if recipe.distill.finish is not None:
+        check_finish(config, recipe.distill.finish)
     return config
 
 
