@@ -20,11 +20,18 @@ class Figures(dict):
 class Batches(MixedRatioBatchSampler):
     """Batches of a stated mix, that nothing is drawn from."""
 
-    def __init__(self, num_labeled: int, batch_size: int, world_size: int) -> None:
+    def __init__(
+        self,
+        num_labeled: int,
+        batch_size: int,
+        world_size: int,
+        first_finishing: int | None = None,
+    ) -> None:
         self.labeled_source = []
         self.num_labeled = num_labeled
         self.batch_size = batch_size
         self.world_size = world_size
+        self.first_finishing = first_finishing
 
 
 def training(*sources: Any) -> SimpleNamespace:

@@ -291,15 +291,23 @@ def _format_passes(
     iterations: int,
 ) -> str:
     """State how often a sample comes: a small labeled set is soon learned by heart."""
-    slots = (batches.num_labeled, batches.batch_size - batches.num_labeled)
-    steps = iterations * batches.world_size
+    first = batches.first_finishing
+    mixed = iterations if first is None else min(first, iterations)
+    num_labeled, size = batches.num_labeled, batches.batch_size
+    drawn = (
+        mixed * num_labeled + (iterations - mixed) * size,
+        mixed * (size - num_labeled),
+    )
     labeled_passes, pseudo_passes = (
-        steps * slot / sum(map(len, sources))
-        for slot, sources in zip(slots, (labeled, pseudo), strict=True)
+        count * batches.world_size / sum(map(len, sources))
+        for count, sources in zip(drawn, (labeled, pseudo), strict=True)
+    )
+    finish = (
+        f'from iteration {mixed} on all are labeled; ' if mixed < iterations else ''
     )
     return (
-        f'in {iterations} iterations each labeled instance comes {labeled_passes:.1f} '
-        f'times and each pseudo-label {pseudo_passes:.1f} times'
+        f'{finish}in {iterations} iterations each labeled instance comes '
+        f'{labeled_passes:.1f} times and each pseudo-label {pseudo_passes:.1f} times'
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class StudentLogHook(Hook):
 
     Needs batches of a `MixedRatioBatchSampler`, which orders samples by kind; without
     them nothing is logged but a warning. Of several processes rank 0 logs its own
-    batches.
+    batches. In a finish, whose batches are labeled, there is nothing to log for
+    pseudo-labeled samples.
 
     Args:
         interval: Iterations between two logged steps, at least 1.
@@ -55,7 +57,7 @@ class StudentLogHook(Hook):
         if not isinstance(interval, int) or interval < 1:
             raise ConfigError(f'interval must be at least 1, got {interval!r}')
         self.interval = interval
-        self._num_labeled = 0
+        self._batches: MixedRatioBatchSampler | None = None
         self._losses: dict[str, Tensor] = {}
         self._handles: list[Any] = []
 
@@ -69,9 +71,9 @@ class StudentLogHook(Hook):
         model = unwrap_model(runner.model)
         has_head = isinstance(model, BasePoseEstimator) and model.with_head
         if isinstance(batches, MixedRatioBatchSampler) and has_head:
-            self._num_labeled = batches.num_labeled
+            self._batches = batches
         else:
-            self._num_labeled = 0
+            self._batches = None
             warn(
                 'StudentLogHook logs nothing: it needs batches of a '
                 'MixedRatioBatchSampler and a model with a head'
@@ -87,8 +89,9 @@ class StudentLogHook(Hook):
             batch_idx: Number of the batch in its epoch.
             data_batch: The batch.
         """
-        if not self._num_labeled or (runner.iter + 1) % self.interval:
+        if self._batches is None or (runner.iter + 1) % self.interval:
             return
+        num_labeled = self._batches.num_labeled_in(runner.iter)
         model = unwrap_model(runner.model)
         features = model.neck if model.with_neck else model.backbone
         samples: list[Any] = []
@@ -100,7 +103,7 @@ class StudentLogHook(Hook):
             # Activation checkpointing runs it twice; the first run counts.
             if samples and not self._losses:
                 self._losses = losses_by_kind(
-                    model.head, feats, samples, self._num_labeled, model.train_cfg
+                    model.head, feats, samples, num_labeled, model.train_cfg
                 )
 
         self._handles = [
@@ -128,6 +131,15 @@ class StudentLogHook(Hook):
         for name, value in self._losses.items():
             runner.message_hub.update_scalar(f'train/{name}', value.item())
         self._losses = {}
+        if self._batches is not None and self._batches.is_finishing(runner.iter):
+            _forget_pseudo(runner.message_hub)
+
+
+def _forget_pseudo(message_hub: MessageHub) -> None:
+    """Drop scalars of pseudo-labeled samples, which the log would repeat for ever."""
+    scalars = message_hub.log_scalars
+    for name in [name for name in scalars if name.endswith(f'/{KINDS[1]}')]:
+        del scalars[name]
 
 
 @torch.no_grad()
@@ -148,7 +160,7 @@ def losses_by_kind(
         train_cfg: `train_cfg` of the estimator.
 
     Returns:
-        Scalars by name and kind, as `loss_kpt/labeled`.
+        Scalars by name and kind, as `loss_kpt/labeled`; none of a kind without samples.
     """
     losses = {}
     rows = (slice(0, num_labeled), slice(num_labeled, len(samples)))
@@ -157,6 +169,8 @@ def losses_by_kind(
         feats = _map_tensors(feats, torch.clone)
         outputs = head.forward(feats)
         for kind, chosen in zip(KINDS, rows, strict=True):
+            if not samples[chosen]:
+                continue
             # A copy that shares all weights and returns the outputs computed above.
             head_copy = copy.copy(head)
             take = operator.itemgetter(chosen)

@@ -37,6 +37,16 @@ def test_how_often_each_sample_comes_is_told(make_selection, logged):
     assert 'each pseudo-label 5.0 times' in logged[0]
 
 
+def test_a_finish_is_told_and_counted(make_selection, logged):
+    """6 mixed steps and 4 labeled ones on 2 ranks: 76 labeled slots and 24 others."""
+    batches = Batches(num_labeled=3, batch_size=5, world_size=2, first_finishing=6)
+    pseudo = [Pseudo(8, 80, make_selection(0.5))]
+    log_label_mix([range(19)], pseudo, batches, iterations=10)
+    assert 'from iteration 6 on all are labeled; in 10 iterations each' in logged[0]
+    assert 'labeled instance comes 4.0 times' in logged[0]
+    assert 'each pseudo-label 3.0 times' in logged[0]
+
+
 @pytest.mark.parametrize(('batches', 'share'), [(FIXED, 3 / 5), (CHANCE, 9 / 16)])
 def test_figures_are_those_of_all_sources(make_selection, batches, share):
     pseudo = [Pseudo(count, 10 * count, make_selection(0.5)) for count in (5, 2)]
