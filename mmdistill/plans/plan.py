@@ -27,6 +27,7 @@ from mmdistill.plans.boxes import PlannedBoxes
 from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
+from mmdistill.stages.finish import with_finish
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.schedule import grown_schedule
 from mmdistill.stages.train_config import student_config
@@ -226,17 +227,31 @@ def _training_rows(
     rule = recipe.distill.schedule
     if rule is not None:
         student = grown_schedule(student, counts.instances, expected, rule)
-    schedule = student.train_cfg
-    iterations = schedule.get('max_iters')
-    length = f'{iterations} iterations'
-    if iterations is None:
-        iterations = schedule.max_epochs * _batches(student, counts, expected)
-        length = f'{schedule.max_epochs} epochs, {iterations} iterations'
+    finish, unfinished = recipe.distill.finish, student
+    if finish is not None:
+        student = with_finish(student, finish)
+    batches = _batches(student, counts, expected)
+    iterations, length = _length(student, batches)
     seconds = time_training_step(recipe.config) * iterations
-    return [
+    rows = [
         ('schedule', f'{length} with one process; steps at {_milestones(student)}'),
         ('training', f'about {_duration(seconds)} on this machine with one process'),
     ]
+    if finish is not None:
+        added = iterations - _length(unfinished, batches)[0]
+        text = f'the last {added} iterations, on labeled samples alone'
+        rows.insert(1, ('finish', text))
+    return rows
+
+
+def _length(student: Config, batches: int) -> tuple[int, str]:
+    """Iterations of a training whose epochs have this many batches, and its length."""
+    schedule = student.train_cfg
+    iterations = schedule.get('max_iters')
+    if iterations is not None:
+        return iterations, f'{iterations} iterations'
+    iterations = schedule.max_epochs * batches
+    return iterations, f'{schedule.max_epochs} epochs, {iterations} iterations'
 
 
 def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:

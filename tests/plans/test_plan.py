@@ -64,6 +64,28 @@ def test_the_schedule_is_the_students(rows):
     assert rows[0]['schedule'].startswith(f'{schedule} iterations with one process')
 
 
+def test_a_finish_is_counted(config):
+    config.distill.finish = dict(length=0.25)
+    config.distill.schedule = None
+    iterations = config.train_cfg.max_iters
+    added = round(0.25 * iterations)
+
+    rows = dict(make_plan(config).rows)
+
+    assert rows['schedule'].startswith(f'{iterations + added} iterations with')
+    assert rows['finish'] == f'the last {added} iterations, on labeled samples alone'
+
+
+def test_a_finish_that_cannot_be_is_refused_before_anything_is_labeled(config):
+    config.distill.finish = dict()
+    config.optim_wrapper = dict(pose=config.optim_wrapper, other=config.optim_wrapper)
+
+    with pytest.raises(
+        UserError, match=r'distill\.finish sets the learning rate of one'
+    ):
+        make_plan(config)
+
+
 def test_what_is_missing_hides_no_count(config):
     Path(config.distill.unlabeled.bbox_file).unlink()
 

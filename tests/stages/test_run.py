@@ -99,6 +99,40 @@ def test_the_teacher_is_freed_before_the_training(monkeypatch):
     assert alive == []
 
 
+@pytest.mark.parametrize(
+    ('ingredients', 'iterations', 'added'),
+    [
+        (dict(), 10, []),
+        (dict(finish=dict(length=0.5)), 15, ['FinishHook']),
+        (dict(ema=dict()), 10, ['FittedEMAHook']),
+        (dict(finish=None, ema=dict(momentum=0.1)), 10, ['FittedEMAHook']),
+        (dict(finish=dict(), ema=dict()), 12, ['FinishHook', 'FittedEMAHook']),
+    ],
+)
+def test_a_student_has_the_ingredients_that_are_stated(
+    tmp_path, monkeypatch, ingredients, iterations, added
+):
+    monkeypatch.chdir(tmp_path)
+    Path('t.pth').touch()
+    section = dict(teacher=dict(checkpoint='t.pth'), unlabeled=dict(), store='labels')
+    loader = dict(batch_size=5, dataset=dict(type='CocoDataset'))
+    config = dict(
+        distill=dict(section, **ingredients),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=False, max_iters=10),
+        optim_wrapper=dict(optimizer=dict(type='Adam')),
+    )
+
+    made = stages.training_config(Config(config))
+
+    assert made.train_cfg.max_iters == iterations
+    names = [hook.type.rpartition('.')[2] for hook in made.custom_hooks]
+    others = ['LabelMixHook', 'StudentLogHook', 'PlainModelHook']
+    assert [name for name in names if name not in others] == added
+    batches = made.train_dataloader.batch_sampler
+    assert ('finish_after' in batches) == ('param_scheduler' in made)
+
+
 def test_a_mixed_training_gets_what_it_takes_to_be_resumed(
     tmp_path, monkeypatch, logged
 ):
