@@ -9,6 +9,9 @@ from mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
 from mmdistill.functional.finish import finish_factor
 from mmdistill.registry import PARAM_SCHEDULERS
 
+SETTINGS = ('begin', 'end', 'factor')
+"""What a resumed training takes from its config and not from its checkpoint."""
+
 
 @PARAM_SCHEDULERS.register_module()
 class FinishLR(_ParamScheduler):
@@ -20,6 +23,7 @@ class FinishLR(_ParamScheduler):
     others did before, so it stands last among them. The base is the rate that the
     optimizer's settings give to the group (`initial_lr`), multipliers of single layers
     included; of a `OneCycleLR`, which starts from a part of it, the highest (`max_lr`).
+    A training that is resumed with another finish follows the new one.
 
     Args:
         optimizer: Optimizer, or MMEngine's wrapper of one.
@@ -30,6 +34,8 @@ class FinishLR(_ParamScheduler):
         by_epoch: Whether steps are epochs.
         verbose: Whether each rate is logged.
     """
+
+    _global_step: int
 
     def __init__(
         self,
@@ -64,9 +70,14 @@ class FinishLR(_ParamScheduler):
             epoch_length: Iterations of an epoch.
             **kwargs: Other arguments.
         """
-        end = end if end == INF else end * epoch_length
-        steps = dict(begin=begin * epoch_length, end=end, by_epoch=False)
-        return cls(*args, **steps, **kwargs)
+        kwargs['begin'] = begin * epoch_length
+        kwargs['end'] = end if end == INF else end * epoch_length
+        return cls(*args, by_epoch=False, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counted steps, without the settings."""
+        state = super().state_dict()
+        return {key: value for key, value in state.items() if key not in SETTINGS}
 
     def start_at(self, step: int) -> None:
         """Move on to a step, as if all before it had been done.
@@ -91,7 +102,8 @@ class FinishLR(_ParamScheduler):
 
     def _get_value(self) -> list[float]:
         """Rates of the parameter groups in this step."""
-        factor = finish_factor(self.last_step, self.end - self.begin, self.factor)
+        step, length = self._global_step - self.begin, self.end - self.begin
+        factor = finish_factor(step, length, self.factor)
         groups = self.optimizer.param_groups
         return [
             group.get('max_lr', base) * factor

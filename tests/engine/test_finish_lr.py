@@ -196,3 +196,18 @@ def test_a_finish_may_be_added_to_a_training_that_has_ended(tmp_path, by_epoch):
     resumed, _ = noted(with_finish(later, RULE))
 
     assert resumed.rates == through.rates[30:]
+
+
+def test_a_training_that_is_resumed_with_a_longer_finish_follows_that(tmp_path):
+    checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=1)
+    settings = dict(train_cfg=ITERATIONS, default_hooks=dict(checkpoint=checkpoint))
+    noted(with_finish(numbers_config(tmp_path / 'short', **settings), RULE))
+    start = dict(resume=True, load_from=str(tmp_path / 'short/iter_33.pth'))
+    config = numbers_config(tmp_path / 'long', **settings, **start)
+
+    resumed, _ = noted(
+        with_finish(config, FinishConfig(length=0.6, lr=0.5, noise=True))
+    )
+
+    rates = [rate for (rate,) in resumed.rates]
+    assert rates == pytest.approx(expected(0.01, 18, 18)[3:])
