@@ -56,6 +56,29 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Pairs of numbers, the least and the greatest of what may be drawn.
+
+    Attributes:
+        kind: The kind of both.
+    """
+
+    kind: Range
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+            return False
+        return (
+            len(value) == 2
+            and all(each in self.kind for each in value)
+            and value[0] <= value[1]
+        )
+
+    def __str__(self) -> str:
+        return f'two numbers, the least and the greatest, each {self.kind}'
+
+
+@dataclass(frozen=True)
 class Text:
     """Texts that are not empty."""
 

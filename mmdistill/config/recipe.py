@@ -163,11 +163,14 @@ class _Reader:
             return {}
         known = {each.name: each for each in fields(kind)}
         values: dict[str, Any] = {}
+        off: dict[str, None] = {}
         for key, value in section.items():
             path = f'{name}.{key}'
             if key not in known:
                 sentence = renamed_key(path, value)
                 self.errors.append(sentence or unknown_key(name, str(key), known))
+            elif value is None and known[key].metadata.get('none_is_off'):
+                off[key] = None
             elif value is not None:  # else it has its default
                 metadata = known[key].metadata
                 if metadata.get('several'):
@@ -182,7 +185,7 @@ class _Reader:
                 self.errors += wrong
                 if not wrong:
                     values[key] = value
-        return {key: value for key, value in values.items() if value is not None}
+        return {k: value for k, value in values.items() if value is not None} | off
 
     def _subsections(
         self, name: str, value: Any, kind: type[T]

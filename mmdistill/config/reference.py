@@ -6,13 +6,13 @@ python -m mmdistill.config.reference configs/README.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
 from mmdistill.config import kinds
-from mmdistill.config.schema import DistillConfig, FollowConfig
+from mmdistill.config.schema import DistillConfig
 from mmdistill.errors import ConfigError, UserError
 
 START, END = '<!-- settings -->', '<!-- end of settings -->'
@@ -24,15 +24,10 @@ HEAD = '| setting | value | default | meaning |\n|---|---|---|---|'
 def reference() -> str:
     """The tables in Markdown, a section of `distill` each, with their markers."""
     tables = [f'`distill`: {_sentence(DistillConfig)}\n\n{_table(DistillConfig)}']
-    for setting in fields(DistillConfig):
-        section = setting.metadata.get('section')
-        if section is not None:
-            name = f'`distill.{setting.name}`'
-            tables.append(f'{name}: {_sentence(section)}\n\n{_table(section)}')
-    tables.append(
-        f'`distill.unlabeled.follow`: {_sentence(FollowConfig)}\n\n'
-        f'{_table(FollowConfig)}'
-    )
+    sections = [*_sections('distill', DistillConfig)]
+    inner = [each for name, section in sections for each in _sections(name, section)]
+    for name, section in [*sections, *inner]:
+        tables.append(f'`{name}`: {_sentence(section)}\n\n{_table(section)}')
     body = '\n\n'.join([TITLE, f'Written by `{COMMAND}`.', *tables])
     return f'{START}\n{body}\n\n{END}\n'
 
@@ -51,6 +46,13 @@ def renewed(text: str) -> str:
     if not start or not end:
         raise ConfigError(f'there must be a line {START} and, after it, a line {END}')
     return before + reference() + after
+
+
+def _sections(name: str, owner: type[Any]) -> Iterator[tuple[str, type[Any]]]:
+    """Iterate over the sections within a section, with their names."""
+    for setting in fields(owner):
+        if 'section' in setting.metadata:
+            yield f'{name}.{setting.name}', setting.metadata['section']
 
 
 def _sentence(section: type) -> str:

@@ -3,7 +3,8 @@
 What is stated here is stated nowhere else: the constructors of loops and data sets
 take their defaults from these classes, the reference in `configs/README.md` is made
 of them, and `mmdistill.config.recipe` reads a config by them. Those of
-`distill.selection` are in `mmdistill.config.selection_options`.
+`distill.selection` are in `mmdistill.config.selection_options`, those of
+`distill.noise` in `mmdistill.config.noise_options`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from mmdistill.config.kinds import (
     Range,
     Text,
 )
+from mmdistill.config.noise_options import NoiseConfig
 from mmdistill.config.selection_options import SelectionOptions
 
 
@@ -355,6 +357,9 @@ class DistillConfig:
     mixing: MixingConfig = section(MixingConfig, 'batches of the student')
     schedule: ScheduleConfig | None = section(
         ScheduleConfig, "the student's longer schedule; else that of its config", None
+    )
+    noise: NoiseConfig | None = section(
+        NoiseConfig, 'noise that only the student sees, where stated', None
     )
     finish: FinishConfig | None = section(
         FinishConfig, 'the last part of the training, where stated', None

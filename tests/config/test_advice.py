@@ -77,6 +77,10 @@ def values_in(rule):
             0.25,
         ],
         r'one of (.+)': lambda words: list(ast.literal_eval(f'[{words}]')),
+        r'two numbers, the least and the greatest, each (.+)': lambda each: [
+            [values_in(each)[0], values_in(each)[-1]],
+            [values_in(each)[0]] * 2,
+        ],
         'a list': lambda: [[]],
         'a list or a dict of whole numbers by name': lambda: [
             ['a text'],

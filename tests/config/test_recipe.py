@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.cli.main import run
+from mmdistill.config.noise_options import NoiseConfig, OcclusionConfig
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_store, stated_views
 from mmdistill.config.schema import (
     DetectorConfig,
@@ -158,3 +159,38 @@ def test_views_and_store_of_an_incomplete_section():
     assert (stated_views(Config()), stated_store(Config())) == (ViewsConfig(), None)
     with pytest.raises(UserError, match=r'distill\.store must be a path'):
         stated_store(Config(dict(distill=dict(store=5))))
+
+
+def test_noise_is_off_unless_it_is_stated(config):
+    assert Recipe.of(config).distill.noise is None
+    config.distill.noise = None
+    assert Recipe.of(config).distill.noise is None
+
+
+def test_noise_without_settings_has_its_defaults(config):
+    config.distill.noise = {}
+    noise = Recipe.of(config).distill.noise
+    assert noise == NoiseConfig()
+    assert noise.occludes
+    assert noise.geometry
+
+
+@pytest.mark.parametrize('off', [None, dict(prob=0)])
+def test_occlusion_is_switched_off_alone(config, off):
+    config.distill.noise = dict(occlusion=off)
+    noise = Recipe.of(config).distill.noise
+    assert not noise.occludes
+    assert noise.color
+
+
+def test_noise_states_the_settings_of_its_occlusion(config):
+    config.distill.noise = dict(occlusion=dict(joints=[2, 5], prob=0.5))
+    occlusion = Recipe.of(config).distill.noise.occlusion
+    assert (occlusion.joints, occlusion.prob) == ([2, 5], 0.5)
+    assert occlusion.size == OcclusionConfig().size
+
+
+def test_a_range_the_wrong_way_round_is_refused(config):
+    config.distill.noise = dict(scale_factor=(1.4, 0.6))
+    with pytest.raises(UserError, match=r'distill\.noise\.scale_factor must be two nu'):
+        Recipe.of(config)
