@@ -1,6 +1,7 @@
 """Data sets of unlabeled images and pseudo-labels, and the sampler that mixes them."""
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
+from mmdistill.datasets.noise_transforms import JointOcclusion, NoiseSwitch
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.samplers.finish_batch_sampler import FinishBatchSampler
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import MixedRatioBatchSampler
@@ -12,7 +13,9 @@ __all__ = [
     'DetectionDataset',
     'DropNoneValues',
     'FinishBatchSampler',
+    'JointOcclusion',
     'MixedRatioBatchSampler',
+    'NoiseSwitch',
     'PseudoLabelDataset',
     'SeededDataset',
     'UnlabeledDataset',

@@ -14,7 +14,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.config.schema import MixingConfig
-from mmdistill.datasets.sample_tags import scale_keypoint_weights, tag_pseudo
+from mmdistill.datasets.sample_tags import MARK, scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unrotated
 from mmdistill.errors import ConfigError, DataError, StoreError
 from mmdistill.functional.scoring import AREA_OF_BOX
@@ -138,6 +138,8 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             sample_idx=int(idx),
             category_id=np.array(int(labels.category_ids[idx])),
         )
+        # For transforms that several sources share, which noise one of them alone.
+        info[MARK] = True
         # The property `metainfo` makes a deep copy on each access.
         for key in METAINFO_KEYS:
             info[key] = copy.deepcopy(self._metainfo[key])
