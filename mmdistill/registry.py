@@ -22,6 +22,7 @@ ENGINE_MODULES = [
     'mmdistill.engine.hooks.count_matching_hook',
     'mmdistill.engine.loops.detect_loop',
     'mmdistill.engine.hooks.checkpoint_guard_hooks',
+    'mmdistill.engine.hooks.feature_dropout_hook',
     'mmdistill.engine.hooks.finish_hook',
     'mmdistill.engine.hooks.finite_guard_hook',
     'mmdistill.engine.hooks.label_mix_hook',

@@ -29,8 +29,8 @@ from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
 from mmdistill.stages.finish import with_finish
 from mmdistill.stages.label_config import label_config, labeled_config
+from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.schedule import grown_schedule
-from mmdistill.stages.train_config import student_config
 from mmdistill.utils.dataset_members import members_of
 
 TRIAL_BATCH = 4
@@ -102,7 +102,7 @@ def _student(recipe: Recipe) -> Config | None:
         return None
     check_training(recipe.config)
     check_evaluation(recipe.config, 'val')
-    return student_config(recipe)
+    return noised_student_config(recipe)
 
 
 def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:

@@ -53,11 +53,11 @@ from mmdistill.stages.label_config import (
     labeled_config,
     labeled_members,
 )
+from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.schedule import grown_schedule
 from mmdistill.stages.train_config import (
     log_initial_weights,
     resumable_config,
-    student_config,
 )
 from mmdistill.store import LabelStore
 from mmdistill.store.status import format_status
@@ -141,7 +141,7 @@ def train(config: Config) -> None:
     if 'distill' in config:
         recipe = _read_recipe(Recipe.of(config))
         # What cannot be trained is refused before hours of labeling.
-        check_initial_weights(student_config(recipe))
+        check_initial_weights(noised_student_config(recipe))
         check_validation(recipe.config)
         _label(recipe)
         log_initial_weights(recipe)
@@ -277,8 +277,8 @@ def export_coco(
 
 
 def _distilled_config(recipe: Recipe) -> Config:
-    """The student's config with the schedule that its selection makes."""
-    config, distill = student_config(recipe), recipe.distill
+    """The noised student's config with the schedule that its selection makes."""
+    config, distill = noised_student_config(recipe), recipe.distill
     if distill.schedule is not None:
         selection = read_selection(LabelStore(distill.store))
         kept = selection.unlabeled.kept
