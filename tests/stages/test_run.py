@@ -173,6 +173,35 @@ def test_a_mixed_training_gets_what_it_takes_to_be_resumed(
     assert logged == ['the student starts from the teacher t.pth, not as in the paper']
 
 
+def test_the_student_is_noised_where_the_section_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('t.pth').touch()
+    steps = [dict(type='TopdownAffine'), dict(type='GenerateTarget')]
+    trained = []
+    for noise in ({}, dict(noise=dict())):
+        source = dict(
+            type='mmdistill.PseudoLabelDataset', store='labels', pipeline=list(steps)
+        )
+        section = dict(
+            teacher=dict(checkpoint='t.pth'), unlabeled=dict(), store='labels', **noise
+        )
+        config = Config(
+            dict(
+                distill=section,
+                train_dataloader=dict(dataset=dict(datasets=[source])),
+                train_cfg=dict(by_epoch=False, max_iters=3),
+            )
+        )
+        made = stages.training_config(config)
+        trained.append(made.train_dataloader.dataset.datasets[0].pipeline)
+
+    assert trained[0] == steps
+    assert [step.type for step in trained[1]] == [
+        *('mmdistill.NoiseSwitch', 'TopdownAffine'),
+        *('mmdistill.NoiseSwitch', 'GenerateTarget'),
+    ]
+
+
 @pytest.fixture
 def labeled(monkeypatch) -> list[str]:
     """What was labeled, with a stand-in for the stage."""
@@ -225,6 +254,16 @@ def test_a_model_of_another_kind_is_told_before_boxes_are_found(verb, recipe, la
 
     with pytest.raises(UserError, match='RTMOHead cannot be fused: it finds'):
         verb(recipe)
+    assert labeled == []
+
+
+def test_noise_that_the_model_cannot_have_is_told_before_boxes_are_found(
+    recipe, labeled
+):
+    recipe.distill.noise = dict(drop_path=0.1)
+
+    with pytest.raises(UserError, match='needs stochastic depth, which neither'):
+        stages.train(recipe)
     assert labeled == []
 
 
