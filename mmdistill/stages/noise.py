@@ -95,8 +95,7 @@ def with_noise(config: Config, noise: NoiseConfig) -> Config:
         config.custom_hooks = [*hooks, _hook(noise)]
         changes[f'dropout of {noise.feature_dropout:g} of the feature channels'] = None
     if noise.drop_path is not None:
-        scope = config.get('default_scope') or 'mmpose'
-        config.model = with_drop_path(config.model, noise.drop_path, scope)
+        config.model = with_drop_path(config.model, noise.drop_path)
         changes[f'stochastic depth {noise.drop_path:g} of the whole batch'] = None
     whose = 'pseudo-labeled' if noise.sources == 'pseudo' else 'all'
     listed = ', '.join(changes) or 'none'

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.registry import MODELS, init_default_scope
+from mmpose.registry import MODELS
 
 from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
@@ -21,9 +21,7 @@ RATES = ('drop_path_rate', 'drop_path', 'drop_connect_rate')
 """Arguments by which the networks of MMPose, MMPretrain and others take a rate."""
 
 
-def with_drop_path(
-    model: Mapping[str, Any], rate: float, scope: str = 'mmpose'
-) -> dict[str, Any]:
+def with_drop_path(model: Mapping[str, Any], rate: float) -> dict[str, Any]:
     """A model's config with another rate of stochastic depth.
 
     It is set where the backbone's constructor has an argument for it (Swin, PVT, ViT),
@@ -33,7 +31,6 @@ def with_drop_path(
     Args:
         model: Config of a pose estimator.
         rate: How often a branch is left out, in [0, 1).
-        scope: Default scope of the config, in which its types are looked up.
 
     Returns:
         The config; the original is unchanged.
@@ -41,7 +38,6 @@ def with_drop_path(
     Raises:
         ConfigError: If neither has stochastic depth, by the backbone's name.
     """
-    init_default_scope(scope)
     changed: dict[str, Any] = copy.deepcopy(dict(model))
     backbone, head = changed.get('backbone') or {}, changed.get('head') or {}
     if not (_set_in_backbone(backbone, rate) | _set_in_head(head, rate)):
