@@ -27,10 +27,9 @@ def batch_settings(mixing: MixingConfig) -> dict[str, Any]:
         mixing: The section; a ratio decides the share too.
     """
     settings = {key: value for key, value in stated(mixing).items() if key in BATCHES}
-    settings.pop('labeled_share', None)
     if 'source_ratio' in settings:
-        return settings
-    return {'labeled_share': mixing.labeled_share, **settings}
+        settings.pop('labeled_share', None)
+    return settings
 
 
 def mixed_loader(
@@ -96,10 +95,7 @@ def _sampler(stated: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
             f'does not count there: {listed}',
             logger='current',
         )
-    batches = {'type': f'mmdistill.{SAMPLER}', **other, **own}
-    if not shares & set(batches):
-        batches['labeled_share'] = MixingConfig.labeled_share
-    return batches
+    return {'type': f'mmdistill.{SAMPLER}', **other, **own}
 
 
 def _checked_sampler(sampler: Any) -> dict[str, Any]:

@@ -252,8 +252,10 @@ class LabelingConfig:
 class MixingConfig:
     """Batches of the student, and how pseudo-labels are read for them."""
 
-    labeled_share: float = setting(
-        Range(0, 1, open=True), 'labeled samples in every batch, at least', 0.6
+    labeled_share: float | None = setting(
+        Range(0, 1, open=True),
+        'labeled samples in every batch, at least; else it follows from the numbers of '
+        'labels and pseudo-labels: 0.6 where they are equal, less with more of these',
     )
     source_ratio: Sequence[float] | None = setting(
         ListOf(POSITIVE), 'parts of the sources in a batch, instead of `labeled_share`'

@@ -53,6 +53,61 @@ def labeled_slots(batch_size: int, labeled_share: float) -> int:
     return slots
 
 
+PAPER_SHARE = 0.6
+"""Share of labeled samples in the paper, whose sets are about equally large."""
+
+
+def balanced_share(num_labeled: int, num_pseudo: int) -> float:
+    """Compute the share of labeled samples from the sizes of both sets.
+
+    Labeled and pseudo-labeled samples are as 3 to 2 where the sets are equally large,
+    as in Data Distillation, section 5.2. Where there are more pseudo-labels, the share
+    falls with the square root of the ratio of the sizes: in between a fixed share,
+    which shows few labels until they are known by heart, and one in proportion, in
+    which they get lost. It does not rise above that of the paper.
+
+    Args:
+        num_labeled: Labeled samples, at least 1.
+        num_pseudo: Pseudo-labeled samples, at least 1.
+
+    Returns:
+        The share, in (0, 0.6].
+
+    >>> [round(balanced_share(n, 4000), 3) for n in (4000, 1000, 100, 40000)]
+    [0.6, 0.429, 0.192, 0.6]
+    """
+    equal = PAPER_SHARE / (1 - PAPER_SHARE)
+    odds = equal * math.sqrt(num_labeled / num_pseudo)
+    return min(odds / (1 + odds), PAPER_SHARE)
+
+
+def balanced_slots(batch_size: int, num_labeled: int, num_pseudo: int) -> int:
+    """Compute the number of labeled samples in a batch from the sizes of both sets.
+
+    Args:
+        batch_size: Samples in a batch of one rank, at least 2.
+        num_labeled: Labeled samples, at least 1.
+        num_pseudo: Pseudo-labeled samples, at least 1.
+
+    Returns:
+        ``ceil(share * batch_size)`` with the share of `balanced_share`, and at most
+        ``batch_size - 1``, so that both kinds have a slot.
+
+    Raises:
+        ValueError: If the batch has no room for both kinds.
+
+    >>> balanced_slots(32, num_labeled=600, num_pseudo=4200)
+    12
+    """
+    if batch_size < 2:
+        raise ValueError(
+            'labeled samples and pseudo-labels need a batch size of at least 2, got '
+            f'{batch_size}'
+        )
+    share = balanced_share(num_labeled, num_pseudo)
+    return min(math.ceil(round(share * batch_size, 9)), batch_size - 1)
+
+
 def source_slots(
     batch_size: int, ratio: Sequence[float], labeled: Sequence[int]
 ) -> list[int]:

@@ -17,12 +17,12 @@ from mmdistill.cli.main import original_sentence
 from mmdistill.config.datasets import uncut
 from mmdistill.config.loops import check_training
 from mmdistill.config.recipe import Recipe
-from mmdistill.config.schema import MixingConfig, is_type
+from mmdistill.config.schema import is_type
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.dry_evaluation import check_evaluation, check_metric_files
 from mmdistill.errors import DataError, UserError
-from mmdistill.functional.mixing import labeled_slots
+from mmdistill.functional.mixing import balanced_slots, labeled_slots
 from mmdistill.plans.boxes import PlannedBoxes
 from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
 from mmdistill.plans.missing import boxes_to_find, missing_files
@@ -127,7 +127,7 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
             trial, len(unlabeled), unlabeled.num_boxes, recipe.distill.store
         ),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
-        *_mix_rows(student),
+        *_mix_rows(student, (counts.instances, expected)),
         *_training_rows(recipe, student, counts, expected),
     ]
 
@@ -198,7 +198,10 @@ def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
+def _mix_rows(
+    student: Config | None, sizes: tuple[int, int] | None = None
+) -> list[tuple[str, str]]:
+    """Rows of a batch; its share may follow from the sizes of both sets, if known."""
     if student is None:
         return [('training', 'none: the config has no train_dataloader')]
     loader = student.train_dataloader
@@ -208,15 +211,16 @@ def _mix_rows(student: Config | None) -> list[tuple[str, str]]:
     if 'source_ratio' in batches:
         ratio = list(batches['source_ratio'])
         return [('batch', f'{loader.batch_size} samples, of the sources as {ratio}')]
-    share = batches.get('labeled_share', MixingConfig.labeled_share)
-    slots = labeled_slots(loader.batch_size, share)
-    return [
-        (
-            'batch',
-            f'{slots} labeled and {loader.batch_size - slots} pseudo-labeled samples '
-            'a process',
-        )
-    ]
+    size, share = loader.batch_size, batches.get('labeled_share')
+    if share is not None:
+        slots = labeled_slots(size, share)
+    elif sizes is not None:
+        slots = balanced_slots(size, *(max(each, 1) for each in sizes))
+    else:
+        mix = 'as many of them labeled as follows from the sizes of both sets'
+        return [('batch', f'{size} samples a process, {mix}')]
+    mix = f'{slots} labeled and {size - slots} pseudo-labeled samples a process'
+    return [('batch', mix)]
 
 
 def _training_rows(

@@ -36,7 +36,7 @@ from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
 from mmdistill.errors import ConfigError
-from mmdistill.functional.mixing import labeled_slots, source_slots
+from mmdistill.functional.mixing import balanced_slots, labeled_slots, source_slots
 from mmdistill.stages.finish import check_finish
 from mmdistill.stages.label_config import check_models
 
@@ -99,9 +99,7 @@ def states_mix(config: Config) -> bool:
 
 
 def _check_not_stated_twice(mixing: MixingConfig) -> None:
-    # A share is there by default, so that is not what somebody asked for.
-    settings = {k: v for k, v in stated(mixing).items() if k != 'labeled_share'}
-    for key, value in settings.items():
+    for key, value in stated(mixing).items():
         owner = 'batch_sampler' if key in BATCHES else 'PseudoLabelDataset'
         raise ConfigError(
             f'distill.mixing.{key} is for a config that does not state its mix, got '
@@ -135,9 +133,11 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
     size, ratio = loader.get('batch_size', 0), batches.get('source_ratio')
     try:
         if ratio is None:
-            labeled_slots(
-                size, batches.get('labeled_share', MixingConfig.labeled_share)
-            )
+            share = batches.get('labeled_share')
+            if share is None:
+                balanced_slots(size, num_labeled=1, num_pseudo=1)
+            else:
+                labeled_slots(size, share)
             return
         sources = sources_of(loader['dataset'])
         if len(ratio) != len(sources):

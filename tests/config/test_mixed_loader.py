@@ -35,9 +35,9 @@ def batches_of(*arguments, **loader):
 @pytest.mark.parametrize(
     ('mixing', 'expected'),
     [
-        (None, dict(labeled_share=0.6)),
+        (None, {}),
         (dict(labeled_share=0.3), dict(labeled_share=0.3)),
-        (dict(num_batches=7), dict(labeled_share=0.6, num_batches=7)),
+        (dict(num_batches=7), dict(num_batches=7)),
         # A recipe's base states a share; the ratio decides it too.
         (
             dict(labeled_share=0.6, source_ratio=(1, 4)),

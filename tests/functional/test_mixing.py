@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdistill.functional.mixing import (
+    balanced_share,
+    balanced_slots,
     draw_seeds,
     finishing_batches,
     labeled_slots,
@@ -50,6 +52,40 @@ def test_labeled_slots_are_the_ceiling_of_the_exact_share(percent, batch_size):
     else:
         with pytest.raises(ValueError, match='leaves none'):
             labeled_slots(batch_size, percent / 100)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_labels_are_repeated_as_the_root_of_the_ratio(num_labeled, num_pseudo):
+    """A labeled sample comes sqrt(ratio) * 1.5 times as often as a pseudo-label."""
+    share = balanced_share(num_labeled, num_pseudo)
+    ratio = num_pseudo / num_labeled
+
+    if ratio < 1:
+        assert share == 0.6
+    else:
+        repeats = (share / num_labeled) / ((1 - share) / num_pseudo)
+        assert math.isclose(repeats, 1.5 * math.sqrt(ratio), rel_tol=1e-9)
+
+
+@given(st.integers(2, 512), st.integers(1, 10**6), st.integers(1, 10**6))
+def test_a_balanced_batch_has_both_kinds(batch_size, num_labeled, num_pseudo):
+    slots = balanced_slots(batch_size, num_labeled, num_pseudo)
+
+    assert 1 <= slots <= batch_size - 1
+    share = balanced_share(num_labeled, num_pseudo)
+    assert slots in (labeled_slots_or_none(batch_size, share), batch_size - 1)
+
+
+def labeled_slots_or_none(batch_size, share):
+    try:
+        return labeled_slots(batch_size, share)
+    except ValueError:
+        return None
+
+
+def test_a_batch_of_one_has_no_room_for_both_kinds():
+    with pytest.raises(ValueError, match='at least 2, got 1'):
+        balanced_slots(1, 10, 10)
 
 
 @pytest.mark.parametrize('share', [0, 1, -0.2, 1.5, float('nan')])

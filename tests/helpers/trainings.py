@@ -28,6 +28,7 @@ class Batches(MixedRatioBatchSampler):
         first_finishing: int | None = None,
     ) -> None:
         self.labeled_source = []
+        self.is_balanced = False
         self.num_labeled = num_labeled
         self.batch_size = batch_size
         self.world_size = world_size

@@ -15,6 +15,7 @@ from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.mixing import (
+    balanced_slots,
     draw_seeds,
     finishing_batches,
     labeled_slots,
@@ -53,9 +54,10 @@ class MixedRatioBatchSampler:
     """Batch sampler that mixes labeled and pseudo-labeled sources.
 
     Every batch on every rank holds ``ceil(labeled_share * batch_size)`` labeled
-    samples. Several sources of a kind, as the stores of several unlabeled sets, are
-    concatenated, so that each is sampled in proportion to its size; with
-    `source_ratio` each source has the same number of slots in every batch instead.
+    samples; without a stated share it follows from the sizes of both kinds. Several
+    sources of a kind, as the stores of several unlabeled sets, are concatenated, so
+    that each is sampled in proportion to its size; with `source_ratio` each source has
+    the same number of slots in every batch instead.
     Sources are read in random order, pass after pass, every sample once in each pass.
 
     An epoch is as long as all sources together: ``ceil(samples / (batch_size *
@@ -77,7 +79,8 @@ class MixedRatioBatchSampler:
         sampler: The loader's own sampler, which holds data set, seed, rank and epoch;
             MMEngine's loader builds it, its order is not used.
         batch_size: Samples in a batch of one rank, from the loader.
-        labeled_share: Minimum share of labeled samples; 0.6 in the paper.
+        labeled_share: Minimum share of labeled samples, 0.6 in the paper; that of
+            `balanced_share` if None.
         labeled_source: Position of the labeled set among the data set's sources,
             or positions of several. By default those that are no
             `PseudoLabelDataset`, or the first one if none is.
@@ -101,7 +104,7 @@ class MixedRatioBatchSampler:
         self,
         sampler: Any,
         batch_size: int,
-        labeled_share: float = MixingConfig.labeled_share,
+        labeled_share: float | None = MixingConfig.labeled_share,
         labeled_source: int | Sequence[int] | None = None,
         num_batches: int | None = None,
         source_ratio: Sequence[float] | None = None,
@@ -117,11 +120,15 @@ class MixedRatioBatchSampler:
         self._order = [*self.labeled_source, *others]
         try:
             if source_ratio is None:
-                labeled = labeled_slots(batch_size, labeled_share)
-                self.slots = [labeled, batch_size - labeled]
-                self._finish_slots = [batch_size, 0]
                 kinds = (self.labeled_source, others)
                 self._lengths = [sum(self.sizes[i] for i in kind) for kind in kinds]
+                labeled = (
+                    balanced_slots(batch_size, *self._lengths)
+                    if labeled_share is None
+                    else labeled_slots(batch_size, labeled_share)
+                )
+                self.slots = [labeled, batch_size - labeled]
+                self._finish_slots = [batch_size, 0]
             else:
                 slots = self._slots_at(source_ratio)
                 self.slots = [slots[i] for i in self._order]
@@ -130,6 +137,8 @@ class MixedRatioBatchSampler:
                 labeled = sum(slots[i] for i in self.labeled_source)
         except ValueError as error:
             raise ConfigError(f'MixedRatioBatchSampler: {error}') from error
+        self.is_balanced = source_ratio is None and labeled_share is None
+        """Whether the share follows from the sizes of both kinds."""
         self.num_labeled = labeled
         """Labeled samples in each batch before the finish; they come first."""
         # Samplers of MMEngine have these three by convention, those of torch none.

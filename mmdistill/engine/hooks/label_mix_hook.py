@@ -266,9 +266,10 @@ def log_label_mix(
     mix = mix_scalars(labeled, pseudo, batches)
     share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
+        reason = ', from the sizes of both sets' if batches.is_balanced else ''
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
-            f'({mix["mix/labeled_share"]:.3f}); '
+            f'({mix["mix/labeled_share"]:.3f}{reason}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(

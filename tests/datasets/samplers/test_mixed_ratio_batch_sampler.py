@@ -14,6 +14,7 @@ from mmpose.datasets.datasets.body import CocoDataset
 
 from mmdistill.datasets import MixedRatioBatchSampler, PseudoLabelDataset
 from mmdistill.errors import UserError
+from mmdistill.functional.mixing import balanced_slots
 from mmdistill.store import LabelStore
 
 PIPELINE = [
@@ -94,6 +95,15 @@ def test_every_batch_holds_its_share(mixed, labeled, batch_size, share, expected
     for batch in batches:
         assert len(batch) == batch_size
         assert share_of(batch, labeled) == expected
+
+
+def test_without_a_share_it_follows_from_the_sizes(mixed, labeled, pseudo):
+    slots = balanced_slots(5, len(labeled), len(pseudo))
+
+    batches = loader(mixed).batch_sampler
+
+    assert batches.is_balanced
+    assert {share_of(batch, labeled) for batch in batches} == {slots}
 
 
 def test_every_loaded_batch_holds_its_share(mixed):
@@ -243,8 +253,12 @@ class Sources:
         ((0, 5), {}, 'empty source: Source has 0 samples'),
         ((5, 0), {}, 'empty source: Source has 0 samples'),
         ((5,), {}, 'mixes two sources or more.* got Sources with 1'),
-        ((5, 5), {'batch_size': 1}, 'a batch of 1 .*must be at least 3'),
-        ((5, 5), {'batch_size': 2}, 'a batch of 2 .*must be at least 3'),
+        ((5, 5), {'batch_size': 1}, 'batch size of at least 2, got 1'),
+        (
+            (5, 5),
+            {'batch_size': 2, 'labeled_share': 0.6},
+            'a batch of 2 .*must be at least 3',
+        ),
         ((5, 5), {'labeled_share': 0.95}, 'a batch of 4 .*must be at least 20'),
         ((5, 5), {'labeled_share': 1}, 'between 0 and 1.* got 1'),
         ((5, 5), {'labeled_share': 0}, 'between 0 and 1.* got 0'),

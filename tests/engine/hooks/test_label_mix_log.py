@@ -29,6 +29,15 @@ def test_the_mix_is_told(make_selection, logged, batches, words):
     assert 'pseudo-labels of store: instance score threshold 0.5000' in second
 
 
+def test_a_share_from_the_sizes_is_logged_as_such(make_selection, logged):
+    batches = Batches(num_labeled=3, batch_size=5, world_size=2)
+    batches.is_balanced = True
+
+    log_label_mix([LABELED], [Pseudo(7, 80, make_selection(0.5))], batches, 9)
+
+    assert 'are labeled (0.600, from the sizes of both sets)' in logged[0]
+
+
 def test_how_often_each_sample_comes_is_told(make_selection, logged):
     """10 steps on 2 ranks: 60 labeled slots and 40 others."""
     pseudo = [Pseudo(count, 80, make_selection(0.5)) for count in (7, 1)]
