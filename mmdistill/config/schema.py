@@ -4,7 +4,8 @@ What is stated here is stated nowhere else: the constructors of loops and data s
 take their defaults from these classes, the reference in `configs/README.md` is made
 of them, and `mmdistill.config.recipe` reads a config by them. Those of
 `distill.selection` are in `mmdistill.config.selection_options`, those of
-`distill.noise` in `mmdistill.config.noise_options`.
+`distill.noise` in `mmdistill.config.noise_options`, those of `distill.weights` in
+`mmdistill.config.weight_options`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from mmdistill.config.kinds import (
 )
 from mmdistill.config.noise_options import NoiseConfig
 from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.config.weight_options import WeightsConfig
 
 
 def setting(kind: Kind, meaning: str, default: Any = None) -> Any:
@@ -359,6 +361,9 @@ class DistillConfig:
     mixing: MixingConfig = section(MixingConfig, 'batches of the student')
     schedule: ScheduleConfig | None = section(
         ScheduleConfig, "the student's longer schedule; else that of its config", None
+    )
+    weights: WeightsConfig | None = section(
+        WeightsConfig, 'what pseudo-labeled keypoints weigh; else all alike', None
     )
     noise: NoiseConfig | None = section(
         NoiseConfig, 'noise that only the student sees, where stated', None
