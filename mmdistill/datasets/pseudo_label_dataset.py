@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
 from mmdistill.config.schema import MixingConfig
+from mmdistill.config.weight_options import WeightsConfig
+from mmdistill.datasets.pseudo_targets import PseudoTargets
 from mmdistill.datasets.sample_tags import MARK, scale_keypoint_weights, tag_pseudo
 from mmdistill.datasets.transforms import warn_if_unrotated
 from mmdistill.errors import ConfigError, DataError, StoreError
@@ -48,11 +50,22 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             rejects.
         pseudo_weight: Loss weight of a keypoint; labeled ones have 1. The paper
             weights both equally (section 3.3); 0 disables the loss.
+        weights: Settings of `distill.weights`: what each keypoint weighs, and the sigma
+            of its target. Its `keypoints_visible` then has two channels, visibility and
+            weight, as behind the host's keypoint converters.
+        loss_power: Power of a keypoint weight that the student's loss counts, or one
+            for each level of targets: 2 where it multiplies prediction and target by
+            the weight before it squares their difference, so that it must be given the
+            root. `tools/train.py` states it by the model's losses.
 
     Raises:
         UserError: If the store is not complete, has no selection, has other
             keypoints, nothing is kept, or the weight is not a number of at least 0.
     """
+
+    pseudo_weight: float = MixingConfig.pseudo_weight
+    weights: WeightsConfig | None = None
+    loss_power: float | Sequence[float] = 1
 
     def __init__(
         self,
@@ -64,12 +77,19 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         keypoint_thr: float | None = None,
         max_refetch: int = 1000,
         pseudo_weight: float = MixingConfig.pseudo_weight,
+        weights: Mapping[str, Any] | WeightsConfig | None = None,
+        loss_power: float | Sequence[float] = 1,
     ) -> None:
         if not (isinstance(pseudo_weight, (int, float)) and 0 <= pseudo_weight < inf):
             raise ConfigError(
                 f'pseudo_weight must be a number of at least 0, got {pseudo_weight!r}'
             )
         self.pseudo_weight = pseudo_weight
+        self.weights = WeightsConfig.of(weights)
+        self.loss_power = _checked_power(loss_power)
+        self.targets = None
+        if self.weights is not None:
+            self.targets = PseudoTargets(self.weights.sigma, self.loss_power)
         self.store = LabelStore(store)
         self._img_root = img_root
         self._score_thr = score_thr
@@ -93,7 +113,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._check_keypoints()
         self.selection = read_selection(self.store)
         selection = self.selection.overridden(self._score_thr, self._keypoint_thr)
-        self.labels = read_training_labels(self.store, selection)
+        self.labels = read_training_labels(self.store, selection, self.weights)
         if len(self.labels) == 0:
             overrides = dict(score_thr=self._score_thr, keypoint_thr=self._keypoint_thr)
             raise StoreError(
@@ -107,6 +127,20 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
     def num_visible_keypoints(self) -> int:
         """Number of visible keypoints of all kept candidates."""
         return int(self.labels.visible.sum())
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether keypoints weigh, or are encoded, other than those of labels."""
+        return self.weights is not None or self.pseudo_weight != 1
+
+    @property
+    def visible_weights(self) -> np.ndarray:
+        """Weights of all visible keypoints, (n,), before `pseudo_weight`."""
+        weights = self.labels.keypoint_weights
+        if weights is None:
+            weights = np.ones_like(self.labels.visible, dtype=np.float32)
+        visible: np.ndarray = weights[self.labels.visible]
+        return visible
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -130,7 +164,7 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             bbox_score=np.ones(1, dtype=np.float32),
             num_keypoints=int(visible.sum()),
             keypoints=labels.keypoints[idx][None].copy(),
-            keypoints_visible=visible[None].astype(np.float32),
+            keypoints_visible=self._visible(idx),
             area=np.array(max(area, 1), dtype=np.float32),
             iscrowd=0,
             segmentation=None,
@@ -155,11 +189,32 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
             DataError: If its image cannot be read any more.
         """
         try:
-            sample = super().prepare_data(idx)
+            sample = self._run(idx)
         except Exception as error:
             self._check_image(idx, error)
             raise
-        return tag_pseudo(scale_keypoint_weights(sample, self.pseudo_weight))
+        return self.finished(sample)
+
+    def finished(self, sample: Any) -> Any:
+        """Tag and weight a sample of this set, if it is packed.
+
+        Args:
+            sample: Output of the last pipeline, its own or that of a `CombinedDataset`.
+        """
+        weighted = scale_keypoint_weights(sample, self.pseudo_weight, self.loss_power)
+        return tag_pseudo(weighted)
+
+    def _run(self, idx: int) -> Any:
+        if self.targets is None:
+            return super().prepare_data(idx)
+        return self.targets.run(self.pipeline, self.get_data_info(idx))
+
+    def _visible(self, idx: int) -> np.ndarray:
+        """Visibilities of an instance, (1, K), or with its weights, (1, K, 2)."""
+        visible = self.labels.visible[idx].astype(np.float32)
+        if self.labels.keypoint_weights is None:
+            return visible[None]
+        return np.stack([visible, self.labels.keypoint_weights[idx]], axis=1)[None]
 
     def _check_image(self, idx: int, error: Exception) -> None:
         """Blame an image that cannot be read for the failure of a pipeline."""
@@ -192,6 +247,16 @@ METAINFO_KEYS = (
     'skeleton_links',
 )
 """Metainfo that MMPose's data sets copy into every sample."""
+
+
+def _checked_power(power: Any) -> float | Sequence[float]:
+    powers = power if isinstance(power, (list, tuple)) else [power]
+    if not powers or any(each not in (1, 2) for each in powers):
+        raise ConfigError(
+            f'loss_power must be 1 or 2, or a list of those, got {power!r}'
+        )
+    checked: float | Sequence[float] = power
+    return checked
 
 
 def _nothing_kept_sentence(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 MARK = 'pseudo'
 """Meta field of pseudo-labeled data samples; labeled ones do not have it."""
 CLEAN = 'clean'
@@ -68,7 +70,9 @@ WEIGHTS = ('keypoint_weights', 'keypoints_visible_weights')
 """Fields by which losses of MMPose weight each keypoint."""
 
 
-def scale_keypoint_weights(sample: Any, weight: float) -> Any:
+def scale_keypoint_weights(
+    sample: Any, weight: float, loss_power: float | Sequence[float] = 1
+) -> Any:
     """Multiply the keypoint weights of a packed sample by a factor.
 
     Codecs derive weights from visibilities in different ways: those of regression
@@ -78,11 +82,24 @@ def scale_keypoint_weights(sample: Any, weight: float) -> Any:
     Args:
         sample: Output of a pipeline; one that is not packed is unchanged.
         weight: The factor, at least 0.
+        loss_power: Power of a keypoint weight that the loss counts, 2 where it is
+            squared, or one for each level of targets; the weights are multiplied by
+            that root of the factor.
     """
     if weight == 1 or not isinstance(sample, dict) or 'data_samples' not in sample:
         return sample
     labels = sample['data_samples'].gt_instance_labels
-    for key in WEIGHTS:
+    factors = (_root(weight, loss_power), weight)
+    for key, factor in zip(WEIGHTS, factors, strict=True):
         if key in labels:
-            labels.set_field(labels[key] * weight, key)
+            labels.set_field(labels[key] * factor, key)
     return sample
+
+
+def _root(weight: float, loss_power: float | Sequence[float]) -> Any:
+    """A factor of the weights that a loss counts at a power, or at one per level."""
+    if isinstance(loss_power, Sequence):
+        return torch.tensor([weight ** (1 / power) for power in loss_power])[
+            :, None, None
+        ]
+    return weight ** (1 / loss_power)

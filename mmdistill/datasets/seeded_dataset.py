@@ -25,11 +25,7 @@ from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.draw_phase import drawn
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
-from mmdistill.datasets.sample_tags import (
-    scale_keypoint_weights,
-    tag_clean,
-    tag_pseudo,
-)
+from mmdistill.datasets.sample_tags import tag_clean
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
 from mmdistill.utils.dataset_members import concatenated
@@ -145,16 +141,48 @@ class SeededDataset(CombinedDataset):
         number = bisect_right(self._ends, index)
         source = self.datasets[number - 1]
         for _ in range(self.dataset.max_refetch + 1):
-            sample = self.dataset.prepare_data(index)
+            sample = self._prepared(index, source)
             if sample is not None:
-                if not isinstance(source, PseudoLabelDataset):
-                    return sample
-                return scale_keypoint_weights(tag_pseudo(sample), source.pseudo_weight)
+                pseudo = isinstance(source, PseudoLabelDataset)
+                return source.finished(sample) if pseudo else sample
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002
         raise DataError(
             f'the pipeline of {type(self.dataset).__name__} rejects every sample of '
             f'{type(source).__name__} that was tried, '
             f'{self.dataset.max_refetch + 1} of them'
+        )
+
+    def _prepared(self, index: int, source: Any) -> Any:
+        """A sample through the pipeline of the combined set, its weights with it."""
+        weighted = isinstance(source, PseudoLabelDataset) and source.targets
+        if not weighted:
+            return self.dataset.prepare_data(index)
+        info = self.dataset.get_data_info(index)
+        if info is None:
+            return None
+        info['dataset'] = self.dataset
+        return weighted.run(self.dataset.pipeline, info)
+
+
+def check_weights_carried(dataset: Any) -> None:
+    """Refuse weights in a wrapper with its own codec, which would ignore them.
+
+    Args:
+        dataset: A data set of several sources.
+
+    Raises:
+        ConfigError: If it packs the samples of weighted pseudo-labels itself.
+    """
+    weighted = [
+        'pseudo_weight' if source.weights is None else 'weights'
+        for source in concatenated(dataset)
+        if isinstance(source, PseudoLabelDataset) and source.is_weighted
+    ]
+    carries = isinstance(dataset, (SeededDataset, PseudoLabelDataset))
+    if weighted and isinstance(dataset, BaseDataset) and not carries:
+        raise ConfigError(
+            f'{weighted[0]} in a {type(dataset).__name__} needs '
+            "dict(type='mmdistill.SeededDataset', dataset=...) around it, got none"
         )
 
 

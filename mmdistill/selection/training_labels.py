@@ -16,6 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.logging import print_log
 
+from mmdistill.config.weight_options import WeightsConfig
+from mmdistill.errors import StoreError
+from mmdistill.functional.keypoint_weights import (
+    keypoint_values,
+    keypoint_weights,
+    mean_one,
+)
 from mmdistill.selection.scores import (
     Scores,
     TableCandidates,
@@ -53,6 +60,8 @@ class TrainingLabels:
         num_candidates: Number of candidates in the store.
         num_seen: Number of those that have a visible keypoint, kept or not.
         best_score: Highest instance score of them; -inf without any.
+        keypoint_weights: Weights of the keypoints in the loss, 0 where they are no
+            labels, (N, K), float32; None where all weigh 1.
 
     >>> labels = read_training_labels(store, selection)
     >>> len(labels), labels.paths.to_pylist(), labels.written_keys
@@ -70,6 +79,7 @@ class TrainingLabels:
     num_candidates: int
     num_seen: int
     best_score: float
+    keypoint_weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.path_index)
@@ -80,16 +90,20 @@ class TrainingLabels:
         return self.paths.filter(pa.array(self.written)).to_pylist()
 
 
-def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLabels:
+def read_training_labels(
+    store: LabelStore, selection: Selection, weights: WeightsConfig | None = None
+) -> TrainingLabels:
     """Read the kept candidates of a store as training labels.
 
     Args:
         store: A complete store.
         selection: The selection. Candidates whose box is empty on its image are left
             out.
+        weights: What the keypoints weigh; None where all weigh 1.
 
     Raises:
-        UserError: If a chunk is missing, damaged or of another store.
+        UserError: If a chunk is missing, damaged or of another store, or all kept
+            keypoints would weigh 0.
 
     >>> labels = read_training_labels(store, selection)
     >>> labels.keypoints.shape, labels.num_candidates
@@ -102,8 +116,9 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
         chosen = selection.above_threshold(
             read_scores(store, counted_thr, agreement).scores
         )
-    collected = _LabelCollector(store.num_keypoints)
-    for table in store.scan([*COLUMNS, *score_columns(agreement)]):
+    collected = _LabelCollector(store.num_keypoints, weights)
+    read = agreement or (weights is not None and weights.needs_agreement)
+    for table in store.scan([*COLUMNS, *score_columns(read)]):
         scores = table_scores(table, store.num_keypoints, counted_thr, agreement)
         start = collected.num_candidates
         collected.add(
@@ -114,7 +129,13 @@ def read_training_labels(store: LabelStore, selection: Selection) -> TrainingLab
             else chosen[start : start + len(scores)],
             selection,
         )
-    return collected.result()
+    labels = collected.result()
+    if weights is not None and len(labels) and not np.any(labels.keypoint_weights):
+        raise StoreError(
+            f'all visible keypoints of {store.root} would weigh 0 by '
+            f'{weights.criterion}; state weights.floor above 0'
+        )
+    return labels
 
 
 def write_kept_images(
@@ -174,7 +195,9 @@ def write_kept_images(
 class _LabelCollector:
     """Accumulator of `TrainingLabels` over the tables of a store."""
 
-    def __init__(self, num_keypoints: int) -> None:
+    def __init__(self, num_keypoints: int, weights: WeightsConfig | None) -> None:
+        self.options = weights
+        self.weights = GrowingArray((num_keypoints,), np.float32)
         self.paths: list[pa.Array] = []
         self.num_keypoints = num_keypoints
         self.num_images = self.num_paths = self.num_candidates = self.num_seen = 0
@@ -210,6 +233,8 @@ class _LabelCollector:
         self.bboxes.append(boxes[rows])
         self.keypoints.append(candidates.keypoints[rows])
         self.visible.append(visible[rows])
+        if self.options is not None:
+            self.weights.append(_weights(candidates, rows, self.options))
         self.category_ids.append(scores.category_ids[rows])
         self.num_paths += len(used)
         self.num_images += len(counts)
@@ -219,6 +244,7 @@ class _LabelCollector:
 
     def result(self) -> TrainingLabels:
         paths = pa.chunked_array(self.paths, pa.string()).cast(pa.large_string())
+        visible = self.visible.finish()
         return TrainingLabels(
             paths=paths.combine_chunks(),
             written=self.written.finish(),
@@ -226,12 +252,32 @@ class _LabelCollector:
             image_index=self.image_index.finish(),
             bboxes=self.bboxes.finish(),
             keypoints=self.keypoints.finish(),
-            visible=self.visible.finish(),
+            visible=visible,
             category_ids=self.category_ids.finish(),
             num_candidates=self.num_candidates,
             num_seen=self.num_seen,
             best_score=float(self.best),
+            keypoint_weights=self._finished_weights(visible),
         )
+
+    def _finished_weights(self, visible: np.ndarray) -> np.ndarray | None:
+        if self.options is None:
+            return None
+        weights: np.ndarray = np.where(visible, self.weights.finish(), np.float32(0))
+        return mean_one(weights, visible) if self.options.normalize else weights
+
+
+def _weights(
+    candidates: TableCandidates, rows: np.ndarray, options: WeightsConfig
+) -> np.ndarray:
+    """Weigh the keypoints of rows of a table, (N, K); each column is read if needed."""
+    scores = candidates.keypoint_scores[rows]
+    if not options.needs_agreement:
+        values = keypoint_values('score', scores)
+    else:
+        agreement = candidates.keypoint_agreement[rows]
+        values = keypoint_values(options.criterion, scores, agreement)
+    return keypoint_weights(values, options.power, options.floor)
 
 
 def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

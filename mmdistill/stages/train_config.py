@@ -24,6 +24,7 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
 )
 from mmdistill.config.loops import check_loaders
+from mmdistill.config.loss_power import with_loss_power
 from mmdistill.config.mixed_loader import (
     BATCHES,
     SAMPLER,
@@ -32,6 +33,7 @@ from mmdistill.config.mixed_loader import (
 )
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import MixingConfig, dicts_within, is_type, stated
+from mmdistill.config.weight_options import WeightsConfig
 from mmdistill.datasets.seeded_dataset import last_pipelines
 from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
@@ -57,8 +59,8 @@ def student_config(recipe: Recipe) -> Config:
     Raises:
         UserError: If the config trains on other pseudo-labels than it makes, on
             something else than one labeled set, states its mix twice, has batches
-            without room for both kinds, a hook that is for labeling, or a finish that
-            its training cannot have.
+            without room for both kinds, a hook that is for labeling, a finish that its
+            training cannot have, or a model that cannot train with the weights stated.
     """
     check_models(recipe)
     store, mixing = recipe.distill.store, recipe.distill.mixing
@@ -81,12 +83,13 @@ def student_config(recipe: Recipe) -> Config:
         if any(_switches_pipeline(hook) for hook in config.custom_hooks):
             # Workers that live on would keep the pipeline they started with.
             loader.persistent_workers = False
+    _state_weights(loader['dataset'], recipe.distill.weights)
     _check_hooks(config)
     _check_trained_store(config, store)
     _check_slots(loader)
     if recipe.distill.finish is not None:
         check_finish(config, recipe.distill.finish)
-    return config
+    return with_loss_power(config)
 
 
 def states_mix(config: Config) -> bool:
@@ -96,6 +99,12 @@ def states_mix(config: Config) -> bool:
         config: A training config with a data set.
     """
     return has_pseudo(config.train_dataloader.dataset)
+
+
+def _state_weights(dataset: Any, weights: WeightsConfig | None) -> None:
+    """Give `distill.weights` to all pseudo-labels that state none themselves."""
+    for source in filter(is_pseudo, dicts_within(dataset) if weights else ()):
+        source.setdefault('weights', weights.arguments)
 
 
 def _check_not_stated_twice(mixing: MixingConfig) -> None:
@@ -195,20 +204,22 @@ def resumable_config(config: Config) -> Config:
     The host's loops make way for those that know where a resumed training stands,
     the data set is wrapped so that each sample depends on its draw alone, and loss
     and accuracy of both kinds of samples are logged. What the config states itself
-    stays. A config without a `MixedRatioBatchSampler` stays as it is.
+    stays. Of a config without a `MixedRatioBatchSampler` all stays but what its losses
+    need to know of weights.
 
     Args:
         config: A training config.
 
     Raises:
-        UserError: If the model cannot train with the `pseudo_weight` stated.
+        UserError: If the model cannot train with the weights or the sigma stated for
+            pseudo-labels.
     """
+    config = with_loss_power(config)
     loader = config.get('train_dataloader') or {}
     batches = loader.get('batch_sampler') or {}
     if not is_type(batches, 'MixedRatioBatchSampler'):
         return config
     config = copy.deepcopy(config)
-    _check_weights(config)
     loop, loader = config.train_cfg, config.train_dataloader
     by_epoch = loop.get('by_epoch', True)
     if is_type(loop, 'EpochBasedTrainLoop') or ('type' not in loop and by_epoch):
@@ -259,29 +270,6 @@ def log_initial_weights(recipe: Recipe) -> None:
         level = logging.WARNING
         text = 'the student starts from random weights: no init_cfg names a checkpoint'
     print_log(text, logger='current', level=level)
-
-
-def _check_weights(config: Config) -> None:
-    """Visibility heads take the weights of keypoints for labels."""
-    weights = {
-        source.get('pseudo_weight', 1)
-        for source in dicts_within(config.train_dataloader.dataset)
-        if is_type(source, 'PseudoLabelDataset')
-    }
-    if weights <= {1}:
-        return
-    head = (config.get('model') or {}).get('head') or {}
-    losses = [*dicts_within(head.get('loss'))]
-    if any(is_type(each, 'VisPredictHead') for each in dicts_within(head)):
-        raise ConfigError(
-            'VisPredictHead learns the keypoint weights as visibilities: '
-            f'pseudo_weight must be 1, got {max(weights - {1})}'
-        )
-    if losses and not any(loss.get('use_target_weight') for loss in losses):
-        raise ConfigError(
-            f'pseudo_weight {max(weights - {1})} would do nothing: the loss '
-            f'{losses[0].get("type")} needs use_target_weight=True'
-        )
 
 
 def _same_file(one: str, other: str | None) -> bool:

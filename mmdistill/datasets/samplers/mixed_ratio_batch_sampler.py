@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from mmengine.dataset import BaseDataset
 from mmpose.datasets import CombinedDataset
 
 from mmdistill.config.schema import MixingConfig
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
-from mmdistill.datasets.seeded_dataset import SeededDataset, SeededIndex
+from mmdistill.datasets.seeded_dataset import (
+    SeededDataset,
+    SeededIndex,
+    check_weights_carried,
+)
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.mixing import (
     balanced_slots,
@@ -155,7 +158,7 @@ class MixedRatioBatchSampler:
         self._skipped = 0
         self._endless = not isinstance(sampler, EpochSampler)
         self._positioned = self._warned = False
-        _check_weights(sampler.dataset)
+        check_weights_carried(sampler.dataset)
 
     def __len__(self) -> int:
         return self.num_batches
@@ -282,20 +285,6 @@ def finish_start(finish_after: int | None, unit: int = 1) -> int | None:
             f'{finish_after!r}'
         )
     return finish_after * unit
-
-
-def _check_weights(dataset: Any) -> None:
-    """Refuse weights in a wrapper with its own codec, which would ignore them."""
-    weighted = any(
-        isinstance(source, PseudoLabelDataset) and source.pseudo_weight != 1
-        for source in dataset.datasets
-    )
-    packs_itself = isinstance(dataset, BaseDataset)
-    if packs_itself and weighted and not isinstance(dataset, SeededDataset):
-        raise ConfigError(
-            f'pseudo_weight in a {type(dataset).__name__} needs '
-            "dict(type='mmdistill.SeededDataset', dataset=...) around it, got none"
-        )
 
 
 def _labeled_sources(

@@ -22,7 +22,12 @@ from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
-from mmdistill.datasets.seeded_dataset import SeededDataset
+from mmdistill.datasets.seeded_dataset import SeededDataset, check_weights_carried
+from mmdistill.engine.pseudo_weights import (
+    check_loss_power,
+    log_weights,
+    weight_notes,
+)
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
@@ -71,6 +76,8 @@ class LabelMixHook(Hook):
         for source in pseudo:
             check_pseudo(source)
         check_labeled(labeled, pseudo)
+        check_weights_carried(dataset)
+        check_loss_power(pseudo, runner.cfg)
         log_label_mix(labeled, pseudo, batches, runner.max_iters)
         warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():
@@ -283,6 +290,7 @@ def log_label_mix(
             f'pseudo-labels of {source.store.root}: {summarize(source.selection)}',
             logger='current',
         )
+    log_weights(pseudo)
 
 
 def _format_passes(
@@ -358,6 +366,7 @@ def warn_if_mix_changed(
     mix = [f'{len(source)} labeled instances' for source in labeled]
     # The folder's name alone: a store that was moved is still the same.
     mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
+    mix += weight_notes(pseudo)
     before = message_hub.get_info(MIX, mix)
     if before != mix:
         warn(
