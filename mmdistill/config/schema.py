@@ -257,7 +257,7 @@ class MixingConfig:
     labeled_share: float | None = setting(
         Range(0, 1, open=True),
         'labeled samples in every batch, at least; else it follows from the numbers of '
-        'labels and pseudo-labels: 0.6 where they are equal, less with more of these',
+        'labels and pseudo-labels: 0.6, less with very many of these',
     )
     source_ratio: Sequence[float] | None = setting(
         ListOf(POSITIVE), 'parts of the sources in a batch, instead of `labeled_share`'

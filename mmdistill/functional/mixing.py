@@ -55,16 +55,19 @@ def labeled_slots(batch_size: int, labeled_share: float) -> int:
 
 PAPER_SHARE = 0.6
 """Share of labeled samples in the paper, whose sets are about equally large."""
+LABEL_WORTH = 10
+"""Pseudo-labels that a label counts as where it must share a batch with many."""
 
 
 def balanced_share(num_labeled: int, num_pseudo: int) -> float:
     """Compute the share of labeled samples from the sizes of both sets.
 
-    Labeled and pseudo-labeled samples are as 3 to 2 where the sets are equally large,
-    as in Data Distillation, section 5.2. Where there are more pseudo-labels, the share
-    falls with the square root of the ratio of the sizes: in between a fixed share,
-    which shows few labels until they are known by heart, and one in proportion, in
-    which they get lost. It does not rise above that of the paper.
+    It is that of Data Distillation, section 5.2, where there are at most 6.7 times as
+    many pseudo-labels as labels. Where there are more, a labeled sample comes 10 times
+    as often as a pseudo-label: a fixed share would show few labels until they are
+    known by heart, one in proportion would lose them among the others. On Leeds Sports
+    Pose Extended, of the shares that were tried, 0.6 was best with 600 labels (11 times
+    as often) and 0.3 with 200 (9 times as often).
 
     Args:
         num_labeled: Labeled samples, at least 1.
@@ -73,11 +76,10 @@ def balanced_share(num_labeled: int, num_pseudo: int) -> float:
     Returns:
         The share, in (0, 0.6].
 
-    >>> [round(balanced_share(n, 4000), 3) for n in (4000, 1000, 100, 40000)]
-    [0.6, 0.429, 0.192, 0.6]
+    >>> [round(balanced_share(n, 4000), 3) for n in (4000, 1000, 200, 40000)]
+    [0.6, 0.6, 0.333, 0.6]
     """
-    equal = PAPER_SHARE / (1 - PAPER_SHARE)
-    odds = equal * math.sqrt(num_labeled / num_pseudo)
+    odds = LABEL_WORTH * num_labeled / num_pseudo
     return min(odds / (1 + odds), PAPER_SHARE)
 
 
@@ -96,8 +98,8 @@ def balanced_slots(batch_size: int, num_labeled: int, num_pseudo: int) -> int:
     Raises:
         ValueError: If the batch has no room for both kinds.
 
-    >>> balanced_slots(32, num_labeled=600, num_pseudo=4200)
-    12
+    >>> balanced_slots(32, num_labeled=200, num_pseudo=4200)
+    11
     """
     if batch_size < 2:
         raise ValueError(
