@@ -53,26 +53,31 @@ class FinishLR(_ParamScheduler):
     @classmethod
     def build_iter_from_epoch(
         cls,
-        *args: Any,
+        optimizer: Any,
+        factor: float,
         begin: int = 0,
         end: int = INF,
         by_epoch: bool = True,
         epoch_length: int = 1,
-        **kwargs: Any,
+        last_step: int = -1,
+        verbose: bool = False,
     ) -> FinishLR:
         """Build one that counts iterations from settings in epochs, as MMEngine does.
 
         Args:
-            *args: Other arguments.
+            optimizer: The optimizer.
+            factor: Factor of the base rate in the first step.
             begin: The first epoch.
             end: The epoch after the last one.
             by_epoch: True.
             epoch_length: Iterations of an epoch.
-            **kwargs: Other arguments.
+            last_step: Iteration before the first one.
+            verbose: Whether each rate is logged.
         """
-        kwargs['begin'] = begin * epoch_length
-        kwargs['end'] = end if end == INF else end * epoch_length
-        return cls(*args, by_epoch=False, **kwargs)
+        first, last = begin * epoch_length, end
+        if end != INF:
+            last = end * epoch_length
+        return cls(optimizer, factor, first, last, last_step, False, verbose)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counted steps, without the settings."""

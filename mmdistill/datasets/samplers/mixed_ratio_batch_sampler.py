@@ -172,11 +172,13 @@ class MixedRatioBatchSampler:
             turns = block * self.world_size + self.rank
             seeds = draw_seeds(turns, self.batch_size, self.seed)
             indices = reordered(self._indices(block), self.sizes, self._order)
-            for number, *batch in zip(
-                taken, indices.tolist(), seeds.tolist(), strict=True
-            ):
+            draws = zip(taken, indices.tolist(), seeds.tolist(), strict=True)
+            for number, batch, batch_seeds in draws:
                 clean = self._clean_finish and self.is_finishing(number)
-                yield [SeededIndex(*draw, clean) for draw in zip(*batch, strict=True)]
+                yield [
+                    SeededIndex(index, draw_seed, clean)
+                    for index, draw_seed in zip(batch, batch_seeds, strict=True)
+                ]
 
     def is_finishing(self, number: int) -> bool:
         """Whether a batch holds labeled samples alone.
