@@ -161,7 +161,7 @@ class LabelLoop(StoreLoop):
             sample: The data sample of an image, whose size it has.
         """
         height, width = sample.metainfo['ori_shape']
-        box = np.float32([[0, 0, width, height]])
+        box = np.array([[0, 0, width, height]], dtype=np.float32)
         trial = PoseDataSample(metainfo=copy.deepcopy(sample.metainfo))
         trial.gt_instances = InstanceData(bboxes=box, bbox_scores=np.ones(1))
         gray = torch.full((3, height, width), GRAY, dtype=torch.uint8)
