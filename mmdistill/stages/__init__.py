@@ -11,6 +11,7 @@ from mmdistill.stages.run import (
     train,
     training_config,
 )
+from mmdistill.stages.supervised import supervised_config
 
 __all__ = [
     'detect',
@@ -19,6 +20,7 @@ __all__ = [
     'labeling_config',
     'select',
     'status',
+    'supervised_config',
     'test',
     'train',
     'training_config',
