@@ -77,7 +77,7 @@ def load_config(arguments: argparse.Namespace) -> Config:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     config = read_config(path)
-    _override(config, arguments.cfg_options)
+    override_settings(config, arguments.cfg_options)
     check_key_names(config)
     log_unread_options(arguments.cfg_options)
     check_host_keys(config)
@@ -92,7 +92,16 @@ def load_config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def _override(config: Config, options: Mapping[str, Any]) -> None:
+def override_settings(config: Config, options: Mapping[str, Any]) -> None:
+    """Put the settings of `--cfg-options` into a config.
+
+    Args:
+        config: The config, which is changed.
+        options: Values by the dotted keys of the settings.
+
+    Raises:
+        UserError: If there is no place for a setting.
+    """
     for key, value in options.items():
         if _is_missing_loader(config, key):
             continue

@@ -20,6 +20,9 @@ PCK = dict(
     all_candidates=0.6,
     flip=0.55,
 )
+# Here the longest schedule is the best.
+AT_005 = dict(PCK, supervised_500=0.4, supervised_2000=0.6)
+PAPER = ['fusion', 'upper_bound', 'single_view', 'all_candidates', 'flip']
 
 
 @pytest.fixture
@@ -37,17 +40,21 @@ def called(gap, monkeypatch):
         called.append(list(command))
         if '--out' in command:
             out = Path(command[command.index('--out') + 1])
-            metrics = {'PCK': PCK[out.parent.name], 'coco/AP': PCK[out.parent.name] / 2}
+            pck = PCK[out.parent.name]
+            metrics = {'PCK': pck, 'coco/AP': pck / 2, 'coco/AR': pck, 'NME': 1 - pck}
+            metrics |= {'p10/PCK': pck - 0.1, 'p05/PCK': AT_005[out.parent.name]}
             out.write_text(json.dumps(metrics))
         return 36.0
 
     monkeypatch.setattr(gap, 'call', call)
     # Settings for child processes, which are not for this one.
-    monkeypatch.setattr(gap, 'share_cores', lambda jobs: None)
+    monkeypatch.setattr(gap, 'prepare_children', lambda jobs, folder: None)
     return called
 
 
 def compare(gap, tmp_path, *options) -> None:
+    if '--arms' not in options:
+        options = (*options, '--arms', *PAPER)
     length = ['--iterations', '1000']
     gap.main([STUDENT, '--work-dir', str(tmp_path / 'runs'), *length, *options])
 
@@ -55,7 +62,8 @@ def compare(gap, tmp_path, *options) -> None:
 def test_all_arms_are_compared_with_the_better_schedule(gap, called, tmp_path, capsys):
     compare(gap, tmp_path, '--seeds', '0', '1', '--jobs', '2')
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert figures['baseline'] == pytest.approx(0.6)
+    assert figures['metric'] == 'AP'
+    assert figures['baseline'] == pytest.approx(0.3)
     assert figures['gap_closed'] == pytest.approx(0.5)
     assert figures['seeds'] == [0, 1]
     # Eight trainings of the first seed, seven of the second, each with its test,
@@ -75,6 +83,62 @@ def test_the_best_schedule_makes_the_teacher_and_is_written_down(gap, called, tm
         assert teacher.endswith('supervised_500/iter_500.pth')
 
 
+@pytest.mark.parametrize(
+    ('metric', 'best', 'key'),
+    [
+        ('PCK', 500, 'PCK'),
+        ('PCK@0.05', 2000, 'p05/PCK'),
+        ('NME', 500, 'NME'),
+    ],
+)
+def test_another_metric_chooses_schedule_and_teacher(
+    gap, called, tmp_path, capsys, metric, best, key
+):
+    options = ['--seeds', '0', '--arms', 'fusion', '--choose-by', metric]
+    compare(gap, tmp_path, *options)
+    written = json.loads((tmp_path / 'runs/labeled_all/schedule.json').read_text())
+    assert (written['best'], written['metric']) == (best, key)
+    assert f'chosen by {metric}' in capsys.readouterr().out
+    (labeling,) = (command for command in called if command[0] == 'tools/label.py')
+    assert any(word.endswith(f'/iter_{best}.pth') for word in labeling)
+
+
+def test_all_metrics_of_the_recipe_are_reported(gap, called, tmp_path, capsys):
+    compare(gap, tmp_path, '--seeds', '0')
+    header = capsys.readouterr().out
+    figures = json.loads(header.splitlines()[-1])
+    titles = ['PCK@0.2', 'PCK@0.1', 'PCK@0.05', 'AP', 'AR']
+    assert [*figures['arms']['fusion']['metrics']] == titles
+    assert all(f' {title} |' in header for title in titles)
+
+
+def test_a_student_counts_the_iterations_of_its_teacher(gap, called, tmp_path, capsys):
+    compare(gap, tmp_path, '--seeds', '0')
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    lengths = {
+        name: (arm['iterations'], arm['in_all'])
+        for name, arm in figures['arms'].items()
+    }
+    assert lengths['best_supervised'] == (500, 500)
+    assert lengths['fusion'] == lengths['flip'] == (1000, 1500)
+    assert lengths['upper_bound'] == (1000, 1000)
+
+
+def test_an_arm_that_there_is_not_is_refused_before_anything_runs(
+    gap, called, tmp_path
+):
+    with pytest.raises(UserError, match='--arms must be of fusion, single_view'):
+        compare(gap, tmp_path, '--arms', 'mixup')
+    assert called == []
+
+
+def test_a_metric_without_a_value_is_reported(gap, called, tmp_path, monkeypatch):
+    monkeypatch.setitem(AT_005, 'supervised_1000', None)
+    with pytest.raises(UserError, match='gave p05/PCK None, which is no number'):
+        compare(gap, tmp_path, '--seeds', '0')
+    compare(gap, tmp_path, '--seeds', '0', '--metrics', 'PCK')
+
+
 def test_more_seeds_add_their_runs_only(gap, called, tmp_path):
     compare(gap, tmp_path, '--seeds', '0')
     called.clear()
@@ -90,8 +154,8 @@ def test_the_status_runs_nothing(gap, called, tmp_path, capsys):
 
 
 def test_a_metric_that_no_test_gives_is_reported(gap, called, tmp_path):
-    with pytest.raises(UserError, match='has no NME, only PCK, coco/AP'):
-        compare(gap, tmp_path, '--seeds', '0', '--metrics', 'NME')
+    with pytest.raises(UserError, match='has no EPE, only PCK, coco/AP'):
+        compare(gap, tmp_path, '--seeds', '0', '--metrics', 'EPE')
 
 
 def test_a_setting_of_students_is_checked_before_anything_runs(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mmdistill.cli.arguments import add_config_arguments
@@ -39,6 +41,41 @@ def setting(gap):
     return gap.Setting('runs', seeds=(3, 4))
 
 
+@pytest.fixture
+def with_arms(gap, load):
+    """A setting with some students of a recipe without ingredients of its own."""
+
+    def with_arms(*names, **others):
+        students = load('gap_recovery.arms').students(names, [])
+        return gap.Setting('runs', (3,), students, **others)
+
+    return with_arms
+
+
+@pytest.fixture
+def stack(gap):
+    """Supervised trainings with a finish of a tenth."""
+    written = {
+        ('baseline.py', length): gap.Written(
+            f'runs/configs/baseline_{length}.py', {}, length * 11 // 10, ['data.a']
+        )
+        for length in (500, 1000, 2000)
+    }
+    upper = gap.Written('runs/configs/upper.py', {}, 1100, ['data.a', 'data.b'])
+    return gap.Stack(['noise', 'finish'], {**written, ('upper.py', 1000): upper})
+
+
+@pytest.fixture
+def plan_at(gap, recipe):
+    """The runs by name, once the plain schedule is chosen."""
+
+    def plan_at(setting, best=1000, stacked=None, recipe=recipe):
+        runs = gap.plan(recipe, setting, gap.Best(best, stacked))
+        return {run.name: run for run in runs}
+
+    return plan_at
+
+
 def options(command) -> dict[str, object]:
     """The overrides of a command, as the tools understand them."""
     import argparse
@@ -48,14 +85,10 @@ def options(command) -> dict[str, object]:
     return parser.parse_known_args(list(command[1:]))[0].cfg_options
 
 
-def by_name(runs) -> dict:
-    return {run.name: run for run in runs}
-
-
 def test_a_seed_begins_with_its_supervised_runs_and_ends_with_the_least_telling(
     gap, recipe, setting
 ):
-    runs = gap.plan(recipe, gap.Setting('runs', (3,)), best=500)
+    runs = gap.plan(recipe, gap.Setting('runs', (3,)), gap.Best(500))
     assert [run.name.partition('/')[2] for run in runs] == [
         *('supervised_500', 'supervised_1000', 'supervised_2000'),
         *('labels_fusion', 'fusion', 'upper_bound'),
@@ -64,15 +97,15 @@ def test_a_seed_begins_with_its_supervised_runs_and_ends_with_the_least_telling(
     ]
 
 
-def test_only_the_first_seed_tries_schedules(gap, recipe, setting):
-    names = by_name(gap.plan(recipe, setting, best=2000))
+def test_only_the_first_seed_tries_schedules(setting, plan_at):
+    names = plan_at(setting, 2000)
     assert 'seed3/supervised_500' in names
     assert 'seed4/supervised_500' not in names
     assert 'seed4/supervised_2000' in names
 
 
 def test_until_the_schedule_is_chosen_nothing_needs_a_teacher(gap, recipe, setting):
-    runs = gap.plan(recipe, setting, best=None)
+    runs = gap.plan(recipe, setting, gap.Best())
     assert {run.name for run in runs} == {
         *(f'seed3/supervised_{length}' for length in (500, 1000, 2000)),
         *('seed3/upper_bound', 'seed4/supervised_1000', 'seed4/upper_bound'),
@@ -82,23 +115,21 @@ def test_until_the_schedule_is_chosen_nothing_needs_a_teacher(gap, recipe, setti
 @pytest.mark.parametrize('best', [500, 1000, 2000])
 def test_a_run_comes_after_those_it_needs_and_once(gap, recipe, setting, best):
     seen: list[str] = []
-    for run in gap.plan(recipe, setting, best):
+    for run in gap.plan(recipe, setting, gap.Best(best)):
         assert set(run.needs) <= set(seen)
         seen.append(run.name)
     assert len(seen) == len(set(seen))
 
 
-def test_the_teacher_is_what_the_best_schedule_of_its_seed_ended_with(
-    gap, recipe, setting
-):
-    labels = by_name(gap.plan(recipe, setting, best=2000))['seed4/labels_flip']
+def test_the_teacher_is_what_the_best_schedule_of_its_seed_ended_with(setting, plan_at):
+    labels = plan_at(setting, 2000)['seed4/labels_flip']
     assert labels.needs == ['seed4/supervised_2000']
     teacher = options(labels.commands[0])['distill.teacher.checkpoint']
     assert teacher == 'runs/seed4/supervised_2000/iter_2000.pth'
 
 
-def test_all_candidates_read_the_labels_of_full_fusion(gap, recipe, setting):
-    runs = by_name(gap.plan(recipe, setting, best=500))
+def test_all_candidates_read_the_labels_of_full_fusion(setting, plan_at):
+    runs = plan_at(setting, 500)
     arm = options(runs['seed3/all_candidates'].commands[0])
     fusion = options(runs['seed3/fusion'].commands[0])
     assert arm.pop('distill.mixing.score_thr') == 0.0
@@ -113,8 +144,8 @@ def test_all_candidates_read_the_labels_of_full_fusion(gap, recipe, setting):
         ('fusion', make_views(**RICH_VIEWS)),
     ],
 )
-def test_views_of_an_arm(gap, recipe, setting, arm, views):
-    runs = by_name(gap.plan(recipe, setting, best=500))
+def test_views_of_an_arm(setting, arm, views, plan_at):
+    runs = plan_at(setting, 500)
     changed = options(runs[f'seed3/labels_{arm}'].commands[0])
     prefix = 'distill.views.'
     stated = {k.removeprefix(prefix): v for k, v in changed.items() if prefix in k}
@@ -122,7 +153,7 @@ def test_views_of_an_arm(gap, recipe, setting, arm, views):
 
 
 def test_all_arms_of_a_seed_have_its_seed_and_the_same_length(gap, recipe, setting):
-    for run in gap.plan(recipe, setting, best=1000):
+    for run in gap.plan(recipe, setting, gap.Best(1000)):
         training = options(run.commands[0])
         if 'labels_' not in run.name:
             assert f'seed{training["randomness.seed"]}/' in run.name
@@ -130,15 +161,15 @@ def test_all_arms_of_a_seed_have_its_seed_and_the_same_length(gap, recipe, setti
             assert 'train_cfg.max_iters' not in training
 
 
-def test_another_length_moves_the_steps_of_the_learning_rate(gap, recipe, setting):
-    runs = by_name(gap.plan(recipe, setting, best=1000))
+def test_another_length_moves_the_steps_of_the_learning_rate(setting, plan_at):
+    runs = plan_at(setting, 1000)
     training = options(runs['seed3/supervised_500'].commands[0])
     assert training['train_cfg.max_iters'] == 500
     assert training['param_scheduler.1.milestones'] == [350, 450]
 
 
-def test_what_is_tested_is_what_the_training_ends_with(gap, recipe, setting):
-    runs = by_name(gap.plan(recipe, setting, best=1000))
+def test_what_is_tested_is_what_the_training_ends_with(setting, plan_at):
+    runs = plan_at(setting, 1000)
     training, test = runs['seed3/supervised_2000'].commands
     assert '--no-validate' in training
     assert test[2] == 'runs/seed3/supervised_2000/iter_2000.pth'
@@ -146,27 +177,26 @@ def test_what_is_tested_is_what_the_training_ends_with(gap, recipe, setting):
 
 def test_fewer_labels_reach_every_config_at_its_own_place(gap, recipe):
     setting = gap.Setting('runs', (3,), ann_file='/few.json')
-    for run in gap.plan(recipe, setting, best=1000):
+    for run in gap.plan(recipe, setting, gap.Best(1000)):
         given = options(run.commands[0])
         for place in recipe.labeled[run.config]:
             assert given[f'{place}.ann_file'] == '/few.json'
 
 
-def test_settings_of_students_reach_their_trainings_alone(gap, recipe):
-    plain = by_name(gap.plan(recipe, gap.Setting('runs', (3,)), best=1000))
+def test_settings_of_students_reach_their_trainings_alone(gap, plan_at):
+    plain = plan_at(gap.Setting('runs', (3,)))
     share = 'distill.mixing.labeled_share=0.3'
     setting = gap.Setting('runs', (3,), student_options=(share,))
     students = {'fusion', 'single_view', 'flip', 'all_candidates'}
 
-    for name, run in by_name(gap.plan(recipe, setting, best=1000)).items():
+    for name, run in plan_at(setting, 1000).items():
         given, before = run.commands[0], plain[name].commands[0]
         added = [share] if name.partition('/')[2] in students else []
         assert [*given] == [*before, *added]
 
 
-def test_arms_can_be_left_out_but_for_the_supervised_ones(gap, recipe):
-    setting = gap.Setting('runs', (3,), arms=('flip',))
-    names = {run.name for run in gap.plan(recipe, setting, best=1000)}
+def test_arms_can_be_left_out_but_for_the_supervised_ones(with_arms, plan_at):
+    names = {*plan_at(with_arms('flip', upper_bound=False))}
     assert {'seed3/flip', 'seed3/labels_flip', 'seed3/supervised_1000'} <= names
     assert not {'seed3/fusion', 'seed3/upper_bound'} & names
 
@@ -187,7 +217,142 @@ def test_the_students_own_length_is_tried_first(gap):
     assert gap.candidate_iterations(1000) == [1000, 500, 2000]
 
 
-def test_an_arm_has_no_score_before_the_schedule_is_chosen(gap):
-    assert gap.run_name('best_supervised', 0, 1000, None) == ''
-    assert gap.run_name('best_supervised', 0, 1000, 500) == 'seed0/supervised_500'
-    assert gap.run_name('supervised', 0, 1000, None) == 'seed0/supervised_1000'
+def test_names_of_runs_tell_seed_schedule_and_ingredients(gap, stack):
+    assert gap.supervised_name(0, 500) == 'seed0/supervised_500'
+    assert gap.supervised_name(0, 500, stack) == 'seed0/supervised_500+noise+finish'
+    assert gap.upper_bound_name(1) == 'seed1/upper_bound'
+    assert gap.upper_bound_name(1, stack) == 'seed1/upper_bound+noise+finish'
+
+
+def test_supervised_arms_with_the_students_noise_have_configs_of_their_own(
+    with_arms, plan_at, stack
+):
+    setting = with_arms('noise+finish', stack=stack, ann_file='/few.json')
+    runs = plan_at(setting, 500)
+    training, test = runs['seed3/supervised_1000+noise+finish'].commands
+    assert training[1] == 'runs/configs/baseline_1000.py'
+    assert options(training) == {'randomness.seed': 3, 'data.a.ann_file': '/few.json'}
+    # What only trains is no part of the test.
+    assert test[1] == 'baseline.py'
+    assert test[2] == 'runs/seed3/supervised_1000+noise+finish/iter_1100.pth'
+    upper = runs['seed3/upper_bound+noise+finish']
+    assert upper.commands[0][1] == 'runs/configs/upper.py'
+    assert upper.commands[1][1:3] == (
+        ['upper.py', 'runs/seed3/upper_bound+noise+finish/iter_1100.pth']
+    )
+
+
+def test_they_choose_a_schedule_of_their_own(with_arms, plan_at, stack):
+    setting = with_arms('noise+finish', stack=stack)
+    setting = replace(setting, seeds=(3, 4))
+    names = {*plan_at(setting, 500, 2000)}
+    assert {n for n in names if n.startswith('seed4/supervised')} == {
+        *('seed4/supervised_500', 'seed4/supervised_1000'),
+        *(f'seed4/supervised_{n}+noise+finish' for n in (1000, 2000)),
+    }
+    tried = [f'seed3/supervised_{n}+noise+finish' for n in (500, 1000, 2000)]
+    assert {*tried} <= {*plan_at(setting, None)}
+
+
+def test_the_teacher_has_no_noise(with_arms, plan_at, stack):
+    runs = plan_at(with_arms('noise+finish', stack=stack), 500, 2000)
+    assert runs['seed3/labels_fusion'].needs == ['seed3/supervised_500']
+
+
+def test_an_ingredient_trains_on_the_labels_of_full_fusion(with_arms, plan_at):
+    runs = plan_at(with_arms('fusion', 'noise'))
+    noise = options(runs['seed3/noise'].commands[0])
+    assert noise.pop('distill.noise.sources') is None
+    assert noise == options(runs['seed3/fusion'].commands[0])
+    assert runs['seed3/noise'].needs == ['seed3/labels_fusion']
+
+
+def test_ingredients_of_labels_are_labeled_once_for_all_arms_with_them(
+    with_arms, plan_at
+):
+    runs = plan_at(with_arms('resolutions', 'resolutions+noise'))
+    labelings = [name for name in runs if '/labels_' in name]
+    assert labelings == ['seed3/labels_fusion+resolutions']
+    labels = options(runs[labelings[0]].commands[0])
+    assert labels['distill.views.resolutions'] == [1.0, 1.33]
+    for name in ('resolutions', 'resolutions+noise'):
+        training = options(runs[f'seed3/{name}'].commands[0])
+        assert training['distill.views.resolutions'] == [1.0, 1.33]
+        assert training['distill.store'] == labels['distill.store']
+
+
+def test_two_teachers_are_of_seeds_that_no_other_run_has(with_arms, plan_at):
+    setting = replace(with_arms('two_teachers'), seeds=(3, 4))
+    runs = plan_at(setting, 500)
+    labels = runs['seed4/labels_fusion+two_teachers']
+    assert labels.needs == ['seed4/supervised_500', 'seed4/teacher_2']
+    assert options(labels.commands[0])['distill.teacher'] == [
+        'runs/seed4/supervised_500/iter_500.pth',
+        'runs/seed4/teacher_2/iter_500.pth',
+    ]
+    seeds = [
+        options(run.commands[0])['randomness.seed']
+        for name, run in runs.items()
+        if 'supervised_500' in name or 'teacher_2' in name
+    ]
+    assert sorted(seeds) == [3, 4, 1003, 1004]
+    second = options(runs['seed4/teacher_2'].commands[0])
+    assert second['train_cfg.max_iters'] == 500
+
+
+def test_a_recipe_of_several_teachers_has_one_where_they_are_not_wanted(
+    recipe, with_arms, plan_at
+):
+    recipe = replace(recipe, teachers=3, ingredients=['two_teachers'])
+    runs = plan_at(with_arms('fusion', 'two_teachers'), recipe=recipe)
+    one = options(runs['seed3/labels_fusion'].commands[0])['distill.teacher']
+    assert one == ['runs/seed3/supervised_1000/iter_1000.pth']
+    three = options(runs['seed3/labels_fusion+two_teachers'].commands[0])
+    assert len(three['distill.teacher']) == 3
+
+
+def test_ingredients_of_the_recipe_are_off_in_the_papers_method(
+    recipe, with_arms, plan_at
+):
+    recipe = replace(recipe, ingredients=['resolutions', 'noise', 'finish'])
+    runs = plan_at(with_arms('fusion', 'noise'), recipe=recipe)
+    fusion = options(runs['seed3/fusion'].commands[0])
+    assert fusion['distill.noise'] is None
+    assert fusion['distill.finish'] is None
+    assert fusion['distill.views.resolutions'] == [1.0]
+    noise = options(runs['seed3/noise'].commands[0])
+    assert 'distill.noise' not in noise
+    assert noise['distill.finish'] is None
+
+
+def test_a_student_is_tested_where_its_training_ends(with_arms, plan_at):
+    lengths, ends = {'finish': 1100}, {'rounds': 'student.pth'}
+    setting = with_arms('finish', 'rounds', iterations=lengths, finished=ends)
+    runs = plan_at(setting)
+    assert runs['seed3/finish'].commands[1][2] == 'runs/seed3/finish/iter_1100.pth'
+    assert runs['seed3/rounds'].commands[1][2] == 'runs/seed3/rounds/student.pth'
+
+
+def test_settings_of_an_absent_ingredient_do_not_turn_it_on(with_arms, plan_at):
+    color = 'distill.noise.color=False'
+    runs = plan_at(with_arms('fusion', 'noise', student_options=[color]))
+    assert color in runs['seed3/noise'].commands[0]
+    assert color not in runs['seed3/fusion'].commands[0]
+
+
+def test_boxes_are_found_once_for_all_labels(recipe, with_arms, plan_at):
+    recipe = replace(recipe, detects=True)
+    setting = replace(with_arms('fusion', 'flip'), seeds=(3, 4))
+    runs = plan_at(setting, recipe=recipe)
+    assert runs['boxes'].commands[0][:2] == ['tools/detect.py', 'student.py']
+    boxes = options(runs['boxes'].commands[0])['distill.detector.boxes']
+    for name, run in runs.items():
+        if '/labels_' in name:
+            assert 'boxes' in run.needs
+            assert options(run.commands[0])['distill.detector.boxes'] == boxes
+
+
+def test_without_true_labels_there_is_no_such_run(recipe, setting, plan_at):
+    runs = plan_at(setting, recipe=replace(recipe, upper_bound=None))
+    assert not [name for name in runs if 'upper' in name]
+    assert 'seed3/fusion' in runs

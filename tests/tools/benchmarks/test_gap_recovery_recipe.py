@@ -28,6 +28,22 @@ def read(recipes):
     return recipes.read_recipe(str(RECIPE / 'student.py'))[0]
 
 
+@pytest.fixture
+def write_recipe(tmp_path):
+    """Write a recipe with this section, and return the path of its student."""
+    plain = (
+        'train_cfg = dict(max_iters=4)\n'
+        "train_dataloader = dict(dataset=dict(type='CocoDataset', ann_file='a.json'))\n"
+    )
+
+    def write_recipe(section):
+        (tmp_path / 'baseline.py').write_text(plain)
+        (tmp_path / 'student.py').write_text(f'{plain}distill = dict({section})\n')
+        return str(tmp_path / 'student.py')
+
+    return write_recipe
+
+
 def test_length_and_steps_are_those_of_the_config(read):
     stated = Config.fromfile(RECIPE / 'baseline.py')
     assert read.iterations == read.stated == stated.train_cfg.max_iters
@@ -53,6 +69,53 @@ def test_a_recipe_without_an_upper_bound_is_reported(recipes, tmp_path):
     (tmp_path / 'baseline.py').write_text('train_cfg = dict(max_iters=4)')
     with pytest.raises(UserError, match=r'upper_bound\.py does not exist'):
         recipes.read_recipe(str(tmp_path / 'student.py'))
+
+
+def test_the_flag_that_the_sentence_names_does_without_one(recipes):
+    pytest.importorskip('efficientnet_lite_pytorch')
+    student = str(RECIPE.parent / 'openfield' / 'student.py')
+    with pytest.raises(UserError, match='compare without one by --no-upper-bound'):
+        recipes.read_recipe(student)
+    read, configs = recipes.read_recipe(student, has_upper_bound=False)
+    assert read.upper_bound is None
+    assert [*configs] == [read.student, read.baseline]
+
+
+def test_boxes_of_a_detector_without_a_folder_are_found_by_the_comparison(recipes):
+    student = str(RECIPE.parent / 'toy' / 'student.py')
+    assert recipes.read_recipe(student, has_upper_bound=False)[0].detects
+
+
+@pytest.mark.parametrize(
+    ('section', 'ingredients', 'teachers'),
+    [
+        ("teacher=dict(checkpoint='a')", [], 1),
+        ("teacher=['a', 'b', 'c']", ['two_teachers'], 3),
+        ("teacher=['a']", [], 1),
+        ('noise=dict(), finish=None, ema=dict(momentum=0.1)', ['noise', 'ema'], 1),
+        ('views=dict(resolutions=(1.0,))', [], 1),
+        ('views=dict(resolutions=(1.0, 1.33))', ['resolutions'], 1),
+    ],
+)
+def test_ingredients_are_those_that_the_section_states(
+    recipes, write_recipe, section, ingredients, teachers
+):
+    read, _ = recipes.read_recipe(write_recipe(section), has_upper_bound=False)
+    assert (read.ingredients, read.teachers) == (ingredients, teachers)
+
+
+def test_teachers_of_a_config_of_their_own_are_refused(recipes, write_recipe):
+    student = write_recipe("teacher=[dict(config='x.py', checkpoint='a'), 'b']")
+    with pytest.raises(UserError, match=r'states distill\.teacher\.config'):
+        recipes.read_recipe(student, has_upper_bound=False)
+
+
+def test_the_labeled_set_is_found_within_wrappers(recipes):
+    labeled, other = dict(ann_file='a.json'), dict(ann_file='b.json')
+    both = dict(datasets=[other, dict(dataset=labeled)])
+    config = dict(train_dataloader=dict(dataset=dict(dataset=both)))
+    (key,) = recipes.keys_of(config, 'a.json')
+    assert key == 'train_dataloader.dataset.dataset.datasets.1.dataset'
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Train the student beside supervised arms, ablations and an upper bound.
 
-All arms have the same seeds and the same number of iterations, but one: supervised
+All arms have the same seeds and the same number of iterations, but for supervised
 training at the best of three lengths, chosen by the validation score of the first
-seed. The teacher of a seed is its supervised run of that length. Every run is a
-command of tools/, shown before it begins, with a folder of its own: a finished run
-is not done again unless what it is made of changed, and a training that was stopped
-goes on from its last checkpoint. Stop it when you like and start it again.
+seed. The teacher of a seed is its supervised run of that length. What students get
+beside labels (noise, a finish, averaged weights) supervised training and upper bound
+get in arms of their own. Every run is a command of tools/, shown before it begins,
+with a folder of its own: a finished run is not done again unless what it is made of
+changed, and a training that was stopped goes on from its last checkpoint. Stop it when
+you like and start it again.
 
     python -m tools.benchmarks.gap_recovery configs/distill/lspe/student.py --jobs 2
 
@@ -19,130 +21,42 @@ import argparse
 import json
 import os
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from mmengine.config import Config
 
 from mmdistill.cli.main import run
-from mmdistill.errors import ConfigError
-from mmdistill.utils.files import write_json
-from tools.benchmarks.gap_recovery.numbers import best_schedule
-from tools.benchmarks.gap_recovery.plan import (
-    ARMS,
-    Recipe,
-    Run,
-    Setting,
-    candidate_iterations,
-    plan,
-    run_name,
+from mmdistill.config.files import recipe_file
+from tools.benchmarks.gap_recovery.arms import (
+    UPPER_BOUND,
+    default_arms,
+    students,
 )
+from tools.benchmarks.gap_recovery.comparison import Comparison
+from tools.benchmarks.gap_recovery.metrics import choose_metrics, metrics_of
+from tools.benchmarks.gap_recovery.plan import Recipe, Setting
 from tools.benchmarks.gap_recovery.recipe import read_recipe, write_subset
-from tools.benchmarks.gap_recovery.report import Report, draw_plot, figures, table
-from tools.benchmarks.gap_recovery.runs import Ledger, call, locked, shown, work_off
+from tools.benchmarks.gap_recovery.report import draw_plot, figures, table
+from tools.benchmarks.gap_recovery.runs import Ledger, call, locked, work_off
+from tools.benchmarks.gap_recovery.stacks import (
+    STUDENT,
+    distill_of,
+    student_iterations,
+    write_stack,
+)
 
 
-class Comparison:
-    """Plan and results so far.
-
-    Args:
-        recipe: The configs.
-        setting: What the user chose.
-        ledger: The results on disk.
-        metrics: Names of the metrics; the first one chooses the schedule.
-    """
-
-    def __init__(
-        self, recipe: Recipe, setting: Setting, ledger: Ledger, metrics: Sequence[str]
-    ) -> None:
-        self.recipe, self.setting = recipe, setting
-        self.ledger, self.metrics = ledger, metrics
-        self._one_at_a_time = threading.Lock()
-
-    def tried(self) -> dict[int, float]:
-        """Return the scores of the supervised schedules of the first seed."""
-        results = self.ledger.results(plan(self.recipe, self.setting, None))
-        scores: dict[int, float] = {}
-        for length in candidate_iterations(self.recipe.iterations):
-            name = self._name('best_supervised', self.setting.seeds[0], length)
-            if name in results:
-                scores[length] = self._scores(name, results[name])[self.metrics[0]]
-        return scores
-
-    def best(self) -> int | None:
-        """Return the length of the best supervised schedule, once all were tried."""
-        scores = self.tried()
-        if len(scores) < len(candidate_iterations(self.recipe.iterations)):
-            return None
-        return best_schedule(scores)
-
-    def plan(self) -> tuple[list[Run], Mapping[str, dict]]:
-        """Return the runs planned so far, and the results of the finished ones."""
-        runs = plan(self.recipe, self.setting, self.best())
-        return runs, self.ledger.results(runs)
-
-    def perform(self, run: Run) -> None:
-        """Execute one run and report its result."""
-        runs, results = self.plan()
-        self._report(f'[{len(results)} of {len(runs)} done] {run.name}')
-
-        def shown_call(command: Sequence[str], log: Path) -> float:
-            self._report(f'$ {shown(command)}')
-            return call(command, log)
-
-        fingerprint = self.ledger.fingerprints(runs)[run.name]
-        result = self.ledger.perform(run, fingerprint, shown_call)
-        scores = self._scores(run.name, result) if result['metrics'] else {}
-        metrics = [f'{name} {score:.4f}' for name, score in scores.items()]
-        minutes = f'{result["seconds"] / 60:.0f} min of a core'
-        self._report(f'{run.name}: {", ".join([*metrics, minutes])}')
-        choice = dict(metric=self.metrics[0], scores=self.tried(), best=self.best())
-        with self._one_at_a_time:
-            write_json(self.ledger.work_dir / 'schedule.json', choice)
-
-    def report(self) -> Report:
-        """Return the known scores of every arm by seed."""
-        best = self.best()
-        _, results = self.plan()
-        scores: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in ARMS}
-        for arm, by_seed in scores.items():
-            for seed in self.setting.seeds:
-                name = self._name(arm, seed, best)
-                if name in results:
-                    by_seed[seed] = self._scores(name, results[name])
-        return Report(
-            scores=scores,
-            metrics=self.metrics,
-            iterations=self.recipe.iterations,
-            best=best,
-            tried=self.tried(),
-            hours=sum(result['seconds'] for result in results.values()) / 3600,
-        )
-
-    def _name(self, arm: str, seed: int, best: int | None) -> str:
-        return run_name(arm, seed, self.recipe.iterations, best)
-
-    def _scores(self, name: str, result: Mapping[str, Any]) -> dict[str, float]:
-        metrics = result['metrics']
-        for metric in self.metrics:
-            if metric not in metrics:
-                raise ConfigError(
-                    f'the test of {name} has no {metric}, only {", ".join(metrics)}; '
-                    'choose with --metrics'
-                )
-        return {metric: metrics[metric] for metric in self.metrics}
-
-    def _report(self, line: str) -> None:
-        with self._one_at_a_time:
-            sys.stdout.write(f'{line}\n')
-            sys.stdout.flush()
-
-
-def share_cores(jobs: int) -> None:
+def prepare_children(jobs: int, folder: Path) -> None:
     """Give each of the processes its share of the cores, unless the user did.
 
     The allocator keeps large blocks: without it a third of a training on CPUs is
-    spent on getting the same memory again.
+    spent on getting the same memory again. Configs that are written for supervised
+    arms find the modules beside the recipe.
+
+    Args:
+        jobs: Processes side by side.
+        folder: The folder of the recipe.
     """
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -150,6 +64,8 @@ def share_cores(jobs: int) -> None:
     os.environ.setdefault('MALLOC_MMAP_THRESHOLD_', str(2**32))
     os.environ.setdefault('MALLOC_TRIM_THRESHOLD_', str(2**33))
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')
+    paths = filter(None, [os.environ.get('PYTHONPATH'), str(folder.resolve())])
+    os.environ['PYTHONPATH'] = os.pathsep.join(paths)
 
 
 def setting_of_student(text: str) -> str:
@@ -168,7 +84,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add('config', help='config of the student')
     add('--baseline', help='config on the labels alone; baseline.py beside CONFIG')
-    add('--upper-bound', help='config on true labels; upper_bound.py beside CONFIG')
+    truth = parser.add_mutually_exclusive_group()
+    truth.add_argument(
+        '--upper-bound', help='config on true labels; upper_bound.py beside CONFIG'
+    )
+    truth.add_argument(
+        '--no-upper-bound', action='store_true', help='true labels are not known'
+    )
     add('--work-dir', help='folder of the runs')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='0 1 2 by default')
     add('--labeled', type=int, metavar='N', help='use N of the labeled images only')
@@ -181,8 +103,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings of the students, e.g. distill.mixing.labeled_share=0.3',
     )
-    add('--arms', nargs='+', choices=list(ARMS), default=list(ARMS), metavar='ARM')
-    add('--metrics', nargs='+', default=['PCK', 'coco/AP'])
+    add(
+        '--arms',
+        nargs='+',
+        metavar='ARM',
+        help='beside supervised ones: fusion, single_view, flip, all_candidates, '
+        'upper_bound; an ingredient, several joined by +, or all of them: all',
+    )
+    add('--metrics', nargs='+', metavar='METRIC', help="all of the recipe's by default")
+    add(
+        '--choose-by',
+        metavar='METRIC',
+        help='chooses schedule and teacher; coco/AP where there is one, else the first',
+    )
     add('--jobs', type=int, default=1, help='runs side by side, 1 by default')
     add('--plot', metavar='FILE', help='also draw the table, e.g. gap_recovery.png')
     add('--status', action='store_true', help='print the table so far, run nothing')
@@ -196,29 +129,65 @@ def prepare(arguments: argparse.Namespace) -> Comparison:
         arguments.baseline,
         arguments.upper_bound,
         arguments.iterations,
+        not arguments.no_upper_bound,
     )
-    name = Path(arguments.config).resolve().parent.name
-    size = arguments.labeled or 'all'
-    folder = arguments.work_dir or f'work_dirs/gap_recovery/{name}'
-    work_dir = Path(folder, f'labeled_{size}')
+    metrics, choose_by = choose_metrics(
+        metrics_of(configs[recipe.baseline]), arguments.metrics, arguments.choose_by
+    )
+    work_dir = _work_dir(arguments)
     ann_file = None
     if arguments.labeled:
         ann_file = work_dir.resolve() / 'labeled.json'
         write_subset(configs[recipe.baseline], arguments.labeled, ann_file)
-    setting = Setting(
-        str(work_dir),
-        arguments.seeds,
-        tuple(arguments.arms),
-        str(ann_file) if ann_file else None,
-        arguments.student_options,
+    setting = _setting(arguments, recipe, configs, str(ann_file) if ann_file else None)
+    contents = {path: config.to_dict() for path, config in configs.items()}
+    if setting.stack:
+        for written in setting.stack.configs.values():
+            contents[written.path] = written.content
+    ledger = Ledger(work_dir, contents)
+    return Comparison(recipe, setting, ledger, metrics, choose_by, call)
+
+
+def _work_dir(arguments: argparse.Namespace) -> Path:
+    name = Path(arguments.config).resolve().parent.name
+    folder = arguments.work_dir or f'work_dirs/gap_recovery/{name}'
+    return Path(folder, f'labeled_{arguments.labeled or "all"}')
+
+
+def _setting(
+    arguments: argparse.Namespace,
+    recipe: Recipe,
+    configs: Mapping[str, Config],
+    ann_file: str | None,
+) -> Setting:
+    """Work out what students and supervised arms train."""
+    options = arguments.student_options
+    names = arguments.arms or default_arms(recipe.ingredients)
+    arms = students(names, recipe.ingredients)
+    iterations, finished = {}, {}
+    for arm in arms:
+        distill = distill_of(recipe, configs, arm.ingredients, options)
+        iterations[arm.name] = student_iterations(recipe, configs, distill)
+        if 'rounds' in arm.ingredients:
+            finished[arm.name] = STUDENT
+    work_dir = _work_dir(arguments)
+    return Setting(
+        work_dir=str(work_dir),
+        seeds=arguments.seeds,
+        arms=arms,
+        upper_bound=UPPER_BOUND in names,
+        ann_file=ann_file,
+        student_options=options,
+        stack=write_stack(recipe, configs, arms, options, work_dir / 'configs'),
+        iterations=iterations,
+        finished=finished,
     )
-    return Comparison(recipe, setting, Ledger(work_dir, configs), arguments.metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, run what is missing, print the table."""
     arguments = parse(argv)
-    share_cores(arguments.jobs)
+    prepare_children(arguments.jobs, recipe_file(arguments.config).parent)
     comparison = prepare(arguments)
     if not arguments.status:
         with locked(comparison.ledger.work_dir):
@@ -226,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = comparison.report()
     runs, results = comparison.plan()
     status = f'{len(results)} of {len(runs)} runs are done'
-    if report.best is None:
+    if not comparison.all_chosen:
         status += '; more follow when the supervised schedule is chosen'
     sys.stdout.write(f'{table(report)}\n{status}\n')
     if arguments.plot:

@@ -1,18 +1,25 @@
-"""Reading of the three configs, and subsets of the labeled set."""
+"""Reading of the configs, and subsets of the labeled set."""
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmdistill.cli.arguments import load_config
 from mmdistill.config.datasets import is_pseudo
+from mmdistill.config.files import recipe_file
+from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
 from mmdistill.utils.files import read_json, write_json
+from tools.benchmarks.gap_recovery.arms import INGREDIENTS
 from tools.benchmarks.gap_recovery.plan import Recipe, candidate_iterations
+
+DATASET = 'train_dataloader.dataset'
 
 
 def read_recipe(
@@ -20,7 +27,8 @@ def read_recipe(
     baseline: str | None = None,
     upper_bound: str | None = None,
     iterations: int | None = None,
-) -> tuple[Recipe, dict[str, Any]]:
+    has_upper_bound: bool = True,
+) -> tuple[Recipe, dict[str, Config]]:
     """Read the configs.
 
     Args:
@@ -28,6 +36,8 @@ def read_recipe(
         baseline: Path of the baseline's; `baseline.py` beside it if None.
         upper_bound: Path of the upper bound's; `upper_bound.py` beside it if None.
         iterations: Iterations of the student; the config's if None.
+        has_upper_bound: Whether there is an upper bound: the true labels of the
+            unlabeled images may be unknown.
 
     Returns:
         What the plan needs, and the configs by their path.
@@ -35,29 +45,48 @@ def read_recipe(
     Raises:
         UserError: If a config is missing, counts epochs, they differ in length, a
             schedule to compare would end in its warm-up, or the student's config
-            states its mix.
+            states its mix or its teachers' config.
     """
     beside = Path(student).parent
     baseline = baseline or str(beside / 'baseline.py')
-    upper_bound = upper_bound or str(beside / 'upper_bound.py')
-    configs = {path: _read(path) for path in (student, baseline, upper_bound)}
+    paths = [student, baseline]
+    if has_upper_bound:
+        upper_bound = upper_bound or str(beside / 'upper_bound.py')
+        _check_upper_bound(upper_bound)
+        paths.append(upper_bound)
+    configs = {path: _read(path) for path in paths}
     lengths = {path: _length(path, config) for path, config in configs.items()}
     if len(set(lengths.values())) > 1:
         raise ConfigError(f'the configs must have the same max_iters, got {lengths}')
     _check_mix_unstated(student, configs[student])
     stated = lengths[student]
     _check_warm_up(configs[student], stated, iterations or stated)
-    ann_file = configs[baseline]['train_dataloader']['dataset']['ann_file']
+    ann_file = configs[baseline].train_dataloader.dataset.ann_file
+    distill = configs[student].get('distill') or {}
     recipe = Recipe(
         student=student,
         baseline=baseline,
-        upper_bound=upper_bound,
+        upper_bound=upper_bound if has_upper_bound else None,
         iterations=iterations or stated,
         stated=stated,
         schedulers=_schedulers(configs[student], stated),
-        labeled={path: _keys_of(each, ann_file) for path, each in configs.items()},
+        labeled={path: keys_of(each, ann_file) for path, each in configs.items()},
+        ann_file=ann_file,
+        ingredients=_stated_ingredients(distill),
+        teachers=_num_teachers(student, distill),
+        detects=bool(distill.get('detector')) and not distill.detector.get('boxes'),
     )
     return recipe, configs
+
+
+def keys_of(config: Mapping[str, Any], ann_file: str) -> list[str]:
+    """List the keys of the training sets with an annotation file.
+
+    Args:
+        config: A training config.
+        ann_file: The file.
+    """
+    return [key for key, part in _sources(config) if part.get('ann_file') == ann_file]
 
 
 def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
@@ -102,11 +131,11 @@ def subset(coco: Mapping[str, Any], number: int) -> dict[str, Any]:
     )
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> Config:
     arguments = argparse.Namespace(
         config=path, cfg_options={}, launcher='none', local_rank=0, work_dir=None
     )
-    config: dict[str, Any] = load_config(arguments).to_dict()
+    config = load_config(arguments)
     if isinstance(config.get('param_scheduler'), dict):
         raise ConfigError(f'param_scheduler of {path} must be a list of schedulers')
     return config
@@ -120,9 +149,19 @@ def _length(path: str, config: Mapping[str, Any]) -> int:
     return int(config['train_cfg']['max_iters'])
 
 
+def _check_upper_bound(path: str) -> None:
+    try:
+        recipe_file(path)
+    except ConfigError:
+        raise ConfigError(
+            f'the training on true labels {path} does not exist; name another one with '
+            '--upper-bound, or compare without one by --no-upper-bound'
+        ) from None
+
+
 def _check_mix_unstated(path: str, config: Mapping[str, Any]) -> None:
     """Refuse a stated mix: the arms change `distill`, which it would not follow."""
-    stated = [key for key, each in _sources(config).items() if is_pseudo(each)]
+    stated = [key for key, each in _sources(config) if is_pseudo(each)]
     if stated:
         raise ConfigError(
             f'{path} must train on its labeled set alone, distill adds the '
@@ -152,18 +191,44 @@ def _schedulers(config: Mapping[str, Any], length: int) -> dict[str, Any]:
     return settings
 
 
-def _sources(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the labeled training sets by their key in the config."""
-    key = 'train_dataloader.dataset'
-    dataset = config['train_dataloader']['dataset']
-    if 'datasets' not in dataset:
-        return {key: dataset}
-    return {f'{key}.datasets.{i}': each for i, each in enumerate(dataset['datasets'])}
+def _stated_ingredients(distill: Mapping[str, Any]) -> list[str]:
+    """List the ingredients of the comparison that a section states."""
+    stated = []
+    for name, each in INGREDIENTS.items():
+        value: Any = dict(distill=distill)
+        for key in each.key.split('.'):
+            value = (value or {}).get(key)
+        if name == 'two_teachers':
+            value = isinstance(value, (list, tuple)) and len(value) > 1
+        elif name == 'resolutions':
+            value = [*(value or [1.0])] != [1.0]
+        else:
+            value = value is not None
+        stated += [name] if value else []
+    return stated
 
 
-def _keys_of(config: Mapping[str, Any], ann_file: str) -> list[str]:
-    return [
-        key
-        for key, dataset in _sources(config).items()
-        if dataset.get('ann_file') == ann_file
-    ]
+def _num_teachers(path: str, distill: Mapping[str, Any]) -> int:
+    """Count the teachers that a section states."""
+    teachers = distill.get('teacher') or {}
+    if not isinstance(teachers, (list, tuple)):
+        return 1
+    if any(part.get('config') for part in dicts_within(teachers)):
+        raise ConfigError(
+            f'{path} states distill.teacher.config for each of its teachers: the '
+            'comparison trains them by the baseline, let the recipe state none'
+        )
+    return len(teachers)
+
+
+def _sources(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Iterate over the training sets, those within others too, by their keys."""
+    yield from _within(DATASET, config['train_dataloader']['dataset'])
+
+
+def _within(key: str, dataset: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield key, dataset
+    if 'dataset' in dataset:
+        yield from _within(f'{key}.dataset', dataset['dataset'])
+    for i, each in enumerate(dataset.get('datasets') or []):
+        yield from _within(f'{key}.datasets.{i}', each)
