@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from mmdistill.config.recipe import Recipe
+from mmdistill.config.schema import dicts_within, is_type
 from mmdistill.errors import UserError
 from mmdistill.stages import supervised, supervised_config
+
+RECIPES = Path(__file__).parents[2] / 'configs' / 'distill'
 
 
 @dataclass(frozen=True)
@@ -79,3 +84,34 @@ def test_a_training_with_a_section_of_its_own_is_refused(baseline):
     baseline.distill = dict(teacher='a.pth')
     with pytest.raises(UserError, match='has a distill section'):
         supervised_config(baseline, Sections())
+
+
+@pytest.fixture
+def lspe():
+    """The recipe's baseline, with as much of a section as a student has."""
+    for name in ('noise', 'finish', 'averaging'):
+        pytest.importorskip(f'mmdistill.stages.{name}')
+    path = RECIPES / 'lspe' / 'baseline.py'
+    return Config.fromfile(path, import_custom_modules=False)
+
+
+def distill(**sections):
+    section = dict(
+        teacher=dict(checkpoint='a.pth'), unlabeled={}, store='labels', **sections
+    )
+    return Recipe.of(Config(dict(distill=section))).distill
+
+
+def test_a_recipes_baseline_gets_the_three_of_its_student(lspe):
+    section = distill(noise=dict(), finish=dict(length=0.25), ema=dict())
+    config = supervised_config(lspe, section)
+    assert config.train_cfg.max_iters == 1000
+    assert lspe.train_cfg.max_iters == 800
+    parts = [*dicts_within(config.to_dict())]
+    switches = [part for part in parts if is_type(part, 'NoiseSwitch')]
+    assert {part['sources'] for part in switches} == {'all'}
+    assert any('EMA' in str(hook['type']) for hook in config.custom_hooks)
+
+
+def test_a_section_without_the_three_leaves_a_recipes_baseline(lspe):
+    assert supervised_config(lspe, distill()).to_dict() == lspe.to_dict()

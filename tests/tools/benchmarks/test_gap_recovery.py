@@ -48,7 +48,7 @@ def called(gap, monkeypatch):
 
     monkeypatch.setattr(gap, 'call', call)
     # Settings for child processes, which are not for this one.
-    monkeypatch.setattr(gap, 'prepare_children', lambda jobs, folder: None)
+    monkeypatch.setattr(gap, 'set_up_processes', lambda jobs, folder: None)
     return called
 
 

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmdistill.cli.main import run
 from mmdistill.config.files import recipe_file
@@ -47,17 +49,19 @@ from tools.benchmarks.gap_recovery.stacks import (
 )
 
 
-def prepare_children(jobs: int, folder: Path) -> None:
+def set_up_processes(jobs: int, folder: Path) -> None:
     """Give each of the processes its share of the cores, unless the user did.
 
     The allocator keeps large blocks: without it a third of a training on CPUs is
     spent on getting the same memory again. Configs that are written for supervised
-    arms find the modules beside the recipe.
+    arms find the modules beside the recipe. What these configs get is in the logs of
+    their trainings, so this process does not say it.
 
     Args:
         jobs: Processes side by side.
         folder: The folder of the recipe.
     """
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, threads)
@@ -187,7 +191,7 @@ def _setting(
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, run what is missing, print the table."""
     arguments = parse(argv)
-    prepare_children(arguments.jobs, recipe_file(arguments.config).parent)
+    set_up_processes(arguments.jobs, recipe_file(arguments.config).parent)
     comparison = prepare(arguments)
     if not arguments.status:
         with locked(comparison.ledger.work_dir):
