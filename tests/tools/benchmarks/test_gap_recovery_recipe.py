@@ -110,6 +110,17 @@ def test_teachers_of_a_config_of_their_own_are_refused(recipes, write_recipe):
         recipes.read_recipe(student, has_upper_bound=False)
 
 
+def test_a_teacher_of_a_config_of_its_own_is_the_only_one(recipes, write_recipe, load):
+    students = load('gap_recovery.arms').students
+    student = write_recipe("teacher=dict(config='x.py', checkpoint='a')")
+    read, _ = recipes.read_recipe(student, has_upper_bound=False)
+    with pytest.raises(UserError, match='without two_teachers, two_teachers'):
+        recipes.check_teachers(
+            read, students(['fusion', 'two_teachers', 'two_teachers+noise'], [])
+        )
+    recipes.check_teachers(read, students(['fusion', 'noise'], []))
+
+
 def test_the_labeled_set_is_found_within_wrappers(recipes):
     labeled, other = dict(ann_file='a.json'), dict(ann_file='b.json')
     both = dict(datasets=[other, dict(dataset=labeled)])

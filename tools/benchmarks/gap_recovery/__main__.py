@@ -38,7 +38,11 @@ from tools.benchmarks.gap_recovery.arms import (
 from tools.benchmarks.gap_recovery.comparison import Comparison
 from tools.benchmarks.gap_recovery.metrics import choose_metrics, metrics_of
 from tools.benchmarks.gap_recovery.plan import Recipe, Setting
-from tools.benchmarks.gap_recovery.recipe import read_recipe, write_subset
+from tools.benchmarks.gap_recovery.recipe import (
+    check_teachers,
+    read_recipe,
+    write_subset,
+)
 from tools.benchmarks.gap_recovery.report import draw_plot, figures, table
 from tools.benchmarks.gap_recovery.runs import Ledger, call, locked, work_off
 from tools.benchmarks.gap_recovery.stacks import (
@@ -168,6 +172,7 @@ def _setting(
     options = arguments.student_options
     names = arguments.arms or default_arms(recipe.ingredients)
     arms = students(names, recipe.ingredients)
+    check_teachers(recipe, arms)
     iterations, finished = {}, {}
     for arm in arms:
         distill = distill_of(recipe, configs, arm.ingredients, options)

@@ -38,6 +38,7 @@ class Recipe:
         ann_file: Annotation file of the labeled set, as the baseline states it.
         ingredients: Ingredients that the student's config states.
         teachers: Teachers that it states.
+        teacher_config: Whether its teacher is of a config of its own.
         detects: Whether a detector finds its boxes, for which it states no folder.
     """
 
@@ -51,6 +52,7 @@ class Recipe:
     ann_file: str = ''
     ingredients: Sequence[str] = ()
     teachers: int = 1
+    teacher_config: bool = False
     detects: bool = False
 
 

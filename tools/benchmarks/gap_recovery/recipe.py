@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from mmdistill.config.files import recipe_file
 from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
 from mmdistill.utils.files import read_json, write_json
-from tools.benchmarks.gap_recovery.arms import INGREDIENTS
-from tools.benchmarks.gap_recovery.plan import Recipe, candidate_iterations
+from tools.benchmarks.gap_recovery.arms import INGREDIENTS, Arm
+from tools.benchmarks.gap_recovery.plan import (
+    Recipe,
+    candidate_iterations,
+    num_teachers,
+)
 
 DATASET = 'train_dataloader.dataset'
 
@@ -74,6 +78,7 @@ def read_recipe(
         ann_file=ann_file,
         ingredients=_stated_ingredients(distill),
         teachers=_num_teachers(student, distill),
+        teacher_config=_has_teacher_config(distill),
         detects=bool(distill.get('detector')) and not distill.detector.get('boxes'),
     )
     return recipe, configs
@@ -87,6 +92,26 @@ def keys_of(config: Mapping[str, Any], ann_file: str) -> list[str]:
         ann_file: The file.
     """
     return [key for key, part in _sources(config) if part.get('ann_file') == ann_file]
+
+
+def check_teachers(recipe: Recipe, arms: Sequence[Arm]) -> None:
+    """Refuse several teachers of a recipe whose teacher has a config of its own.
+
+    On a command line, which labels are made by, a list of teachers has no configs.
+
+    Args:
+        recipe: The recipe.
+        arms: The students.
+
+    Raises:
+        ConfigError: If an arm has several.
+    """
+    several = [arm.name for arm in arms if num_teachers(recipe, arm) > 1]
+    if several and recipe.teacher_config:
+        raise ConfigError(
+            f'{recipe.student} states distill.teacher.config, so its labels are of one '
+            f'teacher: name --arms without {", ".join(several)}'
+        )
 
 
 def write_subset(baseline: Mapping[str, Any], number: int, path: Path) -> None:
@@ -213,12 +238,17 @@ def _num_teachers(path: str, distill: Mapping[str, Any]) -> int:
     teachers = distill.get('teacher') or {}
     if not isinstance(teachers, (list, tuple)):
         return 1
-    if any(part.get('config') for part in dicts_within(teachers)):
+    if _has_teacher_config(distill):
         raise ConfigError(
             f'{path} states distill.teacher.config for each of its teachers: the '
             'comparison trains them by the baseline, let the recipe state none'
         )
     return len(teachers)
+
+
+def _has_teacher_config(distill: Mapping[str, Any]) -> bool:
+    parts = dicts_within(distill.get('teacher'))
+    return any(part.get('config') is not None for part in parts)
 
 
 def _sources(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
