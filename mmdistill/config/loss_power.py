@@ -71,8 +71,10 @@ def with_loss_power(config: Config) -> Config:
         weights = WeightsConfig.of(source.get('weights'))
         if weights is not None:
             check_target_sigma(dataset, weights.sigma)
+        if 'loss_power' in source and unknown_losses(head):
+            continue
         power = power_of_source(head, source.get('pseudo_weight', 1), weights)
-        if power is None or ('loss_power' in source and unknown_losses(head)):
+        if power is None:
             continue
         if source.setdefault('loss_power', power) != power:
             raise ConfigError(
@@ -90,7 +92,8 @@ def unknown_losses(head: Mapping[str, Any]) -> list[str]:
     Args:
         head: Config of the head.
     """
-    return [name for name in _names(_losses(head)) if name not in POWERS]
+    known = (*POWERS, *OF_NO_POWER)
+    return [name for name in _names(_losses(head)) if name not in known]
 
 
 def power_of_source(
@@ -138,10 +141,11 @@ def _power(head: Mapping[str, Any], losses: Any, rule: str) -> int | list[int]:
     if isinstance(losses, (list, tuple)) and levels and len(levels) == len(losses):
         # Of several stages and units each has targets of one level.
         pairs = [*zip(losses, levels, strict=True)]
-        return [
+        powers = [
             _common_power([loss for loss, level in pairs if level == number], rule)
             for number in range(max(levels) + 1)
         ]
+        return powers if len(set(powers)) > 1 else powers[0]
     return _common_power(losses, rule)
 
 

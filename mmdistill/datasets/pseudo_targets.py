@@ -149,3 +149,14 @@ def _converted(step: Any, sample: dict) -> Any:
     sample = step(sample)
     sample['keypoints_visible'][..., 1] *= mapped['keypoints'][..., 0]
     return sample
+
+
+def without_weights(sample: Any) -> Any:
+    """A sample that was not packed, with visibilities alone, as others have them.
+
+    Args:
+        sample: Output of the last pipeline; one that is packed is unchanged.
+    """
+    if isinstance(sample, dict) and np.ndim(sample.get('keypoints_visible')) == 3:
+        sample['keypoints_visible'] = sample['keypoints_visible'][..., 0]
+    return sample

@@ -25,6 +25,7 @@ from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.draw_phase import drawn
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_targets import without_weights
 from mmdistill.datasets.sample_tags import tag_clean
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
@@ -134,15 +135,18 @@ class SeededDataset(CombinedDataset):
         return concatenated(self.dataset)
 
     def _sample(self, index: int) -> Any:
+        number = bisect_right(self._ends, index)
+        source = self.datasets[number - 1]
+        weighted = isinstance(source, PseudoLabelDataset) and source.targets
         if not isinstance(self.dataset, BaseDataset):
             # A concatenation: each source has its own pipeline, and replaces rejected
             # samples by its own.
-            return self.dataset[index]
-        number = bisect_right(self._ends, index)
-        source = self.datasets[number - 1]
+            sample = self.dataset[index]
+            return without_weights(sample) if weighted else sample
         for _ in range(self.dataset.max_refetch + 1):
             sample = self._prepared(index, source)
             if sample is not None:
+                sample = without_weights(sample) if weighted else sample
                 pseudo = isinstance(source, PseudoLabelDataset)
                 return source.finished(sample) if pseudo else sample
             index = np.random.randint(*self._ends[number - 1 : number + 1])  # noqa: NPY002

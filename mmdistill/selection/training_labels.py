@@ -130,7 +130,8 @@ def read_training_labels(
             selection,
         )
     labels = collected.result()
-    if weights is not None and len(labels) and not np.any(labels.keypoint_weights):
+    given = labels.keypoint_weights
+    if weights is not None and given is not None and len(given) and not given.any():
         raise StoreError(
             f'all visible keypoints of {store.root} would weigh 0 by '
             f'{weights.criterion}; state weights.floor above 0'

@@ -103,8 +103,9 @@ def states_mix(config: Config) -> bool:
 
 def _state_weights(dataset: Any, weights: WeightsConfig | None) -> None:
     """Give `distill.weights` to all pseudo-labels that state none themselves."""
-    for source in filter(is_pseudo, dicts_within(dataset) if weights else ()):
-        source.setdefault('weights', weights.arguments)
+    if weights is not None:
+        for source in filter(is_pseudo, dicts_within(dataset)):
+            source.setdefault('weights', weights.arguments)
 
 
 def _check_not_stated_twice(mixing: MixingConfig) -> None:

@@ -194,3 +194,58 @@ class TestStatedMix:
 
         with pytest.raises(UserError, match=r"elsewhere .* read \['labels'\]"):
             student_config(Recipe.of(mixed))
+
+
+WEIGHTS = dict(criterion='both', power=2.0, floor=0.1, normalize=False, sigma=1.0)
+REGRESSION = dict(head=dict(type='RegressionHead'))
+
+
+class TestWeights:
+    def test_they_reach_the_pseudo_labels_with_the_power_of_the_loss(self, plain):
+        plain.model = REGRESSION
+        plain.distill.weights = WEIGHTS
+        made = student_config(Recipe.of(plain)).train_dataloader.dataset.datasets
+        assert made[1].weights == WEIGHTS
+        assert made[1].loss_power == 2
+        assert 'weights' not in made[0]
+
+    def test_a_stated_mix_takes_them_too(self, mixed):
+        mixed.distill.weights = WEIGHTS
+        made = student_config(Recipe.of(mixed)).train_dataloader.dataset.datasets
+        assert made[0].weights == WEIGHTS
+        assert 'weights' not in made[1]
+
+    def test_what_a_source_states_itself_stays(self, mixed):
+        mixed.distill.weights = WEIGHTS
+        mixed.train_dataloader.dataset.datasets[0].weights = dict(power=3.0)
+        made = student_config(Recipe.of(mixed)).train_dataloader.dataset.datasets
+        assert made[0].weights == dict(power=3.0)
+
+    def test_none_change_nothing(self, plain):
+        before = student_config(Recipe.of(plain)).train_dataloader
+        plain.distill.weights = None
+        assert student_config(Recipe.of(plain)).train_dataloader == before
+        assert 'weights' not in before.dataset.datasets[1]
+        assert 'loss_power' not in before.dataset.datasets[1]
+
+    @pytest.mark.parametrize(
+        ('head', 'sentence'),
+        [
+            (dict(type='VisPredictHead'), 'VisPredictHead learns'),
+            (dict(type='DSNTHead'), 'some square the keypoint weights'),
+        ],
+    )
+    def test_a_model_without_is_refused_before_labeling(self, plain, head, sentence):
+        plain.model = dict(head=head)
+        plain.distill.weights = WEIGHTS
+        with pytest.raises(UserError, match=sentence):
+            student_config(Recipe.of(plain))
+
+    def test_a_sigma_is_refused_before_labeling(self, plain):
+        codec = dict(type='RegressionLabel', input_size=(32, 32))
+        plain.train_dataloader.dataset.pipeline = [
+            dict(type='GenerateTarget', encoder=codec)
+        ]
+        plain.distill.weights = dict(sigma=2.0)
+        with pytest.raises(UserError, match='targets of RegressionLabel have no sigma'):
+            student_config(Recipe.of(plain))

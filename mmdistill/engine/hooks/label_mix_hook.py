@@ -76,8 +76,9 @@ class LabelMixHook(Hook):
         for source in pseudo:
             check_pseudo(source)
         check_labeled(labeled, pseudo)
-        check_weights_carried(dataset)
-        check_loss_power(pseudo, runner.cfg)
+        if any(each.is_weighted for each in pseudo):
+            check_weights_carried(dataset)
+            check_loss_power(pseudo, runner.cfg)
         log_label_mix(labeled, pseudo, batches, runner.max_iters)
         warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():

@@ -3,7 +3,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmpose.registry import DATASETS
 
 from mmdistill.config.selection_options import SelectionOptions
@@ -76,3 +79,73 @@ def test_pseudo_labels_without_a_labeled_set_are_refused(sources):
 
 def test_training_without_pseudo_labels_is_left_alone(sources):
     LabelMixHook().before_train(training(sources[0], sources[0]))
+
+
+HEADS = {'MSELoss': 2, 'L1Loss': 1}
+
+
+def weighted(sources, coco_metainfo, **settings):
+    """The pseudo-labels with weights."""
+    pseudo = dict(
+        type='mmdistill.PseudoLabelDataset',
+        store=str(sources[1].store.root),
+        metainfo=coco_metainfo,
+        **settings,
+    )
+    return DATASETS.build(pseudo)
+
+
+def head_of(loss):
+    loss = dict(type=loss, use_target_weight=True)
+    return Config(dict(model=dict(head=dict(type='RegressionHead', loss=loss))))
+
+
+@pytest.mark.parametrize('loss', HEADS)
+def test_weights_of_another_power_are_refused(sources, coco_metainfo, loss):
+    stated = dict(weights=dict(criterion='score'), loss_power=3 - HEADS[loss])
+    runner = training(sources[0], weighted(sources, coco_metainfo, **stated))
+    runner.cfg = head_of(loss)
+    with pytest.raises(UserError, match=r'state loss_power=\d for its') as caught:
+        LabelMixHook().before_train(runner)
+
+    stated['loss_power'] = int(str(caught.value).split('state loss_power=')[1][0])
+    runner = training(sources[0], weighted(sources, coco_metainfo, **stated))
+    runner.cfg = head_of(loss)
+    LabelMixHook().before_train(runner)
+
+
+def test_what_keypoints_weigh_is_logged(sources, coco_metainfo, logged):
+    source = weighted(sources, coco_metainfo, weights=dict(criterion='score', power=2))
+    runner = training(sources[0], source)
+    runner.cfg = head_of('L1Loss')
+
+    LabelMixHook().before_train(runner)
+
+    labels = source.labels
+    values = sorted(
+        float(labels.keypoint_weights[n, k]) for n, k in np.argwhere(labels.visible)
+    )
+    (line,) = [line for line in logged if ' weigh by ' in line]
+    assert 'by score, power 2, floor 0, normalized: mean 1.000, quartiles' in line
+    assert f'from {values[0]:.3f} to {values[-1]:.3f}' in line
+    middle = np.median(values)
+    assert f', {middle:.3f} and ' in line
+
+
+def test_equal_weights_of_all_are_not_logged(sources, logged):
+    LabelMixHook().before_train(training(*sources))
+    assert not any(' weigh ' in line for line in logged)
+
+
+def test_weights_changed_before_a_resumed_run_are_told(sources, coco_metainfo, logged):
+    hub = MessageHub('weights')
+    for power in (1, 1, 2):
+        weights = dict(criterion='score', power=power)
+        runner = training(sources[0], weighted(sources, coco_metainfo, weights=weights))
+        runner.cfg, runner.message_hub = head_of('L1Loss'), hub
+        logged.clear()
+        LabelMixHook().before_train(runner)
+        changed = [line for line in logged if 'this training began with' in line]
+        assert len(changed) == (power == 2)
+    assert 'by score, power 1' in changed[0]
+    assert 'by score, power 2' in changed[0]
