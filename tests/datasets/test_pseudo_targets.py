@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import ConcatDataset
 from mmengine.registry import init_default_scope
 from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS as MMPOSE
@@ -433,3 +434,34 @@ def test_a_sigma_for_targets_without_one_is_refused(make, name):
     codec = FAMILIES[name]['decoder']['type']
     with pytest.raises(UserError, match=rf'targets of {codec}.* have no sigma'):
         dataset[0]
+
+
+@pytest.mark.parametrize('whole', [ConcatDataset, CombinedDataset])
+def test_samples_that_are_not_packed_have_visibilities_alone(labels, whole):
+    """As `browse_dataset.py` draws them, without a pipeline."""
+    init_default_scope('mmpose')
+    config = dict(
+        type='mmdistill.PseudoLabelDataset',
+        store=str(labels.root),
+        metainfo=COCO,
+        weights=WEIGHTS,
+    )
+    if whole is CombinedDataset:
+        sources = CombinedDataset(COCO, [config], pipeline=[])
+    else:
+        sources = ConcatDataset([MMPOSE.build(config)])
+    sample = SeededDataset(sources)[SeededIndex(3, 0)]
+    assert sample['keypoints_visible'].shape == (1, 17)
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_weights_of_one_are_no_weights_bit_for_bit(make, name):
+    codec = FAMILIES[name]['decoder']
+    plain = drawn(make(codec), 4)
+    for options in (dict(weights=dict(power=0)), dict(pseudo_weight=1, loss_power=2)):
+        for one, other in zip(plain, drawn(make(codec, **options), 4), strict=True):
+            for key, value in one.gt_instance_labels.items():
+                assert torch.equal(value, other.gt_instance_labels[key])
+                assert value.dtype == other.gt_instance_labels[key].dtype
+            if 'gt_fields' in one:
+                assert torch.equal(one.gt_fields.heatmaps, other.gt_fields.heatmaps)
