@@ -157,6 +157,7 @@ def without_weights(sample: Any) -> Any:
     Args:
         sample: Output of the last pipeline; one that is packed is unchanged.
     """
-    if isinstance(sample, dict) and np.ndim(sample.get('keypoints_visible')) == 3:
-        sample['keypoints_visible'] = sample['keypoints_visible'][..., 0]
+    if isinstance(sample, dict) and 'keypoints_visible' in sample:
+        visible = sample['keypoints_visible']
+        sample['keypoints_visible'] = visible[..., 0] if visible.ndim == 3 else visible
     return sample

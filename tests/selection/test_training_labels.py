@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmdistill.config.weight_options import WeightsConfig
+from mmdistill.errors import StoreError
 from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.selection.training_labels import read_training_labels
+from mmdistill.store import LabelStore
 
 COUNTS = (2, 0, None, 3, 1, None, 4, 0)
 
@@ -86,3 +89,67 @@ def test_labels_are_those_that_the_selection_keeps(
     kept = selection.kept(whole.candidates, whole.candidate_sources)
     assert np.array_equal(labels.keypoints, whole.candidates.keypoints[kept])
     assert 0 < len(labels) < len(kept)
+
+
+@pytest.mark.parametrize('criterion', ['score', 'agreement', 'both'])
+@pytest.mark.parametrize('normalize', [True, False])
+def test_keypoints_weigh_by_what_the_store_says(
+    tmp_path, rows, make_store, make_selection, criterion, normalize
+):
+    store, selection = make_store(tmp_path, rows), make_selection(0.3, 0.3)
+    options = WeightsConfig(criterion, power=2.0, floor=0.2, normalize=normalize)
+    labels = read_training_labels(store, selection, options)
+
+    expected = []
+    for row in rows:
+        candidates = row.candidates
+        for i in range(len(candidates)):
+            scores, agreement = (
+                candidates.keypoint_scores[i].astype(float),
+                candidates.keypoint_agreement[i].astype(float),
+            )
+            values = dict(
+                score=scores, agreement=agreement, both=(scores * agreement) ** 0.5
+            )
+            box = np.clip(candidates.bboxes[i], 0, [63, 47, 63, 47])
+            if candidates.instance_scores[i] >= 0.3 and box[2] > box[0]:
+                weights = [max(0.2, value**2) for value in values[criterion]]
+                expected.append(np.where(scores > 0.3, weights, 0))
+    mean = np.sum(expected) / labels.visible.sum() if normalize else 1
+    np.testing.assert_allclose(
+        labels.keypoint_weights, np.array(expected) / mean, rtol=1e-5
+    )
+
+
+def test_agreement_is_read_only_where_it_is_needed(
+    tmp_path, rows, make_store, make_selection, monkeypatch
+):
+    store, read = make_store(tmp_path, rows), []
+    scan = LabelStore.scan
+    monkeypatch.setattr(
+        LabelStore, 'scan', lambda s, c=None: (read.extend(c), scan(s, c))[1]
+    )
+    for options, needed in (
+        (None, False),
+        (WeightsConfig('score'), False),
+        (WeightsConfig(power=0), False),
+        (WeightsConfig('agreement'), True),
+        (WeightsConfig('both'), True),
+    ):
+        read.clear()
+        labels = read_training_labels(store, make_selection(0, 0.3), options)
+        assert ('keypoint_agreement' in read) is needed
+        assert (labels.keypoint_weights is None) is (options is None)
+
+
+def test_weights_that_are_all_0_are_refused_and_a_floor_is_the_way_out(
+    tmp_path, rows, make_store, make_selection
+):
+    for row in rows:
+        row.candidates.keypoint_agreement[:] = 0
+    store, selection = make_store(tmp_path, rows), make_selection(0, 0.3)
+    with pytest.raises(StoreError, match=r'state weights\.floor above 0'):
+        read_training_labels(store, selection, WeightsConfig())
+
+    labels = read_training_labels(store, selection, WeightsConfig(floor=0.1))
+    assert (labels.keypoint_weights[labels.visible] == 1).all()

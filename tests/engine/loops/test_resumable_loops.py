@@ -13,6 +13,7 @@ from mmdistill.engine.loops.resumable_loops import ResumableEpochLoop, Resumable
 from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import UserError
 from mmdistill.stages.train_config import resumable_config
+from tests.helpers.heads import HEADS, WEIGHTED
 from tests.helpers.students import student_config, train, write_labels
 
 BATCH = 5
@@ -158,3 +159,26 @@ def test_epochs_that_never_end_are_refused(config):
 
     with pytest.raises(UserError, match=r'a sampler that ends.* got InfiniteSampler'):
         runner.train()
+
+
+def test_a_run_with_weights_resumes_too(config):
+    """Of a loss that squares weights, which the config says."""
+    settings = dict(head=dict(HEADS['l1'], loss=dict(type='MSELoss', **WEIGHTED)))
+
+    def started(**more):
+        made = config('iter', **settings, **more)
+        pseudo = made.train_dataloader.dataset.dataset.datasets[1]
+        pseudo.weights = dict(criterion='score', power=2.0)
+        return resumable_config(made)
+
+    first = started()
+    assert first.train_dataloader.dataset.dataset.datasets[1].loss_power == 2
+    seen, expected = train(first)
+    plain = train(config('iter', **settings))[1]
+    checkpoint = f'{first.work_dir}/iter_5.pth'
+
+    continued, weights = train(started(resume=True, load_from=checkpoint))
+
+    assert continued.samples == seen.samples[5 * BATCH :]
+    assert all(torch.equal(value, weights[key]) for key, value in expected.items())
+    assert not all(torch.equal(value, plain[key]) for key, value in expected.items())
