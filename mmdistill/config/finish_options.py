@@ -5,14 +5,10 @@ A supervised training that a student is compared with takes the same settings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from mmdistill.config.kinds import POSITIVE, SWITCH, Kind, Range
-
-
-def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
-    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
+from mmdistill.config.kinds import POSITIVE, SWITCH, Range
+from mmdistill.config.settings import setting
 
 
 @dataclass(frozen=True)
@@ -26,18 +22,18 @@ class FinishConfig:
         noise: Whether the student's noise stays on.
     """
 
-    length: float = _setting(
+    length: float = setting(
         Range(0, 1, open=True),
         'how much longer the training becomes, as a share of its schedule',
         0.2,
     )
-    lr: float = _setting(
+    lr: float = setting(
         POSITIVE,
         'factor of the base learning rate from which the rate falls to 0, by half a '
         'cosine',
         0.2,
     )
-    noise: bool = _setting(SWITCH, "whether the student's noise stays on", False)
+    noise: bool = setting(SWITCH, "whether the student's noise stays on", False)
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class EmaConfig:
             `mmdistill.functional.finish.fitting_momentum`.
     """
 
-    momentum: float | None = _setting(
+    momentum: float | None = setting(
         Range(0, 1, open=True),
         "part of a step's weights in the average; else 20 / iterations, from 0.0001 "
         'to 0.1',

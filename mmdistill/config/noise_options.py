@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 from mmdistill.config.kinds import (
     AT_LEAST_ONE,
@@ -13,16 +12,12 @@ from mmdistill.config.kinds import (
     SWITCH,
     Choice,
     Interval,
-    Kind,
     Range,
 )
+from mmdistill.config.settings import setting
 from mmdistill.errors import ConfigError
 
 SOURCES = ('pseudo', 'all')
-
-
-def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
-    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
 
 
 @dataclass(frozen=True)
@@ -45,28 +40,28 @@ class OcclusionConfig:
         ConfigError: If one of them is none of these.
     """
 
-    prob: float = _setting(SHARE, 'share of the crops that are covered', 0.8)
-    joints: Sequence[int] = _setting(
+    prob: float = setting(SHARE, 'share of the crops that are covered', 0.8)
+    joints: Sequence[int] = setting(
         Interval(AT_LEAST_ONE),
         'boxes, each at another visible keypoint',
         (1, 4),
     )
-    size: Sequence[float] = _setting(
+    size: Sequence[float] = setting(
         Interval(Range(0, 1)),
         "half-side of a box, a part of the crop's side (that of a square as large)",
         (0.04, 0.10),
     )
-    jitter: float = _setting(
+    jitter: float = setting(
         Range(0, 1),
         'standard deviation of a box around its keypoint, such a part too',
         0.04,
     )
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value, kind = getattr(self, setting.name), setting.metadata['kind']
+        for each in fields(self):
+            value, kind = getattr(self, each.name), each.metadata['kind']
             if value not in kind:
-                raise ConfigError(f'{setting.name} must be {kind}, got {value!r}')
+                raise ConfigError(f'{each.name} must be {kind}, got {value!r}')
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class NoiseConfig:
     its teacher.
     """
 
-    sources: str = _setting(
+    sources: str = setting(
         Choice(SOURCES),
         'whose samples: the pseudo-labeled ones alone, or all; a supervised training '
         'that is compared needs all',
@@ -91,29 +86,29 @@ class NoiseConfig:
             meaning='boxes that cover joints; None for none',
         ),
     )
-    color: bool = _setting(
+    color: bool = setting(
         SWITCH,
         'whether hue, saturation and value vary, where the pipeline does not do it '
         'itself',
         True,
     )
-    scale_factor: Sequence[float] = _setting(
+    scale_factor: Sequence[float] = setting(
         Interval(POSITIVE),
         "the box's scale varies at least so far; (1, 1) for as far as it does",
         (0.6, 1.4),
     )
-    rotate_factor: float = _setting(
+    rotate_factor: float = setting(
         Range(0, 180),
         'the crop turns at least so far, degrees; 0 for as far as it does',
         60.0,
     )
-    feature_dropout: float = _setting(
+    feature_dropout: float = setting(
         Range(0, 0.9),
         'share of the feature channels that are dropped behind the backbone and its '
         'neck, in each training step',
         0.0,
     )
-    drop_path: float | None = _setting(
+    drop_path: float | None = setting(
         Range(0, 0.9),
         'rate of stochastic depth in the whole batch, of a backbone or head that has '
         "it; else the config's own",

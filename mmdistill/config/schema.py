@@ -11,7 +11,7 @@ of them, and `mmdistill.config.recipe` reads a config by them. Those of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from mmdistill.config.kinds import (
     Choice,
     Either,
     Fields,
-    Kind,
     ListOf,
     Numbered,
     Range,
@@ -37,54 +36,8 @@ from mmdistill.config.kinds import (
 )
 from mmdistill.config.noise_options import NoiseConfig
 from mmdistill.config.selection_options import SelectionOptions
+from mmdistill.config.settings import required, section, setting
 from mmdistill.config.weight_options import WeightsConfig
-
-
-def setting(kind: Kind, meaning: str, default: Any = None) -> Any:
-    """A field with the kind of its values and what they mean.
-
-    Args:
-        kind: What a value must be.
-        meaning: What it means, a line.
-        default: What holds where nothing is stated; one of None is worked out.
-    """
-    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
-
-
-def section(settings: type, meaning: str, default: Any = MISSING) -> Any:
-    """A field with settings of its own.
-
-    Args:
-        settings: The class of the settings.
-        meaning: What they are about, a line.
-        default: None where it may be left out whole; else its own defaults hold, and
-            `required` it must be stated.
-    """
-    metadata = dict(section=settings, meaning=meaning)
-    if default is MISSING:
-        return field(default_factory=settings, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def required(
-    meaning: str,
-    kind: Kind | None = None,
-    settings: type | None = None,
-    several: bool = False,
-) -> Any:
-    """A field that every recipe states.
-
-    Args:
-        meaning: What it means, a line.
-        kind: What a value must be.
-        settings: The class of its settings, instead.
-        several: Whether a list of such settings may be stated; the field is a tuple.
-    """
-    if settings is None:
-        what: dict[str, Any] = dict(kind=kind)
-    else:
-        what = dict(section=settings, several=several)
-    return field(metadata=dict(what, meaning=meaning))
 
 
 @dataclass(frozen=True)

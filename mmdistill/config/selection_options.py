@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
-from mmdistill.config.kinds import NUMBER, Choice, Either, Kind
+from mmdistill.config.kinds import NUMBER, Choice, Either
+from mmdistill.config.settings import setting
 from mmdistill.errors import ConfigError
 from mmdistill.functional.ranking import CRITERIA
 
@@ -23,10 +23,6 @@ KEYPOINT_RULES = ('count', 'count_per_type')
 COUNTED_THR = 0.2
 """Keypoint score above which keypoints count where their threshold is matched only
 after the instances are chosen; MMPose's own threshold of instance scores."""
-
-
-def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
-    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
 
 
 @dataclass(frozen=True)
@@ -59,45 +55,43 @@ class SelectionOptions:
         UserError: If one of them is none of these.
     """
 
-    labeled_images: str = _setting(
+    labeled_images: str = setting(
         Choice(LABELED_IMAGES),
         'labeled images that count: all, or those with an instance',
         'all',
     )
-    group_by: str = _setting(
+    group_by: str = setting(
         Choice(GROUP_BY), 'whether each source has a threshold of its own', 'all'
     )
-    categories: str = _setting(
+    categories: str = setting(
         Choice(CATEGORIES),
         'whether each category has one; auto: where both sides have several',
         'auto',
     )
-    criterion: str = _setting(
+    criterion: str = setting(
         Choice(CRITERIA),
         "what is compared: the score, the views' agreement, or the product of the "
         'ranks by both',
         'score',
     )
-    min_thr: float | None = _setting(
-        NUMBER, 'the lowest threshold, whatever is matched'
-    )
-    max_thr: float | None = _setting(NUMBER, 'the highest one')
-    keypoint_thr: float | str = _setting(
+    min_thr: float | None = setting(NUMBER, 'the lowest threshold, whatever is matched')
+    max_thr: float | None = setting(NUMBER, 'the highest one')
+    keypoint_thr: float | str = setting(
         Either((NUMBER, Choice(KEYPOINT_RULES))),
         'score above which a keypoint is visible, or how to match it to the visible '
         'keypoints of labeled instances',
         0.2,
     )
-    score_thr: float | None = _setting(
+    score_thr: float | None = setting(
         NUMBER, 'keep what reaches at least this, instead of matching counts'
     )
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value, kind = getattr(self, setting.name), setting.metadata['kind']
-            if value not in kind and not (value is None and setting.default is None):
-                none = ' or None' if setting.default is None else ''
-                raise ConfigError(f'{setting.name} must be {kind}{none}, got {value!r}')
+        for each in fields(self):
+            value, kind = getattr(self, each.name), each.metadata['kind']
+            if value not in kind and not (value is None and each.default is None):
+                none = ' or None' if each.default is None else ''
+                raise ConfigError(f'{each.name} must be {kind}{none}, got {value!r}')
         low, high = self.min_thr, self.max_thr
         if low is not None and high is not None and low > high:
             raise ConfigError(

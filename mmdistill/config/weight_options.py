@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mmdistill.config.kinds import (
@@ -11,40 +11,36 @@ from mmdistill.config.kinds import (
     SHARE,
     SWITCH,
     Choice,
-    Kind,
     Range,
     errors_of,
     unknown_key,
 )
+from mmdistill.config.settings import setting
 from mmdistill.errors import ConfigError
 from mmdistill.functional.keypoint_weights import CRITERIA
-
-
-def _setting(kind: Kind, meaning: str, default: Any = None) -> Any:
-    return field(default=default, metadata=dict(kind=kind, meaning=meaning))
 
 
 @dataclass(frozen=True)
 class WeightsConfig:
     """The weights of pseudo-labeled keypoints in the loss, and their targets."""
 
-    criterion: str = _setting(
+    criterion: str = setting(
         Choice(CRITERIA),
         "what a keypoint weighs by: the views' agreement on it, its score, or both, "
         'their geometric mean',
         'agreement',
     )
-    power: float = _setting(Range(0), 'exponent of that value; 0 weighs all alike', 1.0)
-    floor: float = _setting(
+    power: float = setting(Range(0), 'exponent of that value; 0 weighs all alike', 1.0)
+    floor: float = setting(
         SHARE, 'least weight of a keypoint, before they are normalized', 0.0
     )
-    normalize: bool = _setting(
+    normalize: bool = setting(
         SWITCH,
         'whether the mean weight of the kept visible keypoints is 1, so that the '
         'labeled share keeps its meaning',
         True,
     )
-    sigma: float = _setting(
+    sigma: float = setting(
         POSITIVE,
         "factor of the codec's sigma in the targets of pseudo-labels; of heatmaps by "
         'MSRAHeatmap and UDPHeatmap, and of SimCCLabel',

@@ -7,22 +7,15 @@ one that has the same, by its pseudo-labels alone.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from mmengine.config import Config
 
 from mmdistill.config.schema import DistillConfig
 from mmdistill.errors import ConfigError
-
-TRANSFORMS = {
-    'noise': 'mmdistill.stages.noise.with_noise',
-    'finish': 'mmdistill.stages.finish.with_finish',
-    'ema': 'mmdistill.stages.averaging.with_ema',
-}
-"""Functions of a config and a section of `distill`, by the section, in their order."""
+from mmdistill.stages.averaging import with_ema
+from mmdistill.stages.finish import with_finish
+from mmdistill.stages.noise import with_noise
 
 
 def supervised_config(config: Config, distill: DistillConfig) -> Config:
@@ -46,19 +39,10 @@ def supervised_config(config: Config, distill: DistillConfig) -> Config:
             f'{config.filename} has a distill section; a supervised training to '
             'compare with a student has none'
         )
-    for name in TRANSFORMS:
-        section = getattr(distill, name, None)
-        if section is None:
-            continue
-        if name == 'noise':
-            section = replace(section, sources='all')
-        config = _transform(name)(config, section)
+    if distill.noise is not None:
+        config = with_noise(config, replace(distill.noise, sources='all'))
+    if distill.finish is not None:
+        config = with_finish(config, distill.finish)
+    if distill.ema is not None:
+        config = with_ema(config, distill.ema)
     return config
-
-
-def _transform(name: str) -> Callable[[Config, Any], Config]:
-    module, _, function = TRANSFORMS[name].rpartition('.')
-    transform: Callable[[Config, Any], Config] = getattr(
-        importlib.import_module(module), function
-    )
-    return transform

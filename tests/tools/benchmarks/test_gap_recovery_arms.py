@@ -27,7 +27,7 @@ def test_all_are_the_recipes_own_ingredients_or_all_that_are_known(arms):
     (own,) = arms.students(['all'], ['noise', 'finish'])
     assert own.name == 'noise+finish'
     (known,) = arms.students(['all'], [])
-    assert known.ingredients == arms.AVAILABLE
+    assert known.ingredients == tuple(arms.INGREDIENTS)
 
 
 def test_by_default_each_ingredient_is_added_to_fusion_alone_then_all(arms):

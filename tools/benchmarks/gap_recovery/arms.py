@@ -8,9 +8,8 @@ defaults where the recipe does not state it; one that is not in an arm is off.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from mmdistill.config.schema import DistillConfig
 from mmdistill.errors import ConfigError
 
 ONE_SCALE = (
@@ -70,11 +69,6 @@ INGREDIENTS = {
 """The ingredients, in the order in which they are named and applied."""
 EVERYTHING = 'all'
 """Short for all ingredients: the recipe's own ones or, where it has none, all known."""
-SECTIONS = {each.name for each in fields(DistillConfig)}
-AVAILABLE = tuple(
-    name for name, each in INGREDIENTS.items() if each.key.split('.')[1] in SECTIONS
-)
-"""Ingredients that this version of the package has."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +132,7 @@ def default_arms(stated: Sequence[str]) -> list[str]:
     Args:
         stated: Ingredients of the recipe; without any, all known ones are compared.
     """
-    ingredients = stated or AVAILABLE
+    ingredients = stated or tuple(INGREDIENTS)
     rest = [arm.name for arm in PAPER if arm.name != 'fusion']
     return ['fusion', EVERYTHING, UPPER_BOUND, *ingredients, *rest]
 
@@ -149,7 +143,7 @@ def everything(stated: Sequence[str]) -> str:
     Args:
         stated: Ingredients of the recipe.
     """
-    return '+'.join(stated or AVAILABLE)
+    return '+'.join(stated or tuple(INGREDIENTS))
 
 
 def students(names: Sequence[str], stated: Sequence[str]) -> list[Arm]:

@@ -75,7 +75,7 @@ def student_iterations(recipe: Recipe, configs: Configs, distill: DistillConfig)
     options = length_options(recipe, recipe.iterations)
     config = _changed(configs[recipe.baseline], options)
     length = int(stages.supervised_config(config, distill).train_cfg.max_iters)
-    rounds = getattr(distill, 'rounds', None)
+    rounds = distill.rounds
     return length * (rounds.number * rounds.students if rounds else 1)
 
 
