@@ -79,8 +79,8 @@ def mean_one(weights: np.ndarray, mask: np.ndarray) -> np.ndarray:
         are 0.
 
     >>> mask = np.array([True, True, False])
-    >>> mean_one(np.array([0.5, 0.25, 0.75]), mask).round(3).tolist()
-    [1.333, 0.667, 2.0]
+    >>> mean_one(np.array([0.75, 0.25, 1.0]), mask).tolist()
+    [1.5, 0.5, 2.0]
     """
     mean = weights[mask].mean(dtype=np.float64) if mask.any() else 0.0
     scaled: np.ndarray = weights / mean if mean > 0 else weights
