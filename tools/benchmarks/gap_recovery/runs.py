@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mmdistill.errors import UserError
-from mmdistill.utils.files import json_sha256, read_json, write_json
+from mmdistill.utils import ledger
+from mmdistill.utils.commands import locked, run_command, shown
+from mmdistill.utils.files import json_sha256
+from mmdistill.utils.ledger import Execute, FolderRecords, Step
 from tools.benchmarks.gap_recovery.plan import Run, ready
 
-PROGRESS = 'progress.json'
-RESULT = 'result.json'
+__all__ = ['Ledger', 'call', 'locked', 'shown', 'work_off']
+
 REPOSITORY = Path(__file__).parents[3]
 TAIL = 15
 """Number of log lines shown when a command failed."""
-
-Execute = Callable[[Sequence[str], Path], float]
-"""Function that runs a command with output to a log; returns processor seconds."""
 
 
 class Ledger:
@@ -40,6 +35,7 @@ class Ledger:
 
     def __init__(self, work_dir: Path, configs: Mapping[str, Any]) -> None:
         self.work_dir = work_dir
+        self._ledger = ledger.Ledger(FolderRecords(work_dir))
         self._configs = {path: json_sha256(each) for path, each in configs.items()}
 
     def fingerprints(self, runs: Sequence[Run]) -> dict[str, str]:
@@ -65,12 +61,11 @@ class Ledger:
             runs: The plan, each run after those that it needs.
         """
         prints = self.fingerprints(runs)
-        results = {run.name: self._read(run.name, RESULT) for run in runs}
-        return {
-            name: result
-            for name, result in results.items()
-            if result.get('fingerprint') == prints[name]
+        results = {
+            run.name: self._ledger.result(self._step(run, prints[run.name]))
+            for run in runs
         }
+        return {name: result for name, result in results.items() if result}
 
     def perform(self, run: Run, fingerprint: str, execute: Execute) -> dict:
         """Execute the missing commands of a run.
@@ -83,34 +78,10 @@ class Ledger:
         Returns:
             Its result, as it is written.
         """
-        folder = self.work_dir / run.name
-        progress = self._read(run.name, PROGRESS)
-        if folder.exists() and progress.get('fingerprint') != fingerprint:
-            aside = folder.with_name(f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}')
-            folder.rename(aside)
-            progress = {}
-        progress = dict(dict(steps=0, seconds=0.0, resumed=0), **progress)
-        progress['fingerprint'] = fingerprint
-        write_json(folder / PROGRESS, progress)
-        for number, command in enumerate(run.commands):
-            if number < progress['steps']:
-                continue
-            if _is_training(command) and (folder / 'last_checkpoint').is_file():
-                command = _resumed(command)
-                progress['resumed'] += 1
-                write_json(folder / PROGRESS, progress)
-            progress['seconds'] += execute(command, folder / f'log_{number}.txt')
-            progress['steps'] = number + 1
-            write_json(folder / PROGRESS, progress)
-        metrics = self._read(run.name, 'metrics.json')
-        commands = [shown(command) for command in run.commands]
-        result = dict(progress, metrics=metrics, commands=commands)
-        write_json(folder / RESULT, result)
-        return result
+        return self._ledger.perform(self._step(run, fingerprint), execute)
 
-    def _read(self, name: str, file: str) -> dict:
-        path = self.work_dir / name / file
-        return read_json(path, 'the result') if path.is_file() else {}
+    def _step(self, run: Run, fingerprint: str) -> Step:
+        return Step(run.name, run.commands, self.work_dir / run.name, fingerprint)
 
     def _without_folder(self, command: Sequence[str]) -> list[str]:
         folders = (str(self.work_dir.resolve()), str(self.work_dir))
@@ -164,51 +135,10 @@ def call(command: Sequence[str], log: Path) -> float:
     with log.open('a') as output:
         output.write(f'$ {shown(command)}\n')
         output.flush()
-        process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / command[0]), *command[1:]],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            close_fds=False,  # the children hold the lock on
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        tail = '\n'.join(log.read_text(errors='replace').splitlines()[-TAIL:])
-        sys.stderr.write(f'{tail}\n')
-        raise UserError(f'{command[0]} ended with {process.returncode}, see {log}')
-    return usage.ru_utime + usage.ru_stime
-
-
-def locked(work_dir: Path) -> BinaryIO:
-    """Lock a work folder for this process and its children, until they end.
-
-    Args:
-        work_dir: Folder of the runs.
-
-    Returns:
-        The lock, to be kept.
-
-    Raises:
-        UserError: If somebody works in it.
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    lock = (work_dir / '.lock').open('a+b')
-    os.set_inheritable(lock.fileno(), True)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f'another process works in {work_dir}') from None
-    return lock
-
-
-def shown(command: Sequence[str]) -> str:
-    """Format a command as it is typed."""
-    return shlex.join(['python', *command])
-
-
-def _is_training(command: Sequence[str]) -> bool:
-    return Path(command[0]).name == 'train.py'
-
-
-def _resumed(command: Sequence[str]) -> list[str]:
-    return [*command[:2], '--resume', *command[2:]]
+        words = [sys.executable, str(REPOSITORY / command[0]), *command[1:]]
+        try:
+            return run_command(words, command[0], output, remedy=f', see {log}')
+        except UserError:
+            tail = '\n'.join(log.read_text(errors='replace').splitlines()[-TAIL:])
+            sys.stderr.write(f'{tail}\n')
+            raise
