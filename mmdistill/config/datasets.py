@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, TRANSFORMS
 
+from mmdistill.config.kinds import COCO_FILES, errors_of
 from mmdistill.config.loops import LOADERS
 from mmdistill.config.metainfo import ordered_metainfo
 from mmdistill.config.recipe import Recipe
@@ -310,7 +311,8 @@ def leak_guard_config(
         labeled: Config of the labeled data set; all its members count.
     """
     config = recipe.config
-    if not recipe.distill.leak_guard:
+    further = recipe.distill.leak_guard
+    if further is False:
         return None
     guard: dict[str, Any] = {'cache': str(Path(config.work_dir, 'image_hashes.json'))}
     validation = (config.get('val_dataloader') or {}).get('dataset')
@@ -329,4 +331,12 @@ def leak_guard_config(
             for one in sets
             if one.get('ann_file')
         ]
+    if further is not True:
+        guard['val'] += [dict(_checked_files(files)) for files in further]
     return guard
+
+
+def _checked_files(files: Mapping[str, str]) -> Mapping[str, str]:
+    for error in errors_of('each of distill.leak_guard', files, COCO_FILES):
+        raise ConfigError(error)
+    return files

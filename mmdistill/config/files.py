@@ -37,6 +37,25 @@ def recipe_file(path: str | Path, what: str = 'the config') -> Path:
     )
 
 
+def tool_file(name: str) -> Path:
+    """The file of a tool, in an installed wheel or in a clone.
+
+    Args:
+        name: Its name, as ``train.py``.
+
+    Raises:
+        ConfigError: If the package came without its tools.
+    """
+    for root in ROOTS:
+        file = root / 'tools' / name
+        if file.is_file():
+            return file
+    raise ConfigError(
+        f'tools/{name} of mmdistill is neither in {ROOTS[0]} nor in {ROOTS[1]}; '
+        'install the package with pip, or work in a clone'
+    )
+
+
 def read_config(path: str | Path, what: str = 'the config') -> Config:
     """Read a config file, which is code of the user's and can fail in any way.
 

@@ -212,6 +212,9 @@ COUNT, AT_LEAST_ONE = Range(0, whole=True), Range(1, whole=True)
 PATH, FOLDER = Path(), Path(empty=True)
 SWITCH = Switch()
 PREFIX = Fields({'img': FOLDER})
+COCO_FILES = Fields(
+    {'ann_file': PATH, 'img_root': FOLDER}, required=('ann_file', 'img_root')
+)
 
 
 def errors_of(name: str, value: Any, kind: Kind) -> Iterator[str]:

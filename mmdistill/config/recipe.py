@@ -23,6 +23,8 @@ from mmdistill.config.schema import (
 from mmdistill.errors import CheckpointError, ConfigError, UserError
 
 T = TypeVar('T')
+LABELS = 'labels'
+"""Name of the label store in the folder of a round."""
 OFF_IF_EMPTY = ('distill.detector', 'distill.audit')
 """Sections that state nothing when they are empty."""
 
@@ -63,6 +65,7 @@ class Recipe:
         values = reader.values('distill', section, DistillConfig)
         if isinstance(section, Mapping):
             reader.errors += _missing(config, section)
+            values.setdefault('store', first_store(config))
             reader.errors += _doubled_boxes(values)
         reader.raise_errors(config)
         return Recipe(config, DistillConfig(**values))
@@ -98,7 +101,8 @@ def stated_store(config: Config) -> str | None:
     Raises:
         UserError: If the section states what cannot be.
     """
-    return _stated_values(config).get('store')
+    values = _stated_values(config)
+    return values.get('store') or (first_store(config) if 'rounds' in values else None)
 
 
 def stated_labeled(config: Config) -> Mapping[str, Any] | None:
@@ -114,6 +118,25 @@ def stated_labeled(config: Config) -> Mapping[str, Any] | None:
         UserError: If the section states what cannot be.
     """
     return _stated_values(config).get('labeled')
+
+
+def first_store(config: Config) -> str:
+    """The label store of the first round, where a recipe with rounds states none.
+
+    Args:
+        config: The recipe's config.
+    """
+    return str(round_folder(config, 1) / LABELS)
+
+
+def round_folder(config: Config, number: int) -> Path:
+    """The folder of a round, below the work folder.
+
+    Args:
+        config: The recipe's config.
+        number: Number of the round, from 1.
+    """
+    return Path(config.get('work_dir') or '.', f'round_{number}')
 
 
 def check_checkpoint(role: str, section: TeacherConfig | DetectorConfig) -> str:
@@ -243,6 +266,8 @@ def _normalized(value: Any) -> Any:
 def _missing(config: Config, section: Mapping[str, Any]) -> list[str]:
     """List what a section lacks, without what it states by its former name."""
     former = {KEYS.get(f'distill.{key}') for key in section}
+    if section.get('rounds') is not None:
+        former.add('distill.store')
     return [
         f'the distill section of {config.filename} has no {each.name}'
         for each in fields(DistillConfig)

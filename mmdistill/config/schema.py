@@ -3,9 +3,8 @@
 What is stated here is stated nowhere else: the constructors of loops and data sets
 take their defaults from these classes, the reference in `configs/README.md` is made
 of them, and `mmdistill.config.recipe` reads a config by them. Those of
-`distill.selection` are in `mmdistill.config.selection_options`, those of
-`distill.noise` in `mmdistill.config.noise_options`, those of `distill.weights` in
-`mmdistill.config.weight_options`.
+`distill.selection`, `noise`, `weights`, `finish`, `ema` and `rounds` are in modules of
+their own.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 from mmdistill.config.finish_options import EmaConfig, FinishConfig
 from mmdistill.config.kinds import (
     AT_LEAST_ONE,
+    COCO_FILES,
     COUNT,
     FOLDER,
     NUMBER,
@@ -35,6 +35,7 @@ from mmdistill.config.kinds import (
     Text,
 )
 from mmdistill.config.noise_options import NoiseConfig
+from mmdistill.config.round_options import RoundsConfig
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.config.settings import required, section, setting
 from mmdistill.config.weight_options import WeightsConfig
@@ -301,7 +302,7 @@ class DistillConfig:
     unlabeled: UnlabeledConfig = required(
         'the unlabeled images', settings=UnlabeledConfig
     )
-    store: str = required('folder of the label store', PATH)
+    store: str = required('folder of the label store; with `rounds`, of round 1', PATH)
     views: ViewsConfig = section(ViewsConfig, 'views of each box')
     labeling: LabelingConfig = section(LabelingConfig, 'how the labeling runs')
     selection: SelectionOptions = section(
@@ -330,11 +331,17 @@ class DistillConfig:
     audit: AuditConfig | None = section(
         AuditConfig, 'labeled images to audit; else the validation set', None
     )
-    leak_guard: bool = setting(
-        SWITCH, 'whether unlabeled images that are validation images are left out', True
+    leak_guard: bool | Sequence[Mapping[str, str]] = setting(
+        Either((SWITCH, ListOf(COCO_FILES))),
+        'whether unlabeled images that are validation images are left out; a list: '
+        'also those of each `dict(ann_file=..., img_root=...)`',
+        True,
     )
     detector: DetectorConfig | None = section(
         DetectorConfig, 'finds the boxes of the unlabeled images, where stated', None
+    )
+    rounds: RoundsConfig | None = section(
+        RoundsConfig, 'the student teaches the next one, where stated', None
     )
 
     @property

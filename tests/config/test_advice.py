@@ -82,6 +82,7 @@ def values_in(rule):
             [values_in(each)[0]] * 2,
         ],
         'a list': lambda: [[]],
+        'True or False or a list': lambda: [True, False, []],
         'a list or a dict of whole numbers by name': lambda: [
             ['a text'],
             {'a text': 3},
