@@ -12,9 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
+from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.selection_options import SelectionOptions
@@ -24,6 +22,7 @@ from mmdistill.selection.threshold_groups import Threshold
 from mmdistill.store import Candidates, ImageRow, LabelStore
 from mmdistill.store.schema import empty_candidates
 from mmdistill.toy import write_toy_data
+from tests.helpers.fresh_runs import forget_instances
 from tests.helpers.metainfo import COCO
 from tests.helpers.named_images import NamedImages
 from tests.helpers.noise_images import HEIGHT, WIDTH
@@ -46,20 +45,9 @@ def fresh_instances() -> Iterator[None]:
 
     They go after a test as well: what a session shares is made before the next one.
     """
-    _forget_instances()
+    forget_instances()
     yield
-    _forget_instances()
-
-
-def _forget_instances() -> None:
-    for kind in (MMLogger, MessageHub, DefaultScope, *_with_subclasses(Visualizer)):
-        kind._instance_dict.clear()
-
-
-def _with_subclasses(kind: type) -> Iterator[type]:
-    yield kind
-    for each in kind.__subclasses__():
-        yield from _with_subclasses(each)
+    forget_instances()
 
 
 @pytest.fixture

@@ -33,13 +33,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="write the stage's config for MMPose's own tools/train.py, train nothing; "
         'the labels must be selected',
     )
+    parser.add_argument(
+        '--round',
+        type=int,
+        metavar='N',
+        help='with distill.rounds: label for round N alone and train a student of it '
+        'in this process',
+    )
+    parser.add_argument(
+        '--student',
+        type=int,
+        default=0,
+        metavar='N',
+        help='which student of the round, 0 being the first',
+    )
     arguments = parser.parse_args(argv)
     config = with_training_arguments(load_config(arguments), arguments)
+    chosen = arguments.round, arguments.student
     check_training(config)
     if arguments.write_config is not None:
         check_output('--write-config', arguments.write_config, config)
     if arguments.write_config:
+        if arguments.round is not None:
+            config = stages.round_config(config, *chosen)
         write_config(stages.training_config(config), arguments.write_config)
+    elif arguments.round is not None:
+        stages.train_round(config, *chosen)
     else:
         stages.train(config)
 

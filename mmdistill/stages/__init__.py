@@ -11,6 +11,7 @@ from mmdistill.stages.run import (
     train,
     training_config,
 )
+from mmdistill.stages.single_round import round_config, train_round
 from mmdistill.stages.supervised import supervised_config
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     'export_coco',
     'label',
     'labeling_config',
+    'round_config',
     'select',
     'status',
     'supervised_config',
     'test',
     'train',
+    'train_round',
     'training_config',
 ]

@@ -34,7 +34,7 @@ from mmdistill.engine.dry_build import (
 from mmdistill.engine.hooks.checkpoint_guard_hooks import check_teacher
 from mmdistill.engine.initial_weights import check_fetchable, check_initial_weights
 from mmdistill.engine.runner import release_memory, stage_runner
-from mmdistill.errors import StoreError
+from mmdistill.errors import ConfigError, StoreError
 from mmdistill.selection import Selection, export, threshold_matching
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.export import ExportOptions, Surroundings
@@ -54,6 +54,7 @@ from mmdistill.stages.label_config import (
     labeled_members,
 )
 from mmdistill.stages.noise import noised_student_config
+from mmdistill.stages.round_configs import Rounds
 from mmdistill.stages.schedule import grown_schedule
 from mmdistill.stages.train_config import (
     log_initial_weights,
@@ -67,7 +68,8 @@ from mmdistill.utils.files import folder_problem
 def label(config: Config) -> None:
     """Stage 1: label the unlabeled images, then match counts.
 
-    Boxes come first where a detector finds them. A store that is complete is only
+    Boxes come first where a detector finds them. Of several rounds it is the first. A
+    store that is complete is only
     compared with the config.
 
     Args:
@@ -76,7 +78,7 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
-    _label(_read_recipe(Recipe.of(config)))
+    _label(_read_recipe(_first_round(Recipe.of(config))))
 
 
 def labeling_config(config: Config) -> Config:
@@ -88,7 +90,14 @@ def labeling_config(config: Config) -> Config:
     Raises:
         UserError: If the section, or a labeled or validation json, is not usable.
     """
-    return label_config(_read_recipe(Recipe.of(config)))
+    return label_config(_read_recipe(_first_round(Recipe.of(config))))
+
+
+def _first_round(recipe: Recipe) -> Recipe:
+    """The recipe of the first round, where there are several."""
+    if recipe.distill.rounds is None:
+        return recipe
+    return Recipe.of(Rounds(recipe).config(1))
 
 
 def _label(recipe: Recipe) -> None:
@@ -132,6 +141,8 @@ def _read_recipe(recipe: Recipe, images: bool = True) -> Recipe:
 def train(config: Config) -> None:
     """Stage 2: train; a config with a `distill` section runs stage 1 first.
 
+    One with `distill.rounds` runs all of its rounds, each step in a process of its own.
+
     Args:
         config: Any training config of MMPose or MMDetection.
 
@@ -139,7 +150,14 @@ def train(config: Config) -> None:
         UserError: If there is nothing to learn from, or stage 1 does not run.
     """
     if 'distill' in config:
-        recipe = _read_recipe(Recipe.of(config))
+        recipe = Recipe.of(config)
+        if recipe.distill.rounds is not None:
+            # Rounds are made of the stages, and so import this module.
+            from mmdistill.stages.rounds import train_rounds
+
+            train_rounds(recipe)
+            return
+        recipe = _read_recipe(recipe)
         # What cannot be trained is refused before hours of labeling.
         check_initial_weights(noised_student_config(recipe))
         check_validation(recipe.config)
@@ -164,7 +182,13 @@ def training_config(config: Config) -> Config:
         UserError: If there is no selection, or nothing to learn from.
     """
     if 'distill' in config:
-        config = _distilled_config(_read_recipe(Recipe.of(config)))
+        recipe = Recipe.of(config)
+        if recipe.distill.rounds is not None:
+            raise ConfigError(
+                f'{config.filename} has distill.rounds, each with a training of its '
+                'own; say which one with --round'
+            )
+        config = _distilled_config(_read_recipe(recipe))
     else:
         config = _read(config)
     return _resumable_config(config)
