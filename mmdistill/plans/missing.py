@@ -14,6 +14,7 @@ from mmdistill.config.loops import evaluators_of
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import DetectorConfig, TeacherConfig, stated
 from mmdistill.engine.initial_weights import fetch_problem, missing_weights
+from mmdistill.stages.holdout import holdout_files
 from mmdistill.stages.label_config import labeled_members
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import DETECTIONS
@@ -43,6 +44,7 @@ def missing_files(recipe: Recipe) -> list[str]:
         *_missing_data('unlabeled', stated(distill.unlabeled)),
         *_missing_boxes(distill.unlabeled.bbox_file),
         *_missing_members('validation', members_of(validation) if validation else []),
+        *_missing_holdout(recipe),
         *_missing_metric_files(config.get('val_evaluator') or ()),
         *(missing_weights(config) if config.get('train_dataloader') else ()),
         *_unwritable(recipe),
@@ -132,6 +134,14 @@ def _missing_data(role: str, dataset: Mapping[str, Any] | None) -> Iterator[str]
     folder = root / (dataset.get('data_prefix') or {}).get('img', '')
     if not folder.is_dir():
         yield f'the {role} images {folder}/: put them there'
+
+
+def _missing_holdout(recipe: Recipe) -> Iterator[str]:
+    rounds = recipe.distill.rounds
+    if rounds is not None and rounds.holdout is not None:
+        files = holdout_files(recipe)
+        if not Path(files['ann_file']).is_file():
+            yield f'the held-out list {files["ann_file"]}: put it there'
 
 
 def _missing_metric_files(evaluators: Any) -> Iterator[str]:

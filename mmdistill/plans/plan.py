@@ -26,10 +26,14 @@ from mmdistill.functional.mixing import balanced_slots, labeled_slots
 from mmdistill.plans.boxes import PlannedBoxes
 from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
 from mmdistill.plans.missing import boxes_to_find, missing_files
+from mmdistill.plans.rounds import RoundCost, round_costs, round_rows
+from mmdistill.plans.text import format_duration, format_size
 from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
 from mmdistill.stages.finish import with_finish
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.noise import noised_student_config
+from mmdistill.stages.round_checks import check_rounds
+from mmdistill.stages.round_configs import Rounds
 from mmdistill.stages.schedule import grown_schedule
 from mmdistill.utils.dataset_members import members_of
 
@@ -83,6 +87,8 @@ def make_plan(config: Config) -> Plan:
 def _plan(recipe: Recipe, missing: list[str]) -> Plan:
     student = _student(recipe)
     check_training_parts(recipe.config)
+    if recipe.distill.rounds is not None and not missing:
+        check_rounds(Rounds(recipe), keep_hashes=False)
     to_find = boxes_to_find(recipe)
     if to_find is not None:
         return Plan([*_box_rows(recipe.config, to_find), *_mix_rows(student)], missing)
@@ -129,7 +135,43 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student, (counts.instances, expected)),
         *_training_rows(recipe, student, counts, expected),
+        *_round_rows(recipe, student, trial, len(unlabeled), counts, expected),
     ]
+
+
+def _round_rows(
+    recipe: Recipe,
+    student: Config | None,
+    trial: LabelingTrial,
+    images: int,
+    counts: LabeledCounts,
+    expected: int,
+) -> list[tuple[str, str]]:
+    """Rows of all rounds together, where there are several."""
+    if recipe.distill.rounds is None or student is None:
+        return []
+
+    def cost(of_round: Recipe, tried: LabelingTrial) -> RoundCost:
+        student = noised_student_config(of_round)
+        student = _finished(of_round, student, counts, expected)
+        length, _ = _length(student, _batches(student, counts, expected))
+        return RoundCost(
+            labeling=tried.seconds / tried.images * images,
+            training=time_training_step(of_round.config) * length,
+            num_bytes=tried.num_bytes / tried.images * images,
+        )
+
+    def measure(of_round: Recipe) -> RoundCost:
+        stage = label_config(of_round, teacher_needed=False)
+        labeled = build_labeled(labeled_config(of_round))
+        fit = PlannedBoxes.of(of_round, labeled).fit
+        dataset = _build_unlabeled(stage)
+        return cost(of_round, try_labeling(stage, dataset, TRIAL_BATCH, fit))
+
+    rounds = Rounds(recipe)
+    first = cost(Recipe.of(rounds.config(1)), trial)
+    costs = round_costs(recipe, first, measure)
+    return round_rows(costs, rounds.options.students)
 
 
 def _format_counts(counts: LabeledCounts, members: int) -> str:
@@ -174,10 +216,10 @@ def _labeling_rows(
         ('forward passes', _format_passes(trial, boxes)),
         (
             'labeling',
-            f'about {_duration(seconds)} on this machine with one process '
+            f'about {format_duration(seconds)} on this machine with one process '
             f'({trial.seconds / trial.images:.3g} s an image, {trial.images} tried)',
         ),
-        ('label store', f'about {_size(size)} in {labels}'),
+        ('label store', f'about {format_size(size)} in {labels}'),
     ]
 
 
@@ -228,18 +270,18 @@ def _training_rows(
 ) -> list[tuple[str, str]]:
     if student is None:
         return []
-    rule = recipe.distill.schedule
-    if rule is not None:
-        student = grown_schedule(student, counts.instances, expected, rule)
-    finish, unfinished = recipe.distill.finish, student
-    if finish is not None:
-        student = with_finish(student, finish)
+    finish = recipe.distill.finish
+    unfinished = _grown(recipe, student, counts, expected)
+    student = _finished(recipe, student, counts, expected)
     batches = _batches(student, counts, expected)
     iterations, length = _length(student, batches)
     seconds = time_training_step(recipe.config) * iterations
     rows = [
         ('schedule', f'{length} with one process; steps at {_milestones(student)}'),
-        ('training', f'about {_duration(seconds)} on this machine with one process'),
+        (
+            'training',
+            f'about {format_duration(seconds)} on this machine with one process',
+        ),
     ]
     if finish is not None:
         added = iterations - _length(unfinished, batches)[0]
@@ -258,6 +300,25 @@ def _length(student: Config, batches: int) -> tuple[int, str]:
     return iterations, f'{schedule.max_epochs} epochs, {iterations} iterations'
 
 
+def _grown(
+    recipe: Recipe, student: Config, counts: LabeledCounts, expected: int
+) -> Config:
+    """The student's config with the schedule that it will have."""
+    rule = recipe.distill.schedule
+    if rule is None:
+        return student
+    return grown_schedule(student, counts.instances, expected, rule)
+
+
+def _finished(
+    recipe: Recipe, student: Config, counts: LabeledCounts, expected: int
+) -> Config:
+    """The student's config with its schedule and the finish after it."""
+    student = _grown(recipe, student, counts, expected)
+    finish = recipe.distill.finish
+    return student if finish is None else with_finish(student, finish)
+
+
 def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:
     """Number of batches in an epoch of one process."""
     loader = student.train_dataloader
@@ -271,15 +332,3 @@ def _milestones(config: Config) -> str:
         schedulers = [schedulers]
     steps = [list(scheduler.get('milestones', ())) for scheduler in schedulers]
     return ', '.join(str(step) for milestones in steps for step in milestones) or 'none'
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
-
-
-def _size(num_bytes: float) -> str:
-    return (
-        f'{num_bytes / 1e6:.2g} MB' if num_bytes < 1e9 else f'{num_bytes / 1e9:.2g} GB'
-    )
