@@ -61,9 +61,7 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
         axes.set_title('')
 
     caption = captions.scores_caption(data, selection)
-    page_plots = [
-        _page_plot('scores', 'Scores of all candidates', caption, draw_scores)
-    ]
+    page_plots = [page_plot('scores', 'Scores of all candidates', caption, draw_scores)]
     if selection is not None and selection.curve_thresholds:
 
         def draw_curve(axes: Axes) -> None:
@@ -71,7 +69,7 @@ def threshold_plots(data: ReportData, selection: Selection | None) -> list[PageP
             axes.set_title('')
 
         caption = captions.curve_caption(selection)
-        page_plots.append(_page_plot('counting', 'Count matching', caption, draw_curve))
+        page_plots.append(page_plot('counting', 'Count matching', caption, draw_curve))
     return page_plots
 
 
@@ -89,7 +87,7 @@ def count_plots(
     shares_by_set = {LABELS: shares}
     if labeled is not None:
         shares_by_set[LABELED_SET] = labeled.visible.mean(axis=0)
-    types = _page_plot(
+    types = page_plot(
         'types',
         'Keypoints by type',
         captions.per_type_caption(names, shares, labeled),
@@ -118,7 +116,7 @@ def _instances_plot(data: ReportData, labeled: LabeledStatistics | None) -> Page
         axes.set(xlabel='instances on an image', ylabel='images (%)')
 
     caption = captions.per_image_caption(data, labeled)
-    return _page_plot('per-image', 'Instances per image', caption, draw)
+    return page_plot('per-image', 'Instances per image', caption, draw)
 
 
 def _keypoints_plot(data: ReportData, labeled: LabeledStatistics | None) -> PagePlot:
@@ -131,7 +129,7 @@ def _keypoints_plot(data: ReportData, labeled: LabeledStatistics | None) -> Page
         axes.set(xlabel='visible keypoints of an instance', ylabel='instances (%)')
 
     caption = captions.per_label_caption(data, labeled)
-    return _page_plot('per-label', 'Keypoints per instance', caption, draw)
+    return page_plot('per-label', 'Keypoints per instance', caption, draw)
 
 
 def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
@@ -146,7 +144,7 @@ def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
         score_thrs=plots.score_thresholds(selection),
     )
     caption = captions.agreement_caption(rank_correlation(scores, agreement))
-    return _page_plot('agreement', 'Score against agreement', caption, draw)
+    return page_plot('agreement', 'Score against agreement', caption, draw)
 
 
 def audit_plots(audit: Audit) -> list[PagePlot]:
@@ -155,7 +153,7 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
     curve = audit.curve
     if curve and len(curve.thresholds) and (curve.precision or curve.recall):
         page_plots.append(
-            _page_plot(
+            page_plot(
                 'precision',
                 'Precision and recall over the threshold',
                 captions.PRECISION_RECALL,
@@ -185,7 +183,7 @@ def _calibration_plot(
     )
     caption = captions.calibration_caption(scale, calibration)
     caption += captions.correlation_caption(scale, correlations)
-    return _page_plot(f'error-{scale}', f'Keypoint error over {scale}', caption, draw)
+    return page_plot(f'error-{scale}', f'Keypoint error over {scale}', caption, draw)
 
 
 def gains_plot(audit: Audit) -> PagePlot | None:
@@ -227,16 +225,24 @@ def _bars(
         if not isnan(sum(v))
     }
     draw = partial(plots.draw_bars, bars=bars, quantity=quantity)
-    return _page_plot(name, title, caption, draw, height=0.8 + 0.32 * len(bars))
+    return page_plot(name, title, caption, draw, height=0.8 + 0.32 * len(bars))
 
 
-def _page_plot(
+def page_plot(
     name: str,
     title: str,
     caption: str,
     draw: Callable[[Axes], None],
     height: float = SIZE[1],
 ) -> PagePlot:
-    """Draw a plot of the page, described by its title and caption."""
+    """Draw a plot of the page, described by its title and caption.
+
+    Args:
+        name: Prefix of its identifiers, unique on the page.
+        title: Title of the plot.
+        caption: Conclusion for the reader.
+        draw: Function that draws on given axes.
+        height: Inches.
+    """
     svg = plot(name, f'{title}. {caption}', draw, (SIZE[0], height))
     return PagePlot(title, svg, caption)

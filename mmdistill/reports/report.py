@@ -18,7 +18,7 @@ from mmdistill.audits.result import Audit, read_audit
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.errors import ConfigError, StoreError
-from mmdistill.reports import captions, figures
+from mmdistill.reports import captions, figures, rounds
 from mmdistill.reports.crops import StoreImages
 from mmdistill.reports.results_table import mean_and_deviation, read_results
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
@@ -42,6 +42,7 @@ from mmdistill.selection.counts import (
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
 from mmdistill.selection.threshold_groups import format_range
 from mmdistill.stages.label_config import labeled_config
+from mmdistill.stages.round_results import RoundResult
 from mmdistill.store import LabelStore
 from mmdistill.utils.files import write_bytes
 
@@ -61,6 +62,8 @@ class ReportOptions:
         labeled: Statistics of the labeled set, if it is known.
         skeleton: Links and colors of the keypoints; those of the data set with the same
             keypoint names when None.
+        rounds: The rounds that the store is part of; read from the folder of its round
+            when None.
     """
 
     num: int = 12
@@ -68,6 +71,7 @@ class ReportOptions:
     results: Sequence[str] = ()
     labeled: LabeledStatistics | None = None
     skeleton: Skeleton | None = None
+    rounds: Sequence[RoundResult] | None = None
 
 
 def report(
@@ -100,6 +104,7 @@ def report(
             options,
             labeled=labeled_statistics(dataset, counts.images),
             skeleton=skeleton_of_config(config),
+            rounds=rounds.read_rounds(store.root, config),
         )
     write_report(store, path, options)
     print_log(f'wrote {path}', logger='current')
@@ -185,10 +190,24 @@ def template_variables(store: LabelStore, options: ReportOptions) -> dict[str, A
         img_root=str(img_root),
         failure_rows=_failure_rows(data),
         **_audit_variables(audit, selection),
+        **_round_variables(store, options),
         results=results,
         results_lead=captions.student_lead(results) if results else '',
         results_plot=figures.results_plot(results) if results else None,
         mean_and_deviation=mean_and_deviation,
+    )
+
+
+def _round_variables(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
+    """Variables of the template's section on rounds."""
+    known = options.rounds
+    if known is None:
+        known = rounds.read_rounds(store.root)
+    return dict(
+        round_rows=rounds.round_rows(known),
+        round_metrics=rounds.metric_names(known),
+        round_warnings=rounds.round_warnings(known),
+        round_plots=rounds.round_plots(known),
     )
 
 
