@@ -17,16 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmdistill.datasets.coco.categories import check_categories
 from mmdistill.datasets.coco.coordinates import check_coordinates
 from mmdistill.datasets.coco.ids import count_without_number, number_ids
-from mmdistill.datasets.coco.keypoint_names import compare_names
+from mmdistill.datasets.coco.values import (
+    OTHER_NUMBER,
+    parse_keypoints,
+    plain_numbers,
+)
 from mmdistill.errors import DataError, shortened
 from mmdistill.functional.boxes import (
     Size,
     box_of_points,
     has_extent,
     is_number,
-    is_real,
 )
 from mmdistill.utils.files import read_json
 
@@ -111,9 +115,9 @@ def read_annotations(
             number of keypoints.
     """
     json_file = read_structure(path)
-    for category in json_file.content['categories']:
-        doubt = compare_names(path, category.get('keypoints'), keypoint_names)
-        json_file.doubts.update({doubt: None} if doubt else {})
+    others, doubts = check_categories(path, json_file.content, keypoint_names)
+    json_file.doubts.update(dict.fromkeys(doubts))
+    _drop_other_categories(json_file, others)
     sizes = _normalize_sizes(json_file, size_of)
     _normalize_annotations(json_file, len(keypoint_names), sizes)
     return json_file
@@ -227,6 +231,17 @@ def _only_category(json_file: CocoAnnotations, category_id: Any) -> int:
     return categories[0]['id'] if categories else 1
 
 
+def _drop_other_categories(json_file: CocoAnnotations, others: frozenset[int]) -> None:
+    """Drop instances of categories that have other keypoints than the config."""
+    kept = []
+    for annotation in json_file.content['annotations']:
+        if annotation['category_id'] in others:
+            json_file.rejected[OTHER_KEYPOINTS].append(annotation['id'])
+        else:
+            kept.append(annotation)
+    json_file.content['annotations'] = kept
+
+
 def _check_file_names(json_file: CocoAnnotations) -> None:
     counts: Counter[str] = Counter()
     for image in json_file.content['images']:
@@ -312,10 +327,9 @@ def _normalize_annotations(
 CROWD = 'are crowds'
 NO_KEYPOINTS = 'have no keypoints'
 NONE_VISIBLE = 'have no visible keypoint'
-OTHER_NUMBER = 'have another number of keypoints than the config'
+OTHER_KEYPOINTS = 'are of a category with other keypoints than the config'
 AT_CORNER = 'lie at or beyond the corner of the image'
 ONE_PIXEL = 'lie on images of one row or column of pixels'
-NOT_NUMBERS = 'have keypoints that are not numbers'
 
 
 def _normalize_annotation(
@@ -332,7 +346,7 @@ def _normalize_annotation(
     if not keypoints:
         _drop_broken_box(annotation)
         return CROWD if crowd else NO_KEYPOINTS
-    points, reason = _parse_keypoints(json_file, keypoints, num_keypoints)
+    points, reason = parse_keypoints(keypoints, num_keypoints, json_file.changes)
     if points is None:
         return reason
     annotation['keypoints'] = [number for point in points for number in point]
@@ -365,37 +379,6 @@ def _is_crowd(annotation: Mapping[str, Any]) -> bool:
     return bool(value)
 
 
-def _parse_keypoints(
-    json_file: CocoAnnotations, keypoints: Any, num_keypoints: int | None
-) -> tuple[list[list[float]] | None, str]:
-    """Keypoints as x, y and visibility, each a finite number, (K, 3)."""
-    if isinstance(keypoints, list) and all(
-        isinstance(value, list) for value in keypoints
-    ):
-        keypoints = [number for point in keypoints for number in point]
-        json_file.changes['nested keypoints made flat'] += 1
-    if not isinstance(keypoints, list):
-        return None, NOT_NUMBERS
-    if num_keypoints is None:
-        num_keypoints = len(keypoints) // 3
-    if len(keypoints) != 3 * num_keypoints:
-        return None, OTHER_NUMBER
-    if not all(value is None or is_real(value) for value in keypoints):
-        return None, NOT_NUMBERS
-    points = []
-    for start in range(0, len(keypoints), 3):
-        x, y, visibility = keypoints[start : start + 3]
-        if not all(map(is_number, (x, y, visibility))):
-            x, y, visibility = 0, 0, 0
-            json_file.changes['keypoints without finite numbers made invisible'] += 1
-        elif visibility < 0 or 0 < visibility < 1:
-            # A fractional visibility would train towards an empty heatmap.
-            visibility = int(visibility >= 0.5)
-            json_file.changes['visibilities rounded'] += 1
-        points.append([x, y, min(visibility, 2)])
-    return points, ''
-
-
 def _normalize_box(
     json_file: CocoAnnotations,
     annotation: dict[str, Any],
@@ -403,11 +386,15 @@ def _normalize_box(
     size: Size,
 ) -> None:
     box = annotation.get('bbox')
+    if isinstance(box, list):
+        box = annotation['bbox'] = plain_numbers(box, json_file.changes)
     if not has_extent(box, size):
         annotation['bbox'] = box_of_points(visible, size)
         annotation.pop('area', None)
         json_file.changes['boxes computed from the points'] += 1
-    area: Any = annotation.get('area')
+    area: Any = plain_numbers([annotation.get('area')], json_file.changes)[0]
+    if 'area' in annotation:
+        annotation['area'] = area
     if not is_number(area) or area <= 0:
         width, height = annotation['bbox'][2:]
         annotation['area'] = max(1.0, AREA_OF_BOX * width * height)
@@ -430,7 +417,9 @@ def boxes_of(json_file: CocoAnnotations) -> list[tuple[dict[str, Any], list[floa
         size = sizes[annotation['image_id']] or (UNKNOWN_SIDE, UNKNOWN_SIDE)
         box = annotation.get('bbox')
         if not has_extent(box, size):
-            points, _ = _parse_keypoints(json_file, annotation.get('keypoints'), None)
+            points, _ = parse_keypoints(
+                annotation.get('keypoints'), None, json_file.changes
+            )
             visible = [(x, y) for x, y, shown in points or () if shown > 0]
             box = box_of_points(visible, size) if visible and min(size) > 1 else None
         if box is not None and not _is_crowd(annotation):

@@ -35,6 +35,8 @@ BETTER = 0.75
 NEARER = 0.5
 """Of the distance of points from the middle of a box, what is left of it in a box of
 the form that a file has."""
+HULL = 0.05
+"""Pixels by which a box may differ from the extent of its points that it is."""
 PERCENT = 100
 NAMED = 3
 
@@ -159,6 +161,7 @@ def check_coordinates(
         *_small_numbers(annotated),
         *_empty_boxes(annotated, held),
         *_points_off(annotated),
+        *_hulls(annotated),
         *_repeated(annotations),
     ]
 
@@ -355,6 +358,19 @@ def _points_off(annotated: AnnotatedPoints) -> list[str]:
     return [
         f'{int(off.sum())} visible keypoints lie at (0, 0) or off their image '
         f'({_named(annotated, owners)}); a missing one must have the visibility 0'
+    ]
+
+
+def _hulls(annotated: AnnotatedPoints) -> list[str]:
+    """Boxes that end at the outermost visible points, as CVAT writes them."""
+    low, high = annotated.extent()
+    off = np.abs(_xywh(annotated.boxes) - np.concatenate([low, high], axis=1))
+    hulls = (off <= HULL).all(axis=1)
+    if len(hulls) < FEWEST or hulls.mean() < OTHER_FORM:
+        return []
+    return [
+        f'{int(hulls.sum())} boxes end at the outermost of their visible keypoints: '
+        'without bbox in the json they are computed with a margin'
     ]
 
 

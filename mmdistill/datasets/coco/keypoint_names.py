@@ -60,6 +60,21 @@ def compare_names(path: Path, names: Any, expected: Sequence[str]) -> str:
     )
 
 
+def same_names(names: Any, expected: Sequence[str]) -> bool:
+    """Whether names are those of the config, in order and in any spelling.
+
+    Args:
+        names: Anything, as a json has it.
+        expected: Keypoint names of the config, in order, (K,).
+
+    >>> same_names(['Nose', 'LeftEye'], ['nose', 'eye_l'])
+    True
+    """
+    if not isinstance(names, list) or len(names) != len(expected):
+        return False
+    return [*map(_words, names)] == [*map(_words, expected)]
+
+
 def _words(name: Any) -> tuple[str, ...]:
     """Words of a name in any spelling: equal for `LeftEye`, `eye_l` and `left eye`."""
     spaced = re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', ' ', str(name))
