@@ -1,0 +1,324 @@
+"""COCO json with its images, read and written, and metainfo for MMPose.
+
+What is written trains as it is: boxes that no tool gave are those of the keypoints
+with a margin, and each image has a file.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmdistill.datasets.coco.annotations import (
+    CocoAnnotations,
+    boxes_of,
+    read_structure,
+)
+from mmdistill.datasets.coco.images import size_of_image
+from mmdistill.datasets.coco.values import parse_keypoints
+from mmdistill.errors import DataError
+from mmdistill.functional.boxes import Size, box_of_points
+from mmdistill.functional.scoring import AREA_OF_BOX
+from mmdistill.interchange.project import (
+    MISSING,
+    LabeledImage,
+    LabeledInstance,
+    Project,
+    check_files,
+)
+from mmdistill.selection.exported_images import exported_names
+from mmdistill.utils.files import write_bytes, write_json, write_whole
+from mmdistill.utils.logging import log_progress
+
+IMAGES = 'images'
+SIGMA = 0.05
+FORMAT = 'labels imported by mmdistill'
+
+
+def write_images(
+    project: Project, folder: Path, flat: bool = False
+) -> dict[str, tuple[Path, Size]]:
+    """Write the images of a project into a folder.
+
+    Files are copied with their own bytes, frames are written as PNG, pixel by pixel.
+
+    Args:
+        project: The project.
+        folder: The folder.
+        flat: Whether no folders are made within it.
+
+    Returns:
+        File and size of each image, by its key.
+
+    Raises:
+        DataError: If an image cannot be read.
+        UserError: If the disk refuses a file.
+    """
+    keys = [image.key for image in project.images]
+    names = exported_names([key.replace('/', '__') if flat else key for key in keys])
+    written = {}
+    pairs = list(zip(project.images, names, strict=True))
+    for image, name in log_progress(pairs, len(pairs), 'labeled images are written'):
+        path = folder / name
+        if isinstance(image.content, Path):
+            write_whole(path, _copy_of(image.content))
+        else:
+            _, png = cv2.imencode(
+                '.png', _decoded(image), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            )
+            write_bytes(path, png.tobytes())
+        size = size_of_image(path)
+        if size is None:
+            raise DataError(f'the labeled image {image.content} is no image that opens')
+        written[image.key] = path, size
+    return written
+
+
+def write_coco(
+    project: Project, path: Path, images: Mapping[str, tuple[Path, Size]], root: Path
+) -> None:
+    """Write labels as COCO json.
+
+    Args:
+        project: The project.
+        path: The json.
+        images: File and size of each image, by its key.
+        root: Folder that file names are relative to.
+
+    Raises:
+        UserError: If the disk refuses the file.
+    """
+    categories = {name: number for number, name in enumerate(project.categories, 1)}
+    entries, annotations = [], []
+    for number, image in enumerate(project.images, 1):
+        file, size = images[image.key]
+        entry = dict(
+            id=number,
+            file_name=file.relative_to(root).as_posix(),
+            width=size[0],
+            height=size[1],
+            video=image.video,
+        )
+        entries.append(entry if image.frame is None else dict(entry, frame=image.frame))
+        for instance in image.instances:
+            category = categories[instance.category or project.category]
+            own = dict(id=len(annotations) + 1, image_id=number, category_id=category)
+            annotations.append({**own, **_annotation(instance, size)})
+    write_json(
+        path,
+        dict(
+            info=dict(description=FORMAT, version='1.0'),
+            categories=[
+                dict(
+                    id=number,
+                    name=name,
+                    supercategory=name,
+                    keypoints=list(project.keypoints),
+                    skeleton=[[a + 1, b + 1] for a, b in project.skeleton],
+                )
+                for name, number in categories.items()
+            ],
+            images=entries,
+            annotations=annotations,
+        ),
+    )
+
+
+def read_coco(path: Path, images: Path, skip_missing: bool = False) -> Project:
+    """Read a COCO json with keypoints, as a labeled set or an export has them.
+
+    Args:
+        path: The json.
+        images: Folder that its file names are relative to.
+        skip_missing: Whether images without a file are left out.
+
+    Raises:
+        DataError: If it names no keypoints, or images are missing.
+    """
+    json_file = read_structure(path)
+    named = [c for c in json_file.content['categories'] if c.get('keypoints')]
+    if not named:
+        raise DataError(
+            f'no category of {path} names its keypoints: add their names to it, a list '
+            'called keypoints'
+        )
+    names = tuple(map(str, named[0]['keypoints']))
+    other = [c['name'] for c in named if tuple(map(str, c['keypoints'])) != names]
+    instances, left = _coco_instances(json_file, names, [c['id'] for c in named])
+    files = {
+        image['file_name']: images / image['file_name'] for image in _images(json_file)
+    }
+    kept, note = check_files(f'the json {path}', files, skip_missing)
+    labeled = [
+        LabeledImage(
+            image['file_name'],
+            images / image['file_name'],
+            tuple(instances.get(image['id'], ())),
+            video=str(image.get('video') or image.get('source') or ''),
+            size=size_of_image(images / image['file_name']),
+        )
+        for image in _images(json_file)
+        if image['file_name'] in kept
+    ]
+    skeleton = named[0].get('skeleton') or ()
+    project = Project(
+        names,
+        tuple(labeled),
+        skeleton=tuple((int(a) - 1, int(b) - 1) for a, b in skeleton),
+        category=str(named[0].get('name') or 'instance'),
+    )
+    return project.with_notes(
+        note,
+        f'{left} annotations without {len(names)} keypoints are left out'
+        if left
+        else '',
+        f'categories with other keypoints: {", ".join(map(str, other))}'
+        if other
+        else '',
+    )
+
+
+def metainfo_text(project: Project, name: str) -> str:
+    """Write the metainfo of a project as a config of MMPose.
+
+    Args:
+        project: The project.
+        name: Name of the data set.
+    """
+    swaps = {}
+    for left, right in project.pairs:
+        swaps[left], swaps[right] = project.keypoints[right], project.keypoints[left]
+    lines = [
+        '"""Keypoints of the imported labels, for `metainfo=dict(from_file=...)`.',
+        '',
+        f'No sigmas are known for them: all are {SIGMA}, about those of a wrist.',
+        '"""',
+        '',
+        'dataset_info = dict(',
+        f'    dataset_name={name!r},',
+        '    keypoint_info={',
+        *(
+            f'        {n}: dict(name={keypoint!r}, id={n}, color=[255, 128, 0], '
+            f"type='', swap={swaps.get(n, '')!r}),"
+            for n, keypoint in enumerate(project.keypoints)
+        ),
+        '    },',
+        '    skeleton_info={',
+        *(
+            f'        {n}: dict(link={(project.keypoints[a], project.keypoints[b])!r}, '
+            f'id={n}, color=[0, 255, 0]),'
+            for n, (a, b) in enumerate(project.skeleton)
+        ),
+        '    },',
+        f'    joint_weights={[1.0] * len(project.keypoints)},',
+        f'    sigmas={[SIGMA] * len(project.keypoints)},',
+        ')',
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def with_boxes(project: Project, sizes: Mapping[str, Size]) -> Project:
+    """Give each instance a box: its own, or that of its keypoints with a margin.
+
+    Args:
+        project: The project.
+        sizes: Size of each image by its key.
+    """
+    images = [
+        replace(
+            image,
+            size=sizes[image.key],
+            instances=tuple(
+                replace(one, bbox=tuple(_box(one, sizes[image.key])))
+                for one in image.instances
+            ),
+        )
+        for image in project.images
+    ]
+    return replace(project, images=tuple(images))
+
+
+def _copy_of(source: Path) -> Any:
+    def copy(target: Path) -> None:
+        shutil.copyfile(source, target)
+
+    return copy
+
+
+def _decoded(image: LabeledImage) -> np.ndarray:
+    assert callable(image.content)
+    try:
+        return image.content()
+    except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
+        raise DataError(
+            f'frame {image.frame} of the labeled video {image.video} cannot be read: '
+            f'{error}'
+        ) from error
+
+
+def _images(json_file: CocoAnnotations) -> Sequence[dict[str, Any]]:
+    entries: Sequence[dict[str, Any]] = json_file.content['images']
+    return entries
+
+
+def _coco_instances(
+    json_file: CocoAnnotations, names: Sequence[str], categories: Sequence[int]
+) -> tuple[dict[int, list[LabeledInstance]], int]:
+    """Instances by image, and the number of annotations that are none."""
+    labels = {
+        c['id']: str(c.get('name') or '') for c in json_file.content['categories']
+    }
+    boxes = {id(annotation): box for annotation, box in boxes_of(json_file)}
+    instances: dict[int, list[LabeledInstance]] = {}
+    left = 0
+    for annotation in json_file.content['annotations']:
+        points, _ = parse_keypoints(
+            annotation.get('keypoints'), len(names), json_file.changes
+        )
+        box = boxes.get(id(annotation))
+        if points is None or box is None or not any(point[2] for point in points):
+            left += 1
+            continue
+        rows = np.array(points, dtype=float)
+        rows[rows[:, 2] == MISSING] = 0
+        own = annotation.get('attributes')
+        attributes = dict(own) if isinstance(own, dict) else {}
+        for key in ('score', 'keypoint_scores', 'keypoint_agreement'):
+            if key in annotation:
+                attributes[key] = annotation[key]
+        label = labels.get(annotation['category_id'], '')
+        instance = LabeledInstance(rows, tuple(box), label, attributes)
+        instances.setdefault(annotation['image_id'], []).append(instance)
+    return instances, left
+
+
+def _box(instance: LabeledInstance, size: Size) -> list[float]:
+    if instance.bbox is not None and min(instance.bbox[2:]) > 0:
+        return list(instance.bbox)
+    points = instance.keypoints[instance.visible, :2].tolist()
+    return box_of_points([(x, y) for x, y in points], size)
+
+
+def _annotation(instance: LabeledInstance, size: Size) -> dict[str, Any]:
+    box = _box(instance, size)
+    content: dict[str, Any] = dict(
+        bbox=box,
+        area=AREA_OF_BOX * box[2] * box[3],
+        iscrowd=0,
+        segmentation=[],
+        num_keypoints=int(instance.visible.sum()),
+        keypoints=[
+            int(value) if column == 2 else value
+            for row in instance.keypoints.tolist()
+            for column, value in enumerate(row)
+        ],
+    )
+    if instance.attributes:
+        content['attributes'] = dict(instance.attributes)
+    return content
