@@ -49,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='leave out labels whose image does not exist',
     )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        metavar='PIXELS',
+        help='of boxes around the keypoints, where the tool has no boxes; by default a '
+        'tenth of their longer side, at least a twentieth of the image',
+    )
     arguments = parser.parse_args(argv)
     names = [name.strip() for name in (arguments.keypoints or '').split(',')]
     options = ImportOptions(
@@ -57,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         category=arguments.category,
         predicted=arguments.predicted,
         skip_missing=arguments.skip_missing,
+        margin=arguments.margin,
     )
     out = Path(arguments.out)
     project = import_labels(Path(arguments.project), out, options)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mmdistill.datasets.coco.annotations import (
 from mmdistill.datasets.coco.images import size_of_image
 from mmdistill.datasets.coco.values import parse_keypoints
 from mmdistill.errors import DataError
-from mmdistill.functional.boxes import Size, box_of_points
+from mmdistill.functional.boxes import Size
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.interchange.project import (
     MISSING,
@@ -86,7 +85,7 @@ def write_coco(
     """Write labels as COCO json.
 
     Args:
-        project: The project.
+        project: The project; its instances must have boxes.
         path: The json.
         images: File and size of each image, by its key.
         root: Folder that file names are relative to.
@@ -95,7 +94,8 @@ def write_coco(
         UserError: If the disk refuses the file.
     """
     categories = {name: number for number, name in enumerate(project.categories, 1)}
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, image in enumerate(project.images, 1):
         file, size = images[image.key]
         entry = dict(
@@ -109,7 +109,7 @@ def write_coco(
         for instance in image.instances:
             category = categories[instance.category or project.category]
             own = dict(id=len(annotations) + 1, image_id=number, category_id=category)
-            annotations.append({**own, **_annotation(instance, size)})
+            annotations.append({**own, **_annotation(instance)})
     write_json(
         path,
         dict(
@@ -223,27 +223,6 @@ def metainfo_text(project: Project, name: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def with_boxes(project: Project, sizes: Mapping[str, Size]) -> Project:
-    """Give each instance a box: its own, or that of its keypoints with a margin.
-
-    Args:
-        project: The project.
-        sizes: Size of each image by its key.
-    """
-    images = [
-        replace(
-            image,
-            size=sizes[image.key],
-            instances=tuple(
-                replace(one, bbox=tuple(_box(one, sizes[image.key])))
-                for one in image.instances
-            ),
-        )
-        for image in project.images
-    ]
-    return replace(project, images=tuple(images))
-
-
 def _copy_of(source: Path) -> Any:
     def copy(target: Path) -> None:
         shutil.copyfile(source, target)
@@ -293,20 +272,15 @@ def _coco_instances(
             if key in annotation:
                 attributes[key] = annotation[key]
         label = labels.get(annotation['category_id'], '')
-        instance = LabeledInstance(rows, tuple(box), label, attributes)
+        x, y, width, height = box
+        instance = LabeledInstance(rows, (x, y, width, height), label, attributes)
         instances.setdefault(annotation['image_id'], []).append(instance)
     return instances, left
 
 
-def _box(instance: LabeledInstance, size: Size) -> list[float]:
-    if instance.bbox is not None and min(instance.bbox[2:]) > 0:
-        return list(instance.bbox)
-    points = instance.keypoints[instance.visible, :2].tolist()
-    return box_of_points([(x, y) for x, y in points], size)
-
-
-def _annotation(instance: LabeledInstance, size: Size) -> dict[str, Any]:
-    box = _box(instance, size)
+def _annotation(instance: LabeledInstance) -> dict[str, Any]:
+    assert instance.bbox is not None  # `Project.with_boxes` gave it one
+    box = list(instance.bbox)
     content: dict[str, Any] = dict(
         bbox=box,
         area=AREA_OF_BOX * box[2] * box[3],

@@ -15,7 +15,6 @@ from mmdistill.interchange.coco_labels import (
     IMAGES,
     metainfo_text,
     read_coco,
-    with_boxes,
     write_coco,
     write_images,
 )
@@ -41,9 +40,6 @@ METAINFO = 'metainfo.py'
 TOOLS = ('deeplabcut', 'sleap', 'label-studio', 'yolo', 'cvat')
 """Tools that labels are exported for."""
 
-WORTH_KEEPING = ('score', 'bbox_score', 'agreement')
-"""Values of an annotation that CVAT keeps as attributes."""
-
 
 @dataclass(frozen=True)
 class ImportOptions:
@@ -56,6 +52,8 @@ class ImportOptions:
         category: Name of the category; that of the project when empty.
         predicted: Whether predictions that no person corrected count too.
         skip_missing: Whether images without a file are left out.
+        margin: Pixels around the keypoints of a box that no tool gave; see
+            `Project.with_boxes` when None.
 
     >>> ImportOptions(keypoints=('snout', 'tail')).skip_missing
     False
@@ -66,6 +64,7 @@ class ImportOptions:
     category: str = ''
     predicted: bool = False
     skip_missing: bool = False
+    margin: float | None = None
 
 
 def import_labels(
@@ -101,6 +100,8 @@ def import_labels(
         project = _in_category(project, options.category)
     project = project.with_pairs()
     written = write_images(project, folder / IMAGES)
+    sizes = {key: size for key, (_, size) in written.items()}
+    project = project.with_boxes(sizes, options.margin)
     write_coco(project, folder / LABELED, written, folder / IMAGES)
     text = metainfo_text(project, folder.absolute().name)
     (folder / METAINFO).write_text(text, encoding='utf-8')
@@ -139,7 +140,8 @@ def export_labels(
     place = dict(deeplabcut='labeled-data', yolo=YOLO_IMAGES).get(tool, IMAGES)
     written = write_images(project, folder / place, flat=tool == 'yolo')
     files = {key: file for key, (file, _) in written.items()}
-    project = with_boxes(project, {key: size for key, (_, size) in written.items()})
+    sizes = {key: size for key, (_, size) in written.items()}
+    project = project.with_boxes(sizes, None)
     if tool == 'cvat':
         write_coco(
             _for_cvat(project), folder / 'annotations.json', written, folder / place

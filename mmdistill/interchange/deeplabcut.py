@@ -162,8 +162,8 @@ def _files_of(path: Path) -> tuple[Path, dict[str, Any], list[Path]]:
     """Root, config and tables of a project."""
     if path.suffix in TABLES:
         root = path.parent.parent.parent
-        config = root / 'config.yaml'
-        return root, _load(config) if _is_config(config) else {}, [path]
+        stated = root / 'config.yaml'
+        return root, _load(stated) if _is_config(stated) else {}, [path]
     root = path if path.is_dir() else path.parent
     config = _load(path / 'config.yaml' if path.is_dir() else path)
     scorer = str(config.get('scorer') or '')

@@ -244,7 +244,7 @@ def _instances(
 
 def _owners(regions: Regions, boxes: Mapping[str, Any]) -> dict[Any, str]:
     """Rectangle that each keypoint belongs to, by ids."""
-    owners = {}
+    owners: dict[Any, str] = {}
     for region in regions:
         if region.get('type') == 'relation':
             ends = region.get('from_id'), region.get('to_id')

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.functional.boxes import Size
+from mmdistill.functional.boxes import Size, box_of_points
 from mmdistill.functional.keypoint_pairs import find_pairs
 
 MISSING, OCCLUDED, VISIBLE = 0, 1, 2
@@ -153,6 +153,27 @@ class Project:
             pairs=_renumbered(self.pairs, new),
         )
 
+    def with_boxes(self, sizes: Mapping[str, Size], margin: float | None) -> Project:
+        """Give each instance a box: its own, or one around its keypoints.
+
+        Args:
+            sizes: Width and height of each image by its key.
+            margin: Pixels around the keypoints; a tenth of their longer side and at
+                least a twentieth of the image's when None.
+        """
+        images = [
+            replace(
+                image,
+                size=sizes[image.key],
+                instances=tuple(
+                    replace(one, bbox=_box(one, sizes[image.key], margin))
+                    for one in image.instances
+                ),
+            )
+            for image in self.images
+        ]
+        return replace(self, images=tuple(images))
+
     def with_pairs(self) -> Project:
         """Find the pairs of left and right by name, where the tool states none."""
         if self.pairs:
@@ -164,6 +185,22 @@ class Project:
         )
         note = f'left and right were found by their names: {listed}' if pairs else ''
         return replace(self, pairs=pairs).with_notes(note)
+
+
+def _box(
+    instance: LabeledInstance, size: Size, margin: float | None
+) -> tuple[float, float, float, float]:
+    if instance.bbox is not None and min(instance.bbox[2:]) > 0:
+        return instance.bbox
+    points = instance.keypoints[instance.visible, :2]
+    if margin is None:
+        x, y, width, height = box_of_points([(a, b) for a, b in points.tolist()], size)
+        return x, y, width, height
+    low = np.clip(points.min(axis=0) - margin, 0, size)
+    high = np.clip(points.max(axis=0) + margin, 0, size)
+    # The sums of decimals that labels are, without the noise of their binary form.
+    left, top, right, bottom = np.concatenate([low, high]).round(8).tolist()
+    return left, top, round(right - left, 8), round(bottom - top, 8)
 
 
 def _renumbered(

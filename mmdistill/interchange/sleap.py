@@ -30,6 +30,7 @@ from mmdistill.interchange.project import (
     optional_module,
     relative_keys,
 )
+from mmdistill.utils.files import read_json
 
 
 def read_sleap(
@@ -135,7 +136,7 @@ def _load(sio: ModuleType, path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            labels = sio.load_file(str(path))
+            labels = sio.load_file(str(path), **_names_of_labels(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f'{path} cannot be read by sleap-io {sio.__version__}: {error}; it reads '
@@ -147,6 +148,20 @@ def _load(sio: ModuleType, path: Path) -> Any:
             f'{type(labels).__name__}; name the file or folder of the labels'
         )
     return labels
+
+
+def _names_of_labels(path: Path) -> dict[str, Any]:
+    """Names of keypoints of Label Studio, which sleap-io reads in no fixed order."""
+    if path.suffix != '.json':
+        return {}
+    tasks = read_json(path, 'the labels')
+    names: dict[str, None] = {}
+    for task in tasks if isinstance(tasks, list) else ():
+        for annotation in task.get('annotations') or ():
+            for region in annotation.get('result') or ():
+                labels = (region.get('value') or {}).get('keypointlabels') or ()
+                names.update(dict.fromkeys(labels))
+    return dict(skeleton=list(names)) if names else {}
 
 
 def _main_skeleton(labels: Any, path: Path) -> Any:
@@ -278,7 +293,7 @@ def _instance(instance: Any, names: Sequence[str]) -> LabeledInstance:
             visibility = MISSING
         if visibility:
             rows[row] = (*point['xy'], visibility)
-    attributes = {}
+    attributes: dict[str, Any] = {}
     if instance.track is not None:
         attributes['individual'] = str(instance.track.name)
     score = getattr(instance, 'score', None)

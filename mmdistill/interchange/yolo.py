@@ -62,12 +62,13 @@ def read_yolo(path: Path, names: tuple[str, ...] = ()) -> Project:
             'with --keypoints'
         )
     root = _root(config, _yaml_of(path).parent)
-    files = [file for split in SPLITS for file in _images(root, config.get(split))]
+    listed = (_images(root, config.get(split)) for split in SPLITS)
+    files = list(dict.fromkeys(file for split in listed for file in split))
     classes = config.get('names') or {}
     labels = dict(enumerate(classes)) if isinstance(classes, list) else classes
     keys = relative_keys(files)
     images = []
-    for file in dict.fromkeys(files):
+    for file in files:
         text = _label_file(file)
         size = size_of_image(file)
         if text is None or size is None:
@@ -89,7 +90,7 @@ def read_yolo(path: Path, names: tuple[str, ...] = ()) -> Project:
             f'below {root}: labels are text files in folders called labels, beside '
             'those called images'
         )
-    lost = len(set(files)) - len(images)
+    lost = len(files) - len(images)
     note = f'{lost} images without a label file are left out' if lost else ''
     return project.with_notes(note)
 
@@ -125,8 +126,9 @@ def write_yolo(project: Project, folder: Path, files: Mapping[str, Path]) -> Non
         names={number: name for name, number in classes.items()},
         kpt_shape=[len(names), 3],
         flip_idx=mirrored.tolist(),
-        kpt_names={number: names for number in classes.values()},
-        node_names=names,
+        # Two keys, of Ultralytics and of sleap-io.
+        kpt_names={number: list(names) for number in classes.values()},
+        node_names=list(names),
         skeleton=[list(link) for link in project.skeleton],
     )
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
