@@ -72,4 +72,6 @@ setup(
         *('jinja2>=3.0', 'matplotlib>=3.8'),
         *('av>=18.1,<19', 'ImageHash>=4.3.2,<5'),
     ],
+    # Labels of other tools; the versions that are tested, beside numpy 1.
+    extras_require={'import': ['sleap-io>=0.9.5,<0.10', 'tables>=3.11,<4']},
 )

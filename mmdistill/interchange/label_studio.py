@@ -218,7 +218,7 @@ def _instances(
     regions: Regions, names: Sequence[str], notes: Counter[str]
 ) -> Iterator[LabeledInstance]:
     """Instances of an image, those with a rectangle first."""
-    boxes = {r['id']: r for r in regions if r.get('type') == 'rectanglelabels'}
+    boxes = {str(r['id']): r for r in regions if r.get('type') == 'rectanglelabels'}
     owners = _owners(regions, boxes)
     points: dict[str, dict[str, tuple[float, float, int]]] = {}
     for region in regions:
@@ -250,7 +250,7 @@ def _owners(regions: Regions, boxes: Mapping[str, Any]) -> dict[Any, str]:
             ends = region.get('from_id'), region.get('to_id')
             for point, box in (ends, ends[::-1]):
                 if box in boxes:
-                    owners[point] = box
+                    owners[point] = str(box)
     for region in regions:
         if region.get('parentID') in boxes:
             owners[region['id']] = region['parentID']

@@ -235,7 +235,7 @@ def test_missing_images_are_refused_or_left_out(labels, tmp_path):
     path, images, _ = labels
     Path(images / 'a/film/1.png').unlink()
 
-    with pytest.raises(DataError, match='1 of 2 labeled images .* --skip-missing'):
+    with pytest.raises(DataError, match=r'1 of 2 labeled images .* --skip-missing'):
         export_labels(path, tmp_path / 'out', 'yolo', images)
     project = export_labels(path, tmp_path / 'out', 'yolo', images, skip_missing=True)
     assert len(project.images) == 1

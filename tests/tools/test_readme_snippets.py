@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmdistill.config.files import read_config
 from mmdistill.config.recipe import Recipe, stated_views
+from tests.helpers.projects import draw_points, write_deeplabcut
 from tests.helpers.readmes import (
     FENCE,
     READMES,
@@ -145,6 +146,14 @@ def test_a_command_runs(workshop, tool, words):
 
 def on_small_data(name, arguments):
     """A command's arguments with the toy data in place of what takes hours."""
+    if name == 'import_labels':
+        points = [draw_points(0), draw_points(1)]
+        root = write_deeplabcut(Path('project'), dict(m1=points))
+        return [str(root) if word == 'PROJECT' else word for word in arguments]
+    if name == 'export_labels':
+        toy = {'labels.json': 'data/toy/annotations/labeled.json'}
+        toy['labels_images/'] = 'data/toy/images'
+        return [toy.get(word, word) for word in arguments]
     annotations = Path('data/toy/annotations').resolve()
     made = []
     for word in arguments:
