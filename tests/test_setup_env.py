@@ -1,12 +1,15 @@
 """Tests of the set-up script: what it sees, skips, resumes and says."""
 
+import ast
 import importlib.metadata
 import importlib.util
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 
 SCRIPT = pathlib.Path(__file__).parents[1] / 'tools' / 'setup_env.py'
 
@@ -50,6 +53,14 @@ def steps(calls):
 def test_every_pin_is_exact(setup_env):
     pins = ' '.join(setup_env.STEPS.values()).split()
     assert all(pin.count('==') == 1 for pin in pins)
+
+
+def test_the_pins_of_the_extra_are_within_its_bounds(setup_env):
+    pins = dict(pin.split('==') for pin in setup_env.STEPS['import'].split())
+    text = (SCRIPT.parents[1] / 'setup.py').read_text()
+    ((bounds),) = re.findall(r"extras_require=\{'import': (\[.*?\])\}", text)
+    for bound in map(Requirement, ast.literal_eval(bounds)):
+        assert pins[bound.name] in bound.specifier
 
 
 def test_installed_version_is_read_under_any_spelling(setup_env, tmp_path):

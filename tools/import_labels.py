@@ -20,6 +20,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_environment(network=False)
     from mmdistill.interchange import ImportOptions, import_labels
 
+    arguments = _parser().parse_args(argv)
+    names = [name.strip() for name in (arguments.keypoints or '').split(',')]
+    options = ImportOptions(
+        images=Path(arguments.images) if arguments.images else None,
+        keypoints=tuple(filter(None, names)),
+        category=arguments.category,
+        predicted=arguments.predicted,
+        skip_missing=arguments.skip_missing,
+        margin=arguments.margin,
+    )
+    out = Path(arguments.out)
+    project = import_labels(Path(arguments.project), out, options)
+    sys.stdout.write(
+        f'wrote {project.count} instances on {len(project.images)} images to {out}: '
+        f'labeled.json, images/ and metainfo.py\n'
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'project',
@@ -56,22 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='of boxes around the keypoints, where the tool has no boxes; by default a '
         'tenth of their longer side, at least a twentieth of the image',
     )
-    arguments = parser.parse_args(argv)
-    names = [name.strip() for name in (arguments.keypoints or '').split(',')]
-    options = ImportOptions(
-        images=Path(arguments.images) if arguments.images else None,
-        keypoints=tuple(filter(None, names)),
-        category=arguments.category,
-        predicted=arguments.predicted,
-        skip_missing=arguments.skip_missing,
-        margin=arguments.margin,
-    )
-    out = Path(arguments.out)
-    project = import_labels(Path(arguments.project), out, options)
-    sys.stdout.write(
-        f'wrote {project.count} instances on {len(project.images)} images to {out}: '
-        f'labeled.json, images/ and metainfo.py\n'
-    )
+    return parser
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from mmdistill.datasets.coco.annotations import (
 )
 from mmdistill.datasets.coco.images import size_of_image
 from mmdistill.datasets.coco.values import parse_keypoints
-from mmdistill.errors import DataError
+from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.boxes import Size
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.interchange.project import (
@@ -68,15 +68,39 @@ def write_images(
         if isinstance(image.content, Path):
             write_whole(path, _copy_of(image.content))
         else:
-            _, png = cv2.imencode(
-                '.png', _decoded(image), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-            )
-            write_bytes(path, png.tobytes())
+            write_bytes(path, _png(image))
         size = size_of_image(path)
         if size is None:
             raise DataError(f'the labeled image {image.content} is no image that opens')
         written[image.key] = path, size
     return written
+
+
+def check_space(project: Project, folder: Path) -> None:
+    """Make sure that the disk has room for the images of a project.
+
+    A frame is taken to be as large as the first.
+
+    Args:
+        project: The project.
+        folder: The folder that they are written to, which need not exist.
+
+    Raises:
+        ConfigError: If there is less room than the images take.
+    """
+    files = [i.content for i in project.images if isinstance(i.content, Path)]
+    frames = [i for i in project.images if not isinstance(i.content, Path)]
+    needed = sum(file.stat().st_size for file in files)
+    if frames:
+        needed += len(frames) * len(_png(frames[0]))
+    there = next(each for each in folder.absolute().parents if each.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ConfigError(
+            f'{len(project.images)} images take about {needed / 1e6:.0f} MB and '
+            f'{there} has {free / 1e6:.0f} MB left: name a folder on another disk, or '
+            'make room'
+        )
 
 
 def write_coco(
@@ -118,7 +142,7 @@ def write_coco(
                 dict(
                     id=number,
                     name=name,
-                    supercategory=name,
+                    supercategory='',  # a parent to CVAT, and then no label
                     keypoints=list(project.keypoints),
                     skeleton=[[a + 1, b + 1] for a, b in project.skeleton],
                 )
@@ -228,6 +252,12 @@ def _copy_of(source: Path) -> Any:
         shutil.copyfile(source, target)
 
     return copy
+
+
+def _png(image: LabeledImage) -> bytes:
+    # The lowest compression: a third more bytes in a fifth of the time.
+    _, png = cv2.imencode('.png', _decoded(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return bytes(png.tobytes())
 
 
 def _decoded(image: LabeledImage) -> np.ndarray:

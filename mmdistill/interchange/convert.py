@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.interchange.coco_labels import (
     IMAGES,
+    check_space,
     metainfo_text,
     read_coco,
     write_coco,
@@ -93,12 +94,17 @@ def import_labels(
     """
     options = options or ImportOptions()
     _check_folder(folder)
+    if options.margin is not None and not options.margin >= 0:
+        raise ConfigError(
+            f'margin must be a number of pixels from 0 on, got {options.margin}'
+        )
     project = _read(path, options)
     if options.keypoints:
         project = project.in_order(options.keypoints)
     if options.category:
         project = _in_category(project, options.category)
     project = project.with_pairs()
+    check_space(project, folder)
     written = write_images(project, folder / IMAGES)
     sizes = {key: size for key, (_, size) in written.items()}
     project = project.with_boxes(sizes, options.margin)
@@ -135,6 +141,7 @@ def export_labels(
         raise ConfigError(f'a tool must be one of {", ".join(TOOLS)}, got {tool!r}')
     _check_folder(folder)
     project = read_coco(path, images, skip_missing).with_pairs()
+    check_space(project, folder)
     if tool == 'deeplabcut':
         project = _in_folders(project)
     place = dict(deeplabcut='labeled-data', yolo=YOLO_IMAGES).get(tool, IMAGES)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.functional.boxes import Size, box_of_points
+from mmdistill.functional.boxes import Size, box_of_points, has_extent
 from mmdistill.functional.keypoint_pairs import find_pairs
 
 MISSING, OCCLUDED, VISIBLE = 0, 1, 2
@@ -193,14 +193,16 @@ def _box(
     if instance.bbox is not None and min(instance.bbox[2:]) > 0:
         return instance.bbox
     points = instance.keypoints[instance.visible, :2]
-    if margin is None:
-        x, y, width, height = box_of_points([(a, b) for a, b in points.tolist()], size)
-        return x, y, width, height
-    low = np.clip(points.min(axis=0) - margin, 0, size)
-    high = np.clip(points.max(axis=0) + margin, 0, size)
-    # The sums of decimals that labels are, without the noise of their binary form.
-    left, top, right, bottom = np.concatenate([low, high]).round(8).tolist()
-    return left, top, round(right - left, 8), round(bottom - top, 8)
+    if margin is not None:
+        low = np.clip(points.min(axis=0) - margin, 0, size)
+        high = np.clip(points.max(axis=0) + margin, 0, size)
+        # The sums of decimals that labels are, without the noise of their binary form.
+        left, top, right, bottom = np.concatenate([low, high]).round(8).tolist()
+        box = left, top, round(right - left, 8), round(bottom - top, 8)
+        if has_extent(list(box), size):
+            return box
+    x, y, width, height = box_of_points([(a, b) for a, b in points.tolist()], size)
+    return x, y, width, height
 
 
 def _renumbered(

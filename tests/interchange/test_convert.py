@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ pytest.importorskip('tables', reason='pip install "mmdistill[import]"')
 
 @pytest.fixture
 def labels(tmp_path):
-    """A COCO json of two images in folders of one name, and the folder of its images."""
+    """A COCO json of two images in folders of one name, and their folder."""
     images, annotations = [], []
     for number, folder in enumerate(('a/film', 'b/film'), 1):
         draw(tmp_path / 'images' / folder / '1.png', number)
@@ -178,6 +179,29 @@ def test_nothing_is_overwritten(tmp_path, labels):
     ):
         export_labels(path, tmp_path / 'out', 'yolo', images)
     export_labels(path, tmp_path / 'other', 'yolo', images)
+
+
+@pytest.mark.parametrize('margin', [-1.0, float('nan')])
+def test_a_margin_is_a_number_of_pixels(tmp_path, margin):
+    root = write_deeplabcut(tmp_path / 'p', {'m1': [draw_points(1)]})
+
+    with pytest.raises(ConfigError, match='from 0 on'):
+        import_labels(root, tmp_path / 'out', ImportOptions(margin=margin))
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
+    tmp_path, monkeypatch
+):
+    root = write_deeplabcut(tmp_path / 'p', {'m1': [draw_points(0), draw_points(1)]})
+    usage = SimpleNamespace(free=10_000)
+    monkeypatch.setattr('shutil.disk_usage', lambda path: usage)
+
+    with pytest.raises(ConfigError, match=r'2 images take .* name a folder on another'):
+        import_labels(root, tmp_path / 'new/out')
+    assert not (tmp_path / 'new').exists()
+
+    usage.free = 100_000
+    assert import_labels(root, tmp_path / 'new/out').count == 2
 
 
 def test_the_same_labels_give_the_same_bytes(tmp_path):

@@ -152,7 +152,7 @@ def on_small_data(name, arguments):
         return [str(root) if word == 'PROJECT' else word for word in arguments]
     if name == 'export_labels':
         toy = {'labels.json': 'data/toy/annotations/labeled.json'}
-        toy['labels_images/'] = 'data/toy/images'
+        toy['labels_images/'] = 'data/toy/images/labeled'
         return [toy.get(word, word) for word in arguments]
     annotations = Path('data/toy/annotations').resolve()
     made = []
