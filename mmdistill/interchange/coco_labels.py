@@ -7,7 +7,8 @@ with a margin, and each image has a file.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mmdistill.datasets.coco.annotations import (
     boxes_of,
     read_structure,
 )
-from mmdistill.datasets.coco.images import size_of_image
+from mmdistill.datasets.coco.images import check_sizes, size_of_image
 from mmdistill.datasets.coco.values import parse_keypoints
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.boxes import Size
@@ -163,7 +164,7 @@ def read_coco(path: Path, images: Path, skip_missing: bool = False) -> Project:
         skip_missing: Whether images without a file are left out.
 
     Raises:
-        DataError: If it names no keypoints, or images are missing.
+        DataError: If it names no keypoints, or images are missing or of another size.
     """
     json_file = read_structure(path)
     named = [c for c in json_file.content['categories'] if c.get('keypoints')]
@@ -173,8 +174,13 @@ def read_coco(path: Path, images: Path, skip_missing: bool = False) -> Project:
             'called keypoints'
         )
     names = tuple(map(str, named[0]['keypoints']))
-    other = [c['name'] for c in named if tuple(map(str, c['keypoints'])) != names]
-    instances, left = _coco_instances(json_file, names, [c['id'] for c in named])
+    others = {
+        c['id']: str(c.get('name'))
+        for c in named
+        if tuple(map(str, c['keypoints'])) != names
+    }
+    check_sizes(json_file, lambda name: size_of_image(images / name), sys.maxsize)
+    instances, left = _coco_instances(json_file, names, others)
     files = {
         image['file_name']: images / image['file_name'] for image in _images(json_file)
     }
@@ -199,11 +205,12 @@ def read_coco(path: Path, images: Path, skip_missing: bool = False) -> Project:
     )
     return project.with_notes(
         note,
-        f'{left} annotations without {len(names)} keypoints are left out'
+        f'{left} annotations are crowds or have no {len(names)} keypoints, and are '
+        'left out'
         if left
         else '',
-        f'categories with other keypoints: {", ".join(map(str, other))}'
-        if other
+        'categories with other keypoints are left out: ' + ', '.join(others.values())
+        if others
         else '',
     )
 
@@ -277,7 +284,7 @@ def _images(json_file: CocoAnnotations) -> Sequence[dict[str, Any]]:
 
 
 def _coco_instances(
-    json_file: CocoAnnotations, names: Sequence[str], categories: Sequence[int]
+    json_file: CocoAnnotations, names: Sequence[str], others: Collection[int]
 ) -> tuple[dict[int, list[LabeledInstance]], int]:
     """Instances by image, and the number of annotations that are none."""
     labels = {
@@ -287,6 +294,8 @@ def _coco_instances(
     instances: dict[int, list[LabeledInstance]] = {}
     left = 0
     for annotation in json_file.content['annotations']:
+        if annotation['category_id'] in others:
+            continue
         points, _ = parse_keypoints(
             annotation.get('keypoints'), len(names), json_file.changes
         )

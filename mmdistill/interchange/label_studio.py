@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlparse
 
+from mmdistill.datasets.coco.images import size_of_image
 from mmdistill.errors import DataError, shortened
 from mmdistill.functional.boxes import is_number
 from mmdistill.interchange.project import (
@@ -88,6 +89,8 @@ def read_label_studio(
     files = {str(file): file for file, _ in found}
     keys = relative_keys(list(files.values()))
     kept, note = check_files(f'the project {path}', files, skip_missing)
+    for file, regions in found:
+        _check_size(file, regions)
     labeled = [
         LabeledImage(
             keys[file],
@@ -206,6 +209,19 @@ def _image_file(
     if not images:
         places.append(Path(str(name)))
     return next((place for place in places if place.is_file()), root / own[-1])
+
+
+def _check_size(file: Path, regions: Regions) -> None:
+    """Make sure that an image has the size that was labeled, if it exists."""
+    size = size_of_image(file)
+    for region in regions:
+        stated = region.get('original_width'), region.get('original_height')
+        if size is not None and None not in stated and stated != size:
+            raise DataError(
+                f'{file} has {size[0]} x {size[1]} pixels, and was labeled in Label '
+                f'Studio with {stated[0]} x {stated[1]}: name the folder of the images '
+                'that were labeled with --images'
+            )
 
 
 def _suffix(address: str) -> bool:

@@ -255,6 +255,28 @@ def test_a_json_without_names_is_refused(labels, tmp_path):
         export_labels(path, tmp_path / 'out', 'yolo', images)
 
 
+def test_instances_of_another_skeleton_are_left_out_and_named(labels, tmp_path):
+    path, images, content = labels
+    others = dict(id=2, name='rat', keypoints=['a', 'b', 'c', 'd'])
+    content['categories'].append(others)
+    content['annotations'][0]['category_id'] = 2
+    path.write_text(json.dumps(content))
+
+    project = export_labels(path, tmp_path / 'out', 'yolo', images)
+
+    assert project.count == 3
+    assert 'categories with other keypoints are left out: rat' in project.notes
+
+
+def test_images_of_another_size_than_the_json_says_are_refused(labels, tmp_path):
+    path, images, content = labels
+    content['images'][1]['width'] += 1
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(DataError, match='65 x 48 pixels, the image has 64 x 48'):
+        export_labels(path, tmp_path / 'out', 'yolo', images)
+
+
 def test_missing_images_are_refused_or_left_out(labels, tmp_path):
     path, images, _ = labels
     Path(images / 'a/film/1.png').unlink()

@@ -166,6 +166,16 @@ def test_tasks_without_keypoints_are_refused(read, tmp_path):
         read(label_studio_task(1, '1.png', BOXES[0]))
 
 
+def test_an_image_of_another_size_than_was_labeled_is_refused(read, tmp_path):
+    draw(tmp_path / '1.png', 1, (32, 48))
+    draw(tmp_path / 'labeled/1.png', 1)
+    task = label_studio_task(1, '1.png', *regions()[:2])
+
+    with pytest.raises(DataError, match=r'32 x 48 .* with 64 x 48: name the folder'):
+        read(task)
+    assert points_of(read(task, images=tmp_path / 'labeled')) == [ANNA]
+
+
 def test_what_is_written_is_read_back(tmp_path):
     file = draw(tmp_path / 'images/one 1.png', 1)
     rows = np.array([[10.3, 12.7, 2], [0, 0, 0], [33.1, 2.2, 2]])
