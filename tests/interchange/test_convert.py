@@ -99,6 +99,35 @@ def test_labels_come_back_from_each_tool(labels, tmp_path, tool):
     assert by_image(tmp_path / 'back') == by_image(None, content, images)
 
 
+@pytest.mark.parametrize('instances', [1, 2])
+def test_sleap_io_reads_the_project_of_deeplabcut(labels, tmp_path, instances):
+    sio = pytest.importorskip('sleap_io', reason='pip install "mmdistill[import]"')
+    path, images, content = labels
+    chosen = [one for one in content['annotations'] if one['id'] % 2 or instances == 2]
+    # It misreads a table of one row.
+    (images / 'b/film/1.png').rename(images / 'a/film/2.png')
+    content['images'][1]['file_name'] = 'a/film/2.png'
+    path.write_text(json.dumps(dict(content, annotations=chosen)))
+
+    export_labels(path, tmp_path / 'out', 'deeplabcut', images)
+
+    theirs = {}
+    read = sio.load_file(str(tmp_path / 'out'))
+    for frame in read:
+        data = Path(frame.video.filename[frame.frame_idx]).read_bytes()
+        theirs[data] = [
+            dict(zip(read.skeleton.node_names, one.numpy().tolist(), strict=True))
+            for one in frame.instances
+        ]
+    ours = by_image(None, dict(content, annotations=chosen), images)
+    assert set(theirs) == set(ours)
+    for data, poses in ours.items():
+        for pose, other in zip(poses, theirs[data], strict=True):
+            for name, (x, y, v) in pose.items():
+                point = np.float32(other[name])
+                assert np.isnan(point).all() if v == 0 else point.tolist() == [x, y]
+
+
 def assert_trains(folder, boxes=None):
     """The labeled set is read without a change, and its metainfo by MMPose."""
     info = parse_pose_metainfo(dict(from_file=str(folder / 'metainfo.py')))
