@@ -55,7 +55,8 @@ def read_yolo(path: Path, names: tuple[str, ...] = ()) -> Project:
     """
     config = _load(_yaml_of(path))
     count, dims = config['kpt_shape']
-    keypoints = _names(config, int(count)) or names or tuple(map(str, range(count)))
+    stated = _names(config, int(count)) or names
+    keypoints = stated or tuple(map(str, range(count)))
     if len(keypoints) != count:
         raise DataError(
             f'{path} has {count} keypoints, got {len(keypoints)} names: name as many '
@@ -92,7 +93,8 @@ def read_yolo(path: Path, names: tuple[str, ...] = ()) -> Project:
         )
     lost = len(files) - len(images)
     note = f'{lost} images without a label file are left out' if lost else ''
-    return project.with_notes(note)
+    unnamed = '' if stated else 'keypoints have no names; --keypoints gives them some'
+    return project.with_notes(note, unnamed)
 
 
 def write_yolo(project: Project, folder: Path, files: Mapping[str, Path]) -> None:

@@ -138,7 +138,10 @@ def test_all_splits_and_points_of_two_numbers_are_read(tmp_path):
     ]
     keypoints = project.images[0].instances[0].keypoints
     assert keypoints.tolist() == [[16, 24, 2], [0, 0, 0]]
-    assert read_yolo(tmp_path).keypoints == ('0', '1')
+    unnamed = read_yolo(tmp_path)
+    assert unnamed.keypoints == ('0', '1')
+    assert 'keypoints have no names; --keypoints gives them some' in unnamed.notes
+    assert not project.notes
 
 
 def test_a_line_of_another_length_is_refused(folder):
