@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     recipe = make_recipe(_request(arguments))
     _show(recipe.notes)
+    _show([f'caution: {sentence}' for sentence in recipe.cautions])
     sys.stdout.write(f'left and right:\n{recipe.keypoints.pairs_table}\n')
     if not (arguments.yes or _confirmed()):
         sys.stdout.write(

@@ -16,7 +16,7 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.recipes.keypoints import Keypoints, describe_keypoints
 from mmdistill.recipes.labeled_set import LabeledSet, read_labeled_set
 from mmdistill.recipes.machine import Machine
-from mmdistill.recipes.models import INSTALL_LITE, choose_model
+from mmdistill.recipes.models import choose_model
 from mmdistill.recipes.recommend import recommend
 from mmdistill.recipes.request import RecipeRequest
 from mmdistill.recipes.split import ValidationSplit, check_leaks, split_labeled
@@ -36,7 +36,6 @@ MODULES = {
 """Modules that recipes copy, and where they are from."""
 SMALL_COVER = 0.3
 """Share of an image below which what is in it has to be searched."""
-__all__ = ['INSTALL_LITE', 'NewRecipe', 'make_recipe', 'write_recipe']
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class NewRecipe:
         folder: The folder to write.
         files: Texts by file name.
         keypoints: The keypoints, whose pairs a person confirms.
-        notes: Sentences about the data, the settings and what to look at.
+        notes: Sentences about the data and the settings.
+        cautions: Sentences about what to look at.
         commands: The commands to type, in their order.
     """
 
@@ -55,6 +55,7 @@ class NewRecipe:
     files: dict[str, str]
     keypoints: Keypoints
     notes: tuple[str, ...]
+    cautions: tuple[str, ...]
     commands: tuple[str, ...]
 
 
@@ -110,17 +111,17 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         boxes=_boxes(request),
         boxes_reason=_boxes_reason(request, labeled),
         labeled_share=stated.labeled_share,
-        single=labeled.most_on_an_image == 1,
     )
     modules = {name: recipe_file(path) for name, path in MODULES.items()}
     files = {**files_of(parts, modules), **sides.files}
-    notes = [
-        *_data_notes(labeled, unlabeled, sides),
-        *_setting_notes(parts),
-        *_cautions(request, labeled, keypoints),
-        *sides.cautions,
-    ]
-    return NewRecipe(folder, files, keypoints, tuple(notes), _commands(parts))
+    return NewRecipe(
+        folder=folder,
+        files=files,
+        keypoints=keypoints,
+        notes=(*_data_notes(labeled, unlabeled, sides), *_setting_notes(parts)),
+        cautions=(*_cautions(request, labeled, keypoints), *sides.cautions),
+        commands=_commands(parts),
+    )
 
 
 def write_recipe(recipe: NewRecipe) -> None:

@@ -57,7 +57,6 @@ class Parts:
         boxes: Entries of `distill` about boxes, and of its `unlabeled`.
         boxes_reason: Where the boxes are from.
         labeled_share: Stated share of labels; None for the default.
-        single: Whether no image has several instances.
     """
 
     name: str
@@ -77,7 +76,6 @@ class Parts:
     boxes: tuple[dict[str, Any], dict[str, Any]]
     boxes_reason: str
     labeled_share: float | None
-    single: bool
 
     @property
     def modules(self) -> list[str]:
