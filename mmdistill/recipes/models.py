@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Model:
         weights: Checkpoint that the backbone starts from; None for the config's own.
         prefix: Prefix of the backbone's weights in it.
         reason: Why this model.
+        is_stated: Whether it was stated, with its input and codec.
     """
 
     base: str
@@ -50,6 +51,7 @@ class Model:
     weights: Path | None
     prefix: str | None
     reason: str
+    is_stated: bool = False
 
     @property
     def codec(self) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def choose_model(
     if model == LITE:
         return _lite('stated')
     if model is not None:
-        return _of_config(model, 'stated')
+        return replace(_of_config(model, 'stated'), is_stated=True)
     if machine.gpus:
         large = instances >= MANY and machine.gpu_memory >= LARGE_MEMORY
         base = HRNET if large else RES50
@@ -147,7 +149,13 @@ def _with_weights(model: str | None, weights: Path) -> Model:
             'config with --model, as mmpose::body_2d_keypoint/…/NAME.py'
         )
     return Model(
-        base, _read(base), False, weights, _prefix(weights), f'that of {weights.name}'
+        base,
+        _read(base),
+        False,
+        weights,
+        _prefix(weights),
+        f'that of {weights.name}',
+        is_stated=True,
     )
 
 

@@ -253,11 +253,19 @@ def _codec(
                 'out, or name a model with heatmaps'
             )
         return Recommended(model.codec, f'the input of {model.base} is fixed')
+    if model.is_stated and stated.input_size in (None, own):
+        aspect = f'boxes are {labeled.aspect:.2f} times as wide as high'
+        return Recommended(model.codec, f'its own; {aspect}')
     if stated.input_size is not None:
         size = Recommended(stated.input_size, 'stated')
     else:
         size = _input_size(labeled, keypoints, machine, searched)
     width, height = size.value
+    if not model.is_lite:
+        grid = model.codec['heatmap_size']
+        cells = (width * grid[0] // own[0], height * grid[1] // own[1])
+        codec = {**model.codec, 'input_size': size.value, 'heatmap_size': cells}
+        return Recommended(codec, size.reason)
     is_fine = max(size.value) >= 48 * STRIDE
     codec = dict(
         type='UDPHeatmap',

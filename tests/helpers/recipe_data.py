@@ -80,7 +80,9 @@ def write_labels(
     content = dict(
         images=images,
         annotations=annotations,
-        categories=[dict(id=1, name='mouse', keypoints=list(names), **(category or {}))],
+        categories=[
+            {**dict(id=1, name='mouse', keypoints=list(names)), **(category or {})}
+        ],
     )
     path = root / 'labels.json'
     path.write_text(json.dumps(content))
