@@ -50,7 +50,11 @@ def test_it_shows_what_it_found_and_ends_with_the_commands(drawn, tool, capsys):
         assert text in printed
     commands = printed.partition('now type:\n')[2].splitlines()
     assert commands[0] == 'python tools/train.py configs/distill/drawn/teacher.py'
-    assert all(Path(line.split()[2]).is_file() for line in commands if '.py' in line)
+    configs = {
+        word for word in ' '.join(commands).split() if word.startswith('configs')
+    }
+    assert configs == {f'configs/distill/drawn/{n}.py' for n in ('teacher', 'student')}
+    assert all(Path(config).is_file() for config in configs)
 
 
 class Terminal(io.StringIO):
@@ -93,7 +97,18 @@ def test_a_pair_is_written_with_a_colon(drawn, tool, capsys):
 
 
 def test_flags_override_what_is_recommended(drawn, tool, monkeypatch):
-    options = '--iterations 5 --batch-size 4 --lr 0.02 --scales 1 1.5 --no-flip'.split()
+    options = [
+        '--iterations',
+        '5',
+        '--batch-size',
+        '4',
+        '--lr',
+        '0.02',
+        '--scales',
+        '1',
+        '1.5',
+        '--no-flip',
+    ]
     pairs = ('--rotations', '--pairs', 'left_eye:right_eye', 'left_ear:right_ear')
     assert tool('new_recipe', *TOY, *options, *pairs) == 0
 
@@ -115,7 +130,16 @@ def test_the_recipe_is_planned_and_trains(drawn, tool, capsys):
     ]
     Path('boxes.json').write_text(json.dumps(boxes))
     unlabeled = ('--unlabeled', 'data/toy/annotations/unlabeled.json')
-    options = '--iterations 2 --batch-size 4 --boxes boxes.json --scales 1'.split()
+    options = [
+        '--iterations',
+        '2',
+        '--batch-size',
+        '4',
+        '--boxes',
+        'boxes.json',
+        '--scales',
+        '1',
+    ]
     folder = ('--unlabeled-images', 'data/toy/images/unlabeled')
     truth = ('--truth', 'data/toy/annotations/unlabeled_oracle.json')
     assert tool('new_recipe', *TOY, *unlabeled, *folder, *truth, *options) == 0

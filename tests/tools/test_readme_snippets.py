@@ -31,6 +31,7 @@ LABELS = 'work_dirs/toy/labels'
 # Commands of the reader's shell, and those that other tests run.
 NOT_OURS = ('pip', 'mim', 'git', 'A=', 'cd', 'export')
 
+WITHOUT_CONFIG = ('new_recipe', 'make_splits', 'make_toy_data')
 # Numbers that fit a handful of images and a teacher that knows nothing.
 SMALLER = {'0.3': '-1', '1000': '3', '11829': '2'}
 
@@ -181,7 +182,7 @@ def on_small_data(name, arguments):
         label, _, path = word.partition('=')
         if path.endswith('.json') and label.isalpha():
             Path(path).write_text('{"coco/AP": 0.5}')
-    if name in ('make_splits', 'make_toy_data', 'report', 'compare_agreement'):
+    if name in (*WITHOUT_CONFIG, 'report', 'compare_agreement'):
         return made
     quick = QUICK if name == 'train' else ()
     distill = DISTILL if STUDENT in made else ()
