@@ -269,13 +269,21 @@ def _find_images(
             missing.append(name)
     if missing:
         listed = ', '.join(missing[:MAX_LISTED])
-        found = folder_of_images(path, missing[0])
-        remedy = f'{flag} {found}' if found else f'{flag} FOLDER'
         raise DataError(
             f'{len(missing)} of {len(content["images"])} images of the {role} set '
-            f'{path} are not below {root}/, the first: {listed}; name the folder that '
-            f'its file names begin in, as with {remedy}'
+            f'{path} are not below {root}/, the first: {listed}; '
+            + _remedy(path, missing, len(annotated), flag)
         )
+
+
+def _remedy(path: Path, missing: Sequence[str], annotated: int, flag: str) -> str:
+    """The way on from images that are missing: another folder, or without them."""
+    folder = folder_of_images(path, missing[0])
+    if folder is not None:
+        return f'they are below another folder: {flag} {folder}'
+    if len(missing) < annotated:
+        return 'put them there, or take them and their annotations out of the json'
+    return f'name the folder that its file names begin in with {flag}'
 
 
 def _bones(category: Mapping[str, Any], number: int) -> tuple[tuple[int, int], ...]:

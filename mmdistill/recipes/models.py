@@ -11,6 +11,7 @@ from typing import Any
 import mmpose
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmdistill.config.files import read_config
 from mmdistill.engine.initial_weights import fetch_problem, initial_weights
@@ -169,9 +170,7 @@ def _config_of_weights(weights: Path) -> str | None:
 
 def _prefix(weights: Path) -> str | None:
     """Prefix of the backbone in a checkpoint; None for one of a backbone alone."""
-    # Registers the loader that reads weights alone.
-    from mmdistill.engine.checkpoint import CheckpointLoader
-
+    # By our own loader, which reads weights alone.
     content = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
     keys = content.get('state_dict', content)
     return 'backbone.' if any(key.startswith('backbone.') for key in keys) else None

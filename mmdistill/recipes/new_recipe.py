@@ -8,34 +8,43 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mmdistill.config.files import recipe_file
-from mmdistill.config.schema import DetectorConfig
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.recipes.keypoints import Keypoints, describe_keypoints
 from mmdistill.recipes.labeled_set import LabeledSet, read_labeled_set
 from mmdistill.recipes.machine import Machine
 from mmdistill.recipes.models import choose_model
+from mmdistill.recipes.parts import DataFiles, Parts
 from mmdistill.recipes.recommend import recommend
 from mmdistill.recipes.request import RecipeRequest
+from mmdistill.recipes.requested_boxes import (
+    box_entries,
+    boxes_reason,
+    check_boxes,
+    check_follow,
+    is_searched,
+)
 from mmdistill.recipes.split import ValidationSplit, check_leaks, split_labeled
+from mmdistill.recipes.summary import (
+    commands_of,
+    data_notes,
+    find_cautions,
+    setting_notes,
+)
 from mmdistill.recipes.unlabeled_set import (
     UnlabeledSet,
     check_disk,
     describe_unlabeled,
 )
-from mmdistill.recipes.writer import DataFiles, Parts, files_of
-from mmdistill.stages.detect_config import detector_config
-from mmdistill.utils.files import folder_problem, read_json
+from mmdistill.recipes.writer import files_of
+from mmdistill.utils.files import folder_problem
 
 MODULES = {
     'efficientnet_lite': 'configs/distill/lspe/efficientnet_lite.py',
     'whole_frame': 'configs/distill/openfield/whole_frame.py',
 }
 """Modules that recipes copy, and where they are from."""
-SMALL_COVER = 0.3
-"""Share of an image below which what is in it has to be searched."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
     machine = machine or Machine.current()
     folder = request.out or Path('configs/distill', request.name)
     _check_target(request, folder)
-    _check_boxes(request)
+    check_boxes(request)
     labeled = read_labeled_set(
         request.labeled, 'labeled', request.images, request.keypoints
     )
@@ -86,19 +95,45 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         request.overrides.every,
         labeled.files,
     )
-    _check_follow(request, labeled, unlabeled)
+    check_follow(request, labeled, unlabeled)
     check_disk(unlabeled, Path('work_dirs', request.name, 'labels'))
     sides = _Sides.of(request, labeled, folder)
-    searched = _is_searched(request, labeled)
-    stated = request.overrides
-    model = choose_model(machine, len(sides.training), stated.model, stated.weights)
-    settings = recommend(sides.training, keypoints, model, machine, stated, searched)
-    parts = Parts(
+    parts = _parts(request, machine, labeled, keypoints, unlabeled, sides)
+    modules = {name: recipe_file(path) for name, path in MODULES.items()}
+    training = len(sides.training)
+    return NewRecipe(
+        folder=folder,
+        files={**files_of(parts, modules), **sides.files},
+        keypoints=keypoints,
+        notes=(
+            *data_notes(labeled, unlabeled, training, sides.rule),
+            *setting_notes(parts),
+        ),
+        cautions=(*find_cautions(request, labeled, keypoints), *sides.cautions),
+        commands=commands_of(parts),
+    )
+
+
+def _parts(
+    request: RecipeRequest,
+    machine: Machine,
+    labeled: LabeledSet,
+    keypoints: Keypoints,
+    unlabeled: UnlabeledSet,
+    sides: _Sides,
+) -> Parts:
+    """All that the files are written of, with the model and settings that suit it."""
+    training, stated = sides.training, request.overrides
+    folder = request.out or Path('configs/distill', request.name)
+    model = choose_model(machine, len(training), stated.model, stated.weights)
+    searched = is_searched(request, labeled)
+    settings = recommend(training, keypoints, model, machine, stated, searched)
+    return Parts(
         name=request.name,
         folder=folder.as_posix(),
         distill_base=_distill_base(folder),
         category=labeled.category,
-        instances=len(sides.training),
+        instances=len(training),
         keypoints=keypoints,
         model=model,
         settings=settings,
@@ -108,19 +143,9 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         val_rule=sides.rule,
         truth=_truth(request, labeled, sides),
         unlabeled=unlabeled,
-        boxes=_boxes(request),
-        boxes_reason=_boxes_reason(request, labeled),
+        boxes=box_entries(request),
+        boxes_reason=boxes_reason(request, labeled),
         labeled_share=stated.labeled_share,
-    )
-    modules = {name: recipe_file(path) for name, path in MODULES.items()}
-    files = {**files_of(parts, modules), **sides.files}
-    return NewRecipe(
-        folder=folder,
-        files=files,
-        keypoints=keypoints,
-        notes=(*_data_notes(labeled, unlabeled, sides), *_setting_notes(parts)),
-        cautions=(*_cautions(request, labeled, keypoints), *sides.cautions),
-        commands=_commands(parts),
     )
 
 
@@ -237,86 +262,6 @@ def _check_absent(folder: Path) -> None:
         )
 
 
-def _check_boxes(request: RecipeRequest) -> None:
-    stated = {
-        '--boxes': request.boxes,
-        '--detector': request.detector,
-        '--follow': request.follow or None,
-    }
-    given = [flag for flag, value in stated.items() if value is not None]
-    if len(given) > 1:
-        raise ConfigError(f'boxes come from one of {" and ".join(given)}, got both')
-    if request.boxes is not None:
-        content = read_json(request.boxes, 'the boxes')
-        if not isinstance(content, list) or not content:
-            raise ConfigError(
-                f'--boxes {request.boxes} must be a list of detections in the form of '
-                f'bbox_file, got {type(content).__name__}'
-            )
-    if request.detector is not None:
-        if request.detector_checkpoint is None:
-            raise ConfigError(
-                f'--detector {request.detector} needs its weights: name them with '
-                '--detector-checkpoint'
-            )
-        detector_config(DetectorConfig(config=request.detector))
-    elif request.detector_checkpoint is not None:
-        raise ConfigError(
-            f'--detector-checkpoint {request.detector_checkpoint} needs its config: '
-            'name it with --detector'
-        )
-
-
-def _check_follow(
-    request: RecipeRequest, labeled: LabeledSet, unlabeled: UnlabeledSet
-) -> None:
-    if not request.follow:
-        return
-    if not unlabeled.has_frames:
-        raise ConfigError(
-            '--follow needs videos, whose frames follow each other, got '
-            f'{unlabeled.description}: leave it out'
-        )
-    if labeled.most_on_an_image > 1:
-        raise ConfigError(
-            '--follow follows a single animal, and a labeled image has up to '
-            f'{labeled.most_on_an_image} instances: find them with --detector, or give '
-            'their boxes with --boxes'
-        )
-
-
-def _is_searched(request: RecipeRequest, labeled: LabeledSet) -> bool:
-    """Whether the teacher has to find what it labels on whole images."""
-    has_boxes = request.boxes is not None or request.detector is not None
-    is_small = labeled.cover < SMALL_COVER and labeled.most_on_an_image == 1
-    return request.follow or (not has_boxes and is_small)
-
-
-def _boxes(request: RecipeRequest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Entries of `distill` and of its `unlabeled` about boxes."""
-    if request.boxes is not None:
-        return {}, dict(bbox_file=request.boxes.as_posix())
-    if request.detector is not None:
-        detector = dict(config=request.detector, checkpoint=request.detector_checkpoint)
-        return dict(detector=detector), {}
-    if request.follow:
-        return {}, dict(follow=dict(padding=1.5))
-    return {}, {}
-
-
-def _boxes_reason(request: RecipeRequest, labeled: LabeledSet) -> str:
-    if request.boxes is not None:
-        return 'given detections'
-    if request.detector is not None:
-        return 'found by the detector'
-    if request.follow:
-        return 'each around the keypoints of the frame before'
-    return (
-        'none are given, so each image is one box, looked at twice; in the labels a '
-        f'box covers {100 * labeled.cover:.0f} % of its image'
-    )
-
-
 def _truth(
     request: RecipeRequest, labeled: LabeledSet, sides: _Sides
 ) -> DataFiles | None:
@@ -338,91 +283,7 @@ def _truth(
 
 def _distill_base(folder: Path) -> str:
     """The base of all distillations, as a config in a folder names it."""
-    base = recipe_file('configs/_base_/distill.py')
-    beside = folder / '../../_base_/distill.py'
-    if beside.exists():
-        return '../../_base_/distill.py'
-    if folder.parent.name == 'distill' and Path('configs/_base_').exists():
-        near = Path(os.path.relpath('configs/_base_/distill.py', folder))
-        if len(near.parts) <= 4:
-            return near.as_posix()
-    return base.resolve().as_posix()
-
-
-def _data_notes(
-    labeled: LabeledSet, unlabeled: UnlabeledSet, sides: _Sides
-) -> list[str]:
-    notes = [
-        f'labeled: {len(labeled)} instances of {len(labeled.names)} keypoints on '
-        f'{len(labeled.images)} images, {len(sides.training)} of them train',
-        f'validation: {sides.rule}',
-        f'unlabeled: {unlabeled.description}',
-    ]
-    return [*notes, *([labeled.notes] if labeled.notes else [])]
-
-
-def _setting_notes(parts: Parts) -> list[str]:
-    settings = parts.settings
-    width, height = settings.codec.value['input_size']
-    turned = ', '.join(f'{angle:g}' for angle in settings.rotations.value) or 'none'
-    views = ', '.join(f'{scale:g}' for scale in settings.scales.value)
-    return [
-        f'model: {"EfficientNet-Lite0" if parts.model.is_lite else parts.model.base} '
-        f'({parts.model.reason})',
-        f'input: {width}x{height} ({settings.codec.reason})',
-        f'batch: {settings.batch_size.value} ({settings.batch_size.reason})',
-        f'iterations: {settings.iterations.value} ({settings.iterations.reason})',
-        f'learning rate: {settings.lr.value:g} ({settings.lr.reason})',
-        f'mirrored: {"yes" if settings.flip.value else "no"} ({settings.flip.reason})',
-        f'views: scales {views} ({settings.scales.reason}); turned {turned} '
-        f'({settings.rotations.reason})',
-        f'boxes: {parts.boxes_reason}',
-        f'sigmas: {parts.keypoints.sigmas_source}',
-    ]
-
-
-def _cautions(
-    request: RecipeRequest, labeled: LabeledSet, keypoints: Keypoints
-) -> list[str]:
-    cautions = []
-    if not keypoints.pairs and len(keypoints.names) > 1:
-        cautions.append(
-            'no pair of left and right was found in the names: if there are some, name '
-            'them with --pairs LEFT:RIGHT …'
-        )
-    for number in keypoints.lonely:
-        cautions.append(
-            f'{keypoints.names[number]} has a side and no partner: if it has one, name '
-            'it with --pairs LEFT:RIGHT …'
-        )
-    has_boxes = request.boxes is not None or request.detector is not None
-    if labeled.most_on_an_image > 1 and not has_boxes:
-        cautions.append(
-            f'labeled images have up to {labeled.most_on_an_image} instances, and '
-            'without boxes an unlabeled image counts as one: give them with --boxes or '
-            '--detector'
-        )
-    work_dir = Path('work_dirs', request.name)
-    if work_dir.exists():
-        cautions.append(
-            f'{work_dir} exists: checkpoints and labels in it are of another recipe of '
-            'this name'
-        )
-    return cautions
-
-
-def _commands(parts: Parts) -> tuple[str, ...]:
-    folder, name = parts.folder, parts.name
-    last = f'iter_{parts.settings.iterations.value}.pth'
-    student = f'{folder}/student.py'
-    commands = [
-        f'python tools/train.py {folder}/teacher.py',
-        f'python tools/plan.py {student}',
-        f'python tools/label.py {student}',
-        f'python tools/train.py {student}',
-        f'python tools/report.py work_dirs/{name}/labels --config {student}',
-        f'python tools/test.py {student} work_dirs/{name}/student/{last}',
-    ]
-    if parts.truth is not None:
-        commands.insert(4, f'python tools/train.py {folder}/upper_bound.py')
-    return tuple(commands)
+    beside = '../../_base_/distill.py'
+    if Path(os.path.normpath(folder / beside)).is_file():
+        return beside
+    return recipe_file('configs/_base_/distill.py').resolve().as_posix()

@@ -344,7 +344,7 @@ def _rotate_factor(labeled: LabeledSet, keypoints: Keypoints) -> Recommended[int
 
 def _scale_factor(searched: bool) -> Recommended[tuple[float, float]]:
     if searched:
-        return Recommended((0.75, 1.25), 'boxes around the last pose are rough')
+        return Recommended((0.75, 1.25), 'boxes that are made of poses are rough')
     return Recommended((0.7, 1.3), 'boxes of a detector are rough')
 
 
@@ -356,7 +356,9 @@ def _scales(
     crop, side = PADDING * labeled.median_side, max(input_size)
     sizes = f'a crop has {crop:.0f} pixels, the input {side}'
     if searched:
-        return Recommended((0.8, 1.0), 'a box that is followed may cut the animal off')
+        return Recommended(
+            (0.8, 1.0), 'a box that is made of a pose may cut the animal off'
+        )
     if crop > side:
         return Recommended((1.0, 1.2, 1.4), f'{sizes}: a magnified view shows more')
     return Recommended((0.9, 1.0, 1.1), f'{sizes}: magnifying shows nothing new')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -163,14 +163,17 @@ def _groups(labeled: LabeledSet, by: str | None) -> tuple[str, list[Any]]:
         return by, [str(image[by]) for image in images]
     if by == 'folder':
         return by, [_folder(image) for image in images]
-    candidates: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [
-        (name, lambda image, name=name: str(image[name]))
+    fields = [
+        name
         for name in SUBJECT_FIELDS
         if all(image.get(name) is not None for image in images)
     ]
-    candidates += [('folder', _folder), ('start of the file names', _name_start)]
-    for unit, group_of in candidates:
-        groups = [group_of(image) for image in images]
+    candidates = [
+        *((name, [str(image[name]) for image in images]) for name in fields),
+        ('folder', [_folder(image) for image in images]),
+        ('start of the file names', [_name_start(image) for image in images]),
+    ]
+    for unit, groups in candidates:
         if FEWEST_GROUPS <= len(set(groups)) <= len(images) / 2:
             return unit, groups
     return 'image', list(range(len(images)))

@@ -190,7 +190,7 @@ def _relative(config: dict[str, Any], root: Path) -> dict[str, Any]:
 
 def _named(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sources with names of their own, where several would have the same."""
-    built = build_sources_names(configs)
+    built = _default_names(configs)
     return [
         {'type': config['type'], 'name': f'{name}-{number}', **config}
         if built.count(name) > 1
@@ -199,12 +199,8 @@ def _named(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def build_sources_names(configs: Sequence[dict[str, Any]]) -> list[str]:
-    """Names that sources have by default.
-
-    Args:
-        configs: Configs of the sources.
-    """
+def _default_names(configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Names that sources have by default."""
     sources: list[Source] = [
         build_sources([_quick(config)], Path())[0] for config in configs
     ]

@@ -1,6 +1,7 @@
 """Labeled sets: what is read of them, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ BAD = {
     'moved images': (moved, 'name their folder with --images; the first is 000.png'),
     'one image missing': (
         lambda path: (path.parent / 'images/001.png').unlink(),
-        r'1 of 6 images .* are not below .*images/, the first: 001.png',
+        r'1 of 6 images .* are not below .*images/, the first: 001.png; put them there',
     ),
     'no json': (lambda path: path.unlink(), 'cannot be read: No such file'),
     'another json': (lambda path: path.write_text('[]'), 'must be a COCO json'),
@@ -141,3 +142,40 @@ def test_the_advice_about_names_helps(tmp_path):
         read_labeled_set(path, 'labeled')
 
     assert read_labeled_set(path, 'labeled', keypoints=MOUSE).names == MOUSE
+
+
+def test_the_advice_about_a_wrong_folder_helps(tmp_path):
+    path = write_labels(tmp_path)
+    (tmp_path / 'other').mkdir()
+    with pytest.raises(DataError) as error:
+        read_labeled_set(path, 'labeled', tmp_path / 'other')
+
+    folder = str(error.value).partition('--images ')[2]
+    assert len(read_labeled_set(path, 'labeled', Path(folder))) == 6
+
+
+def test_the_advice_about_a_missing_image_helps(tmp_path):
+    path = write_labels(tmp_path)
+    (path.parent / 'images/001.png').unlink()
+    with pytest.raises(DataError, match='take them and their annotations out'):
+        read_labeled_set(path, 'labeled')
+
+    content = json.loads(path.read_text())
+    change_json(
+        path,
+        images=[image for image in content['images'] if image['id'] != 1],
+        annotations=[a for a in content['annotations'] if a['image_id'] != 1],
+    )
+    assert len(read_labeled_set(path, 'labeled')) == 5
+
+
+def test_backslashes_of_windows_are_slashes(tmp_path):
+    path = write_labels(tmp_path, files=[f'day/{i}.png' for i in range(6)])
+    content = json.loads(path.read_text())
+    for image in content['images']:
+        image['file_name'] = image['file_name'].replace('/', '\\')
+    change_json(path, images=content['images'])
+
+    labeled = read_labeled_set(path, 'labeled', tmp_path / 'images')
+
+    assert all(file.is_file() for file in labeled.files)

@@ -1,0 +1,115 @@
+"""What a new recipe says on the terminal: data, settings, cautions, commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmdistill.recipes.keypoints import Keypoints
+from mmdistill.recipes.labeled_set import LabeledSet
+from mmdistill.recipes.parts import Parts
+from mmdistill.recipes.request import RecipeRequest
+from mmdistill.recipes.unlabeled_set import UnlabeledSet
+
+
+def data_notes(
+    labeled: LabeledSet, unlabeled: UnlabeledSet, training: int, rule: str
+) -> list[str]:
+    """Say what the data are, a line each.
+
+    Args:
+        labeled: The labeled set, with the images that validate.
+        unlabeled: The unlabeled set.
+        training: Number of instances that train.
+        rule: Where the validation set is from.
+    """
+    notes = [
+        f'labeled: {len(labeled)} instances of {len(labeled.names)} keypoints on '
+        f'{len(labeled.images)} images, {training} of them train',
+        f'validation: {rule}',
+        f'unlabeled: {unlabeled.description}',
+    ]
+    return [*notes, *([labeled.notes] if labeled.notes else [])]
+
+
+def setting_notes(parts: Parts) -> list[str]:
+    """Say what was chosen, a line each, with its reason.
+
+    Args:
+        parts: The recipe.
+    """
+    settings = parts.settings
+    width, height = settings.codec.value['input_size']
+    turned = ', '.join(f'{angle:g}' for angle in settings.rotations.value) or 'none'
+    views = ', '.join(f'{scale:g}' for scale in settings.scales.value)
+    return [
+        f'model: {"EfficientNet-Lite0" if parts.model.is_lite else parts.model.base} '
+        f'({parts.model.reason})',
+        f'input: {width}x{height} ({settings.codec.reason})',
+        f'batch: {settings.batch_size.value} ({settings.batch_size.reason})',
+        f'iterations: {settings.iterations.value} ({settings.iterations.reason})',
+        f'learning rate: {settings.lr.value:g} ({settings.lr.reason})',
+        f'mirrored: {"yes" if settings.flip.value else "no"} ({settings.flip.reason})',
+        f'views: scales {views} ({settings.scales.reason}); turned {turned} '
+        f'({settings.rotations.reason})',
+        f'boxes: {parts.boxes_reason}',
+        f'sigmas: {parts.keypoints.sigmas_source}',
+    ]
+
+
+def find_cautions(
+    request: RecipeRequest, labeled: LabeledSet, keypoints: Keypoints
+) -> list[str]:
+    """Say what a person should look at before training.
+
+    Args:
+        request: What is asked for.
+        labeled: The labeled set.
+        keypoints: Its keypoints.
+    """
+    cautions = []
+    if not keypoints.pairs and len(keypoints.names) > 1:
+        cautions.append(
+            'no pair of left and right was found in the names: if there are some, name '
+            'them with --pairs LEFT:RIGHT …'
+        )
+    for number in keypoints.lonely:
+        cautions.append(
+            f'{keypoints.names[number]} has a side and no partner: if it has one, name '
+            'it with --pairs LEFT:RIGHT …'
+        )
+    has_boxes = request.boxes is not None or request.detector is not None
+    if labeled.most_on_an_image > 1 and not has_boxes:
+        cautions.append(
+            f'labeled images have up to {labeled.most_on_an_image} instances, and '
+            'without boxes an unlabeled image counts as one: give them with --boxes or '
+            '--detector'
+        )
+    work_dir = Path('work_dirs', request.name)
+    if work_dir.exists():
+        cautions.append(
+            f'{work_dir} exists: checkpoints and labels in it are of another recipe of '
+            'this name'
+        )
+    return cautions
+
+
+def commands_of(parts: Parts) -> tuple[str, ...]:
+    """List the commands to type, in their order.
+
+    Args:
+        parts: The recipe.
+    """
+    folder, name = parts.folder, parts.name
+    last = f'iter_{parts.settings.iterations.value}.pth'
+    student = f'{folder}/student.py'
+    commands = [
+        f'python tools/train.py {folder}/teacher.py',
+        f'python tools/plan.py {student}',
+        f'python tools/label.py {student}',
+        f'python tools/train.py {student}',
+        f'python tools/report.py work_dirs/{name}/labels --config {student}',
+        f'python tools/test.py {student} work_dirs/{name}/student/{last}',
+    ]
+    if parts.truth is not None:
+        commands.insert(4, f'python tools/train.py {folder}/upper_bound.py')
+    return tuple(commands)
