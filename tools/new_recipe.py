@@ -34,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = make_recipe(_request(arguments))
     _show(recipe.notes)
     _show([f'caution: {sentence}' for sentence in recipe.cautions])
-    sys.stdout.write(f'left and right:\n{recipe.keypoints.pairs_table}\n')
+    sys.stdout.write(
+        'left and right (if wrong: --pairs LEFT:RIGHT …):\n'
+        f'{recipe.keypoints.pairs_table}\n'
+    )
     if not (arguments.yes or _confirmed()):
         sys.stdout.write(
             'nothing is written; name the pairs with --pairs LEFT:RIGHT …\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ def training_command(parts: Parts, file: str) -> str:
         parts: The recipe.
         file: Name of the config, without its ending.
     """
-    return f'python tools/train.py {parts.folder}/{file}.py'
+    return f'python tools/train.py {shlex.quote(parts.folder)}/{file}.py'
 
 
 def docstring(first: str, command: str, rest: str) -> str:

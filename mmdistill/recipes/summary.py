@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from mmdistill.recipes.keypoints import Keypoints
@@ -41,7 +42,10 @@ def setting_notes(parts: Parts) -> list[str]:
     width, height = settings.codec.value['input_size']
     turned = ', '.join(f'{angle:g}' for angle in settings.rotations.value) or 'none'
     views = ', '.join(f'{scale:g}' for scale in settings.scales.value)
+    every = parts.unlabeled.every
+    frames = [f'frames: each {every}th ({parts.unlabeled.every_reason})']
     return [
+        *(frames if every else []),
         f'model: {"EfficientNet-Lite0" if parts.model.is_lite else parts.model.base} '
         f'({parts.model.reason})',
         f'input: {width}x{height} ({settings.codec.reason})',
@@ -99,7 +103,7 @@ def commands_of(parts: Parts) -> tuple[str, ...]:
     Args:
         parts: The recipe.
     """
-    folder, name = parts.folder, parts.name
+    folder, name = shlex.quote(parts.folder), parts.name
     last = f'iter_{parts.settings.iterations.value}.pth'
     student = f'{folder}/student.py'
     commands = [

@@ -144,7 +144,10 @@ def _model(parts: Parts) -> list[Statement]:
         init = dict(type='Pretrained', checkpoint=str(parts.model.weights))
         if prefix:
             init['prefix'] = prefix
-        model['backbone'] = dict(init_cfg=dict(_delete_=True, **init))
+        # MMEngine leaves the mark where there is nothing to delete.
+        replaced = isinstance(parts.model.config.model.backbone.get('init_cfg'), dict)
+        mark = dict(_delete_=True) if replaced else {}
+        model['backbone'] = dict(init_cfg={**mark, **init})
     model['head'] = head
     tests: dict[str, Any] = {}
     if 'shift_heatmap' in parts.model.config.model.get('test_cfg', {}):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -192,6 +193,18 @@ def test_models_of_the_zoo_are_taken(here, monkeypatch, model):
     assert 'custom_imports' not in config or 'efficientnet_lite' not in str(
         config.custom_imports
     )
+
+
+@pytest.mark.parametrize('key', ['backbone.conv1.weight', 'conv1.weight'])
+def test_weights_at_hand_are_what_the_backbone_starts_from(here, monkeypatch, key):
+    weights = Path('td-hm_res50_8xb64-210e_coco-256x192-04af38ce_20220923.pth')
+    torch.save(dict(state_dict={key: torch.zeros(1)}), weights)
+    request = replace(MICE, overrides=Overrides(weights=weights))
+
+    init = written(monkeypatch, request).model.backbone.init_cfg
+
+    prefix = dict(prefix='backbone.') if 'backbone' in key else {}
+    assert init == dict(type='Pretrained', checkpoint=str(weights), **prefix)
 
 
 def test_stated_boxes_are_in_the_recipe(here, monkeypatch, write_video):
