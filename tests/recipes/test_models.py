@@ -91,7 +91,7 @@ def test_weights_of_an_unknown_name_need_their_config(checkpoint):
         (
             'mmpose::body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py',
             None,
-            r'must be a top-down model .* got',
+            r'must be top-down .* got BottomupPoseEstimator',
         ),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.files import read_config
@@ -19,6 +20,8 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.errors import ConfigError, DataError, UserError
 from mmdistill.recipes import Overrides, RecipeRequest, make_recipe, write_recipe
 from mmdistill.recipes.machine import Machine
+from mmdistill.registry import MODELS
+from mmdistill.stages.label_config import label_config
 from tests.helpers.recipe_data import (
     MOUSE,
     PERSON,
@@ -30,6 +33,10 @@ from tests.helpers.workshop import contents
 
 CPU = Machine(2)
 SIMCC = 'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192.py'
+REGRESSION = (
+    'mmpose::body_2d_keypoint/topdown_regression/coco/'
+    'td-reg_res50_8xb64-210e_coco-256x192.py'
+)
 RES50 = (
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
     'td-hm_res50_8xb64-210e_coco-256x192.py'
@@ -181,6 +188,20 @@ def test_a_given_validation_set_is_taken(here, monkeypatch):
     assert config.train_dataloader.dataset.ann_file == 'mice/labels.json'
     assert config.val_dataloader.dataset.ann_file == 'val/labels.json'
     assert config.val_evaluator[0].ann_file == 'val/labels.json'
+
+
+@pytest.mark.parametrize('model', [SIMCC, RES50, REGRESSION, None])
+def test_models_and_their_views_are_ones_that_can_label(here, monkeypatch, model):
+    config = written(monkeypatch, replace(MICE, overrides=Overrides(model=model)))
+
+    init_default_scope('mmpose')
+    stage = label_config(Recipe.of(config), teacher_needed=False)
+    teacher = MODELS.build(stage.model)
+    head = config.model.head
+    assert head.get('out_channels', head.get('num_joints')) == 4
+
+    turned = [view for view in teacher.plan.views if view.rotation]
+    assert bool(turned) == (model != SIMCC)
 
 
 @pytest.mark.parametrize('model', [SIMCC, RES50])

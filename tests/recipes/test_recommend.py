@@ -156,6 +156,7 @@ def test_stated_settings_are_taken(tmp_path):
         (dict(scales=(1.0, 0.0)), '--scales must be above 0'),
         (dict(input_size=(100, 96)), '--input-size must be .* multiples of 32'),
         (dict(model=SIMCC, input_size=(96, 96)), 'does not grow with its input'),
+        (dict(model=SIMCC, rotations=(-30.0, 9.5)), 'got --rotations -30 9.5: leave'),
     ],
 )
 def test_settings_out_of_their_range_are_refused(tmp_path, stated, sentence):
