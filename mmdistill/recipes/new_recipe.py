@@ -88,16 +88,16 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         request.labeled, 'labeled', request.images, request.keypoints
     )
     keypoints = describe_keypoints(labeled, request.pairs)
+    sides = _Sides.of(request, labeled, folder)
     unlabeled = describe_unlabeled(
         request.unlabeled,
         machine,
         request.unlabeled_images or request.images or labeled.img_root,
         request.overrides.every,
-        labeled.files,
+        {*labeled.files, *sides.val_files},
     )
     check_follow(request, labeled, unlabeled)
     check_disk(unlabeled, Path('work_dirs', request.name, 'labels'))
-    sides = _Sides.of(request, labeled, folder)
     parts = _parts(request, machine, labeled, keypoints, unlabeled, sides)
     modules = {name: recipe_file(path) for name, path in MODULES.items()}
     training = len(sides.training)

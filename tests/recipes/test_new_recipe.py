@@ -395,6 +395,14 @@ def test_a_disk_too_small_for_the_frames_is_told(here, monkeypatch, write_video)
         make_recipe(replace(MICE, unlabeled=('films',)), CPU)
 
 
+def test_unlabeled_images_that_are_a_given_validation_set_are_told(here):
+    write_labels(Path('val'), size=(200, 150))
+    with pytest.raises(DataError, match='all 6 images of --unlabeled val/images are'):
+        make_recipe(
+            replace(MICE, val=Path('val/labels.json'), unlabeled=('val/images',)), CPU
+        )
+
+
 def test_several_animals_are_not_followed(here, write_video):
     write_video(Path('films/one.mp4'), range(12))
     path = Path('mice/labels.json')
