@@ -167,7 +167,9 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
         UserError: If mixed precision is requested with an optimizer wrapper without
             it, or on a machine without an accelerator.
     """
-    if arguments.resume is not None:
+    # Rounds go on by themselves, each training where it stopped.
+    by_itself = arguments.resume == 'auto' and _runs_rounds(config, arguments)
+    if arguments.resume is not None and not by_itself:
         config.resume = True
         config.load_from = None if arguments.resume == 'auto' else arguments.resume
     if arguments.amp:
@@ -189,6 +191,11 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
     if arguments.no_validate:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
     return config
+
+
+def _runs_rounds(config: Config, arguments: argparse.Namespace) -> bool:
+    rounds = (config.get('distill') or {}).get('rounds')
+    return rounds is not None and vars(arguments).get('round') is None
 
 
 CHOICES = {

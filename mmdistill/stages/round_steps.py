@@ -14,7 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config.datasets import members_of
-from mmdistill.config.recipe import Recipe
+from mmdistill.config.recipe import LABELS, Recipe
 from mmdistill.config.text import config_text
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
 from mmdistill.stages.label_config import label_config, labeled_members
@@ -65,7 +65,7 @@ def label_step(rounds: Rounds, number: int) -> Step:
         fingerprint=json_sha256(selected),
         content=json_sha256(content),
         compares_itself=True,
-        stays=not rounds.store(number).is_relative_to(rounds.root),
+        stays=str(rounds.store(number)) != str(rounds.folder(number) / LABELS),
     )
 
 

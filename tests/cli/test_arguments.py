@@ -76,6 +76,23 @@ def test_resume_is_mmpose_s(parse, flags, resume, load_from):
     assert (config.get('resume'), config.get('load_from')) == (resume, load_from)
 
 
+@pytest.mark.parametrize(
+    ('number', 'resume', 'load_from'), [(None, None, 'start.pth'), (2, True, None)]
+)
+def test_rounds_resume_by_themselves_unless_one_is_run_by_hand(
+    parse, number, resume, load_from
+):
+    """What each of their trainings starts from is not forgotten."""
+    arguments = parse('--resume')
+    arguments.round = number
+    config = load_config(arguments)
+    config.load_from, config.distill = 'start.pth', dict(rounds=dict())
+
+    config = with_training_arguments(config, arguments)
+
+    assert (config.get('resume'), config.load_from) == (resume, load_from)
+
+
 @pytest.fixture
 def accelerator(monkeypatch):
     """Pretend that there is a GPU."""

@@ -149,6 +149,17 @@ def test_other_views_label_anew_and_the_old_labels_are_kept(workshop):
         assert len([*ROOT.glob(f'round_{number}/labels.*/manifest.json')]) == 1
 
 
+def test_a_store_that_the_recipe_states_is_never_moved(workshop):
+    """Its labeling refuses it where it was made otherwise."""
+    mine = f'distill.store={WORK_DIR}/labels'
+    train_rounds(rounds_recipe(mine, number=1), QuickTools())
+    tools = QuickTools()
+    views = 'distill.views.scales=[1.0]'
+    train_rounds(rounds_recipe(mine, views, number=1), tools)
+    assert tools.called == ['label round_1/recipe']
+    assert [path.name for path in ROOT.glob('labels*')] == ['labels']
+
+
 @pytest.mark.parametrize(
     'option',
     [
