@@ -53,6 +53,7 @@ class MatchedCandidates:
             unknown.
         pairs: Key of each candidate's box and paired instance, equal for stores of the
             same boxes; (M,), str.
+        paths: Key of each candidate's image, (M,), str.
         images: Number of images that could be read.
         failed: Number of images that could not be read.
         true_categories: Category of each true instance on the images that could be
@@ -68,6 +69,7 @@ class MatchedCandidates:
     counted: np.ndarray
     errors: np.ndarray
     pairs: np.ndarray
+    paths: np.ndarray
     images: int
     failed: int
     true_categories: np.ndarray
@@ -167,6 +169,45 @@ def join(parts: Sequence[MatchedCandidates]) -> MatchedCandidates:
     )
 
 
+@dataclass(frozen=True)
+class PairedErrors:
+    """Keypoint errors of the pairs that all views have in common, P of them.
+
+    Attributes:
+        by_view: Errors by view in units of the instance's size, (P, K) each; NaN where
+            unknown, or not visible in the last view.
+        paths: Key of the image of each pair, (P,), str.
+    """
+
+    by_view: Mapping[str, np.ndarray]
+    paths: np.ndarray
+
+
+def pair_errors(
+    matched: Mapping[str, MatchedCandidates], selection: Selection
+) -> PairedErrors:
+    """Pair the keypoint errors of views by box and true instance.
+
+    Args:
+        matched: Matched candidates of the same boxes by view.
+        selection: Selection that decides which keypoints are visible, in the last
+            view.
+    """
+    paired = [e.pairs[~np.isnan(e.errors).all(axis=1)] for e in matched.values()]
+    common = functools.reduce(np.intersect1d, paired)
+    *_, last = matched.values()
+    visible = selection.visible(_rows(last, common, last.keypoint_scores))
+    return PairedErrors(
+        {
+            name: np.where(
+                visible, _rows(candidates, common, candidates.errors), np.nan
+            )
+            for name, candidates in matched.items()
+        },
+        _rows(last, common, last.paths),
+    )
+
+
 def errors_in_common(
     matched: Mapping[str, MatchedCandidates], selection: Selection
 ) -> dict[str, float]:
@@ -180,14 +221,8 @@ def errors_in_common(
     Returns:
         Errors in units of the instance's size; NaN if no keypoint is common.
     """
-    paired = [e.pairs[~np.isnan(e.errors).all(axis=1)] for e in matched.values()]
-    common = functools.reduce(np.intersect1d, paired)
-    *_, last = matched.values()
-    visible = selection.visible(_rows(last, common, last.keypoint_scores))
-    return {
-        name: mean_error(_rows(candidates, common, candidates.errors)[visible])
-        for name, candidates in matched.items()
-    }
+    errors = pair_errors(matched, selection).by_view
+    return {name: mean_error(values) for name, values in errors.items()}
 
 
 def _rows(
@@ -243,6 +278,7 @@ def _match_image(
         counted=~ignored,
         errors=keypoint_errors(candidates.keypoints, truth, paired),
         pairs=np.array(names, dtype=object),
+        paths=np.full(len(names), path, dtype=object),
         images=1,
         failed=0,
         true_categories=truth.category_ids[~truth.ignored],
