@@ -10,7 +10,7 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +330,16 @@ class DistillConfig:
     )
     audit: AuditConfig | None = section(
         AuditConfig, 'labeled images to audit; else the validation set', None
+    )
+    worth_images: int | None = field(
+        default=200,
+        metadata=dict(
+            kind=COUNT,
+            meaning='labeled images, at most, on which it is measured before the '
+            'training what the labels can be worth: of `audit`, or of the validation '
+            'set; 0 and None measure nothing',
+            none_is_off=True,
+        ),
     )
     leak_guard: bool | Sequence[Mapping[str, str]] = setting(
         Either((SWITCH, ListOf(COCO_FILES))),
