@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 
@@ -22,7 +23,7 @@ from mmdistill.datasets.boxes import true_boxes
 from mmdistill.datasets.sources.image_list import annotated_images
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.stages.label_config import labeled_config, labeled_members
-from mmdistill.utils.files import file_sha256, json_sha256, write_json
+from mmdistill.utils.files import file_sha256, json_sha256, read_json, write_json
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
@@ -78,7 +79,7 @@ def audited_set(
         UserError: If no set is named or a file is missing.
     """
     config, audit = recipe.config, recipe.distill.audit
-    dataset = _val_dataset(config, ann_file is None) if audit is None else stated(audit)
+    dataset = val_dataset(config, ann_file is None) if audit is None else stated(audit)
     default = _set_of(dataset) if dataset else None
     if ann_file is not None:
         if img is None and default is None:
@@ -150,23 +151,86 @@ def shared_images(recipe: Recipe, audited: AuditedSet) -> int:
     Raises:
         UserError: If the audited set is the labeled set itself.
     """
-    images, trained_on = audited.images, set()
-    same_file = False
-    members = labeled_members(recipe)
-    for labeled in map(_set_of, members):
-        same_file |= labeled.ann_file.resolve() == audited.ann_file.resolve()
-        if labeled.ann_file.is_file():
-            trained_on |= labeled.images
-    shared = len(images & trained_on)
-    if same_file or shared == len(images):
+    shared = images_trained_on(recipe, audited)
+    if shared == audited.images:
         # Folds split a single set.
         without = ', or train teachers without a part of it with --folds'
         raise ConfigError(
             f'{audited.ann_file} is what the teacher was trained on, its labels there '
             'are better than elsewhere; name another set with --ann-file and --img'
-            + (without if len(members) == 1 else '')
+            + (without if len(labeled_members(recipe)) == 1 else '')
         )
-    return shared
+    return len(shared)
+
+
+def images_trained_on(recipe: Recipe, audited: AuditedSet) -> set[Path]:
+    """Return the audited images that the teacher was trained on, links resolved.
+
+    Args:
+        recipe: The recipe.
+        audited: The audited set.
+
+    Returns:
+        The images; all of them where the set has the labeled set's own json.
+    """
+    images, trained_on = audited.images, set()
+    for labeled in map(_set_of, labeled_members(recipe)):
+        if labeled.ann_file.resolve() == audited.ann_file.resolve():
+            return images
+        if labeled.ann_file.is_file():
+            trained_on |= labeled.images
+    return images & trained_on
+
+
+def sampled_set(
+    audited: AuditedSet, num: int, left_out: Collection[Path], folder: Path
+) -> AuditedSet:
+    """Choose some images of a set, evenly over its list, with all their instances.
+
+    Only images with an annotated keypoint are chosen: others tell nothing of keypoint
+    errors.
+
+    Args:
+        audited: The set, whose annotations are checked.
+        num: Maximum number of images.
+        left_out: Images that are not chosen, links resolved.
+        folder: Folder to which the json of the chosen images is written.
+
+    Returns:
+        The chosen images; the set itself where that are all of its images.
+
+    Raises:
+        DataError: If there is none to choose.
+    """
+    content = read_json(audited.ann_file, 'the annotation file')
+    annotated = {
+        annotation['image_id']
+        for annotation in content['annotations']
+        if any(np.array(annotation.get('keypoints', ()))[2::3] > 0)
+    }
+    root = audited.img_root.resolve()
+    usable = [
+        image
+        for image in content['images']
+        if image['id'] in annotated and root / image['file_name'] not in left_out
+    ]
+    if not usable:
+        reason = ' that the teacher was not trained on' if left_out else ''
+        raise DataError(f'{audited.ann_file} has no image with keypoints{reason}')
+    rows = np.linspace(0, len(usable) - 1, min(num, len(usable))).round().astype(int)
+    images = [usable[row] for row in rows.tolist()]
+    if len(images) == len(content['images']):
+        return audited
+    chosen = {image['id'] for image in images}
+    content['images'] = images
+    content['annotations'] = [
+        each for each in content['annotations'] if each['image_id'] in chosen
+    ]
+    digest = json_sha256(content)
+    path = folder / f'{audited.ann_file.stem[: MAX_STEM // 2]}-{digest[:8]}.json'
+    if not path.is_file():
+        write_json(path, content)
+    return replace(audited, ann_file=path)
 
 
 def choose_boxes(
@@ -198,8 +262,12 @@ def choose_boxes(
     return UnlabeledConfig(bbox_file=str(path)), TRUE_BOXES
 
 
-def _val_dataset(config: Config, required: bool) -> Mapping[str, Any] | None:
-    """The validation set, if it is a single one with annotations.
+def val_dataset(config: Config, required: bool) -> Mapping[str, Any] | None:
+    """Return the validation set, if it is a single one with annotations.
+
+    Args:
+        config: A config.
+        required: Whether one of several data sets is an error.
 
     Raises:
         UserError: If it is required and consists of several data sets.
