@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     check_environment()
     from mmdistill import stages
+    from mmdistill.audits import report_label_worth
     from mmdistill.cli.arguments import (
         add_config_arguments,
         add_training_arguments,
@@ -58,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             config = stages.round_config(config, *chosen)
         write_config(stages.training_config(config), arguments.write_config)
     elif arguments.round is not None:
-        stages.train_round(config, *chosen)
+        stages.train_round(config, *chosen, report_label_worth)
     else:
-        stages.train(config)
+        stages.train(config, report_label_worth)
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,18 @@ def _read_recipe(recipe: Recipe, images: bool = True) -> Recipe:
     return recipe.at(_read(recipe.config, images))
 
 
-def train(config: Config) -> None:
+def train(
+    config: Config, after_labeling: Callable[[Config], Any] | None = None
+) -> None:
     """Stage 2: train; a config with a `distill` section runs stage 1 first.
 
     One with `distill.rounds` runs all of its rounds, each step in a process of its own.
 
     Args:
         config: Any training config of MMPose or MMDetection.
+        after_labeling: Called with the config on all processes between both stages,
+            where there are two and no rounds: what is to be known of the labels before
+            a student is trained.
 
     Raises:
         UserError: If there is nothing to learn from, or stage 1 does not run.
@@ -162,6 +167,8 @@ def train(config: Config) -> None:
         check_initial_weights(noised_student_config(recipe))
         check_validation(recipe.config)
         _label(recipe)
+        if after_labeling is not None:
+            after_labeling(config)
         log_initial_weights(recipe)
         config = _distilled_config(recipe)
     else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from mmengine.config import Config
 
 from mmdistill.config.recipe import Recipe
@@ -15,7 +18,12 @@ from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.ledger import FileRecords, Ledger
 
 
-def train_round(config: Config, number: int, student: int = 0) -> None:
+def train_round(
+    config: Config,
+    number: int,
+    student: int = 0,
+    after_labeling: Callable[[Config], Any] | None = None,
+) -> None:
     """Label for a round and train a student of it in this process, and record both.
 
     So rounds are run by any launcher, one after the other; `train_rounds` goes on
@@ -25,13 +33,14 @@ def train_round(config: Config, number: int, student: int = 0) -> None:
         config: A config whose `distill` section has rounds.
         number: Number of the round, from 1.
         student: Number of the student among those of the round, from 0.
+        after_labeling: Called with the recipe of the round, see `train`.
 
     Raises:
         UserError: If there is no such round, the one before is not done, or the round
             cannot run.
     """
     made = round_config(config, number, student)
-    train(made)
+    train(made, after_labeling)
     rounds = Rounds(Recipe.of(config))
     run_on_rank_zero(lambda: _record(rounds, number, rounds.seeds[student]))
 
