@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmdistill.audits.label_worth import LabelWorth, read_label_worth
 from mmdistill.audits.result import Audit, read_audit
+from mmdistill.audits.worth_run import label_digest
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.errors import ConfigError, StoreError
@@ -189,6 +191,7 @@ def template_variables(store: LabelStore, options: ReportOptions) -> dict[str, A
         galleries=galleries(data, selection is not None, renderer, options.num),
         img_root=str(img_root),
         failure_rows=_failure_rows(data),
+        **_worth_variables(store, selection),
         **_audit_variables(audit, selection),
         **_round_variables(store, options),
         results=results,
@@ -209,6 +212,26 @@ def _round_variables(store: LabelStore, options: ReportOptions) -> dict[str, Any
         round_warnings=rounds.round_warnings(known),
         round_plots=rounds.round_plots(known),
     )
+
+
+def _worth_variables(store: LabelStore, selection: Selection | None) -> dict[str, Any]:
+    """Variables of the template's section on what the labels can be worth."""
+    worth = read_label_worth(store.root)
+    if worth is None or selection is None:
+        return dict(worth=None)
+    return dict(
+        worth=worth,
+        worth_rows=_worth_rows(worth),
+        worth_is_stale=worth.made_by != label_digest(store),
+    )
+
+
+def _worth_rows(worth: LabelWorth) -> list[dict[str, Any]]:
+    """Rows of the table of views: error and AP."""
+    return [
+        dict(name=name, error=error, precision=worth.precision[name])
+        for name, error in worth.errors.items()
+    ]
 
 
 def _audit_variables(
