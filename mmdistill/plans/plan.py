@@ -14,10 +14,11 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, HOOKS
 
 from mmdistill.cli.main import original_sentence
+from mmdistill.config.datasets import members_of as config_members
 from mmdistill.config.datasets import uncut
 from mmdistill.config.loops import check_training
 from mmdistill.config.recipe import Recipe
-from mmdistill.config.schema import is_type
+from mmdistill.config.schema import is_type, stated
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.dry_build import check_training_parts
 from mmdistill.engine.dry_evaluation import check_evaluation, check_metric_files
@@ -36,6 +37,7 @@ from mmdistill.stages.round_checks import check_rounds
 from mmdistill.stages.round_configs import Rounds
 from mmdistill.stages.schedule import grown_schedule
 from mmdistill.utils.dataset_members import members_of
+from mmdistill.utils.files import read_json
 
 TRIAL_BATCH = 4
 ANNOTATED = ('the labeled', 'the validation')
@@ -132,6 +134,7 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
         *_labeling_rows(
             trial, len(unlabeled), unlabeled.num_boxes, recipe.distill.store
         ),
+        *_worth_rows(recipe, trial),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student, (counts.instances, expected)),
         *_training_rows(recipe, student, counts, expected),
@@ -221,6 +224,42 @@ def _labeling_rows(
         ),
         ('label store', f'about {format_size(size)} in {labels}'),
     ]
+
+
+def _worth_rows(recipe: Recipe, trial: LabelingTrial) -> list[tuple[str, str]]:
+    """Row of what the labels can be worth, measured in 1, 2 and all views."""
+    images = _images_of_worth(recipe)
+    if images == 0:
+        return []
+    work = trial.work + 1 + 2
+    seconds = trial.seconds / trial.images * images * work / trial.work
+    text = f'about {format_duration(seconds)} to measure it, on {images} labeled images'
+    return [("labels' worth", text)]
+
+
+def _images_of_worth(recipe: Recipe) -> int:
+    """Number of images on which it is measured what the labels can be worth, or more.
+
+    More where some were trained on, or have no instance.
+    """
+    distill = recipe.distill
+    if not distill.worth_images or distill.rounds is not None:
+        return 0
+    if distill.audit is not None:
+        sets = [stated(distill.audit)]
+    else:
+        dataset = (recipe.config.get('val_dataloader') or {}).get('dataset')
+        sets = config_members(dataset) if dataset else []
+    files = [
+        Path(each.get('data_root') or '', each['ann_file'])
+        for each in sets
+        if each.get('ann_file')
+    ]
+    if len(files) != 1 or not files[0].is_file():
+        return 0
+    content = read_json(files[0], 'the annotation file')
+    images = content.get('images', ()) if isinstance(content, dict) else ()
+    return min(distill.worth_images, len(images))
 
 
 def _format_passes(trial: LabelingTrial, boxes: int) -> str:

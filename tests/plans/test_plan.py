@@ -1,6 +1,7 @@
 """Tests of the plan of a distillation."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def test_counts_are_those_of_the_data(rows):
     assert found['forward passes'] == f'6 views of each box: {6 * boxes}'
     # As many on an unlabeled image as on a labeled one, of six each.
     assert found['pseudo-labels'].startswith(f'about {min(instances, boxes)},')
+
+
+def test_what_measuring_the_labels_takes_is_told(config):
+    told = dict(make_plan(config).rows)["labels' worth"]
+    assert re.fullmatch(r'about \d+ s to measure it, on 1 labeled images', told)
+    # Six of the labeled set, whether they can be measured or not.
+    config.distill.audit = dict(ann_file='data/toy/annotations/labeled.json')
+    assert 'on 6 labeled images' in dict(make_plan(config).rows)["labels' worth"]
+    config.distill.worth_images = 4
+    assert 'on 4 labeled images' in dict(make_plan(config).rows)["labels' worth"]
+    config.distill.worth_images = 0
+    assert "labels' worth" not in dict(make_plan(config).rows)
 
 
 def test_forward_passes_are_counted_in_pixels(config):
