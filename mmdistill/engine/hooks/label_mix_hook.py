@@ -274,10 +274,11 @@ def log_label_mix(
     mix = mix_scalars(labeled, pseudo, batches)
     share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
-        reason = ', from the sizes of both sets' if batches.is_balanced else ''
+        stated = not batches.is_balanced
+        reason = 'as stated' if stated else 'from the sizes of both sets'
         share = (
             f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
-            f'({mix["mix/labeled_share"]:.3f}{reason}); '
+            f'({mix["mix/labeled_share"]:.3f}, {reason}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(

@@ -17,7 +17,10 @@ LABELED = range(9)
 
 @pytest.mark.parametrize(
     ('batches', 'words'),
-    [(FIXED, '3 of 5 in a batch are labeled (0.600)'), (CHANCE, 'by chance')],
+    [
+        (FIXED, '3 of 5 in a batch are labeled (0.600, as stated)'),
+        (CHANCE, 'by chance'),
+    ],
 )
 def test_the_mix_is_told(make_selection, logged, batches, words):
     log_label_mix(
