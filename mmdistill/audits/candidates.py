@@ -52,7 +52,8 @@ class MatchedCandidates:
         errors: Keypoint errors in units of the instance's size, (M, K), NaN where
             unknown.
         pairs: Key of each candidate's box and paired instance, equal for stores of the
-            same boxes; (M,), str.
+            same boxes; of the instance alone where boxes were fitted around poses,
+            which depend on the views; (M,), str.
         paths: Key of each candidate's image, (M,), str.
         images: Number of images that could be read.
         failed: Number of images that could not be read.
@@ -133,9 +134,12 @@ def match_candidates(
         candidates = replace(candidates, category_ids=0 * candidates.category_ids)
         truths = {path: _without_categories(truth) for path, truth in truths.items()}
     outcome = unlabeled_selection.apply(labels.candidates[np.flatnonzero(usable)])
+    fitted = 'box_fit' in store.manifest.get('views', {})
     ends = np.searchsorted(image_index, np.arange(len(labels.sizes) + 1))
     matched = [
-        _match_image(candidates[rows], outcome[rows], truths[path], sigmas, path)
+        _match_image(
+            candidates[rows], outcome[rows], truths[path], sigmas, path, fitted
+        )
         for i, path in enumerate(labels.paths.to_pylist())
         for rows in [slice(ends[i], ends[i + 1])]
         if labels.failures[i] is None
@@ -253,8 +257,9 @@ def _match_image(
     truth: TrueInstances,
     sigmas: np.ndarray,
     path: str,
+    fitted: bool,
 ) -> MatchedCandidates:
-    """Match the candidates of one image."""
+    """Match the candidates of one image, in boxes that may be fitted around poses."""
     order = np.argsort(-candidates.instance_scores, kind='stable')
     candidates = candidates[order]
     similar = similarity(candidates.keypoints, truth, sigmas)
@@ -264,8 +269,9 @@ def _match_image(
     ignored = np.append(truth.ignored, False)[instances]
     paired = match(similar, truth, PAIRED_OKS)
     paired = np.where(np.append(truth.ignored, False)[paired], -1, paired)
+    # No two candidates are paired with the same instance.
     names = [
-        f'{path} {box.tolist()} {instance}'
+        f'{path} {"" if fitted else box.tolist()} {instance}'
         for box, instance in zip(candidates.bboxes, paired, strict=True)
     ]
     return MatchedCandidates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,18 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.audits.audited_set import AuditedSet
-from mmdistill.audits.candidates import match_candidates, pair_errors
+from mmdistill.audits.candidates import (
+    MatchedCandidates,
+    match_candidates,
+    pair_errors,
+)
 from mmdistill.audits.worth_run import _Sample, _worth
 from mmdistill.config.recipe import Recipe
+from mmdistill.store import LabelStore
+from tests.helpers.named_images import NamedImages
 
+COUNTS = (2, 0, None, 3, 1)
+"""Candidates of the images of `perfect`."""
 SIGMAS = np.full(17, 0.5)
 """So wide that every candidate is near its own instance."""
 
@@ -60,6 +69,36 @@ def test_pairs_know_their_images(matched, selection_at):
             # Of an instance whose area is 100.
             assert row == pytest.approx(np.full(17, distances[path] / 10))
     assert Counter(errors.paths.tolist()) == {'000.png': 2, '003.png': 3, '004.png': 1}
+
+
+def test_boxes_that_are_fitted_in_each_view_do_not_part_its_pairs(
+    tmp_path, perfect, selection_at, make_rows, coco_names
+):
+    """Around the poses of one view they are others than around those of two."""
+    _, truth = perfect
+
+    def match_moved(name: str, manifest: dict, pixels: float) -> MatchedCandidates:
+        rows = [
+            replace(
+                row,
+                candidates=replace(
+                    row.candidates, bboxes=row.candidates.bboxes + np.float32(pixels)
+                ),
+            )
+            for row in make_rows(COUNTS)
+        ]
+        store = LabelStore(tmp_path / name)
+        about = dict(about=dict(img_root='images'), keypoints=coco_names, chunk_size=9)
+        store.claim(about | manifest, NamedImages([row.path for row in rows]))
+        store.write_chunk(0, rows)
+        return match_candidates(store, truth, SIGMAS, selection_at())
+
+    for manifest, pairs in ((dict(), 0), (dict(views=dict(box_fit={})), 6)):
+        views = {
+            name: match_moved(f'{name} {pairs}', manifest, pixels)
+            for name, pixels in (('single view', 3), ('fused', 0))
+        }
+        assert len(pair_errors(views, selection_at().selection).paths) == pairs
 
 
 def test_errors_gains_and_counts_are_those_of_the_pairs(matched, selection_at):
