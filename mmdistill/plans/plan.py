@@ -245,6 +245,7 @@ def _images_of_worth(recipe: Recipe) -> int:
     distill = recipe.distill
     if not distill.worth_images or distill.rounds is not None:
         return 0
+    sets: list[Mapping[str, Any]]
     if distill.audit is not None:
         sets = [stated(distill.audit)]
     else:
