@@ -26,8 +26,8 @@ from mmdistill.engine.initial_weights import check_initial_weights
 from mmdistill.errors import ConfigError, DataError, UserError
 from mmdistill.stages.holdout import holdout_config, holdout_files
 from mmdistill.stages.label_config import labeled_config, labeled_members
+from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.round_configs import Rounds
-from mmdistill.stages.train_config import student_config
 from mmdistill.utils.files import write_json
 
 HASHES = 'image_hashes.json'
@@ -78,7 +78,7 @@ def _check_round(rounds: Rounds, number: int, folder: Path) -> None:
         _check_keypoints(rounds, number)
         config = with_read_annotations(config, folder)[0]
         check_training_parts(config)
-        check_initial_weights(student_config(Recipe.of(config)))
+        check_initial_weights(noised_student_config(Recipe.of(config)))
         check_validation(config)
     except UserError as error:
         if number == 1:

@@ -68,6 +68,7 @@ def test_a_round_of_other_keypoints_is_refused(folder):
         (dict(train_cfg=dict(_delete_=True)), r'round 2: .*how long it trains'),
         (dict(mixing=dict(labeled_share=2)), r'labeled_share must be a number between'),
         (dict(mixing=dict(labeled_share=0.95)), r'round 2: train_dataloader: '),
+        (dict(noise=dict(drop_path=0.1)), r'round 2: .*stochastic depth'),
     ],
 )
 def test_what_a_round_cannot_train_is_told_with_its_number(folder, settings, sentence):
