@@ -18,7 +18,8 @@ class FinishConfig:
     Attributes:
         length: Length of the finish, as a share of the schedule that it is added to.
         lr: Factor of the base learning rate in the first step of the finish, from
-            which the rate falls to 0 by half a cosine.
+            which the rate falls to 0 by half a cosine. On Leeds Sports Pose Extended
+            0.06 gave more AP than 0.02 and 0.2, and kept more PCK than 0.2.
         noise: Whether the student's noise stays on.
     """
 
@@ -31,7 +32,7 @@ class FinishConfig:
         POSITIVE,
         'factor of the base learning rate from which the rate falls to 0, by half a '
         'cosine',
-        0.2,
+        0.06,
     )
     noise: bool = setting(SWITCH, "whether the student's noise stays on", False)
 

@@ -111,7 +111,7 @@ def test_with_noise_a_supervised_training_keeps_its_loader():
     ('loader', 'words'),
     [
         (MIXED, 'the last 160 on labeled samples alone, with the learning rate from'),
-        (SUPERVISED, 'the last 160 with the learning rate from 0.2 of its base to 0'),
+        (SUPERVISED, 'the last 160 with the learning rate from 0.06 of its base to 0'),
     ],
 )
 def test_the_log_says_how_long_it_is(logged, loader, words):
