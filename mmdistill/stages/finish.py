@@ -21,6 +21,7 @@ from mmdistill.config.mixed_loader import SAMPLER
 from mmdistill.config.schema import is_type
 from mmdistill.errors import ConfigError
 from mmdistill.functional.finish import finish_epochs, finish_iterations
+from mmdistill.stages.pipeline_switch import switch_all_sources
 from mmdistill.stages.schedule import stated_length
 
 FINISH_LR = 'mmdistill.FinishLR'
@@ -83,6 +84,7 @@ def with_finish(config: Config, finish: FinishConfig) -> Config:
         config.train_dataloader = _clean_loader(
             config.train_dataloader, length, by_epoch
         )
+        switch_all_sources(config)
     print_log(
         f'finish: {length} + {added} = {length + added} '
         f'{"epochs" if by_epoch else "iterations"}, the last {added} '

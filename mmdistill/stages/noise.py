@@ -23,11 +23,11 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.noise_transforms import IMAGENET_MEAN
 from mmdistill.errors import ConfigError
+from mmdistill.stages.pipeline_switch import switches_pipeline
 from mmdistill.stages.stochastic_depth import with_drop_path
 from mmdistill.stages.train_config import student_config
 
 HOOK, SWITCH = 'FeatureDropoutHook', 'NoiseSwitch'
-SWITCH_HOOKS = ('PipelineSwitchHook', 'SourcePipelineSwitchHook')
 COLOR = 'YOLOXHSVRandomAug'
 COLORS = (COLOR, 'PhotometricDistortion')
 """Transforms of MMPose that vary colors. The second one has a broken contrast."""
@@ -110,7 +110,7 @@ def _pipelines(config: Config, sources: str) -> Iterator[tuple[Any, str, str]]:
         if sources == 'all' or has_pseudo(owner):
             yield owner, 'pipeline', str(owner.get('type'))
     for hook in config.get('custom_hooks') or ():
-        if any(is_type(hook, name) for name in SWITCH_HOOKS):
+        if switches_pipeline(hook):
             yield hook, 'switch_pipeline', str(hook['type'])
 
 

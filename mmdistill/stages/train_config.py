@@ -41,8 +41,7 @@ from mmdistill.errors import ConfigError
 from mmdistill.functional.mixing import balanced_slots, labeled_slots, source_slots
 from mmdistill.stages.finish import check_finish
 from mmdistill.stages.label_config import check_models
-
-SWITCH_HOOK = 'SourcePipelineSwitchHook'
+from mmdistill.stages.pipeline_switch import switch_all_sources
 
 
 def student_config(recipe: Recipe) -> Config:
@@ -79,10 +78,8 @@ def student_config(recipe: Recipe) -> Config:
         loader['dataset'] = _mixed(loader['dataset'], store, mixing)
         config.train_dataloader = loader
         loader = config.train_dataloader
+        switch_all_sources(config)
         config.custom_hooks = _hooks(config)
-        if any(_switches_pipeline(hook) for hook in config.custom_hooks):
-            # Workers that live on would keep the pipeline they started with.
-            loader.persistent_workers = False
     _state_weights(loader['dataset'], recipe.distill.weights)
     _check_hooks(config)
     _check_trained_store(config, store)
@@ -182,18 +179,11 @@ def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
 
 
 def _hooks(config: Config) -> list[dict[str, Any]]:
-    """The config's hooks, fit for two sources, and the check of the selection."""
+    """The config's hooks, and the check of the selection."""
     hooks = [dict(hook) for hook in config.get('custom_hooks') or []]
-    for hook in hooks:
-        if _switches_pipeline(hook):
-            hook['type'] = f'mmdistill.{SWITCH_HOOK}'
     if not any(is_type(hook, 'LabelMixHook') for hook in hooks):
         hooks.append(dict(type='mmdistill.LabelMixHook'))
     return hooks
-
-
-def _switches_pipeline(hook: Any) -> bool:
-    return is_type(hook, 'PipelineSwitchHook') or is_type(hook, SWITCH_HOOK)
 
 
 LOG_HOOK = 'mmdistill.StudentLogHook'

@@ -102,6 +102,23 @@ def test_a_supervised_training_gets_the_iterations_and_clean_draws():
     assert 'drop_last' not in loader
 
 
+@pytest.mark.parametrize('noise', [False, True])
+def test_a_pipeline_that_is_switched_is_switched_within(noise):
+    """MMDetection's hook would set that of the wrapper, which nothing reads."""
+    hooks = [dict(type='mmdet.PipelineSwitchHook', switch_epoch=8, switch_pipeline=[])]
+    schedule = dict(by_epoch=True, max_epochs=10)
+    loader = dict(SUPERVISED, num_workers=2, persistent_workers=True)
+    config = with_finish(
+        training(loader, train_cfg=schedule, param_scheduler=[], custom_hooks=hooks),
+        FinishConfig(noise=noise),
+    )
+    kind, lives_on = ('mmdet.Pipeline', True)
+    if not noise:
+        kind, lives_on = ('mmdistill.SourcePipeline', False)
+    assert config.custom_hooks[0] == {**hooks[0], 'type': f'{kind}SwitchHook'}
+    assert config.train_dataloader.persistent_workers == lives_on
+
+
 def test_with_noise_a_supervised_training_keeps_its_loader():
     config = with_finish(training(SUPERVISED), FinishConfig(noise=True))
     assert config.train_dataloader == SUPERVISED
