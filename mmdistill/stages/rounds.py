@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -54,12 +55,18 @@ LOCK_SECONDS = 10.0
 """Time that the command of a run that was killed has to end."""
 
 
-def train_rounds(recipe: Recipe, execute: Execute | None = None) -> None:
+def train_rounds(
+    recipe: Recipe,
+    execute: Execute | None = None,
+    after_labeling: Callable[[Config], Any] | None = None,
+) -> None:
     """Run all rounds of a recipe, or what is left of them.
 
     Args:
         recipe: A recipe with `distill.rounds`.
         execute: Runs a command of a step; by default in a process of its own.
+        after_labeling: Called in this process with the recipe of each round whose
+            labels are new to its students, before the first of these is trained.
 
     Raises:
         UserError: If the rounds cannot run, another process runs them, or a command
@@ -72,7 +79,7 @@ def train_rounds(recipe: Recipe, execute: Execute | None = None) -> None:
     rounds = Rounds(recipe)
     check_rounds(rounds)
     with locked(rounds.root, LOCK_SECONDS):
-        RoundLoop(rounds, execute or commands).run()
+        RoundLoop(rounds, execute or commands, after_labeling).run()
     commands.end()
 
 
@@ -82,10 +89,18 @@ class RoundLoop:
     Args:
         rounds: The rounds.
         execute: Runs a command of a step.
+        after_labeling: See `train_rounds`.
     """
 
-    def __init__(self, rounds: Rounds, execute: Execute) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        execute: Execute,
+        after_labeling: Callable[[Config], Any] | None = None,
+    ) -> None:
         self.rounds, self._execute = rounds, execute
+        self._after_labeling = after_labeling
+        self._looked_at = 0
         self._records = FileRecords(rounds.root / LEDGER_FILE)
         self._ledger = Ledger(self._records)
         self._results: list[RoundResult] = []
@@ -135,7 +150,7 @@ class RoundLoop:
             file = training_file(self.rounds, number, seed)
             write_config(config, file)
             checkpoint = self.rounds.checkpoint(number, seed)
-            begin = partial(self._log_start, number, seed)
+            begin = partial(self._begin_training, number, seed)
             self._perform(step, checkpoint.is_file, begin)
             if not checkpoint.is_file():
                 raise CheckpointError(
@@ -153,7 +168,14 @@ class RoundLoop:
         results = by_metric([student_metrics(folder) for folder in folders])
         return replace(result, results=results, holdout=by_metric(holdout))
 
-    def _log_start(self, number: int, seed: int) -> None:
+    def _begin_training(self, number: int, seed: int) -> None:
+        """Look at the labels of a round, once, and say what a student starts from."""
+        if self._after_labeling is not None and self._looked_at < number:
+            self._looked_at = number
+            config = self.rounds.config(number)
+            # The other ranks wait for commands, and do not take part.
+            config.launcher = 'none'
+            self._after_labeling(config)
         log_initial_weights(Recipe.of(self.rounds.student_config(number, seed)))
 
     def _test(self, number: int, seed: int) -> dict[str, float]:

@@ -148,8 +148,9 @@ def train(
     Args:
         config: Any training config of MMPose or MMDetection.
         after_labeling: Called with the config on all processes between both stages,
-            where there are two and no rounds: what is to be known of the labels before
-            a student is trained.
+            where there are two: what is to be known of the labels before a student is
+            trained. Of several rounds it is called with the recipe of each one, on the
+            process that runs them.
 
     Raises:
         UserError: If there is nothing to learn from, or stage 1 does not run.
@@ -160,7 +161,7 @@ def train(
             # Rounds are made of the stages, and so import this module.
             from mmdistill.stages.rounds import train_rounds
 
-            train_rounds(recipe)
+            train_rounds(recipe, after_labeling=after_labeling)
             return
         recipe = _read_recipe(recipe)
         # What cannot be trained is refused before hours of labeling.

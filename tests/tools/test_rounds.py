@@ -111,6 +111,26 @@ def test_the_ledger_has_the_figures_of_each_round(workshop, logged):
     )
 
 
+def test_the_labels_of_each_round_are_looked_at_before_they_train(workshop):
+    """Once a round, and not again where its students are trained."""
+    recipe, tools = rounds_recipe(number=2, students=2), QuickTools()
+
+    def look(config):
+        assert config.launcher == 'none'
+        assert LabelStore(config.distill.store).complete
+        tools.called.append(config.distill.store)
+
+    train_rounds(recipe, tools, look)
+    stores = [str(ROOT / f'round_{number}/labels') for number in (1, 2)]
+    assert tools.called == [
+        *(ALL[0], stores[0], *ALL[1:3]),
+        *(ALL[3], stores[1], *ALL[4:]),
+    ]
+    again = QuickTools()
+    train_rounds(recipe, again, look)
+    assert tools.called.count(stores[0]) == 1
+
+
 def test_the_student_that_is_kept_names_its_round(workshop):
     train_rounds(rounds_recipe('randomness.seed=7', number=2), QuickTools())
     student = torch.load(ROOT / 'student.pth', weights_only=True)
