@@ -234,6 +234,8 @@ def _worth_rows(recipe: Recipe, trial: LabelingTrial) -> list[tuple[str, str]]:
     work = trial.work + 1 + 2
     seconds = trial.seconds / trial.images * images * work / trial.work
     text = f'about {format_duration(seconds)} to measure it, on {images} labeled images'
+    if recipe.distill.rounds is not None:
+        text += ', in each round'
     return [("labels' worth", text)]
 
 
@@ -243,7 +245,7 @@ def _images_of_worth(recipe: Recipe) -> int:
     More where some were trained on, or have no instance.
     """
     distill = recipe.distill
-    if not distill.worth_images or distill.rounds is not None:
+    if not distill.worth_images:
         return 0
     sets: list[Mapping[str, Any]]
     if distill.audit is not None:

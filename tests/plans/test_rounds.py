@@ -67,6 +67,7 @@ def test_the_plan_tells_the_hours_of_all_rounds(config, monkeypatch):
     assert rows['training'].startswith('about 60 min')
     assert rows['all training'] == 'about 9.0 h: 3.0 h, 6.0 h'
     assert rows['rounds'].startswith('2 with 3 students each: 6 trainings')
+    assert rows["labels' worth"].endswith('labeled images, in each round')
     assert not Path('work').exists()
 
 
