@@ -1,0 +1,69 @@
+"""Every section of `distill` at once: what each part does must leave the others."""
+
+from __future__ import annotations
+
+import torch
+
+from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.engine.checkpoint import load_local
+from tests.helpers.fresh_runs import forget_instances
+from tests.helpers.recipes import STUDENT
+from tests.helpers.workshop import DISTILL, QUICK, call_mmpose, call_tool
+
+ALL = (
+    *('distill.weights.criterion=both', 'distill.weights.sigma=1.5'),
+    *('distill.noise.occlusion.prob=1.0', 'distill.noise.feature_dropout=0.3'),
+    *('distill.finish.length=0.5', 'distill.ema.momentum=0.2'),
+    *('distill.schedule=None', 'distill.worth_images=0'),
+)
+SHORT = (
+    *(*QUICK, *DISTILL, *ALL, 'train_cfg.max_iters=2', 'train_cfg.val_interval=9'),
+    *('default_hooks.checkpoint.interval=1', 'randomness.seed=3'),
+)
+
+
+def train(folder: str, *arguments: str) -> None:
+    """Train two iterations and one of the finish."""
+    forget_instances()
+    command = [STUDENT, '--work-dir', folder, '--no-validate', *arguments]
+    assert call_tool('train', *command, '--cfg-options', *SHORT) == 0
+
+
+def check_same(folder: str, other: str) -> None:
+    """Compare the weights of two students, and their averages."""
+    one, two = (load_local(f'{each}/iter_3.pth', 'cpu') for each in (folder, other))
+    for part in ('state_dict', 'ema_state_dict'):
+        assert one[part].keys() == two[part].keys()
+        for name, value in one[part].items():
+            assert torch.equal(value, two[part][name]), (part, name)
+
+
+def test_a_student_with_all_sections_trains_and_resumes(workshop, logged, monkeypatch):
+    shapes = set()
+    visible = PseudoLabelDataset._visible
+
+    def noted(self, idx):
+        value = visible(self, idx)
+        shapes.add(value.shape)
+        return value
+
+    monkeypatch.setattr(PseudoLabelDataset, '_visible', noted)
+    train('whole')
+
+    assert shapes == {(1, 17, 2)}
+    text = '\n'.join(logged)
+    for words in (
+        'finish: 2 + 1 = 3 iterations, the last 1 on labeled samples alone',
+        'noise of pseudo-labeled samples in training: ',
+        'occlusion of joints',
+        'weigh by both',
+        'the finish begins at iteration 2 of 3',
+        'weights are averaged with momentum 0.2',
+    ):
+        assert words in text
+    train('again', '--resume', 'whole/iter_1.pth')
+    check_same('whole', 'again')
+    # MMPose's own tool trains the same.
+    train('host', '--write-config', 'host.py')
+    call_mmpose('train.py', 'host.py', '--work-dir', 'host')
+    check_same('whole', 'host')
