@@ -93,6 +93,32 @@ def similarity(
     return total / counts.sum(axis=-1)
 
 
+def instance_similarity(
+    distances: np.ndarray, labeled: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    """Compute the OKS of poses that are paired with the true ones.
+
+    Args:
+        distances: Distance of each keypoint from the true one, pixels, (N, K).
+        labeled: Mask of the annotated keypoints, (N, K), bool; one at least of each.
+        areas: Areas of the true instances, squared pixels, (N,).
+        sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
+
+    Returns:
+        OKS in [0, 1], (N,).
+
+    >>> distances, labeled = np.array([[2.0, 9.0]]), np.array([[True, False]])
+    >>> areas, sigmas = np.array([400.0]), np.array([0.05, 0.05])
+    >>> instance_similarity(distances, labeled, areas, sigmas).round(4).tolist()
+    [0.6065]
+    """
+    areas = (areas + np.spacing(1))[:, None]
+    errors = distances**2 / (2 * sigmas) ** 2 / areas / 2
+    total = np.where(labeled, np.exp(-errors), 0).sum(axis=1)
+    similar: np.ndarray = total / labeled.sum(axis=1)
+    return similar
+
+
 def match(similar: np.ndarray, truth: TrueInstances, oks_thr: float) -> np.ndarray:
     """Match candidates to true instances, one after the other.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from mmdistill.functional.oks import (
     TrueInstances,
+    instance_similarity,
     keypoint_errors,
     match,
     similarity,
@@ -84,3 +87,17 @@ def test_an_image_without_people_matches_nothing():
     nobody = alike(0)
     similar = similarity(np.zeros((2, 3, 2)), nobody, SIGMAS)
     assert match(similar, nobody, 0.5).tolist() == [-1, -1]
+
+
+@given(seeds)
+def test_oks_of_paired_poses_is_that_of_all_pairs(seed):
+    rng = np.random.default_rng(seed)
+    truth = draw_truth(rng, 6)
+    labeled = truth.labeled | (np.arange(3) == 0)
+    truth = replace(truth, labeled=labeled)
+    poses = truth.keypoints + rng.normal(0, 5, truth.keypoints.shape)
+    distances = np.linalg.norm(poses - truth.keypoints, axis=-1)
+
+    paired = instance_similarity(distances, labeled, truth.areas, SIGMAS)
+
+    assert paired == pytest.approx(similarity(poses, truth, SIGMAS).diagonal())
