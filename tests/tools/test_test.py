@@ -44,6 +44,18 @@ def test_predictions_are_dumped_one_a_person(workshop, tool):
     assert len(dumped) == len(counted)
 
 
+def test_results_of_each_instance_are_written_beside_the_metrics(workshop, tool):
+    plain = metrics(tool, TEACHER)
+    assert metrics(tool, TEACHER, '--per-image', 'images.json') == plain
+
+    annotations = json.loads(Path('data/toy/annotations/val.json').read_text())
+    counted = [a for a in annotations['annotations'] if a['num_keypoints']]
+    content = json.loads(Path('images.json').read_text())
+    assert len(content['oks']) == len(content['images']) == len(counted)
+    visible = [sum(e is not None for e in errors) for errors in content['errors']]
+    assert sorted(visible) == sorted(a['num_keypoints'] for a in counted)
+
+
 def test_two_processes_measure_with_tta_what_one_does(workshop, tool):
     alone = metrics(tool, TEACHER, '--tta')
 
