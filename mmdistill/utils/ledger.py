@@ -44,6 +44,7 @@ class Step:
         compares_itself: Whether the commands themselves refuse a folder that was made
             otherwise, so that one without a record is used.
         stays: Whether the folder is the user's own and is never moved.
+        keeps: Files and folders within it that are of other steps, and are not moved.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Step:
     content: str = ''
     compares_itself: bool = False
     stays: bool = False
+    keeps: Sequence[Path] = ()
 
     @property
     def made_of(self) -> str:
@@ -74,6 +76,9 @@ class Records(Protocol):
 
     def finished(self, name: str) -> Record:
         """Read the record of a finished step; empty if it is not finished."""
+
+    def forget(self, name: str) -> None:
+        """Remove the record of a step."""
 
 
 class FolderRecords:
@@ -103,6 +108,11 @@ class FolderRecords:
     def finished(self, name: str) -> Record:
         """Read the result of a finished step; empty if it is not finished."""
         return self._read(name, RESULT)
+
+    def forget(self, name: str) -> None:
+        """Remove the record of a step."""
+        for file in (RESULT, PROGRESS):
+            (self.work_dir / name / file).unlink(missing_ok=True)
 
     def _read(self, name: str, file: str) -> Record:
         path = self.work_dir / name / file
@@ -178,6 +188,34 @@ class Ledger:
         record = self.records.finished(step.name)
         return record if record.get('fingerprint') == step.fingerprint else {}
 
+    def ensure(
+        self,
+        step: Step,
+        execute: Execute,
+        made: Callable[[], bool],
+        begin: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Do a step, unless it is done and what it made is there.
+
+        Args:
+            step: The step.
+            execute: Runs a command.
+            made: Whether what the step makes is there.
+            begin: Called before the step is done.
+
+        Returns:
+            Whether it was to be done.
+        """
+        done = bool(self.result(step))
+        if done and made():
+            return False
+        if done:
+            # What it made was removed.
+            self.records.forget(step.name)
+        begin()
+        self.perform(step, execute)
+        return True
+
     def perform(self, step: Step, execute: Execute) -> Record:
         """Execute the missing commands of a step.
 
@@ -224,7 +262,7 @@ class Ledger:
         made_of = record.get('content', record.get('fingerprint'))
         stays = step.stays or (not record and step.compares_itself)
         if step.folder.exists() and made_of != step.made_of and not stays:
-            _move_aside(step.folder)
+            _move_aside(step.folder, step.keeps)
             record = {}
         if record.get('fingerprint') != step.fingerprint:
             record = {}
@@ -237,13 +275,20 @@ class Ledger:
         return record
 
 
-def _move_aside(folder: Path) -> None:
+def _move_aside(folder: Path, keeps: Sequence[Path]) -> None:
     name = f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}'
     aside, number = folder.with_name(name), 1
     while aside.exists():
         number += 1
         aside = folder.with_name(f'{name}_{number}')
-    folder.rename(aside)
+    kept = [path.absolute() for path in keeps]
+    if not any(path.is_relative_to(folder.absolute()) for path in kept):
+        folder.rename(aside)
+        return
+    for each in sorted(folder.iterdir()):
+        if not any(path.is_relative_to(each.absolute()) for path in kept):
+            aside.mkdir(exist_ok=True)
+            each.rename(aside / each.name)
 
 
 def _is_training(command: Sequence[str]) -> bool:

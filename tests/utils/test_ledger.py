@@ -12,7 +12,7 @@ import pytest
 
 from mmdistill.errors import StoreError, UserError
 from mmdistill.utils.commands import locked, run_command
-from mmdistill.utils.ledger import FileRecords, Ledger, Step
+from mmdistill.utils.ledger import FileRecords, FolderRecords, Ledger, Step
 
 
 class Tools:
@@ -189,3 +189,42 @@ def test_a_step_that_was_done_by_hand_is_recorded(ledger, step):
         f'python tools/train.py {step.folder}',
         f'python tools/test.py {step.folder}',
     ]
+
+
+def test_what_is_done_is_not_done_again_unless_it_was_removed(ledger, step):
+    tools = Tools()
+    made = (step.folder / 'last_checkpoint').is_file
+    assert ledger.ensure(step, tools, made)
+    assert not ledger.ensure(step, tools, made)
+    assert len(tools.called) == 2
+    (step.folder / 'last_checkpoint').unlink()
+    begun = []
+    assert ledger.ensure(step, tools, made, lambda: begun.append(True))
+    assert len(tools.called) == 4
+    assert begun == [True]
+
+
+def test_what_is_of_other_steps_is_not_moved_aside(ledger, step, tmp_path):
+    ledger.perform(step, Tools())
+    for name in ('labels', 'boxes'):
+        (step.folder / f'of_others/{name}').mkdir(parents=True)
+    kept = step.folder / 'of_others/labels'
+    other = replace(step, fingerprint='second', keeps=[kept, tmp_path / 'elsewhere'])
+
+    ledger.perform(other, Tools())
+
+    assert kept.is_dir()
+    (aside,) = tmp_path.glob('a.*')
+    assert (aside / 'last_checkpoint').is_file()
+    # The folder that holds what is kept stays whole.
+    assert not (aside / 'of_others').exists()
+    assert (step.folder / 'of_others/boxes').is_dir()
+
+
+def test_records_in_folders_are_forgotten(tmp_path, step):
+    records = FolderRecords(tmp_path)
+    Ledger(records).perform(step, Tools())
+    assert records.finished('a')
+    records.forget('a')
+    assert records.finished('a') == records.read('a') == {}
+    records.forget('a')
