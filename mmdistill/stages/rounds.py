@@ -197,14 +197,8 @@ class RoundLoop:
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         """Do a step, unless it is done and what it made is there."""
-        if self._ledger.result(step) and made():
+        if not self._ledger.ensure(step, self._execute, made, begin):
             print_log(f'{step.name} is done', logger='current')
-            return
-        if self._ledger.result(step):
-            # What it made was removed.
-            self._records.forget(step.name)
-        begin()
-        self._ledger.perform(step, self._execute)
 
     def _report(self, result: RoundResult) -> None:
         """Log a round and write it into the ledger."""
