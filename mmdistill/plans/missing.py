@@ -78,7 +78,7 @@ def _missing_model(
     if Path(path).is_file():
         return
     own = section.config if role == 'teacher' else None
-    trained_by = own or _training_config(config, Path(path).parent)
+    trained_by = own or config_of_folder(config, Path(path).parent)
     remedy = (
         f'python tools/train.py {trained_by}'
         if trained_by
@@ -93,8 +93,16 @@ def _missing_detector(recipe: Recipe) -> Iterator[str]:
         yield from _missing_model(recipe.config, 'detector', detector)
 
 
-def _training_config(config: Config, work_dir: Path) -> str | None:
-    """Find the config beside this one with a work folder."""
+def config_of_folder(config: Config, work_dir: Path) -> str | None:
+    """Find the config beside this one with a work folder.
+
+    Args:
+        config: The recipe's config.
+        work_dir: The folder, as the config states it.
+
+    Returns:
+        The file; None where there is none.
+    """
     folder = Path(config.filename).parent
     assignment = re.compile(
         rf"^work_dir = '{re.escape(str(work_dir))}/?'", re.MULTILINE

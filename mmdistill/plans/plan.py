@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,13 @@ class Plan:
     Attributes:
         rows: Names and amounts, in words.
         missing: Missing files, each with the step that provides it.
+        seconds: Estimated seconds of `labels`, the first labeling, and of `student`,
+            all after it; where they could be tried.
     """
 
     rows: list[tuple[str, str]]
     missing: list[str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def make_plan(config: Config) -> Plan:
@@ -97,7 +100,8 @@ def _plan(recipe: Recipe, missing: list[str]) -> Plan:
     if any(not line.startswith(REPLACEABLE) for line in missing):
         return Plan(_mix_rows(student), missing)
     try:
-        return Plan(_rows(recipe, student), missing)
+        rows, seconds = _rows(recipe, student)
+        return Plan(rows, missing, seconds)
     except UserError as error:
         if not missing:
             raise
@@ -113,8 +117,10 @@ def _student(recipe: Recipe) -> Config | None:
     return noised_student_config(recipe)
 
 
-def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
-    """All rows of a plan, for a config whose files exist."""
+def _rows(
+    recipe: Recipe, student: Config | None
+) -> tuple[list[tuple[str, str]], dict[str, float]]:
+    """All rows of a plan and its seconds, for a config whose files exist."""
     stage = label_config(recipe, teacher_needed=False)
     for hook in stage.custom_hooks:
         HOOKS.build(hook)
@@ -126,7 +132,9 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
     trial = try_labeling(stage, unlabeled, TRIAL_BATCH, boxes.fit)
     over = recipe.distill.selection.labeled_images
     expected = min(round(counts.mean(over) * len(unlabeled)), unlabeled.num_boxes)
-    return [
+    costs = _round_costs(recipe, student, trial, len(unlabeled), counts, expected)
+    training = _training_seconds(recipe, student, counts, expected)
+    rows = [
         ('labeled', _format_counts(counts, len(members_of(labeled)))),
         ('unlabeled', f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'),
         *boxes.rows(trial.candidates),
@@ -137,20 +145,32 @@ def _rows(recipe: Recipe, student: Config | None) -> list[tuple[str, str]]:
         *_worth_rows(recipe, trial),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student, (counts.instances, expected)),
-        *_training_rows(recipe, student, counts, expected),
-        *_round_rows(recipe, student, trial, len(unlabeled), counts, expected),
+        *_training_rows(recipe, student, counts, expected, training),
+        *_round_rows(recipe, costs),
     ]
+    labeling = trial.seconds / trial.images * len(unlabeled)
+    seconds = dict(labels=labeling, student=training)
+    if costs:
+        students = Rounds(recipe).options.students
+        of_all = sum(cost.labeling + students * cost.training for cost in costs)
+        seconds['student'] = of_all - costs[0].labeling
+    return rows, seconds
 
 
-def _round_rows(
+def _round_rows(recipe: Recipe, costs: list[RoundCost]) -> list[tuple[str, str]]:
+    """Rows of all rounds together, where there are several."""
+    return round_rows(costs, Rounds(recipe).options.students) if costs else []
+
+
+def _round_costs(
     recipe: Recipe,
     student: Config | None,
     trial: LabelingTrial,
     images: int,
     counts: LabeledCounts,
     expected: int,
-) -> list[tuple[str, str]]:
-    """Rows of all rounds together, where there are several."""
+) -> list[RoundCost]:
+    """The cost of each round, where there are several."""
     if recipe.distill.rounds is None or student is None:
         return []
 
@@ -173,8 +193,7 @@ def _round_rows(
 
     rounds = Rounds(recipe)
     first = cost(Recipe.of(rounds.config(1)), trial)
-    costs = round_costs(recipe, first, measure)
-    return round_rows(costs, rounds.options.students)
+    return round_costs(recipe, first, measure)
 
 
 def _format_counts(counts: LabeledCounts, members: int) -> str:
@@ -307,8 +326,23 @@ def _mix_rows(
     return [('batch', mix)]
 
 
-def _training_rows(
+def _training_seconds(
     recipe: Recipe, student: Config | None, counts: LabeledCounts, expected: int
+) -> float:
+    """Seconds of the student's training; 0 where the config only labels."""
+    if student is None:
+        return 0.0
+    student = _finished(recipe, student, counts, expected)
+    iterations, _ = _length(student, _batches(student, counts, expected))
+    return time_training_step(recipe.config) * iterations
+
+
+def _training_rows(
+    recipe: Recipe,
+    student: Config | None,
+    counts: LabeledCounts,
+    expected: int,
+    seconds: float,
 ) -> list[tuple[str, str]]:
     if student is None:
         return []
@@ -317,7 +351,6 @@ def _training_rows(
     student = _finished(recipe, student, counts, expected)
     batches = _batches(student, counts, expected)
     iterations, length = _length(student, batches)
-    seconds = time_training_step(recipe.config) * iterations
     rows = [
         ('schedule', f'{length} with one process; steps at {_milestones(student)}'),
         (
