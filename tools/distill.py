@@ -1,0 +1,66 @@
+"""Go from labels to an answer: is the student better than its teacher?
+
+python tools/distill.py RECIPE
+python tools/distill.py RECIPE --baseline
+python tools/distill.py RECIPE --dry-run
+
+Trains the teacher where it is not trained yet, finds boxes, labels, selects, audits,
+trains the student, tests all models and writes the report. What is done is not done
+again, and what was stopped goes on by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmdistill.cli.environment import check_environment
+from mmdistill.cli.main import run
+from mmdistill.errors import ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, run the steps and print the answer."""
+    check_environment()
+    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.config.files import recipe_file
+    from mmdistill.config.recipe import Recipe
+    from mmdistill.pipeline import Distillation, distill
+    from mmdistill.pipeline.run import dry_run
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--baseline',
+        nargs='?',
+        const='',
+        metavar='CONFIG',
+        help='also train this supervised config and compare with it; by default the '
+        'baseline.py beside the recipe',
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the commands, run nothing'
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.launcher != 'none':
+        raise ConfigError(
+            'tools/distill.py starts its commands itself, one process each, and takes '
+            f'no --launcher {arguments.launcher}; leave it out, or start the commands '
+            'that --dry-run prints by torchrun'
+        )
+    recipe = Recipe.of(load_config(arguments))
+    work = Distillation(
+        recipe,
+        recipe_file(arguments.config),
+        arguments.baseline,
+        is_changed=bool(arguments.cfg_options or arguments.work_dir),
+    )
+    answer = dry_run(work) if arguments.dry_run else distill(work)
+    sys.stdout.write(f'{answer}\n')
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))
