@@ -129,7 +129,11 @@ class QuickTools:
         tool, file = Path(name).stem, Path(arguments[0])
         self.called.append(f'{tool} {file.stem}')
         if tool == 'train':
-            _leave_model(Path(Config.fromfile(file).work_dir))
+            config = Config.fromfile(file)
+            _leave_model(Path(config.work_dir))
+            if 'distill' in config:
+                # Of several rounds this one is kept.
+                (Path(config.work_dir) / 'student.pth').touch()
         elif tool == 'label':
             store = Path(Config.fromfile(file).distill.store)
             shutil.copytree(LABELS, store, dirs_exist_ok=True)

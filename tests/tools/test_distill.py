@@ -195,6 +195,27 @@ def test_a_step_that_fails_stops_the_work(recipe):
     assert tools.called == ALL[3:]
 
 
+def test_rounds_are_one_step_and_their_kept_student_is_tested(recipe):
+    commands = []
+
+    class Recorded(QuickTools):
+        def __call__(self, command, log):
+            commands.append(list(command))
+            return super().__call__(command, log)
+
+    rounds = {'distill.rounds': dict(number=2)}
+    run(Recorded(), **rounds)
+    (test,) = [c for c in commands if c[:2] == ['tools/test.py', f'{WHOLE}/student.py']]
+    assert test[2] == f'{WORK}/student/student.pth'
+    tools = QuickTools()
+    run(tools, **rounds)
+    assert tools.called == []
+    # Their own ledger says what of it is done.
+    run(tools, **{'distill.rounds': dict(number=3)})
+    assert tools.called == ['train student']
+    assert not [*WORK.glob('student.*')]
+
+
 def test_without_a_validation_set_it_cannot_be_told(recipe):
     tools = QuickTools()
     off = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)
