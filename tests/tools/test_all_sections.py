@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+from pathlib import Path
 
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdistill.audits import report_label_worth
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.engine.checkpoint import load_local
+from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
+from mmdistill.stages.rounds import train_rounds
 from tests.helpers.fresh_runs import forget_instances
 from tests.helpers.recipes import STUDENT
+from tests.helpers.rounds import WORK_DIR, RealTools, rounds_recipe
 from tests.helpers.workshop import DISTILL, QUICK, call_mmpose, call_tool
 
 ALL = (
@@ -67,3 +75,27 @@ def test_a_student_with_all_sections_trains_and_resumes(workshop, logged, monkey
     train('host', '--write-config', 'host.py')
     call_mmpose('train.py', 'host.py', '--work-dir', 'host')
     check_same('whole', 'host')
+
+
+@pytest.mark.slow
+def test_rounds_of_such_students_are_taught_by_the_finished_averages(workshop, logged):
+    """As an arm of the comparison runs them: by options, without validation."""
+    tools = RealTools()
+    recipe = rounds_recipe(*ALL[:-1], number=2)
+
+    train_rounds(recipe, tools, report_label_worth)
+
+    first = Path(WORK_DIR, 'round_1/seed_0')
+    plain = torch.load(first / MODEL_FILE, weights_only=True)
+    saved = load_local(str(first / 'iter_3.pth'), 'cpu')
+    assert plain['meta']['iter'] == 3
+    for name, value in plain['state_dict'].items():
+        assert torch.equal(value, saved['state_dict'][name])
+    assert any(
+        not torch.equal(value, saved['ema_state_dict'][f'module.{name}'])
+        for name, value in saved['state_dict'].items()
+    )
+    (teacher,) = Config.fromfile(f'{WORK_DIR}/round_2/recipe.py').distill.teacher
+    assert teacher.checkpoint == str(first / MODEL_FILE)
+    assert Path(WORK_DIR, 'student.pth').is_file()
+    assert sum('what the labels can be worth' in line for line in logged) == 2
