@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mmdistill.config.kinds import (
-    POSITIVE,
     SHARE,
     SWITCH,
     Choice,
@@ -18,6 +17,9 @@ from mmdistill.config.kinds import (
 from mmdistill.config.settings import setting
 from mmdistill.errors import ConfigError
 from mmdistill.functional.keypoint_weights import CRITERIA
+
+MOST = 10
+"""Greatest exponent, greatest factor of sigma, and inverse of its least one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class WeightsConfig:
         'their geometric mean',
         'agreement',
     )
-    power: float = setting(Range(0), 'exponent of that value; 0 weighs all alike', 1.0)
+    power: float = setting(
+        Range(0, MOST), 'exponent of that value; 0 weighs all alike', 1.0
+    )
     floor: float = setting(
         SHARE, 'least weight of a keypoint, before they are normalized', 0.0
     )
@@ -41,7 +45,7 @@ class WeightsConfig:
         True,
     )
     sigma: float = setting(
-        POSITIVE,
+        Range(1 / MOST, MOST),
         "factor of the codec's sigma in the targets of pseudo-labels; of heatmaps by "
         'MSRAHeatmap and UDPHeatmap, and of SimCCLabel',
         1.0,

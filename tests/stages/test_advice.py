@@ -175,6 +175,7 @@ def test_a_ratio_has_as_many_parts_as_the_sentence_says(config):
 
 def test_a_batch_is_as_large_as_the_sentence_says(config):
     config.train_dataloader.batch_size = 2
+    config.distill.mixing = dict(labeled_share=0.6)
     sentence = sentence_of(student_config, Recipe.of(config))
 
     least = int(in_sentence(r'batch size must be at least (\d+)', sentence))
