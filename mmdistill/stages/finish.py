@@ -106,8 +106,9 @@ def check_finish(config: Config, finish: FinishConfig) -> None:
     Raises:
         UserError: See `with_finish`.
     """
-    stated_length(config, 'distill.finish')
+    key, length = stated_length(config, 'distill.finish')
     _check_one_optimizer(config)
+    _ended(config.get('param_scheduler'), length, key == 'max_epochs')
     loader = config.train_dataloader
     if _mixes(loader):
         return

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdistill.config.finish_options import FinishConfig
 from mmdistill.errors import UserError
-from mmdistill.stages.finish import with_finish
+from mmdistill.stages.finish import check_finish, with_finish
 
 LABELED = dict(type='CocoDataset', ann_file='labeled.json')
 PSEUDO = dict(type='mmdistill.PseudoLabelDataset', store='labels')
@@ -164,8 +164,10 @@ TWO = {name: dict(optimizer=dict(type='Adam')) for name in ('pose', 'critic')}
     ],
 )
 def test_what_cannot_have_a_finish_is_refused(config, sentence):
-    with pytest.raises(UserError, match=sentence):
-        with_finish(training(**config), FinishConfig())
+    # Before anything is labeled, and then again.
+    for refuses in (check_finish, with_finish):
+        with pytest.raises(UserError, match=sentence):
+            refuses(training(**config), FinishConfig())
 
 
 @pytest.mark.parametrize(
