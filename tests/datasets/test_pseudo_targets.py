@@ -377,7 +377,7 @@ def test_a_power_that_is_none_is_refused(make, power):
     [
         (dict(criterium='score'), 'did you mean criterion'),
         (dict(criterion='area'), "weights.criterion must be one of 'agreement'"),
-        (dict(power=-1), 'weights.power must be a number of at least 0'),
+        (dict(power=-1), 'weights.power must be a number from 0 to 10'),
         (0.5, 'weights must be a dict, got 0.5'),
     ],
 )

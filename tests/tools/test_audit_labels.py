@@ -35,7 +35,10 @@ def read_audit() -> dict:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob('*') if path.is_file())
+    # Runs of one process that begin in the same second share MMEngine's log file.
+    files = (
+        path for path in root.rglob('*') if path.is_file() and path.suffix != '.log'
+    )
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 

@@ -130,7 +130,7 @@ def test_the_log_says_where_it_begins_and_has_losses_of_what_is_there(config, lo
     (line,) = (line for line in logged if 'the finish begins' in line)
     assert line == (
         'the finish begins at iteration 8 of 12: labeled samples alone, learning rate '
-        '0.0002 falling to 0'
+        '6e-05 falling to 0'
     )
     steps = [line for line in logged if line.startswith('Epoch(train)')]
     kinds = [('loss_kpt/labeled' in s, 'loss_kpt/pseudo' in s) for s in steps]
