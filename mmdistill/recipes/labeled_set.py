@@ -108,11 +108,6 @@ class LabeledSet:
         """Trained instances on the image that has most of them."""
         return max(Counter(self.trained_images).values())
 
-    @property
-    def mean_on_an_image(self) -> float:
-        """Trained instances per image, images without any among them."""
-        return len(self) / len(self.images)
-
     @cached_property
     def turned_share(self) -> float:
         """Share of instances that are turned against the mean pose."""
