@@ -25,8 +25,8 @@ WORTH_FILE = 'label_worth.json'
 LEAST_GAIN = 0.03
 """Share of the error below which fusing gains almost nothing.
 
-On a data set that no default was chosen on, labels 2.7 % nearer to the truth than the
-model trained on the labeled images alone made a student 1.4 % farther from it.
+It is chosen about as large as the standard error of a gain over 200 photographs of
+Leeds Sports Pose Extended, 2.8 %: less is hardly told from chance there.
 """
 
 
