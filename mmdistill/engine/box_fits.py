@@ -20,7 +20,7 @@ from mmdistill.errors import StoreError
 from mmdistill.functional.box_fit import BoxFit, PoseFill, fit_like, measure_fill
 from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.schema import table_to_labels
-from mmdistill.utils.dataset_members import Member, members_of
+from mmdistill.utils.dataset_members import Member, members_of, single_instances
 from mmdistill.utils.logging import warn
 
 MIN_OVERLAP = 0.6
@@ -158,7 +158,7 @@ def labeled_fill(dataset: Any) -> PoseFill | None:
     """Measure the boxes of a labeled set as training sees them.
 
     Args:
-        dataset: A data set of MMPose, of one sample per instance, or several such in
+        dataset: A data set of MMPose, of one sample per instance or image, or several in
             one; of their pipelines only the keypoint converters count.
 
     Returns:
@@ -254,11 +254,12 @@ def _sample_evenly(members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
         member = members[member_index]
         first = int(ends[member_index]) - len(member.dataset)
         info = member.dataset.get_data_info(int(index) - first)
-        # The host's converters take a key for a value.
-        sample = {key: value for key, value in info.items() if value is not None}
-        for converter in member.converters:
-            sample = converter.transform(sample)
-        yield sample
+        for instance in single_instances(info):
+            # The host's converters take a key for a value.
+            sample = {k: value for k, value in instance.items() if value is not None}
+            for converter in member.converters:
+                sample = converter.transform(sample)
+            yield sample
 
 
 def _shares(fill: PoseFill) -> str:

@@ -200,17 +200,18 @@ def build_labeled(config: Mapping[str, Any]) -> Any:
 
 
 def count_labeled(dataset: Any) -> LabeledCounts:
-    """Count instances and images of a labeled top-down data set.
+    """Count instances and images of a labeled data set.
 
     Instances are the samples of the data set itself, so instances that its own filter
-    drops (crowds, those without keypoints) do not count. Of a set of several each
+    drops (crowds, those without keypoints) do not count; where a sample is a whole
+    image they are the same ones, and so are the counts. Of a set of several each
     member counts as often as training sees it: with a `sample_ratio_factor` of 0.5, or
     repeated twice, half or twice its instances and its images, so that the mean is that
     of the samples that are trained on. Images belong to their member, whatever ids the
     others have. Visible keypoints are those of the whole.
 
     Args:
-        dataset: A data set of MMPose, of one sample per instance, or several such in
+        dataset: A data set of MMPose, of one sample per instance or image, or several in
             a `CombinedDataset`, `ConcatDataset` or `RepeatDataset`.
 
     Raises:
@@ -321,8 +322,8 @@ def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
     Of a set of several each member counts as often as training sees it.
 
     Args:
-        dataset: A labeled data set of MMPose, of one sample an instance, or several
-            in one.
+        dataset: A labeled data set of MMPose, of one sample an instance or image, or
+            several in one.
         num_images: Number of its images, with those without an instance.
 
     Raises:
@@ -347,12 +348,6 @@ def labeled_statistics(dataset: Any, num_images: int) -> LabeledStatistics:
 
 def _count(member: Member, whole: Any) -> LabeledCounts:
     """Count one member; `whole` is the set that it belongs to, if any."""
-    dataset = member.dataset
-    if len(dataset) == 0:
-        raise DataError(
-            f'the labeled set {dataset.ann_file} has no instance that would be '
-            'trained on, so there is no count to match'
-        )
     instances = instances_of(member)
     if whole is not None:
         check_keypoints(whole, member, instances)
@@ -361,7 +356,7 @@ def _count(member: Member, whole: Any) -> LabeledCounts:
     fingerprint = _fingerprint(instances)
     times = member.times
     return LabeledCounts(
-        images=times(max(_listed_images(dataset), annotated)),
+        images=times(max(_listed_images(member.dataset), annotated)),
         annotated_images=times(annotated),
         instances=times(len(instances)),
         fingerprint=fingerprint

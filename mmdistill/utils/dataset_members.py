@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +22,11 @@ from mmdistill.errors import DataError
 
 ROWS = 4096
 """Number of instances that are converted at once."""
+OF_EACH = (
+    *('bbox', 'bbox_score', 'keypoints', 'keypoints_visible', 'area'),
+    *('iscrowd', 'num_keypoints', 'id', 'category_id', 'hand_type'),
+)
+"""Keys of a sample of a whole image that have an entry for each of its instances."""
 
 
 @runtime_checkable
@@ -61,7 +67,7 @@ class Member:
     """Data set with annotations of its own, alone or inside of another.
 
     Attributes:
-        dataset: The data set, of one sample an instance.
+        dataset: The data set, of one sample an instance or an image.
         converters: Converters of its keypoints to those of the whole, in this order.
         factor: Number of times that training sees each of its samples in one pass; 1
             unless it is repeated or resampled.
@@ -140,21 +146,52 @@ def is_countable(dataset: Any) -> bool:
 def instances_of(member: Member) -> Instances:
     """Collect the instances of a member as training sees them.
 
+    Those of a set whose samples are whole images, `data_mode='bottomup'`, are the ones
+    that it would have with a sample for each.
+
     Args:
-        member: A member with at least one instance.
+        member: A member.
 
     Raises:
-        UserError: If its keypoints cannot be converted, or their number differs from
-            that of the whole.
+        UserError: If it has no instance, its keypoints cannot be converted, or their
+            number differs from that of the whole.
     """
     dataset = member.dataset
     infos = map(_reader(dataset), range(len(dataset)))
-    numbers, visible, hands = zip(*map(_row, infos), strict=True)
+    rows = [*map(_row, chain.from_iterable(map(single_instances, infos)))]
+    if not rows:
+        raise DataError(
+            f'the labeled set {dataset.ann_file} has no instance that would be '
+            'trained on, so there is no count to match'
+        )
+    numbers, visible, hands = zip(*rows, strict=True)
     shown = np.stack(visible)
     for converter in member.converters:
         shown = _converted(member, converter, shown, hands)
     image_ids, ids, categories = np.array(numbers, dtype=np.int64).T
     return Instances(image_ids, ids, categories, shown)
+
+
+def single_instances(info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Iterate over the instances of a sample that train.
+
+    Args:
+        info: Annotation of a sample: of one instance, which is yielded as it is, or of
+            a whole image, whose instances of crowds, without keypoints and without
+            extent are left out as the host leaves them out one by one.
+    """
+    if not isinstance(info.get('id'), list):
+        yield info
+        return
+    rest = {key: value for key, value in info.items() if key not in OF_EACH}
+    for number in range(len(info['id'])):
+        one = {
+            key: _entry(info[key], number)
+            for key in OF_EACH
+            if info.get(key) is not None
+        }
+        if BaseCocoStyleDataset._is_valid_instance(one):
+            yield {**rest, **one}
 
 
 def check_keypoints(whole: Any, member: Member, instances: Instances) -> None:
@@ -198,6 +235,13 @@ def _converters(dataset: Any) -> list[Any]:
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     kinds = (KeypointConverter, SingleHandConverter)
     return [step for step in steps if isinstance(step, kinds)]
+
+
+def _entry(values: Any, number: int) -> Any:
+    """An instance's entry, with the leading dimension that a single one has."""
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        return values[number : number + 1]
+    return values[number]
 
 
 def _reader(dataset: Any) -> Callable[[int], Mapping[str, Any]]:

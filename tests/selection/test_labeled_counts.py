@@ -9,7 +9,11 @@ import pytest
 from mmpose.datasets import CocoDataset
 
 from mmdistill.errors import UserError
-from mmdistill.selection.counts import build_labeled, count_labeled
+from mmdistill.selection.counts import (
+    build_labeled,
+    count_labeled,
+    labeled_statistics,
+)
 from tests.helpers.host_sets import write_set
 
 
@@ -35,7 +39,7 @@ BARE = dict(num_keypoints=0, keypoints=[0] * 51)
 def build(tmp_path, coco_metainfo):
     """Build MMPose's data set of some annotations on some images."""
 
-    def build(num_images, annotations, image_order=1):
+    def build(num_images, annotations, image_order=1, **settings):
         images = [
             dict(id=i, file_name=f'{i}.jpg', width=64, height=48)
             for i in range(1, num_images + 1)
@@ -51,6 +55,7 @@ def build(tmp_path, coco_metainfo):
                 type='mmpose.CocoDataset',
                 ann_file=str(tmp_path / 'coco.json'),
                 metainfo=coco_metainfo,
+                **settings,
             )
         )
 
@@ -96,10 +101,57 @@ def test_random_sets_agree_with_a_slow_count(build):
         )
 
 
+@pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
 @pytest.mark.parametrize('annotations', [[], [annotation(1, 1, **CROWD)]])
-def test_a_set_without_instances_is_refused(build, annotations):
+def test_a_set_without_instances_is_refused(build, annotations, data_mode):
     with pytest.raises(UserError, match=r'coco\.json has no instance'):
-        count_labeled(build(3, annotations))
+        count_labeled(build(3, annotations, data_mode=data_mode))
+
+
+def test_whole_images_are_counted_as_their_instances_are(build):
+    """So that a selection fits students of either kind."""
+    flat = annotation(201, 3, bbox=[5, 5, 0, 30])
+    away = annotation(202, 4, keypoints=[-3, -2, 2] * 17)
+    extra = [annotation(1, 2, **CROWD), annotation(2, 1, **BARE), flat, away]
+    one = annotation(203, 2, category_id=7, keypoints=[4, 4, 1, *[0, 0, 0] * 16])
+    annotations = [*spread(9, 4), *extra, one]
+
+    of_instances = build(6, annotations)
+    of_images = build(6, annotations, data_mode='bottomup')
+
+    assert len(of_instances) == 10
+    assert len(of_images) == 4
+    assert count_labeled(of_images) == count_labeled(of_instances)
+    found, expected = (
+        labeled_statistics(dataset, 6) for dataset in (of_images, of_instances)
+    )
+    assert found.per_image.tolist() == expected.per_image.tolist()
+    assert np.array_equal(found.visible, expected.visible)
+
+
+def test_members_of_whole_images_with_other_keypoints_are_counted(tmp_path):
+    convert = dict(type='KeypointConverter', num_keypoints=17, mapping=[(0, 6), (1, 8)])
+    metainfo = dict(from_file='configs/_base_/datasets/coco.py')
+    counts = []
+    for mode in ('topdown', 'bottomup'):
+        parts = [
+            dict(write_set(kind, tmp_path / mode / kind), data_mode=mode, pipeline=steps)
+            for kind, steps in (('CocoDataset', []), ('AicDataset', [convert]))
+        ]
+        counts.append(
+            count_labeled(
+                build_labeled(
+                    dict(
+                        type='mmpose.CombinedDataset',
+                        metainfo=metainfo,
+                        datasets=parts,
+                        pipeline=[],
+                    )
+                )
+            )
+        )
+    assert counts[0] == counts[1]
+    assert counts[0].instances == 6
 
 
 def test_the_fingerprint_changes_with_an_instance(build):
