@@ -22,7 +22,7 @@ from mmdistill.config.schema import is_type
 from mmdistill.errors import ConfigError
 from mmdistill.functional.finish import finish_epochs, finish_iterations
 from mmdistill.stages.pipeline_switch import switch_all_sources
-from mmdistill.stages.schedule import stated_length
+from mmdistill.stages.schedule import LAST_EPOCHS, stated_length
 
 FINISH_LR = 'mmdistill.FinishLR'
 FINISH_HOOK = 'mmdistill.FinishHook'
@@ -39,8 +39,6 @@ FORMED_BY_END = {
 }
 """Schedulers of MMEngine whose steps follow from their `end`, and the setting by which
 some state a length of their own instead."""
-LAST_EPOCHS = 'num_last_epochs'
-"""Setting by which hooks of MMDetection and MMPose count epochs from the end."""
 
 
 def with_finish(config: Config, finish: FinishConfig) -> Config:

@@ -18,6 +18,14 @@ from mmengine.logging import print_log
 
 from mmdistill.config.schema import ScheduleConfig
 from mmdistill.errors import ConfigError
+from mmdistill.functional.schedule_parts import Stretch, stretch_parts
+
+WARM_UPS = ('Linear', 'Constant', 'QuadraticWarmup')
+"""Schedulers of MMEngine and MMPose that warm up where they end early."""
+LAST_EPOCHS = 'num_last_epochs'
+"""Setting by which hooks of MMDetection and MMPose count epochs from the end."""
+MANY_PARTS = 3
+"""Number of boundaries above which a schedule is described by its parts."""
 
 
 def grown_schedule(
@@ -30,7 +38,8 @@ def grown_schedule(
 
     The length of the training grows with the samples, up to a cap. Steps of the
     learning rate are put at shares of the new length, other schedules that last
-    as long as the training are stretched with it, and warm-ups stay.
+    as long as the training are stretched with it, part by part where several follow
+    each other, and warm-ups and last epochs keep their length.
 
     Args:
         config: A training config whose schedule is meant for the labeled set.
@@ -40,7 +49,8 @@ def grown_schedule(
 
     Raises:
         UserError: If the factor or a milestone is unusable, the config states no
-            length, or a scheduler counts other steps than the training.
+            length, a scheduler counts other steps than the training, or its parts do
+            not fit into a shorter one.
     """
     config = copy.deepcopy(config)
     key, old = stated_length(config, 'distill.schedule')
@@ -56,18 +66,24 @@ def grown_schedule(
         steps = milestones_at(rule.milestones, new)
     except ValueError as error:
         raise ConfigError(f'distill.schedule: {error}') from error
+    schedulers = _listed(config.get('param_scheduler') or [])
+    stretch = _stretch(schedulers, _last_epochs(config, by_epoch), old, new, by_epoch)
     config.train_cfg[key] = new
-    if config.get('param_scheduler'):
-        schedulers = _listed(config.param_scheduler)
-        config.param_scheduler = _all_grown(schedulers, old, new, steps, by_epoch)
-    for hook in config.get('custom_hooks') or []:
-        if 'switch_epoch' in hook:
-            hook['switch_epoch'] = round(hook['switch_epoch'] * new / old)
+    if schedulers:
+        grow = [_grows(each, schedulers, old, by_epoch) for each in schedulers]
+        config.param_scheduler = [
+            _grown(each, stretch, steps) if grows else each
+            for each, grows in zip(schedulers, grow, strict=True)
+        ]
+    _move_switches(config, stretch, by_epoch)
+    parts = ''
+    if len(stretch.after) > MANY_PARTS:
+        parts = f', its parts end at {list(stretch.after[1:])}'
     print_log(
         f'schedule: {new} {"epochs" if by_epoch else "iterations"} instead of {old}, '
         f'for {num_selected} pseudo-labels beside {num_labeled} labeled samples '
         f'(iterations × {factor:.3g}, at most × {rule.max_factor:g}); steps of the '
-        f'learning rate at {steps}',
+        f'learning rate at {steps}{parts}',
         logger='current',
     )
     return config
@@ -93,43 +109,78 @@ def stated_length(config: Config, setting: str) -> tuple[str, int]:
     return key, length
 
 
-def _all_grown(
-    schedulers: Sequence[Any], old: int, new: int, steps: list[int], by_epoch: bool
-) -> list[Any]:
-    """The schedulers for a longer training, warm-ups as they are."""
-    warm_ups = {
-        scheduler.end for scheduler in schedulers if _is_warm_up(scheduler, old)
-    }
-    grown = []
+def _stretch(
+    schedulers: Sequence[Mapping[str, Any]],
+    last: int,
+    old: int,
+    new: int,
+    by_epoch: bool,
+) -> Stretch:
+    """The map of a training's steps to those of a longer one.
+
+    A warm-up keeps its length, and so do the last epochs that a hook counts from the
+    end.
+    """
+    boundaries, fixed = {old}, [(old - last, old)] if 0 < last < old else []
     for scheduler in schedulers:
-        if _is_warm_up(scheduler, old):
-            grown.append(scheduler)
+        if scheduler.get('by_epoch', True) != by_epoch:
             continue
-        _check_counting(scheduler, by_epoch)
-        grown.append(_grown(scheduler, old, new, warm_ups, steps))
-    return grown
+        span = (scheduler.get('begin', 0), scheduler.get('end', old))
+        if _warms_up(scheduler, old):
+            fixed += [span] if span[1] < old else []
+        elif _grows(scheduler, schedulers, old, by_epoch):
+            boundaries.update(step for step in span if step < old)
+    try:
+        return stretch_parts(boundaries, new, fixed)
+    except ValueError as error:
+        raise ConfigError(
+            f'distill.schedule: the training cannot be made one of {new} instead of '
+            f'{old}: {error}; raise distill.schedule.max_factor, or set '
+            'distill.schedule to None'
+        ) from error
+
+
+def _last_epochs(config: Config, by_epoch: bool) -> int:
+    """Number of last epochs that a hook switches something in; 0 without."""
+    hooks = config.get('custom_hooks') or []
+    return max((hook.get(LAST_EPOCHS, 0) for hook in hooks if by_epoch), default=0)
 
 
 def _grown(
-    scheduler: Mapping[str, Any],
-    old: int,
-    new: int,
-    warm_ups: set[int],
-    steps: list[int],
+    scheduler: Mapping[str, Any], stretch: Stretch, steps: list[int]
 ) -> dict[str, Any]:
-    """A scheduler that lasts as long as the training, for a longer one."""
-    grown, begin = dict(scheduler), scheduler.get('begin', 0)
-    if begin not in warm_ups:
-        grown['begin'] = round(begin * new / old)
+    """A scheduler for a longer training."""
+    old = stretch.before[-1]
+    begin, end = scheduler.get('begin', 0), scheduler.get('end', old)
+    grown = {**scheduler, 'begin': stretch(begin)}
+    factor = (stretch(end) - grown['begin']) / (end - begin)
     if 'milestones' in grown:
-        grown['milestones'] = steps
+        inner = [stretch(step) for step in grown['milestones']]
+        grown['milestones'] = steps if end == old else inner
     if 'end' in grown:
-        grown['end'] = new
-    if 'T_max' in grown:
-        grown['T_max'] = new - grown['begin']
-    if 'total_steps' in grown:
-        grown['total_steps'] = new
+        grown['end'] = stretch(end)
+    for length in ('T_max', 'total_steps'):
+        if length in grown:
+            grown[length] = max(round(grown[length] * factor), 1)
     return grown
+
+
+def _move_switches(config: Config, stretch: Stretch, by_epoch: bool) -> None:
+    """Move what a config switches at an epoch."""
+    dynamic = config.train_cfg.get('dynamic_intervals')
+    if dynamic:
+        config.train_cfg['dynamic_intervals'] = [
+            (stretch(step), interval) for step, interval in dynamic
+        ]
+    for hook in config.get('custom_hooks') or []:
+        if 'switch_epoch' in hook:
+            share = stretch.after[-1] / stretch.before[-1]
+            hook['switch_epoch'] = round(hook['switch_epoch'] * share)
+        if by_epoch and 'epoch_attributes' in hook:
+            hook['epoch_attributes'] = {
+                stretch(epoch): values
+                for epoch, values in hook['epoch_attributes'].items()
+            }
 
 
 def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
@@ -144,8 +195,32 @@ def _check_counting(scheduler: Mapping[str, Any], by_epoch: bool) -> None:
         )
 
 
-def _is_warm_up(scheduler: Mapping[str, Any], length: int) -> bool:
-    return scheduler.get('end', length) != length
+def _grows(
+    scheduler: Mapping[str, Any],
+    schedulers: Sequence[Mapping[str, Any]],
+    length: int,
+    by_epoch: bool,
+) -> bool:
+    """Whether a scheduler is a part of the whole training, and no warm-up.
+
+    One that ends before the training is such a part where another one follows it.
+
+    Raises:
+        UserError: If it is, and counts other steps than the training.
+    """
+    end = scheduler.get('end', length)
+    if _warms_up(scheduler, length):
+        return False
+    if end != length and not any(each.get('begin', 0) >= end for each in schedulers):
+        return False
+    _check_counting(scheduler, by_epoch)
+    return True
+
+
+def _warms_up(scheduler: Mapping[str, Any], length: int) -> bool:
+    name = str(scheduler.get('type')).rpartition('.')[2]
+    begins = scheduler.get('begin', 0) == 0 and scheduler.get('end', length) != length
+    return begins and name.startswith(WARM_UPS)
 
 
 def _listed(schedulers: Any) -> list[Any]:

@@ -1,7 +1,10 @@
 """Tests of the config of a student whose schedule grows with its data."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import PARAM_SCHEDULERS
 
 from mmdistill.config.schema import ScheduleConfig
 from mmdistill.errors import UserError
@@ -152,3 +155,70 @@ def test_a_pipeline_switches_at_the_same_share(rtmpose):
     after = config.custom_hooks[1]['switch_epoch'] / config.train_cfg.max_epochs
     assert config.train_cfg.max_epochs == 210
     assert after == pytest.approx(before, abs=1 / 210)
+
+
+@pytest.fixture
+def rtmo():
+    name = 'rtmo-s_8xb32-600e_coco-640x640.py'
+    return Config.fromfile(_published(f'body_2d_keypoint/rtmo/coco/{name}'))
+
+
+def spans(config):
+    return [(each['begin'], each['end']) for each in config.param_scheduler]
+
+
+def test_all_parts_of_a_schedule_are_stretched(rtmo):
+    config = grown_schedule(rtmo, 100, 900, ScheduleConfig(max_factor=3))
+    assert config.train_cfg.max_epochs == 180
+    parts = [(0, 5), (5, 79), (79, 80), (80, 160), (160, 180)]
+    assert spans(config) == parts
+    assert config.train_cfg.dynamic_intervals == [(160, 1)]
+    switch, modes = config.custom_hooks[:2]
+    assert switch['num_last_epochs'] == 20
+    assert [*modes['epoch_attributes']] == [79]
+
+
+def rates(config, epochs):
+    """Learning rates of MMEngine's own schedulers, after each number of epochs."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.004)
+    schedulers = []
+    for scheduler in config.param_scheduler:
+        settings = {k: v for k, v in scheduler.items() if k != 'convert_to_iter_based'}
+        schedulers.append(
+            PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer))
+        )
+    seen = []
+    for _ in range(epochs):
+        seen.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return seen
+
+
+def test_a_rate_that_rises_again_does_so_in_a_shorter_training(rtmo):
+    init_default_scope('mmpose')
+    config = grown_schedule(rtmo, 100, 900, ScheduleConfig(max_factor=3))
+    before, after = rates(rtmo, 600), rates(config, 180)
+
+    pairs = [(4, 4), (5, 5), (142, 42), (280, 79), (281, 80), (430, 120), (599, 179)]
+    for old, new in pairs:
+        assert after[new] == pytest.approx(before[old], rel=0.05)
+    assert after[80] > 2 * after[78]
+
+
+def test_a_training_too_short_for_its_parts_is_refused(rtmo):
+    with pytest.raises(UserError, match=r'cannot be made one of 12 instead of 600: its'):
+        grown_schedule(rtmo, 100, 4900, ScheduleConfig(max_factor=1))
+
+
+def test_the_first_of_two_parts_is_no_warm_up():
+    parts = [
+        dict(type='CosineAnnealingLR', begin=0, end=800, T_max=800, by_epoch=False),
+        dict(type='ConstantLR', factor=1, begin=800, end=1000, by_epoch=False),
+    ]
+    config = grown_schedule(
+        iterations(*parts), 100, 100, ScheduleConfig(max_factor=4)
+    )
+    assert spans(config) == [(0, 1600), (1600, 2000)]
+    assert config.param_scheduler[0]['T_max'] == 1600
