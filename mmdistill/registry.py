@@ -27,6 +27,7 @@ ENGINE_MODULES = [
     'mmdistill.engine.hooks.finish_hook',
     'mmdistill.engine.hooks.finite_guard_hook',
     'mmdistill.engine.hooks.label_mix_hook',
+    'mmdistill.engine.hooks.mode_switch_hook',
     'mmdistill.engine.loops.label_loop',
     'mmdistill.engine.hooks.plain_model_hook',
     'mmdistill.engine.loops.resumable_loops',

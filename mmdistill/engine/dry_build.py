@@ -34,7 +34,7 @@ from mmdistill.engine.dry_evaluation import (
 from mmdistill.engine.dry_schedule import check_loop_parts, check_schedule_parts
 from mmdistill.errors import ConfigError, UserError, shortened
 
-PIPELINE_KEYS = ('pipeline', 'switch_pipeline')
+PIPELINE_KEYS = ('pipeline', 'switch_pipeline', 'new_train_pipeline')
 NOT_INSTALLED = re.compile(
     r"(?:No module named '([\w.]+)'|\b([\w.-]+) is not installed)"
 )

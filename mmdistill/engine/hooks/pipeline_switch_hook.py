@@ -43,18 +43,22 @@ class SourcePipelineSwitchHook(Hook):
         if self._switched or runner.epoch < self.switch_epoch:
             return
         dataset = runner.train_dataloader.dataset
-        for source in _pipeline_owners(dataset):
+        for source in pipeline_owners(dataset):
             source.pipeline = Compose(self.switch_pipeline)
         self._switched = True
         print_log(f'the pipeline switches at epoch {runner.epoch}', logger='current')
 
 
-def _pipeline_owners(dataset: Any) -> Iterator[Any]:
-    """Iterate over the data sets whose pipelines make the final samples."""
+def pipeline_owners(dataset: Any) -> Iterator[Any]:
+    """Iterate over the data sets whose pipelines make the final samples.
+
+    Args:
+        dataset: A training set, within any number of wrappers.
+    """
     if isinstance(dataset, Wrapper):
-        yield from _pipeline_owners(dataset.dataset)
+        yield from pipeline_owners(dataset.dataset)
     elif isinstance(dataset, CombinedDataset) or not isinstance(dataset, Concatenation):
         yield dataset
     else:
         for source in dataset.datasets:
-            yield from _pipeline_owners(source)
+            yield from pipeline_owners(source)
