@@ -27,6 +27,8 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.errors import ConfigError
 
+PSEUDO = ('PseudoLabelDataset', 'PseudoImageDataset')
+"""Data sets of pseudo-labels, of one sample an instance and of one an image."""
 CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 """Transforms that map a member's keypoints to those of the set it is part of."""
 
@@ -37,7 +39,7 @@ def is_pseudo(dataset: Mapping[str, Any]) -> bool:
     Args:
         dataset: Config of a data set.
     """
-    return is_type(dataset, 'PseudoLabelDataset')
+    return any(is_type(dataset, name) for name in PSEUDO)
 
 
 def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -71,6 +73,24 @@ def has_pseudo(dataset: Mapping[str, Any]) -> bool:
         dataset: Config of a data set; its members are looked at.
     """
     return any(map(is_pseudo, members_of(dataset)))
+
+
+def gives_images(dataset: Mapping[str, Any]) -> bool:
+    """Whether the samples of a data set are whole images, not instances.
+
+    Args:
+        dataset: Config of a data set; its members are looked at.
+
+    Raises:
+        ConfigError: If some give images and others instances.
+    """
+    modes = {str(each.get('data_mode', 'topdown')) for each in members_of(dataset)}
+    if len(modes) > 1:
+        raise ConfigError(
+            'the members of a data set must have one data_mode, all of them whole '
+            f'images or all single instances, got {" and ".join(sorted(modes))}'
+        )
+    return modes == {'bottomup'}
 
 
 def labeled_part(dataset: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
+from mmdistill.config.datasets import is_pseudo
 from mmdistill.config.schema import dicts_within, is_type
 from mmdistill.config.target_sigma import check_target_sigma
 from mmdistill.config.weight_options import WeightsConfig
@@ -124,6 +125,7 @@ def power_of_source(
         raise ConfigError(
             f'{VISIBILITY} learns the keypoint weights as visibilities: {rule}'
         )
+    _check_reached(head, rule)
     losses = _losses(head)
     for loss in _leaves(losses):
         if not _uses_weights(loss):
@@ -134,6 +136,22 @@ def power_of_source(
     if pseudo_weight == 0 and name == 'pseudo_weight':
         return None  # a loss of any power is 0
     return _power(head, losses, rule)
+
+
+def _check_reached(head: Mapping[str, Any], rule: str) -> None:
+    """Refuse a head whose terms keypoint weights do not all reach, or none.
+
+    Heads of whole images have several losses, each with a setting of its own, and
+    boxes, offsets or tags among them.
+    """
+    kind = MODELS.get(head['type']) if 'type' in head else None
+    if kind is None or 'loss' in head or 'loss' in inspect.signature(kind).parameters:
+        return
+    names = ', '.join(key for key in head if 'loss' in key) or 'losses of its own'
+    raise ConfigError(
+        f'{head["type"]} trains by {names}, which keypoint weights of pseudo-labels do '
+        f'not reach or only in part: {rule}'
+    )
 
 
 def _power(head: Mapping[str, Any], losses: Any, rule: str) -> int | list[int]:
@@ -174,9 +192,7 @@ def _common_power(losses: Any, rule: str) -> int:
 
 
 def _pseudo_sources(dataset: Any) -> Iterator[Any]:
-    for each in dicts_within(dataset):
-        if is_type(each, 'PseudoLabelDataset'):
-            yield each
+    yield from filter(is_pseudo, dicts_within(dataset))
 
 
 def _is_weighted(source: Mapping[str, Any]) -> bool:

@@ -213,3 +213,24 @@ def test_a_sigma_is_refused_where_targets_have_none():
     pseudo.weights.sigma = float(str(caught.value).split('must be ')[1].split(',')[0])
 
     assert with_loss_power(given)
+
+
+@pytest.mark.parametrize(
+    'name', ['DEKRHead', 'CIDHead', 'YOLOXPoseHead', 'RTMOHead', 'mmpose.RTMOHead']
+)
+def test_heads_of_whole_images_are_refused_by_name(name):
+    """Their losses weight no single label, or only some of their terms."""
+    given = dict(type=name, heatmap_loss={}, loss_vis={})
+    sentence = rf'{name} trains by heatmap_loss, loss_vis, which .* must be 1, got 0\.5'
+    with pytest.raises(UserError, match=sentence):
+        with_loss_power(config(given, pseudo_weight=0.5))
+    with pytest.raises(UserError, match='weights must be None, got'):
+        power_of_source(given, 1, WEIGHTS)
+    assert power_of_source(given, 1, None) is None
+
+
+def test_weights_of_whole_images_are_seen():
+    given = config(dict(type='CIDHead', coupled_heatmap_loss={}), pseudo_weight=2)
+    given.train_dataloader.dataset.datasets[1].type = 'mmdistill.PseudoImageDataset'
+    with pytest.raises(UserError, match='CIDHead trains by coupled_heatmap_loss'):
+        with_loss_power(given)
