@@ -13,6 +13,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
+from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
 
 # Modules, not the package: selecting needs no runner, which takes a second to import.
 ENGINE_MODULES = [
@@ -26,6 +27,7 @@ ENGINE_MODULES = [
     'mmdistill.engine.hooks.feature_dropout_hook',
     'mmdistill.engine.hooks.finish_hook',
     'mmdistill.engine.hooks.finite_guard_hook',
+    'mmdistill.engine.hooks.instance_guard_hook',
     'mmdistill.engine.hooks.label_mix_hook',
     'mmdistill.engine.hooks.mode_switch_hook',
     'mmdistill.engine.loops.label_loop',
@@ -54,6 +56,12 @@ DATA_SAMPLERS = Registry(
 TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
+    scope='mmdistill',
+    locations=['mmdistill.datasets'],
+)
+KEYPOINT_CODECS = Registry(
+    'keypoint codec',
+    parent=MMPOSE_KEYPOINT_CODECS,
     scope='mmdistill',
     locations=['mmdistill.datasets'],
 )

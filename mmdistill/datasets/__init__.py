@@ -2,6 +2,8 @@
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
 from mmdistill.datasets.noise_transforms import JointOcclusion, NoiseSwitch
+from mmdistill.datasets.pose_codec import PoseAnnotationProcessor
+from mmdistill.datasets.pseudo_image_dataset import PseudoImageDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.samplers.finish_batch_sampler import FinishBatchSampler
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import MixedRatioBatchSampler
@@ -16,6 +18,8 @@ __all__ = [
     'JointOcclusion',
     'MixedRatioBatchSampler',
     'NoiseSwitch',
+    'PoseAnnotationProcessor',
+    'PseudoImageDataset',
     'PseudoLabelDataset',
     'SeededDataset',
     'UnlabeledDataset',

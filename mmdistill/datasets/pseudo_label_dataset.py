@@ -124,6 +124,11 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._fully_initialized = True
 
     @property
+    def num_labels(self) -> int:
+        """Number of kept instances."""
+        return len(self)
+
+    @property
     def num_visible_keypoints(self) -> int:
         """Number of visible keypoints of all kept candidates."""
         return int(self.labels.visible.sum())
