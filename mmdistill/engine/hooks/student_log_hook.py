@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
+from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
@@ -24,6 +27,10 @@ from mmdistill.registry import HOOKS
 from mmdistill.utils.logging import warn
 
 KINDS = ('labeled', 'pseudo')
+REPORTED = ('loss', 'acc')
+"""Parts of the names by which MMEngine and MMPose know losses and accuracies."""
+FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+"""Errors of heads on samples without an instance, or with a single one."""
 
 
 @HOOKS.register_module()
@@ -41,7 +48,9 @@ class StudentLogHook(Hook):
     Needs batches of a `MixedRatioBatchSampler`, which orders samples by kind; without
     them nothing is logged but a warning. Of several processes rank 0 logs its own
     batches. In a finish, whose batches are labeled, there is nothing to log for
-    pseudo-labeled samples.
+    pseudo-labeled samples, and neither is where the head cannot tell: RTMO needs two
+    positives of a kind. Of several processes heads of YOLOX-Pose's family are not
+    logged, since their losses wait for those of all others.
 
     Args:
         interval: Iterations between two logged steps, at least 1.
@@ -60,6 +69,7 @@ class StudentLogHook(Hook):
         self._batches: MixedRatioBatchSampler | None = None
         self._losses: dict[str, Tensor] = {}
         self._handles: list[Any] = []
+        self._warned = False
 
     def before_train(self, runner: Runner) -> None:
         """Check that batches say which samples are labeled, and that there is a head.
@@ -70,14 +80,19 @@ class StudentLogHook(Hook):
         batches = runner.train_dataloader.batch_sampler
         model = unwrap_model(runner.model)
         has_head = isinstance(model, BasePoseEstimator) and model.with_head
-        if isinstance(batches, MixedRatioBatchSampler) and has_head:
-            self._batches = batches
-        else:
-            self._batches = None
+        self._batches = None
+        if not (isinstance(batches, MixedRatioBatchSampler) and has_head):
             warn(
                 'StudentLogHook logs nothing: it needs batches of a '
                 'MixedRatioBatchSampler and a model with a head'
             )
+        elif isinstance(model.head, YOLOXPoseHead) and get_world_size() > 1:
+            warn(
+                f'StudentLogHook logs nothing: losses of a {type(model.head).__name__} '
+                'are normalized over all processes, so one kind alone cannot be told'
+            )
+        else:
+            self._batches = batches
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
@@ -103,7 +118,7 @@ class StudentLogHook(Hook):
             # Activation checkpointing runs it twice; the first run counts.
             if samples and not self._losses:
                 self._losses = losses_by_kind(
-                    model.head, feats, samples, num_labeled, model.train_cfg
+                    model.head, feats, samples, num_labeled, model.train_cfg, self._warn
                 )
 
         self._handles = [
@@ -135,6 +150,17 @@ class StudentLogHook(Hook):
             _forget_pseudo(runner.message_hub)
 
 
+    def _warn(self, kind: str, error: Exception) -> None:
+        """Say once that a step has no loss of a kind of samples."""
+        if not self._warned:
+            self._warned = True
+            warn(
+                f'StudentLogHook logs no loss of the {kind} samples of a step, as the '
+                f'head has none for them alone ({type(error).__name__}: {error}); '
+                'further such steps are left out without a word'
+            )
+
+
 def _forget_pseudo(message_hub: MessageHub) -> None:
     """Drop scalars of pseudo-labeled samples, which the log would repeat for ever."""
     scalars = message_hub.log_scalars
@@ -149,6 +175,7 @@ def losses_by_kind(
     samples: Sequence[Any],
     num_labeled: int,
     train_cfg: Mapping[str, Any],
+    on_error: Callable[[str, Exception], None] | None = None,
 ) -> dict[str, Tensor]:
     """Compute the losses of a head for the labeled and the other samples of a batch.
 
@@ -158,34 +185,52 @@ def losses_by_kind(
         samples: Data samples of the batch, B of them, the labeled ones first.
         num_labeled: Number of labeled samples.
         train_cfg: `train_cfg` of the estimator.
+        on_error: Called with a kind and the error where the head fails on its samples
+            alone, as without an instance in them; without it the error is raised.
 
     Returns:
-        Scalars by name and kind, as `loss_kpt/labeled`; none of a kind without samples.
+        Scalars by name and kind, as `loss_kpt/labeled`: losses and accuracies, whatever
+        else a head reports; none of a kind without samples, or on which it fails.
     """
     losses = {}
     rows = (slice(0, num_labeled), slice(num_labeled, len(samples)))
     with _unchanged(head):
         # Copies: a head may write into its features.
         feats = _map_tensors(feats, torch.clone)
-        outputs = head.forward(feats)
+        # Of the whole batch, once, if the loss asks for it: CID's does not, and its
+        # forward pass is that of a test.
+        outputs = functools.cache(lambda: head.forward(feats))
         for kind, chosen in zip(KINDS, rows, strict=True):
             if not samples[chosen]:
                 continue
-            # A copy that shares all weights and returns the outputs computed above.
+            # A copy that shares all weights and returns the outputs of the batch.
             head_copy = copy.copy(head)
             take = operator.itemgetter(chosen)
-            kind_outputs, kind_feats = (
-                _map_tensors(outputs, take),
-                _map_tensors(feats, take),
+            head_copy.forward = lambda *_, take=take: _map_tensors(outputs(), take)
+            try:
+                reported = head_copy.loss(
+                    _map_tensors(feats, take),
+                    list(samples[chosen]),
+                    train_cfg=train_cfg,
+                )
+            except FAILURES as error:
+                if on_error is None:
+                    raise
+                on_error(kind, error)
+                continue
+            losses.update(
+                {f'{name}/{kind}': value for name, value in _scalars(reported)}
             )
-            head_copy.forward = lambda *_, value=kind_outputs: value
-            reported = head_copy.loss(
-                kind_feats, list(samples[chosen]), train_cfg=train_cfg
-            )
-            for name, value in reported.items():
-                values = value if isinstance(value, (list, tuple)) else [value]
-                losses[f'{name}/{kind}'] = torch.stack([v.mean() for v in values]).sum()
     return losses
+
+
+def _scalars(reported: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Losses and accuracies among what a head reports, each as a scalar."""
+    for name, value in reported.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        # RTMO also reports a number of samples and overlaps, as numbers or tensors.
+        if any(word in name for word in REPORTED):
+            yield name, torch.stack([each.mean() for each in values]).sum()
 
 
 @contextmanager
