@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, print_log
 from mmengine.runner import Runner
 
+from mmdistill.datasets.pseudo_image_dataset import PseudoImageDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
@@ -173,16 +174,16 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         )
     if pseudo.num_visible_keypoints == 0:
         raise StoreError(
-            f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
+            f'the {pseudo.num_labels} pseudo-labels of {pseudo.store.root} carry no visible '
             'keypoint, so they would train nothing; select with a lower keypoint '
             'threshold, by tools/select_labels.py --keypoint-thr, which says what '
             'keeps some'
         )
-    aim = pseudo.selection.aim
-    if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:
+    aim, count = pseudo.selection.aim, pseudo.num_labels
+    if not aim / FAR_OFF <= count <= aim * FAR_OFF:
         warn(
-            f'{len(pseudo)} pseudo-labels of {pseudo.store.root} are '
-            f'{len(pseudo) / aim:.2f} times the {aim:.1f} that count matching aims at; '
+            f'{count} pseudo-labels of {pseudo.store.root} are '
+            f'{count / aim:.2f} times the {aim:.1f} that count matching aims at; '
             'look at them with tools/draw_labels.py, select others with '
             'tools/select_labels.py'
         )
@@ -272,18 +273,23 @@ def log_label_mix(
         iterations: Length of the training.
     """
     mix = mix_scalars(labeled, pseudo, batches)
+    images = has_image_samples(pseudo)
+    sides = ['', '']
+    if images:
+        sides = [f' on {sum(map(len, side))} images' for side in (labeled, pseudo)]
     share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
         stated = not batches.is_balanced
         reason = 'as stated' if stated else 'from the sizes of both sets'
         share = (
-            f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
+            f'{batches.num_labeled} of {batches.batch_size} '
+            f'{"images " if images else ""}in a batch are labeled '
             f'({mix["mix/labeled_share"]:.3f}, {reason}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
-        f'the student sees {mix["mix/labeled_instances"]} labeled instances and '
-        f'{mix["mix/pseudo_labels"]} pseudo-labels with '
+        f'the student sees {mix["mix/labeled_instances"]} labeled instances{sides[0]} '
+        f'and {mix["mix/pseudo_labels"]} pseudo-labels{sides[1]} with '
         f'{mix["mix/visible_keypoints"]} visible keypoints; {share}',
         logger='current',
     )
@@ -316,9 +322,12 @@ def _format_passes(
     finish = (
         f'from iteration {mixed} on all are labeled; ' if mixed < iterations else ''
     )
+    sample, other = 'labeled instance', 'pseudo-label'
+    if has_image_samples(pseudo):
+        sample, other = 'labeled image', 'pseudo-labeled one'
     return (
-        f'{finish}in {iterations} iterations each labeled instance comes '
-        f'{labeled_passes:.1f} times and each pseudo-label {pseudo_passes:.1f} times'
+        f'{finish}in {iterations} iterations each {sample} comes '
+        f'{labeled_passes:.1f} times and each {other} {pseudo_passes:.1f} times'
     )
 
 
@@ -333,17 +342,35 @@ def mix_scalars(
         batches: The batch sampler; without a fixed share the share is that of the
             samples.
     """
-    instances = sum(len(source) for source in labeled)
-    kept = sum(len(source) for source in pseudo)
-    share = instances / (instances + kept)
+    sizes = [sum(map(len, sources)) for sources in (labeled, pseudo)]
+    share = sizes[0] / sum(sizes)
+    instances = sizes[0]
+    if has_image_samples(pseudo):
+        instances = sum(map(_num_instances, labeled))
     if isinstance(batches, MixedRatioBatchSampler):
         share = batches.num_labeled / batches.batch_size
     return {
         'mix/labeled_instances': instances,
-        'mix/pseudo_labels': kept,
+        'mix/pseudo_labels': sum(source.num_labels for source in pseudo),
         'mix/visible_keypoints': sum(s.num_visible_keypoints for s in pseudo),
         'mix/labeled_share': share,
     }
+
+
+def has_image_samples(pseudo: Sequence[PseudoLabelDataset]) -> bool:
+    """Whether samples are whole images, and not instances as labels are.
+
+    Args:
+        pseudo: The data sets of pseudo-labels.
+    """
+    return any(isinstance(source, PseudoImageDataset) for source in pseudo)
+
+
+def _num_instances(labeled: Any) -> int:
+    """Number of instances of a labeled set; of its samples where none are listed."""
+    if not is_countable(labeled):
+        return len(labeled)
+    return join_counts(count_members(labeled)).instances
 
 
 MIX = 'mmdistill/mix'
@@ -365,7 +392,8 @@ def warn_if_mix_changed(
         labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
     """
-    mix = [f'{len(source)} labeled instances' for source in labeled]
+    name = 'images' if has_image_samples(pseudo) else 'instances'
+    mix = [f'{len(source)} labeled {name}' for source in labeled]
     # The folder's name alone: a store that was moved is still the same.
     mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
     mix += weight_notes(pseudo)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from mmpose.registry import DATASETS
 
-from mmdistill.engine.hooks.label_mix_hook import log_label_mix, mix_scalars
+from mmdistill.datasets import PseudoImageDataset
+from mmdistill.engine.hooks.label_mix_hook import (
+    check_pseudo,
+    log_label_mix,
+    mix_scalars,
+)
 from tests.helpers.pseudo import Pseudo
 from tests.helpers.trainings import Batches
 
@@ -68,3 +74,51 @@ def test_figures_are_those_of_all_sources(make_selection, batches, share):
         'mix/visible_keypoints': 70,
         'mix/labeled_share': share,
     }
+
+
+class PseudoImages(PseudoImageDataset, Pseudo):
+    """Images with two pseudo-labels each."""
+
+    @property
+    def num_labels(self):
+        return 2 * len(self)
+
+    def __init__(self, *arguments):
+        Pseudo.__init__(self, *arguments)
+
+    def __len__(self):
+        return Pseudo.__len__(self)
+
+
+@pytest.fixture
+def images(labeled):
+    """The labeled images of the toy data set, whole."""
+    return DATASETS.build(dict(labeled, data_mode='bottomup'))
+
+
+def test_samples_of_whole_images_are_told_apart_from_labels(
+    make_selection, logged, images, labeled
+):
+    """10 steps on 2 ranks: 60 labeled slots and 40 others."""
+    instances = len(DATASETS.build(labeled))
+    assert len(images) == 5 < instances
+
+    pseudo = [PseudoImages(8, 80, make_selection(0.5))]
+    log_label_mix([images], pseudo, FIXED, iterations=10)
+
+    line = next(line for line in logged if 'the student sees' in line)
+    assert f'sees {instances} labeled instances on 5 images and 16 pseudo-l' in line
+    assert 'on 8 images with 80 visible keypoints; 3 of 5 images in a batch' in line
+    assert 'each labeled image comes 12.0 times and each pseudo-labeled one 5.0' in line
+    figures = mix_scalars([images], pseudo, CHANCE)
+    assert figures['mix/labeled_instances'] == instances
+    assert figures['mix/pseudo_labels'] == 16
+    assert figures['mix/labeled_share'] == 5 / 13
+
+
+def test_labels_are_compared_with_the_aim_and_not_their_images(make_selection, logged):
+    """The aim is 7.5 labels."""
+    check_pseudo(PseudoImages(10, 80, make_selection(0.5)))
+    assert not logged
+    check_pseudo(PseudoImages(12, 80, make_selection(0.5)))
+    assert '24 pseudo-labels of store are 3.20 times the 7.5' in logged[0]
