@@ -31,6 +31,7 @@ from mmdistill.plans.rounds import RoundCost, round_costs, round_rows
 from mmdistill.plans.text import format_duration, format_size
 from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
 from mmdistill.stages.finish import with_finish
+from mmdistill.stages.image_students import has_image_samples
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.round_checks import check_rounds
@@ -144,7 +145,7 @@ def _rows(
         ),
         *_worth_rows(recipe, trial),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
-        *_mix_rows(student, (counts.instances, expected)),
+        *_mix_rows(student, _samples(student, counts, expected)),
         *_training_rows(recipe, student, counts, expected, training),
         *_round_rows(recipe, costs),
     ]
@@ -382,7 +383,7 @@ def _grown(
     rule = recipe.distill.schedule
     if rule is None:
         return student
-    return grown_schedule(student, counts.instances, expected, rule)
+    return grown_schedule(student, *_samples(student, counts, expected), rule)
 
 
 def _finished(
@@ -398,7 +399,18 @@ def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:
     """Number of batches in an epoch of one process."""
     loader = student.train_dataloader
     num_batches = (loader.get('batch_sampler') or {}).get('num_batches')
-    return num_batches or math.ceil((counts.instances + expected) / loader.batch_size)
+    samples = sum(_samples(student, counts, expected))
+    return num_batches or math.ceil(samples / loader.batch_size)
+
+
+def _samples(
+    student: Config | None, counts: LabeledCounts, expected: int
+) -> tuple[int, int]:
+    """Labeled and pseudo-labeled samples: instances, or images that have some."""
+    if student is None or not has_image_samples(student):
+        return counts.instances, expected
+    images = counts.annotated_images
+    return images, max(round(expected * images / counts.instances), 1)
 
 
 def _milestones(config: Config) -> str:

@@ -100,7 +100,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
 
 
 def check_models(recipe: Recipe) -> None:
-    """Refuse a teacher or a student that takes no crops of instances.
+    """Refuse a teacher that takes no crops of instances, or an unfit student.
 
     Args:
         recipe: The recipe.
@@ -110,11 +110,13 @@ def check_models(recipe: Recipe) -> None:
     """
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
+    from mmdistill.stages.image_students import check_student
 
-    teachers = (teacher_config(recipe.config, each) for each in recipe.distill.teachers)
-    for config in (*teachers, recipe.config):
+    for teacher in recipe.distill.teachers:
+        config = teacher_config(recipe.config, teacher)
         if config.get('model'):
             check_estimator(config.model)
+    check_student(recipe.config)
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:

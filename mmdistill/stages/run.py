@@ -47,6 +47,7 @@ from mmdistill.stages.averaging import with_ema
 from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.finish import with_finish
+from mmdistill.stages.image_students import check_categories, selected_samples
 from mmdistill.stages.label_config import (
     images_config,
     label_config,
@@ -107,7 +108,8 @@ def _label(recipe: Recipe) -> None:
     check_training_parts(recipe.config)
     for teacher in recipe.distill.teachers:
         check_fetchable('teacher', str(teacher.checkpoint))
-    count_labeled(build_labeled(labeled_config(recipe)))
+    labeled = count_labeled(build_labeled(labeled_config(recipe)))
+    check_categories(recipe.config, labeled)
     check_teacher(stage)
     release_memory()
     if recipe.distill.detector is not None:
@@ -312,9 +314,7 @@ def _distilled_config(recipe: Recipe) -> Config:
     """The noised student's config with the schedule that its selection makes."""
     config, distill = noised_student_config(recipe), recipe.distill
     if distill.schedule is not None:
-        selection = read_selection(LabelStore(distill.store))
-        kept = selection.unlabeled.kept
-        labeled = selection.labeled.instances
+        labeled, kept = selected_samples(config, LabelStore(distill.store))
         config = grown_schedule(config, labeled, kept, distill.schedule)
     if distill.finish is not None:
         config = with_finish(config, distill.finish)

@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 from mmdistill.config.datasets import (
     end_pipeline,
     end_pipelines,
+    gives_images,
     has_pseudo,
     is_pseudo,
     labeled_part,
@@ -40,6 +41,7 @@ from mmdistill.engine.initial_weights import initial_weights
 from mmdistill.errors import ConfigError
 from mmdistill.functional.mixing import balanced_slots, labeled_slots, source_slots
 from mmdistill.stages.finish import check_finish
+from mmdistill.stages.image_students import fit_image_sources
 from mmdistill.stages.label_config import check_models
 from mmdistill.stages.pipeline_switch import switch_all_sources
 
@@ -81,6 +83,7 @@ def student_config(recipe: Recipe) -> Config:
         switch_all_sources(config)
         config.custom_hooks = _hooks(config)
     _state_weights(loader['dataset'], recipe.distill.weights)
+    fit_image_sources(config)
     _check_hooks(config)
     _check_trained_store(config, store)
     _check_slots(loader)
@@ -102,6 +105,11 @@ def _state_weights(dataset: Any, weights: WeightsConfig | None) -> None:
     """Give `distill.weights` to all pseudo-labels that state none themselves."""
     if weights is not None:
         for source in filter(is_pseudo, dicts_within(dataset)):
+            if is_type(source, 'PseudoImageDataset'):
+                raise ConfigError(
+                    'distill.weights is for students of single instances: those of '
+                    f'whole images weight no keypoint, got {weights}; leave it out'
+                )
             source.setdefault('weights', weights.arguments)
 
 
@@ -169,7 +177,8 @@ def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
             logger='current',
         )
     pseudo = dict(
-        type='mmdistill.PseudoLabelDataset',
+        type=f'mmdistill.{"PseudoImage" if gives_images(labeled) else "PseudoLabel"}'
+        'Dataset',
         store=store,
         metainfo=unparsed_metainfo(labeled),
         pipeline=end_pipeline(labeled),
@@ -187,6 +196,12 @@ def _hooks(config: Config) -> list[dict[str, Any]]:
 
 
 LOG_HOOK = 'mmdistill.StudentLogHook'
+UNSEEDED = {
+    'BatchSyncRandomResize': 'input sizes, which the training process draws',
+    'CachedMosaic': 'images to mix, which each worker remembers',
+    'CachedMixUp': 'images to mix, which each worker remembers',
+}
+"""Parts of the hosts that a seed for each sample does not repeat, and what they draw."""
 
 
 def resumable_config(config: Config) -> Config:
@@ -221,10 +236,24 @@ def resumable_config(config: Config) -> Config:
     if not is_type(loader.dataset, 'SeededDataset'):
         loader.dataset = dict(type='mmdistill.SeededDataset', dataset=loader.dataset)
     _state_last_step(loader.dataset)
+    _log_unseeded(config)
     hooks = config.get('custom_hooks') or []
     if not any(is_type(hook, 'StudentLogHook') for hook in hooks):
         config.custom_hooks = [*hooks, dict(type=LOG_HOOK)]
     return config
+
+
+def _log_unseeded(config: Config) -> None:
+    """Say what a resumed training draws anew."""
+    parts = (config.get('model'), config.train_dataloader, config.get('custom_hooks'))
+    steps = [step for part in parts for step in dicts_within(part)]
+    for name, drawn in UNSEEDED.items():
+        if any(is_type(step, name) for step in steps):
+            print_log(
+                f'a training that is resumed sees the samples of one that was never '
+                f'stopped, but other {drawn}: those of {name} are not repeated',
+                logger='current',
+            )
 
 
 def _state_last_step(dataset: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import numpy as np
@@ -43,6 +44,20 @@ def test_a_labeled_set_is_measured_as_training_sees_it(tmp_path):
 
     assert (fill.width, fill.height) == pytest.approx((0.6, 0.4))
     assert (fill.poses, fill.keypoints) == (3, 17)
+
+
+def test_a_set_of_whole_images_is_measured_by_its_instances(tmp_path):
+    boxes = ((10, 10, 50, 40), (0, 0, 20, 20), (5, 5, 60, 45))
+    config = labeled_set(tmp_path / 'labeled.json', (0.6, 0.4), boxes)
+    content = json.loads((tmp_path / 'labeled.json').read_text())
+    for annotation in content['annotations']:
+        annotation['image_id'] = content['images'][0]['id']
+    (tmp_path / 'labeled.json').write_text(json.dumps(content))
+
+    images = DATASETS.build(dict(config, data_mode='bottomup'))
+
+    assert len(images) == 1
+    assert labeled_fill(images) == labeled_fill(DATASETS.build(config))
 
 
 def test_a_large_set_is_sampled_evenly(tmp_path, monkeypatch):

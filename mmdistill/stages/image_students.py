@@ -1,0 +1,195 @@
+"""Students that see whole images: bottom-up and one-stage ones.
+
+What of theirs MMPose can train, how pseudo-labels are given to them, and what counts as
+a sample: an image, while labels are instances for every student.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmpose.models import BottomupPoseEstimator
+from mmpose.registry import MODELS
+
+from mmdistill.config.datasets import end_pipelines, gives_images
+from mmdistill.config.schema import dicts_within, is_type
+from mmdistill.errors import ConfigError, DataError
+from mmdistill.models.adapters.build import check_estimator
+from mmdistill.selection.counts import LabeledCounts
+from mmdistill.selection.selection import read_selection
+from mmdistill.selection.training_labels import read_training_labels
+from mmdistill.store import LabelStore
+
+UNTRAINED = {
+    'AssociativeEmbeddingHead': 'the targets of its codec do not fit its loss',
+    'EDPoseHead': 'its loss returns nothing',
+}
+"""Heads that MMPose 1.3 evaluates and cannot train, with the reason."""
+INSTEAD = 'DEKR, CID, YOLOX-Pose and RTMO train'
+IMAGES = 'PseudoImageDataset'
+CODEC = 'YOLOXPoseAnnotationProcessor'
+OWN_CODEC = 'PoseAnnotationProcessor'
+"""Codec of heads that learn categories and visibilities, and ours in its place."""
+GUARD = 'InstanceGuardHook'
+WARP, FLIP = 'BottomupRandomAffine', 'RandomFlip'
+
+
+def check_student(config: Config) -> None:
+    """Refuse a student that cannot be trained, by its config alone.
+
+    Args:
+        config: A training config; one without a model or a training set is fit.
+
+    Raises:
+        UserError: If MMPose cannot train its head, its samples are no images where it
+            sees images, or instances where it sees crops, or its input is not square.
+    """
+    model = config.get('model')
+    dataset = (config.get('train_dataloader') or {}).get('dataset')
+    if not model:
+        return
+    if not _sees_images(model):
+        check_estimator(model)
+        if dataset and gives_images(dataset):
+            raise ConfigError(
+                f'the student {_name(model)} sees crops of instances, and the data set '
+                "of train_dataloader has data_mode='bottomup', whole images; leave "
+                'data_mode out'
+            )
+        return
+    name = _name(model)
+    if name in UNTRAINED:
+        raise ConfigError(
+            f'{name} cannot be a student: MMPose cannot train it, {UNTRAINED[name]}; '
+            f'{INSTEAD}'
+        )
+    if dataset and not gives_images(dataset):
+        raise ConfigError(
+            f'the student {name} sees whole images, and the data set of '
+            "train_dataloader gives single instances; state data_mode='bottomup'"
+        )
+    for pipeline in _pipelines(config):
+        _check_square(pipeline)
+
+
+def check_categories(config: Config, labeled: LabeledCounts) -> None:
+    """Refuse labeled categories that the student's codec cannot hold.
+
+    Args:
+        config: A training config.
+        labeled: Counts of its labeled set.
+
+    Raises:
+        DataError: If one is not from 1 to the number of classes of its head.
+    """
+    if not _learns_categories(config):
+        return
+    last = _num_classes(config)
+    others = [number for number, _ in labeled.categories if not 1 <= number <= last]
+    if others:
+        raise DataError(
+            f'the codec of {_name(config.model)} takes category i for class i - 1 of '
+            f'{last}: categories of the labeled set must be from 1 to {last}, got '
+            f'{others}; number them so, or train a head of more classes'
+        )
+
+
+def fit_image_sources(config: Config) -> None:
+    """Let pseudo-labels of whole images teach what their student learns.
+
+    Where the student learns visibilities, a keypoint that the teacher did not see is
+    unknown; where it learns categories, those of the labels must be among its classes.
+
+    Args:
+        config: A training config; it is changed, unless it has no such pseudo-labels.
+    """
+    dataset = config.train_dataloader.dataset
+    sources = [each for each in dicts_within(dataset) if is_type(each, IMAGES)]
+    if not sources or not _learns_categories(config):
+        return
+    for part in (dataset, config.get('custom_hooks') or []):
+        for codec in dicts_within(part):
+            if is_type(codec, CODEC):
+                codec['type'] = f'mmdistill.{OWN_CODEC}'
+    for source in sources:
+        source.setdefault('visibility_weights', True)
+        source.setdefault('num_classes', _num_classes(config))
+    hooks = config.get('custom_hooks') or []
+    if not any(is_type(hook, GUARD) for hook in hooks):
+        config.custom_hooks = [*hooks, dict(type=f'mmdistill.{GUARD}')]
+
+
+def selected_samples(config: Config, store: LabelStore) -> tuple[int, int]:
+    """Count the labeled and the pseudo-labeled samples that a student will have.
+
+    Args:
+        config: Config of the student.
+        store: The store, with its selection.
+
+    Returns:
+        Instances, or images where the student sees whole images.
+
+    Raises:
+        StoreError: If there is no selection.
+    """
+    selection = read_selection(store)
+    if not has_image_samples(config):
+        return selection.labeled.instances, selection.unlabeled.kept
+    labels = read_training_labels(store, selection)
+    return selection.labeled.annotated_images, len(labels.paths)
+
+
+def has_image_samples(config: Config) -> bool:
+    """Whether the pseudo-labeled samples of a training are whole images.
+
+    Args:
+        config: Config of a student.
+    """
+    dataset = config.train_dataloader.dataset
+    return any(is_type(each, IMAGES) for each in dicts_within(dataset))
+
+
+def _sees_images(model: Mapping[str, Any]) -> bool:
+    kind = model.get('type')
+    estimator = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(estimator, type) and issubclass(estimator, BottomupPoseEstimator)
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return str((model.get('head') or model).get('type')).rpartition('.')[2]
+
+
+def _pipelines(config: Config) -> Iterator[Any]:
+    """Pipelines of the training set, and those that a hook switches to."""
+    dataset = (config.get('train_dataloader') or {}).get('dataset')
+    if dataset:
+        yield from end_pipelines(dataset)
+    for hook in config.get('custom_hooks') or []:
+        yield hook.get('new_train_pipeline') or hook.get('switch_pipeline') or ()
+
+
+def _check_square(pipeline: Any) -> None:
+    flips = any(is_type(step, FLIP) for step in pipeline)
+    for step in pipeline:
+        size = step.get('input_size')
+        if flips and is_type(step, WARP) and size and size[0] != size[1]:
+            raise ConfigError(
+                f'the input of a student of whole images must be square, since {FLIP} '
+                f'of MMPose takes its width for its height, got {tuple(size)} of {WARP}'
+            )
+
+
+def _learns_categories(config: Config) -> bool:
+    """Whether the labels of a training are encoded by the codec of YOLOX-Pose."""
+    dataset = (config.get('train_dataloader') or {}).get('dataset')
+    return any(
+        is_type(each, CODEC) or is_type(each, OWN_CODEC)
+        for each in dicts_within(dataset)
+    )
+
+
+def _num_classes(config: Config) -> int:
+    head = (config.get('model') or {}).get('head') or {}
+    return int(head.get('num_classes', 1))

@@ -1,0 +1,139 @@
+"""A top-down teacher's labels train students of whole images, by the tool itself."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.helpers.image_students import published, shrink
+from tests.helpers.recipes import STUDENT, TEACHER
+from tests.helpers.workshop import DISTILL
+
+LABELS = 'work_dirs/toy/labels'
+IDENTITY = dict(
+    type='KeypointConverter', num_keypoints=17, mapping=[(i, i) for i in range(17)]
+)
+
+
+def labeled_set(published_set):
+    """The toy data set's labeled images, in the form of a published config's set."""
+    toy = dict(
+        type='CocoDataset',
+        data_root='data/toy/',
+        data_mode='bottomup',
+        ann_file='annotations/labeled.json',
+        data_prefix=dict(img='images/labeled/'),
+        pipeline=published_set.pipeline,
+    )
+    if published_set.type == 'CocoDataset':
+        return toy
+    members = [dict(toy, pipeline=[copy.deepcopy(IDENTITY)]) for _ in range(2)]
+    combined = dict(published_set, datasets=members, sample_ratio_factor=[1, 0.5])
+    combined['metainfo'] = dict(from_file='configs/_base_/datasets/coco.py')
+    return combined
+
+
+def write_recipe(name, **distill):
+    """A small published student of the toy teacher, as a file."""
+    config = shrink(published(name))
+    dataset = config.train_dataloader.dataset
+    config.train_dataloader = dict(
+        batch_size=5,
+        num_workers=0,
+        persistent_workers=False,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=labeled_set(dataset),
+    )
+    config.train_cfg = dict(by_epoch=True, max_epochs=3)
+    for hook in config.get('custom_hooks') or []:
+        if 'num_last_epochs' in hook:
+            hook.num_last_epochs = 1
+            hook.pop('new_train_dataset', None)
+        if 'epoch_attributes' in hook:
+            hook.epoch_attributes = {1: hook.epoch_attributes[280]}
+    config.default_hooks.checkpoint = dict(type='CheckpointHook', interval=3)
+    config.default_hooks.logger.interval = 1
+    section = Config.fromfile(STUDENT).distill.to_dict()
+    section['teacher']['config'] = TEACHER
+    section.update(schedule=None, mixing=dict(num_batches=1), **distill)
+    config.distill = section
+    path = Path(f'{Path(name).name}.py')
+    config.dump(path)
+    return str(path)
+
+
+def train(tool, recipe, *options):
+    options = ['--no-validate', '--cfg-options', *DISTILL, *options]
+    return tool('train', recipe, '--work-dir', 'student', *options)
+
+
+@pytest.mark.parametrize('name', ['rtmo-t', 'rtmo-s', 'yoloxpose-s', 'dekr', 'cid'])
+def test_a_published_student_trains(workshop, tool, capfd, name):
+    recipe = write_recipe(name)
+    before = Path(LABELS, 'selection.json').read_bytes()
+
+    assert train(tool, recipe) == 0
+
+    said = capfd.readouterr().out
+    assert Path(LABELS, 'selection.json').read_bytes() == before
+    assert '3 of 5 images in a batch are labeled' in said
+    assert 'the student saw 9 labeled and 6 pseudo-labeled samples' in said
+    assert 'logs no loss of' not in said
+    weights = torch.load('student/epoch_3.pth', weights_only=False)['state_dict']
+    assert all(value.isfinite().all() for value in weights.values())
+    if name.startswith('rtmo'):
+        assert 'head.proxy_target_cc is True from epoch 1 on' in said
+    if name.startswith(('rtmo', 'yolox')):
+        assert 'switch to those of the last epochs at epoch 1' in said
+        assert 'those of BatchSyncRandomResize are not repeated' in said
+
+
+def test_a_resumed_student_is_in_the_mode_of_its_epoch(workshop, tool, capfd):
+    recipe = write_recipe('rtmo-s')
+    short = ['default_hooks.checkpoint.interval=1']
+    assert train(tool, recipe, *short) == 0
+    Path('student/last_checkpoint').write_text('student/epoch_2.pth')
+    capfd.readouterr()
+
+    options = ['--no-validate', '--resume', '--cfg-options', *DISTILL, *short]
+    assert tool('train', recipe, '--work-dir', 'student', *options) == 0
+
+    said = capfd.readouterr().out
+    assert 'resumed epoch: 2, iter: 2' in said
+    assert 'head.use_aux_loss is True from epoch 2 on' in said
+    assert 'head.proxy_target_cc is True from epoch 2 on' in said
+    assert 'switch to those of the last epochs at epoch 2' in said
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'sentence'),
+    [
+        (
+            'body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416',
+            (),
+            'transform PackPoseInputs of train_dataloader cannot be built',
+        ),
+        (
+            'rtmo-s',
+            ('distill.mixing.pseudo_weight=0.5',),
+            'RTMOHead trains by',
+        ),
+        ('cid', ('distill.weights.floor=0.1',), 'distill.weights is for students of'),
+        ('cid', ('model.head.type=AssociativeEmbeddingHead',), 'cannot be a student'),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_labeled(
+    workshop, tool, capfd, name, options, sentence
+):
+    recipe = write_recipe(name)
+    for path in sorted(Path(LABELS).rglob('*'), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    assert train(tool, recipe, *options) != 0
+
+    assert sentence in capfd.readouterr().err
+    assert not any(Path(LABELS).rglob('*.parquet'))
