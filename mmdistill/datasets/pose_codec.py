@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from mmpose.codecs import YOLOXPoseAnnotationProcessor
@@ -25,8 +26,11 @@ class PoseAnnotationProcessor(YOLOXPoseAnnotationProcessor):
         input_size: Not used, as in the host.
     """
 
-    auxiliary_encode_keys = {*YOLOXPoseAnnotationProcessor.auxiliary_encode_keys, MARK}
-    label_mapping_table = dict(
+    auxiliary_encode_keys: ClassVar = {
+        *YOLOXPoseAnnotationProcessor.auxiliary_encode_keys,
+        MARK,
+    }
+    label_mapping_table: ClassVar = dict(
         YOLOXPoseAnnotationProcessor.label_mapping_table,
         keypoints_visible_weights='keypoints_visible_weights',
     )

@@ -158,8 +158,8 @@ def labeled_fill(dataset: Any) -> PoseFill | None:
     """Measure the boxes of a labeled set as training sees them.
 
     Args:
-        dataset: A data set of MMPose, of one sample per instance or image, or several in
-            one; of their pipelines only the keypoint converters count.
+        dataset: A data set of MMPose, of one sample per instance or image, or several
+            in one; of their pipelines only the keypoint converters count.
 
     Returns:
         The medians; None where no sample can be measured.

@@ -65,7 +65,9 @@ def stretch_parts(
     keeps = [high - low == 1 or _is_within((low, high), fixed) for low, high in parts]
     if all(keeps):
         keeps = [False] * len(parts)
-    kept = sum(high - low for (low, high), keep in zip(parts, keeps, strict=True) if keep)
+    kept = sum(
+        high - low for (low, high), keep in zip(parts, keeps, strict=True) if keep
+    )
     factor = (new_length - kept) / (before[-1] - kept)
     ends, end = [0], 0.0
     for (low, high), keep in zip(parts, keeps, strict=True):

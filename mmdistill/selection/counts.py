@@ -211,8 +211,8 @@ def count_labeled(dataset: Any) -> LabeledCounts:
     others have. Visible keypoints are those of the whole.
 
     Args:
-        dataset: A data set of MMPose, of one sample per instance or image, or several in
-            a `CombinedDataset`, `ConcatDataset` or `RepeatDataset`.
+        dataset: A data set of MMPose, of one sample per instance or image, or several
+            in a `CombinedDataset`, `ConcatDataset` or `RepeatDataset`.
 
     Raises:
         UserError: If it or a member has no instance, or a member has other keypoints.

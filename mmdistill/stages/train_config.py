@@ -201,7 +201,7 @@ UNSEEDED = {
     'CachedMosaic': 'images to mix, which each worker remembers',
     'CachedMixUp': 'images to mix, which each worker remembers',
 }
-"""Parts of the hosts that a seed for each sample does not repeat, and what they draw."""
+"""Parts of the hosts that the seed of a sample does not repeat, and what they draw."""
 
 
 def resumable_config(config: Config) -> Config:

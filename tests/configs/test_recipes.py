@@ -19,6 +19,7 @@ from mmdistill.datasets import UnlabeledDataset
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.stages.label_config import label_config
 from mmdistill.stages.train_config import student_config
+from tests.helpers.image_students import shrink
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / 'configs' / 'distill'
@@ -33,6 +34,8 @@ FAMILIES = [
     'coco/vitpose-s_co-115_un-120',
     'coco/rtmpose-s_co-115_un-120',
     'coco/hrnet-w48_to_mobilenetv2',
+    'coco/rtmo-s_co-115_un-120',
+    'coco/dekr-hrnet-w32_co-115_un-120',
     'face/hrnetv2-w18_300w',
 ]
 
@@ -46,6 +49,11 @@ def read(path: Path) -> Config:
         pytest.importorskip('mmpretrain')
     init_default_scope('mmpose')
     return Config.fromfile(path)
+
+
+def sees_images(config: Config) -> bool:
+    """Whether the student sees whole images, and not crops of instances."""
+    return config.model.type == 'BottomupPoseEstimator'
 
 
 def statements(path: Path) -> int:
@@ -81,11 +89,11 @@ def test_both_stages_have_their_data(path, write_miniature):
 
     assert isinstance(unlabeled, UnlabeledDataset)
     assert [len(unlabeled[i]['data_samples'].gt_instances) for i in range(3)] == [1] * 3
-    assert len(DATASETS.build(dict(labeled, pipeline=[]))) == 6
-    assert (pseudo.type, pseudo.store) == (
-        'mmdistill.PseudoLabelDataset',
-        config.distill.store,
-    )
+    # Two instances on each of three images.
+    images = sees_images(config)
+    assert len(DATASETS.build(dict(labeled, pipeline=[]))) == (3 if images else 6)
+    kind = 'PseudoImageDataset' if images else 'PseudoLabelDataset'
+    assert (pseudo.type, pseudo.store) == (f'mmdistill.{kind}', config.distill.store)
 
 
 @pytest.mark.parametrize('path', named(RECIPES))
@@ -100,7 +108,8 @@ def test_both_stages_have_their_model(path, write_miniature):
 
     assert isinstance(teacher, HeatmapFusionTTA)
     assert len(teacher.plan.views) == 18
-    assert student.head.out_channels == teacher.module.head.out_channels
+    keypoints = 'num_keypoints' if sees_images(config) else 'out_channels'
+    assert getattr(student.head, keypoints) == teacher.module.head.out_channels
 
 
 @pytest.mark.parametrize(
@@ -119,6 +128,12 @@ def test_the_paper_s_scales_are_resolutions_where_the_output_grows(path):
 def test_a_family_labels_and_trains(name, write_miniature):
     config = read(FOLDER / f'{name}.py')
     write_miniature(config)
+    if sees_images(config):
+        config = shrink(config)
+        # Its teacher is built above, and trained as a family of its own.
+        config.distill.teacher.config = str(
+            FOLDER / 'coco' / 'mobilenetv2_co-115_un-120.py'
+        )
     _make_quick(config)
     _write_teacher(config)
 

@@ -62,8 +62,14 @@ def test_an_image_has_all_its_instances_and_one_without_does_not_train(build, st
     images, instances = build(), build(PseudoLabelDataset)
     infos = [images.get_data_info(i) for i in range(len(images))]
 
-    assert [info['img_path'][-7:] for info in infos] == ['000.png', '003.png', '005.png']
-    assert sum(len(info['bbox']) for info in infos) == len(instances) == images.num_labels
+    assert [info['img_path'][-7:] for info in infos] == [
+        '000.png',
+        '003.png',
+        '005.png',
+    ]
+    assert (
+        sum(len(info['bbox']) for info in infos) == len(instances) == images.num_labels
+    )
     together = np.concatenate([info['keypoints'] for info in infos])
     for number, keypoints in enumerate(together):
         info = instances.get_data_info(number)

@@ -60,5 +60,5 @@ def test_a_step_beyond_the_end_is_moved():
 
 
 def test_parts_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match='its 5 parts, .* do not fit into 26 steps'):
+    with pytest.raises(ValueError, match=r'its 5 parts, .* do not fit into 26 steps'):
         stretch_parts(RTMO, 26, FIXED)

@@ -135,7 +135,9 @@ def test_members_of_whole_images_with_other_keypoints_are_counted(tmp_path):
     counts = []
     for mode in ('topdown', 'bottomup'):
         parts = [
-            dict(write_set(kind, tmp_path / mode / kind), data_mode=mode, pipeline=steps)
+            dict(
+                write_set(kind, tmp_path / mode / kind), data_mode=mode, pipeline=steps
+            )
             for kind, steps in (('CocoDataset', []), ('AicDataset', [convert]))
         ]
         counts.append(

@@ -40,14 +40,16 @@ def test_heads_that_the_host_cannot_train_are_refused_by_name():
     with pytest.raises(ConfigError, match='AssociativeEmbeddingHead cannot be a stud'):
         check_student(config)
     config.model.head.type = 'EDPoseHead'
-    with pytest.raises(ConfigError, match='EDPoseHead .* its loss returns nothing'):
+    with pytest.raises(ConfigError, match=r'EDPoseHead .* its loss returns nothing'):
         check_student(config)
 
 
 def test_samples_must_be_what_the_student_sees():
     config = published('dekr')
     config.train_dataloader.dataset.data_mode = 'topdown'
-    with pytest.raises(ConfigError, match="DEKRHead sees whole .*data_mode='bottomup'"):
+    with pytest.raises(
+        ConfigError, match=r"DEKRHead sees whole .*data_mode='bottomup'"
+    ):
         check_student(config)
 
     crops = Config(dict(model=dict(type='TopdownPoseEstimator')))
@@ -55,14 +57,14 @@ def test_samples_must_be_what_the_student_sees():
     crops.train_dataloader = dict(
         dataset=dict(type='CocoDataset', data_mode='bottomup')
     )
-    with pytest.raises(ConfigError, match='HeatmapHead sees crops .*leave data_mode'):
+    with pytest.raises(ConfigError, match=r'HeatmapHead sees crops .*leave data_mode'):
         check_student(crops)
 
 
 def test_members_of_both_modes_are_refused():
     config = published('rtmo-t')
     config.train_dataloader.dataset.datasets[2].data_mode = 'topdown'
-    with pytest.raises(ConfigError, match='one data_mode, .* bottomup and topdown'):
+    with pytest.raises(ConfigError, match=r'one data_mode, .* bottomup and topdown'):
         check_student(config)
 
 

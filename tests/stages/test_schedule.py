@@ -208,7 +208,9 @@ def test_a_rate_that_rises_again_does_so_in_a_shorter_training(rtmo):
 
 
 def test_a_training_too_short_for_its_parts_is_refused(rtmo):
-    with pytest.raises(UserError, match=r'cannot be made one of 12 instead of 600: its'):
+    with pytest.raises(
+        UserError, match=r'cannot be made one of 12 instead of 600: its'
+    ):
         grown_schedule(rtmo, 100, 4900, ScheduleConfig(max_factor=1))
 
 
@@ -217,8 +219,6 @@ def test_the_first_of_two_parts_is_no_warm_up():
         dict(type='CosineAnnealingLR', begin=0, end=800, T_max=800, by_epoch=False),
         dict(type='ConstantLR', factor=1, begin=800, end=1000, by_epoch=False),
     ]
-    config = grown_schedule(
-        iterations(*parts), 100, 100, ScheduleConfig(max_factor=4)
-    )
+    config = grown_schedule(iterations(*parts), 100, 100, ScheduleConfig(max_factor=4))
     assert spans(config) == [(0, 1600), (1600, 2000)]
     assert config.param_scheduler[0]['T_max'] == 1600

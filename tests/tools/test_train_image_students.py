@@ -79,7 +79,9 @@ def test_a_published_student_trains(workshop, tool, capfd, name):
     assert train(tool, recipe) == 0
 
     said = capfd.readouterr().out
-    assert Path(LABELS, 'selection.json').read_bytes() == before
+    # That of RTMO-t is made of two, so labels are selected anew.
+    same = Path(LABELS, 'selection.json').read_bytes() == before
+    assert same == (name != 'rtmo-t')
     assert '3 of 5 images in a batch are labeled' in said
     assert 'the student saw 9 labeled and 6 pseudo-labeled samples' in said
     assert 'logs no loss of' not in said

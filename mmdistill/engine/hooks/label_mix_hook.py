@@ -174,9 +174,9 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         )
     if pseudo.num_visible_keypoints == 0:
         raise StoreError(
-            f'the {pseudo.num_labels} pseudo-labels of {pseudo.store.root} carry no visible '
-            'keypoint, so they would train nothing; select with a lower keypoint '
-            'threshold, by tools/select_labels.py --keypoint-thr, which says what '
+            f'the {pseudo.num_labels} pseudo-labels of {pseudo.store.root} carry no '
+            'visible keypoint, so they would train nothing; select with a lower '
+            'keypoint threshold, by tools/select_labels.py --keypoint-thr, which says what '
             'keeps some'
         )
     aim, count = pseudo.selection.aim, pseudo.num_labels

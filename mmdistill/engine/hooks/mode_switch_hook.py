@@ -112,7 +112,10 @@ class SourceModeSwitchHook(Hook):
             for name, value in self.epoch_attributes[start].items()
         }
         # As the hosts' hooks: an epoch before the last ones.
-        if self.num_last_epochs and epoch + 1 >= runner.max_epochs - self.num_last_epochs:
+        if (
+            self.num_last_epochs
+            and epoch + 1 >= runner.max_epochs - self.num_last_epochs
+        ):
             holds.update(self.last_attributes)
             self._switch_sources(runner)
         model = unwrap_model(runner.model)

@@ -149,7 +149,6 @@ class StudentLogHook(Hook):
         if self._batches is not None and self._batches.is_finishing(runner.iter):
             _forget_pseudo(runner.message_hub)
 
-
     def _warn(self, kind: str, error: Exception) -> None:
         """Say once that a step has no loss of a kind of samples."""
         if not self._warned:

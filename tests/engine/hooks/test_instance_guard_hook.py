@@ -31,7 +31,7 @@ def step(kind, counts, use_aux_loss=False):
 @pytest.mark.parametrize(('kind', 'aux'), [(RTMOHead, False), (YOLOXPoseHead, True)])
 def test_a_batch_without_an_instance_is_refused(kind, aux):
     step(kind, (0, 1), aux)
-    with pytest.raises(DataError, match='none of the 2 images of iteration 7 .*size'):
+    with pytest.raises(DataError, match=r'none of the 2 images of iteration 7 .*size'):
         step(kind, (0, 0), aux)
 
 

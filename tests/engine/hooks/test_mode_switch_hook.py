@@ -14,7 +14,10 @@ from mmdistill.engine.hooks.mode_switch_hook import SourceModeSwitchHook
 from mmdistill.errors import ConfigError
 
 EPOCHS = 10
-ATTRIBUTES = {3: {'head.proxy': True, 'head.loss.weight': 5.0}, 6: {'head.proxy': False}}
+ATTRIBUTES = {
+    3: {'head.proxy': True, 'head.loss.weight': 5.0},
+    6: {'head.proxy': False},
+}
 
 
 class Numbers(BaseDataset):
@@ -104,7 +107,7 @@ def test_sets_that_mix_images_leave_transforms_out():
 
 
 def test_a_training_of_iterations_is_refused():
-    with pytest.raises(ConfigError, match='counts epochs, and .* IterBasedTrainLoop'):
+    with pytest.raises(ConfigError, match=r'counts epochs, and .* IterBasedTrainLoop'):
         last_hook().before_train(runner(loop=IterBasedTrainLoop))
 
 

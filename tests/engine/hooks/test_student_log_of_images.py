@@ -53,9 +53,7 @@ def make_batch():
 
 @pytest.fixture
 def batch(make_batch, tmp_path, request):
-    return make_batch(
-        request.param, write_labels(tmp_path, request.getfixturevalue)
-    )
+    return make_batch(request.param, write_labels(tmp_path, request.getfixturevalue))
 
 
 @pytest.mark.parametrize('batch', STUDENTS, indirect=True)

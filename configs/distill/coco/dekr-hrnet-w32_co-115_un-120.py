@@ -1,0 +1,16 @@
+"""DEKR on HRNet-W32, labeled co-115 (train2017), unlabeled un-120 (unlabeled2017).
+
+    python tools/train.py configs/distill/coco/dekr-hrnet-w32_co-115_un-120.py
+
+The paper's large-scale setting, for a student that sees whole images. A top-down
+teacher labels, HRNet-W32: the labels are those that `hrnet-w32_co-115_un-120.py` makes,
+and are made if they are not there. Needs COCO 2017 in data/coco and detections of people
+on unlabeled2017. Not trained here.
+"""
+
+_base_ = [
+    'mmpose::body_2d_keypoint/dekr/coco/dekr_hrnet-w32_8xb10-140e_coco-512x512.py',
+    '../../_base_/coco_un-120_hrnet-w32.py',
+]
+work_dir = 'work_dirs/coco/dekr-hrnet-w32_co-115_un-120'
+distill = dict(store='work_dirs/coco/hrnet-w32_co-115_un-120/labels')
