@@ -13,18 +13,24 @@ from tests.helpers.launches import run_forked
 
 registry.HOOKS.import_from_location()
 registry.PARAM_SCHEDULERS.import_from_location()
-NODES = ('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'PARAM_SCHEDULERS')
+NODES = (
+    *('MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'PARAM_SCHEDULERS'),
+    'KEYPOINT_CODECS',
+)
 NAMES = [(node, name) for node in NODES for name in getattr(registry, node).module_dict]
 RESOLVE = """
 import json, sys
 assert not any(name.startswith("mmdistill") for name in sys.modules)
 import mmengine.registry
+import mmpose.registry
 from mmengine.registry import init_default_scope
 
 init_default_scope('mmpose')
 found = {}
 for node, name in json.loads(sys.argv[1]):
-    found[name] = getattr(mmengine.registry, node).get('mmdistill.' + name).__module__
+    # Codecs are MMPose's own kind of parts.
+    host = mmengine if hasattr(mmengine.registry, node) else mmpose
+    found[name] = getattr(host.registry, node).get('mmdistill.' + name).__module__
 print(json.dumps(found))
 """
 
@@ -51,6 +57,8 @@ def test_every_name_resolves_from_the_registries_of_mmpose(node, name):
         ('MODELS', 'HeatmapFusionTTA'),
         ('DATASETS', 'UnlabeledDataset'),
         ('DATASETS', 'PseudoLabelDataset'),
+        ('DATASETS', 'PseudoImageDataset'),
+        ('KEYPOINT_CODECS', 'PoseAnnotationProcessor'),
         ('DATA_SAMPLERS', 'MixedRatioBatchSampler'),
         ('PARAM_SCHEDULERS', 'FinishLR'),
         ('HOOKS', 'BoxFitHook'),

@@ -79,16 +79,21 @@ def gives_images(dataset: Mapping[str, Any]) -> bool:
     """Whether the samples of a data set are whole images, not instances.
 
     Args:
-        dataset: Config of a data set; its members are looked at.
+        dataset: Config of a data set; its members are looked at, pseudo-labels among
+            them.
 
     Raises:
         ConfigError: If some give images and others instances.
     """
-    modes = {str(each.get('data_mode', 'topdown')) for each in members_of(dataset)}
+    modes = {
+        'bottomup' if is_type(each, PSEUDO[1]) else each.get('data_mode', 'topdown')
+        for each in members_of(dataset)
+    }
     if len(modes) > 1:
         raise ConfigError(
-            'the members of a data set must have one data_mode, all of them whole '
-            f'images or all single instances, got {" and ".join(sorted(modes))}'
+            'the members of a training set must have one data_mode, whole images or '
+            f'single instances, got {" and ".join(sorted(modes))}; pseudo-labels of '
+            'whole images are a mmdistill.PseudoImageDataset'
         )
     return modes == {'bottomup'}
 

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
@@ -153,6 +154,8 @@ def time_training_step(config: Config) -> float:
     dataset = DATASETS.build(copy.deepcopy(labeled))
     model = MODELS.build(copy.deepcopy(config.model)).to(get_device()).train()
     size = config.train_dataloader.batch_size
+    # Augmentations of whole batches ask for it.
+    MessageHub.get_current_instance().update_info('iter', 0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
 
     def step(number: int) -> None:

@@ -31,7 +31,7 @@ from mmdistill.plans.rounds import RoundCost, round_costs, round_rows
 from mmdistill.plans.text import format_duration, format_size
 from mmdistill.selection.counts import LabeledCounts, build_labeled, count_labeled
 from mmdistill.stages.finish import with_finish
-from mmdistill.stages.image_students import has_image_samples
+from mmdistill.stages.image_students import check_categories, has_image_samples
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.round_checks import check_rounds
@@ -127,6 +127,7 @@ def _rows(
         HOOKS.build(hook)
     labeled = build_labeled(labeled_config(recipe))
     counts = count_labeled(labeled)
+    check_categories(recipe.config, counts)
     _check_validation(recipe.config)
     unlabeled = _build_unlabeled(stage)
     boxes = PlannedBoxes.of(recipe, labeled)

@@ -43,21 +43,44 @@ def switch_all_sources(config: Config) -> None:
         ConfigError: If one counts epochs in a training of iterations.
     """
     hooks = [dict(hook) for hook in config.get('custom_hooks') or []]
-    switches = False
-    for number, hook in enumerate(hooks):
-        if switches_pipeline(hook):
-            hook['type'] = f'mmdistill.{SWITCH_HOOKS[-1]}'
-            switches = True
-        for name, exchange in MODE_HOOKS.items():
-            if is_type(hook, name):
-                _check_epochs(config, name)
-                rest = {k: hook[k] for k in ('priority',) if k in hook}
-                hooks[number] = dict(type=MODE_HOOK, **exchange(hook), **rest)
-                switches = True
-    if switches:
-        config.custom_hooks = hooks
-        # Workers that live on would keep the pipeline they started with.
-        config.train_dataloader['persistent_workers'] = False
+    switching = [hook for hook in hooks if switches_pipeline(hook)]
+    for hook in switching:
+        hook['type'] = f'mmdistill.{SWITCH_HOOKS[-1]}'
+    if switching:
+        _exchange(config, hooks)
+    switch_modes(config)
+
+
+def switch_modes(config: Config) -> None:
+    """Let hooks that switch modes reach the sources within the data set.
+
+    Args:
+        config: A training config with its loader; it is changed.
+
+    Raises:
+        ConfigError: If one counts epochs in a training of iterations.
+    """
+    hooks = [dict(hook) for hook in config.get('custom_hooks') or []]
+    names = [_mode_of(hook) for hook in hooks]
+    for number, name in enumerate(names):
+        if name is not None:
+            _check_epochs(config, name)
+            hook = hooks[number]
+            rest = {key: hook[key] for key in ('priority',) if key in hook}
+            hooks[number] = dict(type=MODE_HOOK, **MODE_HOOKS[name](hook), **rest)
+    if any(names):
+        _exchange(config, hooks)
+
+
+def _mode_of(hook: Mapping[str, Any]) -> str | None:
+    """The hook of a host that a hook is, of those that switch modes."""
+    return next((name for name in MODE_HOOKS if is_type(hook, name)), None)
+
+
+def _exchange(config: Config, hooks: list[dict[str, Any]]) -> None:
+    config.custom_hooks = hooks
+    # Workers that live on would keep the pipeline they started with.
+    config.train_dataloader['persistent_workers'] = False
 
 
 def _check_epochs(config: Config, name: str) -> None:

@@ -43,7 +43,7 @@ from mmdistill.functional.mixing import balanced_slots, labeled_slots, source_sl
 from mmdistill.stages.finish import check_finish
 from mmdistill.stages.image_students import fit_image_sources
 from mmdistill.stages.label_config import check_models
-from mmdistill.stages.pipeline_switch import switch_all_sources
+from mmdistill.stages.pipeline_switch import switch_all_sources, switch_modes
 
 
 def student_config(recipe: Recipe) -> Config:
@@ -75,6 +75,7 @@ def student_config(recipe: Recipe) -> Config:
         )
     if states_mix(config):
         _check_not_stated_twice(mixing)
+        switch_modes(config)
     else:
         loader = mixed_loader(loader, batch_settings(mixing))
         loader['dataset'] = _mixed(loader['dataset'], store, mixing)

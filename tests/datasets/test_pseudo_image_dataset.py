@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from mmengine.dataset import ConcatDataset
 from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.body import CocoDataset
 
-from mmdistill.datasets import PseudoImageDataset, PseudoLabelDataset
-from mmdistill.datasets.seeded_dataset import seeded
+from mmdistill.datasets import PseudoImageDataset, PseudoLabelDataset, SeededDataset
+from mmdistill.datasets.seeded_dataset import SeededIndex, seeded
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.selection.export import export_coco
 from tests.helpers.image_students import published, shrink
@@ -128,6 +130,22 @@ def test_samples_are_those_of_the_peer_in_the_pipeline_of_a_student(
                     assert np.allclose(found, wanted, atol=0.2)
             assert mine.pseudo
             assert 'pseudo' not in peer
+
+
+def test_a_draw_mixes_images_of_its_own_source_and_is_the_same_again(
+    build, build_peer, monkeypatch
+):
+    pipeline = shrink(published('rtmo-s')).train_dataloader.dataset.pipeline
+    ours, theirs = build(pipeline=pipeline), build_peer(pipeline=pipeline)
+    dataset = SeededDataset(ConcatDataset([theirs, ours], ignore_keys='CLASSES'))
+    monkeypatch.setattr(theirs, 'get_data_info', None)
+
+    draws = [dataset[SeededIndex(3 + number % 3, seed=number)] for number in (0, 1, 0)]
+
+    assert torch.equal(draws[0]['inputs'], draws[2]['inputs'])
+    assert not torch.equal(draws[0]['inputs'], draws[1]['inputs'])
+    boxes = [draw['data_samples'].gt_instances.bboxes for draw in draws]
+    assert np.array_equal(boxes[0], boxes[2])
 
 
 def test_changes_in_place_do_not_reach_the_labels(build):

@@ -68,6 +68,14 @@ def test_members_of_both_modes_are_refused():
         check_student(config)
 
 
+def test_a_mix_that_is_stated_by_hand_has_pseudo_labels_of_whole_images():
+    config = with_pseudo('rtmo-s')
+    check_student(config)
+    config.train_dataloader.dataset.datasets[1].type = 'mmdistill.PseudoLabelDataset'
+    with pytest.raises(ConfigError, match=r'whole images are a mmdistill\.Pseudo'):
+        check_student(config)
+
+
 @pytest.mark.parametrize('switched', [False, True])
 def test_an_input_that_is_not_square_is_refused(switched):
     config = published('rtmo-s')

@@ -7,28 +7,25 @@ resumed, and counted while the student trains.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-from mmengine.dataset import BaseDataset
-from mmengine.dist import all_reduce, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, print_log
 from mmengine.runner import Runner
 
 from mmdistill.datasets.pseudo_image_dataset import PseudoImageDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
-from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
-from mmdistill.datasets.seeded_dataset import SeededDataset, check_weights_carried
+from mmdistill.datasets.seeded_dataset import check_weights_carried
 from mmdistill.engine.pseudo_weights import (
     check_loss_power,
     log_weights,
     weight_notes,
 )
+from mmdistill.engine.sample_counter import SampleCounter, has_sample_tags
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.registry import HOOKS
 from mmdistill.selection.counts import LabeledCounts, count_members, join_counts
@@ -176,8 +173,8 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         raise StoreError(
             f'the {pseudo.num_labels} pseudo-labels of {pseudo.store.root} carry no '
             'visible keypoint, so they would train nothing; select with a lower '
-            'keypoint threshold, by tools/select_labels.py --keypoint-thr, which says what '
-            'keeps some'
+            'keypoint threshold, by tools/select_labels.py --keypoint-thr, which says '
+            'what keeps some'
         )
     aim, count = pseudo.selection.aim, pseudo.num_labels
     if not aim / FAR_OFF <= count <= aim * FAR_OFF:
@@ -409,59 +406,3 @@ def warn_if_mix_changed(
 
 def _other_than(these: Sequence[str], those: Sequence[str]) -> str:
     return ' and '.join(each for each in these if each not in those) or 'nothing'
-
-
-@dataclass
-class SampleCounter:
-    """Samples of the batches that were trained on.
-
-    Attributes:
-        labeled: Labeled ones.
-        pseudo: Pseudo-labeled ones.
-    """
-
-    labeled: int = 0
-    pseudo: int = 0
-
-    @property
-    def share(self) -> float:
-        """Labeled ones among all; 0 before the first batch."""
-        return self.labeled / max(self.labeled + self.pseudo, 1)
-
-    def add(self, samples: Sequence[Any]) -> None:
-        """Count a batch.
-
-        Args:
-            samples: Its data samples.
-        """
-        pseudo = count_pseudo_labels(samples)
-        self.pseudo += pseudo
-        self.labeled += len(samples) - pseudo
-
-    def of_all_ranks(self) -> SampleCounter:
-        """Those of all processes together; every one of them must ask."""
-        counts = torch.tensor([self.labeled, self.pseudo])
-        all_reduce(counts)
-        return SampleCounter(*counts.tolist())
-
-    def figures(self) -> dict[str, float]:
-        """The figures by name, for MMEngine's visualizer."""
-        return {
-            'mix/seen_labeled': self.labeled,
-            'mix/seen_pseudo': self.pseudo,
-            'mix/seen_labeled_share': self.share,
-        }
-
-
-def has_sample_tags(dataset: Any) -> bool:
-    """Whether samples of a data set say which are pseudo-labeled.
-
-    Those of a `PseudoLabelDataset` do where it packs them itself. A `CombinedDataset`
-    packs the samples of its sources, and may replace one by one of another source;
-    only in a `SeededDataset` it is known which is which.
-
-    Args:
-        dataset: The data set of a training.
-    """
-    packs_itself = isinstance(dataset, BaseDataset)
-    return isinstance(dataset, SeededDataset) or not packs_itself

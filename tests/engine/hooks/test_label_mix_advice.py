@@ -16,12 +16,9 @@ from mmpose.registry import DATASETS
 from mmdistill.cli.arguments import add_selection_arguments, changed_options
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.config.text import TextConfig
-from mmdistill.engine.hooks.label_mix_hook import (
-    LabelMixHook,
-    check_pseudo,
-    has_sample_tags,
-)
+from mmdistill.engine.hooks.label_mix_hook import LabelMixHook, check_pseudo
 from mmdistill.engine.runner import stage_runner
+from mmdistill.engine.sample_counter import has_sample_tags
 from mmdistill.errors import UserError
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.threshold_matching import select

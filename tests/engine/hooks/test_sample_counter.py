@@ -13,8 +13,8 @@ from mmpose.registry import TRANSFORMS
 
 from mmdistill.config.selection_options import SelectionOptions
 from mmdistill.config.text import TextConfig
-from mmdistill.engine.hooks.label_mix_hook import SampleCounter, has_sample_tags
 from mmdistill.engine.runner import stage_runner
+from mmdistill.engine.sample_counter import SampleCounter, has_sample_tags
 from mmdistill.selection.counts import build_labeled, count_labeled
 from mmdistill.selection.threshold_matching import select
 from mmdistill.stages.train_config import resumable_config
