@@ -50,7 +50,7 @@ def shrink(config: Config) -> Config:
         # Bilinear joins of four resolutions of 4, 8, 16 and 32 channels.
         head.in_channels = 60
         if head.type == 'DEKRHead':
-            head.update(num_heatmap_filters=8, num_filters_per_joint=2)
+            head.update(num_heatmap_filters=8, num_displacement_filters_per_keypoint=2)
     else:
         _thin_yolox(model)
     return config

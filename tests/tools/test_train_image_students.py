@@ -63,7 +63,9 @@ def write_recipe(name, **distill):
     section.update(distill)
     config.distill = section
     path = Path(f'{Path(name).name}.py')
-    config.dump(path)
+    # As `Config.dump` does, which takes seconds to format it.
+    lines = [f'{key} = {value!r}' for key, value in config.to_dict().items()]
+    path.write_text('\n'.join(lines))
     return str(path)
 
 
