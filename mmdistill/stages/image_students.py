@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmpose.models import BottomupPoseEstimator
 from mmpose.registry import MODELS
 
 from mmdistill.config.datasets import end_pipelines, gives_images
 from mmdistill.config.schema import dicts_within, is_type
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.models.adapters.build import check_estimator
 from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.selection import read_selection
 from mmdistill.selection.training_labels import read_training_labels
@@ -46,6 +44,9 @@ def check_student(config: Config) -> None:
         UserError: If MMPose cannot train its head, its samples are no images where it
             sees images, or instances where it sees crops, or its input is not square.
     """
+    # The models of MMPose take seconds to import, which choosing labels need not.
+    from mmdistill.models.adapters.build import check_estimator
+
     model = config.get('model')
     dataset = (config.get('train_dataloader') or {}).get('dataset')
     if not model:
@@ -152,6 +153,8 @@ def has_image_samples(config: Config) -> bool:
 
 
 def _sees_images(model: Mapping[str, Any]) -> bool:
+    from mmpose.models import BottomupPoseEstimator
+
     kind = model.get('type')
     estimator = MODELS.get(kind) if isinstance(kind, str) else kind
     return isinstance(estimator, type) and issubclass(estimator, BottomupPoseEstimator)

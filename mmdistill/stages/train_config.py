@@ -177,9 +177,9 @@ def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
             'pseudo-labels are seen through that of the first',
             logger='current',
         )
+    kind = 'PseudoImageDataset' if gives_images(labeled) else 'PseudoLabelDataset'
     pseudo = dict(
-        type=f'mmdistill.{"PseudoImage" if gives_images(labeled) else "PseudoLabel"}'
-        'Dataset',
+        type=f'mmdistill.{kind}',
         store=store,
         metainfo=unparsed_metainfo(labeled),
         pipeline=end_pipeline(labeled),
