@@ -35,7 +35,6 @@ FAMILIES = [
     'coco/rtmpose-s_co-115_un-120',
     'coco/hrnet-w48_to_mobilenetv2',
     'coco/rtmo-s_co-115_un-120',
-    'coco/dekr-hrnet-w32_co-115_un-120',
     'face/hrnetv2-w18_300w',
 ]
 
