@@ -27,6 +27,8 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.errors import ConfigError
 
+PSEUDO = ('PseudoLabelDataset', 'PseudoBoxDataset')
+"""Data sets of pseudo-labels, of keypoints and of boxes."""
 CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 """Transforms that map a member's keypoints to those of the set it is part of."""
 
@@ -37,7 +39,7 @@ def is_pseudo(dataset: Mapping[str, Any]) -> bool:
     Args:
         dataset: Config of a data set.
     """
-    return is_type(dataset, 'PseudoLabelDataset')
+    return any(is_type(dataset, name) for name in PSEUDO)
 
 
 def sources_of(dataset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
 from mmdistill.datasets.noise_transforms import JointOcclusion, NoiseSwitch
+from mmdistill.datasets.pseudo_box_dataset import PseudoBoxDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.samplers.finish_batch_sampler import FinishBatchSampler
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import MixedRatioBatchSampler
@@ -16,6 +17,7 @@ __all__ = [
     'JointOcclusion',
     'MixedRatioBatchSampler',
     'NoiseSwitch',
+    'PseudoBoxDataset',
     'PseudoLabelDataset',
     'SeededDataset',
     'UnlabeledDataset',

@@ -124,6 +124,11 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
         self._fully_initialized = True
 
     @property
+    def num_labels(self) -> int:
+        """Number of kept instances."""
+        return len(self)
+
+    @property
     def num_visible_keypoints(self) -> int:
         """Number of visible keypoints of all kept candidates."""
         return int(self.labels.visible.sum())
@@ -229,6 +234,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']
+        if not stored:
+            raise StoreError(
+                f'{self.store.root} is a detection store, whose boxes have no '
+                'keypoints to train a pose model on; label with a pose model as '
+                'teacher into another folder in distill.store'
+            )
         expected = keypoint_names(self.metainfo)
         if stored != expected:
             raise StoreError(

@@ -18,11 +18,13 @@ from mmengine.logging import MessageHub, print_log
 from mmengine.runner import Runner
 
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_sources import PseudoSource, pseudo_of
 from mmdistill.datasets.sample_tags import count_pseudo_labels
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
 from mmdistill.datasets.seeded_dataset import SeededDataset, check_weights_carried
+from mmdistill.engine.mix_figures import has_image_samples, mix_scalars, unmixed
 from mmdistill.engine.pseudo_weights import (
     check_loss_power,
     log_weights,
@@ -67,18 +69,21 @@ class LabelMixHook(Hook):
         """
         dataset = runner.train_dataloader.dataset
         sources = concatenated(dataset)
-        pseudo = [each for each in sources if isinstance(each, PseudoLabelDataset)]
-        labeled = [each for each in sources if not isinstance(each, PseudoLabelDataset)]
+        found = [pseudo_of(each) for each in sources]
+        pseudo = [each for each in found if each is not None]
+        labeled = [s for s, each in zip(sources, found, strict=True) if each is None]
         if not pseudo:
             return
         batches = runner.train_dataloader.batch_sampler
         check_slots(batches, sources)
         for source in pseudo:
             check_pseudo(source)
+        labeled = [unmixed(each) for each in labeled]
         check_labeled(labeled, pseudo)
-        if any(each.is_weighted for each in pseudo):
+        poses = [each for each in pseudo if isinstance(each, PseudoLabelDataset)]
+        if any(each.is_weighted for each in poses):
             check_weights_carried(dataset)
-            check_loss_power(pseudo, runner.cfg)
+            check_loss_power(poses, runner.cfg)
         log_label_mix(labeled, pseudo, batches, runner.max_iters)
         warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():
@@ -149,18 +154,18 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
     if not isinstance(batches, MixedRatioBatchSampler):
         return
     for number in batches.labeled_source:
-        if isinstance(sources[number], PseudoLabelDataset):
+        if pseudo_of(sources[number]) is not None:
             raise ConfigError(
                 f'labeled_source must be the position of the labeled set among the '
                 f'sources, got {number}, which is the pseudo-labels'
             )
 
 
-def check_pseudo(pseudo: PseudoLabelDataset) -> None:
+def check_pseudo(pseudo: PseudoSource) -> None:
     """Make sure that pseudo-labels train something, and warn when they are far off.
 
     Args:
-        pseudo: A `PseudoLabelDataset`.
+        pseudo: A data set of pseudo-labels.
 
     Raises:
         UserError: If there is none, or none has a visible keypoint.
@@ -171,24 +176,25 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
             'learn from labels alone; select others with tools/select_labels.py, which '
             'says what keeps some'
         )
-    if pseudo.num_visible_keypoints == 0:
+    poses = isinstance(pseudo, PseudoLabelDataset)
+    if poses and pseudo.num_visible_keypoints == 0:
         raise StoreError(
             f'the {len(pseudo)} pseudo-labels of {pseudo.store.root} carry no visible '
             'keypoint, so they would train nothing; select with a lower keypoint '
             'threshold, by tools/select_labels.py --keypoint-thr, which says what '
             'keeps some'
         )
-    aim = pseudo.selection.aim
-    if not aim / FAR_OFF <= len(pseudo) <= aim * FAR_OFF:
+    aim, count = pseudo.selection.aim, pseudo.num_labels
+    if not aim / FAR_OFF <= count <= aim * FAR_OFF:
         warn(
-            f'{len(pseudo)} pseudo-labels of {pseudo.store.root} are '
-            f'{len(pseudo) / aim:.2f} times the {aim:.1f} that count matching aims at; '
+            f'{count} pseudo-labels of {pseudo.store.root} are '
+            f'{count / aim:.2f} times the {aim:.1f} that count matching aims at; '
             'look at them with tools/draw_labels.py, select others with '
             'tools/select_labels.py'
         )
 
 
-def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) -> None:
+def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoSource]) -> None:
     """Make sure that every selection was matched to a labeled set that is trained on.
 
     A labeled set that it was not matched to, or that cannot be counted, is logged.
@@ -231,7 +237,7 @@ def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) ->
 
 
 def _refuse_or_warn(
-    pseudo: PseudoLabelDataset, counts: Sequence[LabeledCounts], uncounted: int
+    pseudo: PseudoSource, counts: Sequence[LabeledCounts], uncounted: int
 ) -> None:
     matched = pseudo.selection.labeled
     what = (
@@ -259,7 +265,7 @@ def _listed(counts: Sequence[LabeledCounts], uncounted: int) -> str:
 
 def log_label_mix(
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
     batches: Any,
     iterations: int,
 ) -> None:
@@ -272,19 +278,25 @@ def log_label_mix(
         iterations: Length of the training.
     """
     mix = mix_scalars(labeled, pseudo, batches)
+    images = has_image_samples(pseudo)
+    sides = ['', '']
+    if images:
+        sides = [f' on {sum(map(len, side))} images' for side in (labeled, pseudo)]
+    keypoints = mix.get('mix/visible_keypoints')
+    visible = '' if keypoints is None else f' with {keypoints} visible keypoints'
     share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
         stated = not batches.is_balanced
         reason = 'as stated' if stated else 'from the sizes of both sets'
         share = (
-            f'{batches.num_labeled} of {batches.batch_size} in a batch are labeled '
+            f'{batches.num_labeled} of {batches.batch_size} '
+            f'{"images " if images else ""}in a batch are labeled '
             f'({mix["mix/labeled_share"]:.3f}, {reason}); '
             f'{_format_passes(labeled, pseudo, batches, iterations)}'
         )
     print_log(
-        f'the student sees {mix["mix/labeled_instances"]} labeled instances and '
-        f'{mix["mix/pseudo_labels"]} pseudo-labels with '
-        f'{mix["mix/visible_keypoints"]} visible keypoints; {share}',
+        f'the student sees {mix["mix/labeled_instances"]} labeled instances{sides[0]} '
+        f'and {mix["mix/pseudo_labels"]} pseudo-labels{sides[1]}{visible}; {share}',
         logger='current',
     )
     for source in pseudo:
@@ -297,7 +309,7 @@ def log_label_mix(
 
 def _format_passes(
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
     batches: MixedRatioBatchSampler,
     iterations: int,
 ) -> str:
@@ -316,34 +328,13 @@ def _format_passes(
     finish = (
         f'from iteration {mixed} on all are labeled; ' if mixed < iterations else ''
     )
+    sample, other = 'labeled instance', 'pseudo-label'
+    if has_image_samples(pseudo):
+        sample, other = 'labeled image', 'pseudo-labeled one'
     return (
-        f'{finish}in {iterations} iterations each labeled instance comes '
-        f'{labeled_passes:.1f} times and each pseudo-label {pseudo_passes:.1f} times'
+        f'{finish}in {iterations} iterations each {sample} comes '
+        f'{labeled_passes:.1f} times and each {other} {pseudo_passes:.1f} times'
     )
-
-
-def mix_scalars(
-    labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset], batches: Any
-) -> dict[str, float]:
-    """The figures of what the student sees by name, for MMEngine's visualizer.
-
-    Args:
-        labeled: The labeled data sets.
-        pseudo: Those of pseudo-labels.
-        batches: The batch sampler; without a fixed share the share is that of the
-            samples.
-    """
-    instances = sum(len(source) for source in labeled)
-    kept = sum(len(source) for source in pseudo)
-    share = instances / (instances + kept)
-    if isinstance(batches, MixedRatioBatchSampler):
-        share = batches.num_labeled / batches.batch_size
-    return {
-        'mix/labeled_instances': instances,
-        'mix/pseudo_labels': kept,
-        'mix/visible_keypoints': sum(s.num_visible_keypoints for s in pseudo),
-        'mix/labeled_share': share,
-    }
 
 
 MIX = 'mmdistill/mix'
@@ -353,7 +344,7 @@ MIX = 'mmdistill/mix'
 def warn_if_mix_changed(
     message_hub: MessageHub,
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
 ) -> None:
     """Warn where a training is resumed on other samples, and note those of now.
 
@@ -365,7 +356,8 @@ def warn_if_mix_changed(
         labeled: The labeled data sets.
         pseudo: Those of pseudo-labels.
     """
-    mix = [f'{len(source)} labeled instances' for source in labeled]
+    name = 'images' if has_image_samples(pseudo) else 'instances'
+    mix = [f'{len(source)} labeled {name}' for source in labeled]
     # The folder's name alone: a store that was moved is still the same.
     mix += [f'{each.store.root.name}: {summarize(each.selection)}' for each in pseudo]
     mix += weight_notes(pseudo)
