@@ -12,13 +12,9 @@ from mmengine.logging import print_log
 from mmdistill import stages
 from mmdistill.audits.audited_set import AuditedSet, choose_boxes
 from mmdistill.audits.metrics import FUSED
+from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.recipe import Recipe
-from mmdistill.config.schema import (
-    DetectorConfig,
-    UnlabeledConfig,
-    ViewsConfig,
-    is_type,
-)
+from mmdistill.config.schema import UnlabeledConfig, ViewsConfig, is_type
 from mmdistill.errors import StoreError
 from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.label_config import label_config

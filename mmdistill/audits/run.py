@@ -25,6 +25,7 @@ from mmdistill.audits.unlabeled_selection import (
     unlabeled_selection_of,
 )
 from mmdistill.config.datasets import unparsed_metainfo
+from mmdistill.config.detectors import check_distills_poses
 from mmdistill.config.recipe import Recipe
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.stages.label_config import labeled_config
@@ -53,6 +54,7 @@ def audit(recipe: Recipe, audited: AuditedSet) -> Audit | None:
             is not complete or was labeled with other settings, or the set is not
             usable.
     """
+    check_distills_poses(recipe, 'an audit')
     unlabeled_selection = read_unlabeled_selection(recipe)
     shared = shared_images(recipe, audited)
     audited = checked_annotations(recipe, audited)

@@ -35,6 +35,7 @@ from mmdistill.audits.metrics import FUSED
 from mmdistill.audits.run import audit_folder, read_unlabeled_selection, sigmas_of
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.cli.main import original_sentence
+from mmdistill.config.detectors import check_distills_poses
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import ViewsConfig
 from mmdistill.engine.runner import release_memory
@@ -112,6 +113,7 @@ def _choose_images(recipe: Recipe) -> _Sample:
     """Choose the images to measure on, and look for an earlier measurement."""
     config, num = recipe.config, recipe.distill.worth_images
     assert num
+    check_distills_poses(recipe, 'the measurement')
     if recipe.distill.audit is None and val_dataset(config, required=False) is None:
         raise ConfigError(
             f'{config.filename} has no single validation set with annotations (or '

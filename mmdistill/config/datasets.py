@@ -27,8 +27,8 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type
 from mmdistill.errors import ConfigError
 
-PSEUDO = ('PseudoLabelDataset', 'PseudoImageDataset')
-"""Data sets of pseudo-labels, of one sample an instance and of one an image."""
+PSEUDO = ('PseudoLabelDataset', 'PseudoImageDataset', 'PseudoBoxDataset')
+"""Data sets of pseudo-labels: a sample is an instance, an image, an image of boxes."""
 CONVERTERS = ('KeypointConverter', 'SingleHandConverter')
 """Transforms that map a member's keypoints to those of the set it is part of."""
 

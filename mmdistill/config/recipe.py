@@ -10,16 +10,12 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
+from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.host_kinds import check_host_keys
 from mmdistill.config.key_names import check_key_names
 from mmdistill.config.kinds import errors_of, unknown_key
 from mmdistill.config.renamed import KEYS, check_arguments, renamed_key
-from mmdistill.config.schema import (
-    DetectorConfig,
-    DistillConfig,
-    TeacherConfig,
-    ViewsConfig,
-)
+from mmdistill.config.schema import DistillConfig, TeacherConfig, ViewsConfig
 from mmdistill.errors import CheckpointError, ConfigError, UserError
 
 T = TypeVar('T')

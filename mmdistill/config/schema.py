@@ -3,8 +3,8 @@
 What is stated here is stated nowhere else: the constructors of loops and data sets
 take their defaults from these classes, the reference in `configs/README.md` is made
 of them, and `mmdistill.config.recipe` reads a config by them. Those of
-`distill.selection`, `noise`, `weights`, `finish`, `ema` and `rounds` are in modules of
-their own.
+`distill.selection`, `noise`, `weights`, `finish`, `ema`, `detector` and `rounds` are in
+modules of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmdistill.config.detector_options import VOTE_THR, DetectorConfig
 from mmdistill.config.finish_options import EmaConfig, FinishConfig
 from mmdistill.config.kinds import (
     AT_LEAST_ONE,
@@ -30,9 +31,7 @@ from mmdistill.config.kinds import (
     Either,
     Fields,
     ListOf,
-    Numbered,
     Range,
-    Text,
 )
 from mmdistill.config.noise_options import NoiseConfig
 from mmdistill.config.round_options import RoundsConfig
@@ -173,6 +172,12 @@ class ViewsConfig:
         'whether several teachers take turns on the device; else where they do not fit '
         'into half of its free memory',
     )
+    vote_thr: float = setting(
+        SHARE,
+        'for detectors, which take `scales` and `flip` besides: overlap from which on '
+        'the box of a view is averaged into the label',
+        VOTE_THR,
+    )
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,12 @@ class MixingConfig:
     keypoint_thr: float | None = setting(
         NUMBER, "score above which a keypoint is visible, instead of the selection's"
     )
+    ignore_rejected: bool = setting(
+        SWITCH,
+        'for detectors: whether the best rejected boxes, as many as are kept, are '
+        "neither objects nor background, where the student's assigners can ignore",
+        False,
+    )
 
 
 @dataclass(frozen=True)
@@ -255,37 +266,6 @@ class AuditConfig:
     ann_file: str | None = setting(PATH, 'COCO json with their annotations')
     bbox_file: str | None = setting(
         PATH, "detections on them in MMPose's `bbox_file` form"
-    )
-
-
-@dataclass(frozen=True)
-class DetectorConfig:
-    """The detector that finds the boxes, and how it runs."""
-
-    config: str | None = setting(
-        PATH, "its config, a file or one of MMDetection's as `mmdet::...`"
-    )
-    checkpoint: str | None = setting(PATH, 'its weights, a file or an address')
-    categories: Sequence[str] | Mapping[str, int] | None = setting(
-        Either((ListOf(Text(), empty=False), Numbered())),
-        'classes that count, or their ids by name; else those of the labeled set',
-    )
-    # Low, so that count matching decides; a lower floor costs forward passes.
-    score_thr: float = setting(SHARE, 'score from which on a box counts', 0.05)
-    # Above it two boxes of a class are the same object to most detectors.
-    nms_thr: float = setting(SHARE, 'overlap above which two boxes are one', 0.5)
-    tta: bool = setting(SWITCH, "whether MMDetection's own augmentation is used", False)
-    boxes: str | None = setting(
-        PATH, 'folder of the detection store; else beside the label store'
-    )
-    batch_size: int | None = setting(
-        AT_LEAST_ONE, 'images in a batch; else as the labeling'
-    )
-    num_workers: int | None = setting(
-        COUNT, 'processes that read; else as the labeling'
-    )
-    chunk_size: int | None = setting(
-        AT_LEAST_ONE, 'images in a chunk of its store; else as the labeling'
     )
 
 

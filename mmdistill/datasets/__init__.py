@@ -3,6 +3,7 @@
 from mmdistill.datasets.detection_dataset import DetectionDataset
 from mmdistill.datasets.noise_transforms import JointOcclusion, NoiseSwitch
 from mmdistill.datasets.pose_codec import PoseAnnotationProcessor
+from mmdistill.datasets.pseudo_box_dataset import PseudoBoxDataset
 from mmdistill.datasets.pseudo_image_dataset import PseudoImageDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
 from mmdistill.datasets.samplers.finish_batch_sampler import FinishBatchSampler
@@ -19,6 +20,7 @@ __all__ = [
     'MixedRatioBatchSampler',
     'NoiseSwitch',
     'PoseAnnotationProcessor',
+    'PseudoBoxDataset',
     'PseudoImageDataset',
     'PseudoLabelDataset',
     'SeededDataset',

@@ -234,6 +234,12 @@ class PseudoLabelDataset(BaseCocoStyleDataset):
 
     def _check_keypoints(self) -> None:
         stored = self.store.manifest['keypoints']
+        if not stored:
+            raise StoreError(
+                f'{self.store.root} is a detection store, whose boxes have no '
+                'keypoints to train a pose model on; label with a pose model as '
+                'teacher into another folder in distill.store'
+            )
         expected = keypoint_names(self.metainfo)
         if stored != expected:
             raise StoreError(

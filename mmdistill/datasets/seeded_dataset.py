@@ -25,8 +25,9 @@ from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.schema import is_type
 from mmdistill.datasets.draw_phase import drawn
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_sources import MixedImages, pseudo_of
 from mmdistill.datasets.pseudo_targets import without_weights
-from mmdistill.datasets.sample_tags import tag_clean
+from mmdistill.datasets.sample_tags import tag_clean, tag_pseudo
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
 from mmdistill.utils.dataset_members import concatenated
@@ -134,6 +135,18 @@ class SeededDataset(CombinedDataset):
         """The sources, or the data set itself where it has none."""
         return concatenated(self.dataset)
 
+    def update_skip_type_keys(self, skip_type_keys: Sequence[str]) -> None:
+        """Leave out steps of all sources that mix images.
+
+        MMDetection's `YOLOXModeSwitchHook` calls it for the last epochs.
+
+        Args:
+            skip_type_keys: Names of their types.
+        """
+        for source in self.datasets:
+            if isinstance(source, MixedImages):
+                source.update_skip_type_keys(skip_type_keys)
+
     def _sample(self, index: int) -> Any:
         number = bisect_right(self._ends, index)
         source = self.datasets[number - 1]
@@ -142,6 +155,9 @@ class SeededDataset(CombinedDataset):
             # A concatenation: each source has its own pipeline, and replaces rejected
             # samples by its own.
             sample = self.dataset[index]
+            if isinstance(source, MixedImages) and pseudo_of(source) is not None:
+                # It is packed only once it is mixed.
+                sample = tag_pseudo(sample)
             return without_weights(sample) if weighted else sample
         for _ in range(self.dataset.max_refetch + 1):
             sample = self._prepared(index, source)

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from mmdistill.config.loss_power import power_of_source, unknown_losses
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_sources import PseudoSource
 from mmdistill.errors import ConfigError
 from mmdistill.utils.logging import warn
 
@@ -43,14 +44,14 @@ def check_loss_power(pseudo: Sequence[PseudoLabelDataset], config: Config) -> No
         )
 
 
-def log_weights(pseudo: Sequence[PseudoLabelDataset]) -> None:
+def log_weights(pseudo: Sequence[PseudoSource]) -> None:
     """Log what keypoints of pseudo-labels weigh; nothing where all weigh 1.
 
     Args:
         pseudo: Data sets of pseudo-labels.
     """
     for source in pseudo:
-        if not source.is_weighted:
+        if not isinstance(source, PseudoLabelDataset) or not source.is_weighted:
             continue
         print_log(weights_sentence(source), logger='current')
         weights = source.visible_weights
@@ -84,7 +85,7 @@ def weights_sentence(pseudo: PseudoLabelDataset) -> str:
     return text
 
 
-def weight_notes(pseudo: Sequence[PseudoLabelDataset]) -> list[Any]:
+def weight_notes(pseudo: Sequence[PseudoSource]) -> list[Any]:
     """The rules of all weights, for a comparison with those of a resumed run.
 
     Args:
@@ -93,5 +94,5 @@ def weight_notes(pseudo: Sequence[PseudoLabelDataset]) -> list[Any]:
     return [
         f'weights of {each.store.root.name} by {each.weights}'
         for each in pseudo
-        if each.weights is not None
+        if isinstance(each, PseudoLabelDataset) and each.weights is not None
     ]

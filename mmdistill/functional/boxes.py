@@ -43,6 +43,23 @@ def boxes_on_image(bboxes: np.ndarray, width: int, height: int) -> np.ndarray:
     return rounded(np.clip(bboxes, 0, most), STEPS_PER_PIXEL)
 
 
+def mirrored_boxes(bboxes: np.ndarray, width: int) -> np.ndarray:
+    """Mirror boxes left to right with their image; done twice, they are as before.
+
+    Edges lie between pixels, from 0 to the width, as MMDetection has them.
+
+    Args:
+        bboxes: Boxes (x1, y1, x2, y2) in pixels, (M, 4).
+        width: Width of the image.
+
+    >>> mirrored_boxes(np.array([[0.0, 2.0, 6.0, 8.0]]), 20).tolist()
+    [[14.0, 2.0, 20.0, 8.0]]
+    """
+    mirrored: np.ndarray = bboxes.copy()
+    mirrored[:, [0, 2]] = width - bboxes[:, [2, 0]]
+    return mirrored
+
+
 def distinct_boxes(
     bboxes: np.ndarray,
     scores: np.ndarray,

@@ -66,6 +66,40 @@ def match_count(scores: np.ndarray, target: float) -> Match:
     return min(candidates, key=lambda match: (abs(match.kept - target), match.kept))
 
 
+def next_best(
+    values: np.ndarray, groups: np.ndarray, kept: np.ndarray, num_groups: int
+) -> np.ndarray:
+    """Mark the best candidates that are not kept, as many of each group as are kept.
+
+    They are those that a threshold a little lower would keep too: the least certain
+    rejections. Candidates of equal value are marked together.
+
+    Args:
+        values: Compared values of all candidates, (M,).
+        groups: Group of each candidate, 0 to G - 1, (M,).
+        kept: Mask of the kept candidates, (M,), bool.
+        num_groups: Number of groups, G.
+
+    Returns:
+        Mask, (M,), bool.
+
+    >>> values, kept = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 0, 0, 0], bool)
+    >>> next_best(values, np.zeros(4, int), kept, num_groups=1).tolist()
+    [False, True, False, False]
+    """
+    marked = np.zeros(len(values), dtype=bool)
+    for group in range(num_groups):
+        rejected = np.flatnonzero((groups == group) & ~kept)
+        count = int((kept & (groups == group)).sum())
+        if not count or not len(rejected):
+            continue
+        own = values[rejected]
+        rank = min(count, len(own))
+        limit = np.partition(own, len(own) - rank)[len(own) - rank]
+        marked[rejected] = own >= limit
+    return marked
+
+
 def match_groups(
     scores: np.ndarray, groups: np.ndarray, targets: Sequence[float]
 ) -> list[Match]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from mmdistill.config.schema import DetectorConfig
+from mmdistill.config.detector_options import BoxViewsConfig, DetectorConfig
 from mmdistill.errors import ConfigError
-from mmdistill.functional.boxes import boxes_on_image, distinct_boxes
+from mmdistill.functional.box_voting import ViewBoxes, vote_boxes
+from mmdistill.functional.boxes import boxes_on_image, distinct_boxes, mirrored_boxes
 from mmdistill.functional.quantization import STEPS_OF_SCORE, rounded
 from mmdistill.registry import MODELS
 
@@ -33,6 +35,11 @@ class BoxDetector(BaseTTAModel):
     the other images of its batch: only images of equal size at the network share a
     forward pass, so that none is padded for another.
 
+    With `views` a sample has a list of views, whose boxes are merged by voting, see
+    `mmdistill.functional.box_voting`; how far the views agree on a box is its
+    `bbox_agreement`. Each view is the detector's own prediction, so the boxes of one
+    view alone are those of MMDetection.
+
     Args:
         module: Config of the detector, any of MMDetection's.
         scope: Scope of the registries in which its modules are looked up.
@@ -40,6 +47,8 @@ class BoxDetector(BaseTTAModel):
             samples then have a list of views.
         score_thr: Minimum score of a box.
         nms_thr: Intersection over union above which two boxes of a class are one.
+        views: Fields of `BoxViewsConfig`, by which the views of the samples were made;
+            instead of `tta_model`.
 
     Raises:
         UserError: If a threshold is not in [0, 1], the config is not of a detector, or
@@ -53,6 +62,7 @@ class BoxDetector(BaseTTAModel):
         tta_model: Mapping[str, Any] | None = None,
         score_thr: float = DetectorConfig.score_thr,
         nms_thr: float = DetectorConfig.nms_thr,
+        views: Mapping[str, Any] | None = None,
     ) -> None:
         for name, value in (('score_thr', score_thr), ('nms_thr', nms_thr)):
             if not 0 <= value <= 1:
@@ -65,7 +75,13 @@ class BoxDetector(BaseTTAModel):
                 self._check_augmentable()
                 merger = {**tta_model, 'module': self.module}
                 self._merger = MMENGINE_MODELS.build(merger)
-        self.augmented = tta_model is not None
+        self.views = None if views is None else BoxViewsConfig(**views)
+        if self.views is not None and tta_model is not None:
+            raise ConfigError(
+                'distill.detector has views or tta, each a way to merge several looks '
+                'at an image, got both'
+            )
+        self.augmented = tta_model is not None or self.views is not None
         self.score_thr = score_thr
         self.nms_thr = nms_thr
         self.categories: dict[str, int] = {}
@@ -87,19 +103,43 @@ class BoxDetector(BaseTTAModel):
 
     def provenance(self) -> dict[str, Any]:
         """Settings that decide the boxes besides the detector, as JSON values."""
-        return {
+        provenance: dict[str, Any] = {
             'categories': self.categories,
             'score_thr': self.score_thr,
             'nms_thr': self.nms_thr,
         }
+        if self.views is not None:
+            views = asdict(self.views)
+            provenance['views'] = {**views, 'scales': list(self.views.scales)}
+        return provenance
 
     def merge_preds(self, data_samples_list: list) -> list:
-        """Merge the views of each image, as MMDetection does.
+        """Merge the views of each image, as MMDetection does, or by voting.
 
         Args:
             data_samples_list: For each image its data samples, one a view.
+
+        Returns:
+            The first data sample of each image with the merged boxes; after voting,
+            its `pred_instances` have `agreement`, (n,).
         """
-        return self._merger.merge_preds(data_samples_list)
+        if self.views is None:
+            return self._merger.merge_preds(data_samples_list)
+        return [self._voted(samples, self.views) for samples in data_samples_list]
+
+    def _voted(self, samples: Sequence[Any], views: BoxViewsConfig) -> Any:
+        """The first sample of an image, with the boxes that all views vote for."""
+        merged = vote_boxes(
+            _union(samples), len(samples), self.score_thr, self.nms_thr, views.vote_thr
+        )
+        sample = samples[0]
+        sample.pred_instances = InstanceData(
+            bboxes=torch.from_numpy(merged.bboxes),
+            scores=torch.from_numpy(merged.scores),
+            labels=torch.from_numpy(merged.classes),
+            agreement=torch.from_numpy(merged.agreement),
+        )
+        return sample
 
     @torch.no_grad()
     def test_step(self, data: Sequence[dict[str, Any]]) -> list[Any]:
@@ -110,14 +150,15 @@ class BoxDetector(BaseTTAModel):
 
         Returns:
             The `image` of each sample, with `pred_instances`: `bboxes` (n, 4), xyxy in
-            pixels of the image, `bbox_scores` (n,) and `category_ids` (n,), best first.
+            pixels of the image, `bbox_scores` (n,) and `category_ids` (n,), best first;
+            with `views` also `bbox_agreement` (n,).
         """
         same_size = defaultdict(list)
         for sample in data:
             if 'inputs' in sample:
                 same_size[self._network_size(sample)].append(sample)
             else:
-                sample['image'].pred_instances = _instances(*_no_boxes())
+                sample['image'].pred_instances = self._no_instances()
         for samples in same_size.values():
             batch = pseudo_collate(
                 [{key: s[key] for key in ('inputs', 'data_samples')} for s in samples]
@@ -149,7 +190,18 @@ class BoxDetector(BaseTTAModel):
         ]
         stored = rounded(scores[kept], STEPS_OF_SCORE)
         ids = labels + 1 if self._is_counted is None else self._ids[labels]
-        return _instances(bboxes[kept], stored, ids[kept])
+        found = _instances(bboxes[kept], stored, ids[kept])
+        if self.views is not None:
+            agreement = instances.agreement.numpy()[kept]
+            found.bbox_agreement = rounded(agreement, STEPS_OF_SCORE)
+        return found
+
+    def _no_instances(self) -> InstanceData:
+        """What is found on an image that could not be read."""
+        none = _instances(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+        if self.views is not None:
+            none.bbox_agreement = np.zeros(0, dtype=np.float32)
+        return none
 
     def _network_size(self, sample: Mapping[str, Any]) -> tuple:
         """Height and width of each view after padding, in steps of the divisor."""
@@ -220,8 +272,25 @@ def _build_detector(module: Mapping[str, Any]) -> torch.nn.Module:
     return revert_sync_batchnorm(MMENGINE_MODELS.build(module))
 
 
-def _no_boxes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
+def _union(samples: Sequence[Any]) -> ViewBoxes:
+    """The boxes of all views of an image, in its pixels, on it and not mirrored."""
+    boxes, scores, classes = [], [], []
+    for sample in samples:
+        found = sample.pred_instances.cpu()
+        height, width = sample.metainfo['ori_shape']
+        of_view = found.bboxes.float().numpy()
+        if sample.metainfo.get('flip'):
+            of_view = mirrored_boxes(of_view, width)
+        # What lies beside the image would count in overlaps.
+        boxes.append(boxes_on_image(of_view, width, height))
+        scores.append(found.scores.float().numpy())
+        classes.append(found.labels.numpy())
+    return ViewBoxes(
+        np.concatenate(boxes),
+        np.concatenate(scores),
+        np.concatenate(classes),
+        np.repeat(np.arange(len(samples)), [len(each) for each in scores]),
+    )
 
 
 def _instances(

@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 from mmdistill.audits.result import AUDIT_FILE
 from mmdistill.config.datasets import members_of
+from mmdistill.config.detectors import check_distills_poses
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.text import write_config
 from mmdistill.pipeline import models
@@ -139,6 +140,7 @@ class Distillation:
         baseline: str | None = None,
         is_changed: bool = False,
     ) -> None:
+        check_distills_poses(recipe, 'tools/distill.py')
         self.recipe = recipe
         self.root = Path(recipe.config.work_dir)
         self.folder = self.root.with_name(f'{self.root.name}-distill')

@@ -10,9 +10,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config.datasets import members_of
+from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.loops import evaluators_of
 from mmdistill.config.recipe import Recipe
-from mmdistill.config.schema import DetectorConfig, TeacherConfig, stated
+from mmdistill.config.schema import TeacherConfig, stated
 from mmdistill.engine.initial_weights import fetch_problem, missing_weights
 from mmdistill.stages.holdout import holdout_files
 from mmdistill.stages.label_config import labeled_members

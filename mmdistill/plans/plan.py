@@ -16,6 +16,7 @@ from mmpose.registry import DATASETS, HOOKS
 from mmdistill.cli.main import original_sentence
 from mmdistill.config.datasets import members_of as config_members
 from mmdistill.config.datasets import uncut
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.loops import check_training
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import is_type, stated
@@ -25,6 +26,7 @@ from mmdistill.engine.dry_evaluation import check_evaluation, check_metric_files
 from mmdistill.errors import DataError, UserError
 from mmdistill.functional.mixing import balanced_slots, labeled_slots
 from mmdistill.plans.boxes import PlannedBoxes
+from mmdistill.plans.detectors import plan_boxes
 from mmdistill.plans.estimate import LabelingTrial, time_training_step, try_labeling
 from mmdistill.plans.missing import boxes_to_find, missing_files
 from mmdistill.plans.rounds import RoundCost, round_costs, round_rows
@@ -122,6 +124,8 @@ def _rows(
     recipe: Recipe, student: Config | None
 ) -> tuple[list[tuple[str, str]], dict[str, float]]:
     """All rows of a plan and its seconds, for a config whose files exist."""
+    if distills_boxes(recipe):
+        return _detector_rows(recipe, student)
     stage = label_config(recipe, teacher_needed=False)
     for hook in stage.custom_hooks:
         HOOKS.build(hook)
@@ -157,6 +161,21 @@ def _rows(
         of_all = sum(cost.labeling + students * cost.training for cost in costs)
         seconds['student'] = of_all - costs[0].labeling
     return rows, seconds
+
+
+def _detector_rows(
+    recipe: Recipe, student: Config | None
+) -> tuple[list[tuple[str, str]], dict[str, float]]:
+    """All rows of a plan of a detector, whose samples are images."""
+    planned = plan_boxes(recipe)
+    counts, expected = planned.samples, planned.expected_images
+    training = _training_seconds(recipe, student, counts, expected)
+    rows = [
+        *planned.rows(),
+        *_mix_rows(student, (counts.instances, expected)),
+        *_training_rows(recipe, student, counts, expected, training),
+    ]
+    return rows, dict(labels=planned.seconds, student=training)
 
 
 def _round_rows(recipe: Recipe, costs: list[RoundCost]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmdistill.config.schema import DetectorConfig
+from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.errors import ConfigError
 from mmdistill.recipes.labeled_set import LabeledSet
 from mmdistill.recipes.request import RecipeRequest

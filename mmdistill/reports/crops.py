@@ -12,9 +12,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from mmdistill.datasets.sources.packed_images import PackedImages
-from mmdistill.errors import DataError
+from mmdistill.errors import DataError, StoreError
 from mmdistill.reports.skeleton import Skeleton
-from mmdistill.store import Candidates
+from mmdistill.store import Candidates, LabelStore
 from mmdistill.store.image_keys import image_file, is_packed
 
 PADDING = 1.35
@@ -23,6 +23,24 @@ POSE_PADDING = 2.0
 """The same for the bounding box of keypoints, which is smaller than the body."""
 OUTSIDE = '#e4e4e4'
 """Color beyond the image."""
+
+
+def check_holds_poses(store: LabelStore, action: str) -> None:
+    """Refuse a store of boxes where poses are drawn.
+
+    Args:
+        store: The store.
+        action: What draws them, as the subject of a sentence.
+
+    Raises:
+        StoreError: If there is no such store, or it holds boxes.
+    """
+    if not store.manifest['keypoints']:
+        raise StoreError(
+            f'{action} shows poses, and {store.root} holds boxes; the table of '
+            'tools/select_labels.py has their counts, and its --export-coco writes '
+            'them for any viewer of COCO json'
+        )
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
 from mmdistill.reports.captions import selection_summary
-from mmdistill.reports.crops import StoreImages, draw_crop
+from mmdistill.reports.crops import StoreImages, check_holds_poses, draw_crop
 from mmdistill.reports.plots import (
     KEPT,
     REJECTED,
@@ -131,6 +131,7 @@ def draw_labels(
     if folder is None:
         raise ConfigError(f'{config.filename} names no label store in distill.store')
     store = LabelStore(folder)
+    check_holds_poses(store, 'a picture of labels')
     labels = store.read()
     images = StoreImages(
         store.root, img_root or Path(store.manifest['about']['img_root'])

@@ -21,7 +21,7 @@ from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.reports import captions, figures, rounds
-from mmdistill.reports.crops import StoreImages
+from mmdistill.reports.crops import StoreImages, check_holds_poses
 from mmdistill.reports.results_table import mean_and_deviation, read_results
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
 from mmdistill.reports.statistics import (
@@ -94,7 +94,7 @@ def report(
         UserError: If the labeled set is not usable, or `write_report` refuses.
     """
     store = LabelStore(labels)
-    store.manifest  # noqa: B018  (a sentence when there is no store)
+    check_holds_poses(store, 'a report')
     if config is not None:
         config = with_read_annotations(config, images=False)[0]
         dataset = build_labeled(labeled_config(Recipe.of(config)))
@@ -144,6 +144,7 @@ def write_report(
         UserError: If the store is not complete, its selection, its audit or a file of
             results is not usable, or the page cannot be written.
     """
+    check_holds_poses(store, 'a report')
     options = options or ReportOptions()
     if options.num < 0:
         raise ConfigError(f'a gallery holds at least 0 labels, got {options.num}')

@@ -112,13 +112,14 @@ def export_coco(
     options: ExportOptions | None = None,
     surroundings: Surroundings | None = None,
 ) -> None:
-    """Write the selected candidates as COCO keypoint annotations.
+    """Write the selected candidates as COCO annotations, of keypoints or of boxes.
 
     Images that have no id are numbered in the store's order; those without instances
     are listed, those that could not be read are not. A keypoint is (x, y, 2) when it
     is visible and on its image, else (0, 0, 0). The segmentation is the rectangle of
-    the box on the image. The area is that of a person in such a box, as MMPose has it.
-    Each annotation has its score; `info` holds the provenance.
+    the box on the image. The area is that of a person in such a box, as MMPose has it;
+    of a box without keypoints its own. Each annotation has its score; `info` holds the
+    provenance.
 
     Args:
         store: A complete store.
@@ -180,8 +181,10 @@ def disagreement(
     [0.5, 0.5, -1.0]
     """
     candidates = labels.candidates[np.flatnonzero(kept)]
-    visible = selection.visible(candidates.keypoint_scores)
-    agreement = instance_agreement(candidates.keypoint_agreement, visible)
+    agreement = candidates.bbox_agreement
+    if not selection.of_boxes:
+        visible = selection.visible(candidates.keypoint_scores)
+        agreement = instance_agreement(candidates.keypoint_agreement, visible)
     worst = np.full(len(labels.sizes), -1.0)
     np.maximum.at(worst, labels.image_index[kept], 1 - agreement)
     return worst
@@ -244,7 +247,8 @@ def exported_categories(
     links = [list(pair) for pair in skeleton]
     entries = []
     for _, entry in sorted(known.items()):
-        if entry.get('keypoints') != list(keypoints) or 'skeleton' not in entry:
+        differs = entry.get('keypoints') != list(keypoints) or 'skeleton' not in entry
+        if keypoints and differs:
             entry |= dict(keypoints=list(keypoints), skeleton=links)
         entries.append({'supercategory': entry['name'], **entry})
     return Categories(entries, numbers)
@@ -356,6 +360,8 @@ def _annotations(
 
 
 def _block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
+    if export.selection.of_boxes:
+        return _box_block(export, rows)
     labels, candidates = export.labels, export.labels.candidates[rows]
     sizes = labels.sizes[labels.image_index[rows]]
     points = shortest(candidates.keypoints)
@@ -381,6 +387,28 @@ def _block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
             keypoint_scores=shortest(candidates.keypoint_scores),
             keypoint_agreement=shortest(candidates.keypoint_agreement),
         )
+    return _entries(columns)
+
+
+def _box_block(export: _Export, rows: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Annotations of boxes, which have no keypoints."""
+    labels, candidates = export.labels, export.labels.candidates[rows]
+    bbox, numbers = xywh(candidates.bboxes), export.categories.numbers
+    columns = dict(
+        category_id=np.array([numbers[n] for n in candidates.category_ids.tolist()]),
+        bbox=bbox,
+        area=bbox[:, 2:].prod(axis=1).round(4),
+        segmentation=_rectangles(
+            candidates.bboxes, labels.sizes[labels.image_index[rows]]
+        ),
+        score=shortest(candidates.instance_scores),
+    )
+    if export.options.details:
+        columns['bbox_agreement'] = shortest(candidates.bbox_agreement)
+    return _entries(columns)
+
+
+def _entries(columns: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     values = [column.tolist() for column in columns.values()]
     return (dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True))
 

@@ -15,7 +15,13 @@ import pyarrow.compute as pc
 from mmdistill.functional.count_matching import label_keypoints
 from mmdistill.functional.ranking import instance_agreement
 from mmdistill.store.image_sources import SourceNumbering, Sources, image_sources
-from mmdistill.store.schema import OK, candidate_column, candidate_counts
+from mmdistill.store.schema import (
+    BOX_AGREEMENT,
+    OF_KEYPOINTS,
+    OK,
+    candidate_column,
+    candidate_counts,
+)
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.growing_array import GrowingArray
 
@@ -41,6 +47,10 @@ class Scored(Protocol):
         """Agreement of the views, (M, K)."""
 
     @property
+    def bbox_agreement(self) -> np.ndarray:
+        """Agreement of the views on the boxes, (M,)."""
+
+    @property
     def category_ids(self) -> np.ndarray:
         """Categories, (M,)."""
 
@@ -53,7 +63,8 @@ class Scores:
         instances: Instance scores, (M,), float32.
         agreement: Agreement of the views on each instance, (M,), float32; zeros where
             it was not requested.
-        counted: Number of keypoints of each that count, (M,), int16.
+        counted: Number of keypoints of each that count, (M,), int16; 1 for a box, which
+            has none and counts as a whole.
         category_ids: Categories, (M,), int32.
         sources: Sources of their images, (M,).
 
@@ -77,6 +88,8 @@ def scores_of(
 ) -> Scores:
     """Compute the scores of candidates.
 
+    A candidate without keypoints is a box: its agreement is that of the views on it.
+
     Args:
         candidates: The candidates.
         sources: Sources of their images, (M,).
@@ -88,19 +101,20 @@ def scores_of(
     >>> scores.agreement.tolist()
     [0.5, 0.5, 0.5]
     """
+    instances = candidates.instance_scores
     counts = label_keypoints(candidates.keypoint_scores, counted_thr)
-    agreements = (
-        instance_agreement(candidates.keypoint_agreement, counts)
-        if agreement
-        else np.zeros(len(counts), dtype=np.float32)
+    of_boxes = counts.shape[1] == 0
+    agreements = np.zeros(len(instances), dtype=np.float32)
+    if agreement and of_boxes:
+        agreements = candidates.bbox_agreement
+    elif agreement:
+        agreements = instance_agreement(candidates.keypoint_agreement, counts)
+    counted = (
+        np.ones(len(instances), dtype=np.int16)
+        if of_boxes
+        else counts.sum(axis=1, dtype=np.int16)
     )
-    return Scores(
-        candidates.instance_scores,
-        agreements,
-        counts.sum(axis=1, dtype=np.int16),
-        candidates.category_ids,
-        sources,
-    )
+    return Scores(instances, agreements, counted, candidates.category_ids, sources)
 
 
 class TableCandidates:
@@ -134,6 +148,11 @@ class TableCandidates:
         return self._column('keypoint_agreement')
 
     @property
+    def bbox_agreement(self) -> np.ndarray:
+        """Agreement of the views on the boxes, (M,)."""
+        return self._column(BOX_AGREEMENT)
+
+    @property
     def bboxes(self) -> np.ndarray:
         """Boxes (x1, y1, x2, y2), (M, 4)."""
         return self._column('bboxes')
@@ -149,20 +168,29 @@ class TableCandidates:
         return self._column('category_ids')
 
     def _column(self, name: str) -> np.ndarray:
+        if name in OF_KEYPOINTS and not self._num_keypoints:
+            # A table of boxes has no such column.
+            shape = (int(candidate_counts(self._table).sum()), 0)
+            return np.zeros((*shape, 2) if name == 'keypoints' else shape, np.float32)
         return candidate_column(self._table, name, self._num_keypoints)
 
 
-def score_columns(agreement: bool) -> list[str]:
+def score_columns(agreement: bool, num_keypoints: int) -> list[str]:
     """List the columns of a store that `scores_of` reads.
 
     Args:
         agreement: Whether the agreement of the views is needed.
+        num_keypoints: Keypoints of each candidate; 0 for boxes.
 
-    >>> score_columns(agreement=False)
-    ['source', 'instance_scores', 'keypoint_scores', 'category_ids']
+    >>> score_columns(agreement=False, num_keypoints=17)
+    ['source', 'instance_scores', 'category_ids', 'keypoint_scores']
+    >>> score_columns(agreement=True, num_keypoints=0)
+    ['source', 'instance_scores', 'category_ids', 'bbox_agreement']
     """
-    columns = ['source', 'instance_scores', 'keypoint_scores', 'category_ids']
-    return [*columns, 'keypoint_agreement'] if agreement else columns
+    columns = ['source', 'instance_scores', 'category_ids']
+    columns += ['keypoint_scores'] if num_keypoints else []
+    of_views = 'keypoint_agreement' if num_keypoints else BOX_AGREEMENT
+    return [*columns, of_views] if agreement else columns
 
 
 def table_scores(
@@ -176,7 +204,7 @@ def table_scores(
         counted_thr: Keypoint score above which a keypoint counts.
         agreement: Whether the agreement of the views is needed.
 
-    >>> table = next(store.scan(score_columns(agreement=False)))
+    >>> table = next(store.scan(score_columns(False, num_keypoints=2)))
     >>> table_scores(table, 2, counted_thr=0.2, agreement=False).instances.tolist()
     [0.875, 0.5, 0.75]
     """
@@ -237,7 +265,9 @@ def read_scores(store: LabelStore, counted_thr: float, agreement: bool) -> Store
     """
     num_keypoints = store.num_keypoints
     collected = _ScoreCollector()
-    for table in store.scan(['status', 'reason', *score_columns(agreement)]):
+    for table in store.scan(
+        ['status', 'reason', *score_columns(agreement, num_keypoints)]
+    ):
         scores = table_scores(table, num_keypoints, counted_thr, agreement)
         collected.add(table, scores)
     return collected.result()

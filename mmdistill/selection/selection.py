@@ -48,7 +48,7 @@ class Selection:
     """Thresholds of pseudo-labels, with the options and counts behind them.
 
     A candidate is kept when its compared value reaches its threshold and it has a
-    visible keypoint.
+    visible keypoint; a box, which has no keypoints, when its value reaches it.
 
     Attributes:
         options: Options of the selection.
@@ -106,6 +106,11 @@ class Selection:
         return np.array([np.inf if thr is None else thr for thr in limits])
 
     @property
+    def of_boxes(self) -> bool:
+        """Whether the candidates are boxes, without keypoints."""
+        return not self.keypoint_thrs
+
+    @property
     def aim(self) -> float:
         """Number of instances that count matching aims at."""
         return self.labeled.mean(self.options.labeled_images) * self.unlabeled.images
@@ -131,6 +136,19 @@ class Selection:
         """
         thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
         return label_keypoints(keypoint_scores, np.array(thresholds))
+
+    def trains(self, keypoint_scores: np.ndarray) -> np.ndarray:
+        """Mask of the candidates that train something: a visible keypoint, or a box.
+
+        Args:
+            keypoint_scores: Scores of their keypoints, (M, K).
+
+        Returns:
+            Mask, (M,), bool.
+        """
+        if self.of_boxes:
+            return np.ones(len(keypoint_scores), dtype=bool)
+        return self.visible(keypoint_scores).any(axis=1)
 
     def above_threshold(self, scores: Scores) -> np.ndarray:
         """Mask of the candidates that reach their threshold.
@@ -191,9 +209,7 @@ class Selection:
         scores = scores_of(
             candidates, sources, self.options.counted_thr, self.needs_agreement
         )
-        return self.above_threshold(scores) & self.visible(
-            candidates.keypoint_scores
-        ).any(1)
+        return self.above_threshold(scores) & self.trains(candidates.keypoint_scores)
 
     def overridden(
         self, score_thr: float | None, keypoint_thr: float | None

@@ -17,6 +17,8 @@ HEAD = (
     *('per image', 'labeled', 'keypoints', 'dropped', 'per instance'),
 )
 """Column heads of the table."""
+OF_KEYPOINTS = HEAD.index('keypoints')
+"""First of the columns about keypoints."""
 
 
 def summarize(selection: Selection) -> str:
@@ -43,7 +45,7 @@ def summarize(selection: Selection) -> str:
         f'{labeled.annotated_images} of {labeled.images} images: '
         f'{labeled.mean("all"):.3f} over all, '
         f'{labeled.mean("annotated"):.3f} over annotated); {unlabeled.emptied} images '
-        f'lost all their candidates. {_summarize_keypoints(selection)}'
+        f'lost all their candidates.{_summarize_keypoints(selection)}'
     )
 
 
@@ -67,7 +69,10 @@ def selection_table(selection: Selection) -> str:
         *(unlabeled.kept_keypoints, unlabeled.dropped_keypoints),
         selection.labeled.mean(selection.labeled_images),
     )
-    return format_table([HEAD, *rows, _row('all', 'all', total)])
+    table = [HEAD, *rows, _row('all', 'all', total)]
+    # Boxes have no keypoints, the last columns.
+    shown = OF_KEYPOINTS if selection.of_boxes else None
+    return format_table([row[:shown] for row in table])
 
 
 def log_selection(selection: Selection, prefix: str = '') -> None:
@@ -140,6 +145,8 @@ def scalars(selection: Selection, store: str = '') -> dict[str, float]:
         'dropped_keypoints': unlabeled.dropped_keypoints,
         'emptied_images': unlabeled.emptied,
     }
+    if selection.of_boxes:
+        values = {name: value for name, value in values.items() if 'point' not in name}
     for threshold in selection.thresholds:
         if threshold.score_thr is not None:
             values[f'threshold{_scope(threshold, "/")}'] = threshold.score_thr
@@ -182,10 +189,12 @@ def _row(source: str, category: str, part: Part) -> list[str]:
 
 
 def _summarize_keypoints(selection: Selection) -> str:
+    if selection.of_boxes:
+        return ''
     unlabeled = selection.unlabeled
     how = 'matched' if selection.options.matches_keypoints else 'set by hand'
     return (
-        f'Keypoint score threshold {format_range(selection.keypoint_thrs)} ({how}): '
+        f' Keypoint score threshold {format_range(selection.keypoint_thrs)} ({how}): '
         f'{unlabeled.kept_keypoints} keypoints kept, {unlabeled.dropped_keypoints} of '
         f'kept instances dropped; {unlabeled.mean_keypoints:.3f} visible keypoints per '
         f'pseudo-label against {selection.labeled.mean_keypoints:.3f} per labeled '

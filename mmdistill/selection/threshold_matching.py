@@ -39,6 +39,8 @@ from mmdistill.selection.threshold_groups import (
 )
 from mmdistill.store import LabelStore
 from mmdistill.store.image_sources import Sources
+from mmdistill.store.manifest import optional_columns
+from mmdistill.store.schema import BOX_AGREEMENT
 
 SCORED_THR = 0.2
 """Keypoint score above which a keypoint counts in the score of an instance."""
@@ -86,8 +88,9 @@ def count_unlabeled(
 
     Args:
         stored: The scores of a store.
-        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
-        num_keypoints: Keypoints of each candidate.
+        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,); 1
+            of a box that is kept.
+        num_keypoints: Keypoints of each candidate; 0 for boxes.
 
     >>> counts = count_unlabeled(read_scores(store, 0.2, False), np.array([2, 0, 1]), 2)
     >>> counts.kept, counts.kept_keypoints, counts.dropped_keypoints
@@ -96,7 +99,7 @@ def count_unlabeled(
     kept = visible > 0
     numbers = np.repeat(np.arange(len(stored.read)), stored.num_candidates)
     kept_per_image = np.bincount(numbers[kept], minlength=len(stored.read))
-    kept_keypoints = int(visible.sum())
+    kept_keypoints = int(visible.sum()) if num_keypoints else 0
     return UnlabeledCounts(
         images=stored.images,
         failed=stored.failed,
@@ -115,9 +118,10 @@ def count_parts(
 
     Args:
         stored: The scores of a store.
-        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,).
+        visible: Visible keypoints of each candidate, 0 where it is not kept, (M,); 1
+            of a box that is kept.
         selection: The selection with its thresholds.
-        num_keypoints: Keypoints of each candidate.
+        num_keypoints: Keypoints of each candidate; 0 for boxes.
 
     Returns:
         Counts, source by source in the order of their first image; categories of
@@ -131,10 +135,11 @@ def count_parts(
     names = scores.sources.names
     categories, columns = np.unique(scores.category_ids, return_inverse=True)
     shape = (len(names), max(len(categories), 1))
+    of_keypoints = visible if num_keypoints else np.zeros_like(visible)
     index = scores.sources.index * shape[1] + columns
     candidates, kept_candidates, visible_keypoints = (
         np.bincount(index, weights, minlength=shape[0] * shape[1]).astype(int)
-        for weights in (None, kept, visible)
+        for weights in (None, kept, of_keypoints)
     )
     source_images = np.bincount(stored.sources.index[stored.read], minlength=shape[0])
     numbers = categories if len(categories) else np.array([1])
@@ -255,9 +260,29 @@ def _with_keypoints(
     return draft, visible
 
 
+def _check_boxes(store: LabelStore, options: SelectionOptions) -> None:
+    """Refuse for boxes what compares keypoints, or an agreement that is not stored."""
+    stated = options.keypoint_thr
+    if stated != SelectionOptions.keypoint_thr:
+        raise StoreError(
+            f'the {store.kind.name} {store.root} holds boxes, which have no keypoints: '
+            f'leave keypoint_thr out, got {stated!r}'
+        )
+    recorded = BOX_AGREEMENT in optional_columns(store.manifest)
+    if options.criterion != 'score' and not recorded:
+        raise StoreError(
+            f'criterion={options.criterion!r} compares the agreement of views, which '
+            f'the {store.kind.name} {store.root} does not have; set '
+            "criterion='score', or label in several views into another folder"
+        )
+
+
 def _check_keypoints(
     store: LabelStore, labeled: LabeledCounts, options: SelectionOptions
 ) -> None:
+    if not store.num_keypoints:
+        _check_boxes(store, options)
+        return
     if options.matches_keypoints and len(labeled.keypoints) != store.num_keypoints:
         raise StoreError(
             f'keypoint_thr={options.keypoint_thr!r} compares keypoints of both sets, '
@@ -279,6 +304,14 @@ def _nothing_kept(store: LabelStore, stored: StoreScores, draft: Selection) -> s
     """Explain why nothing is kept, with options that were tried and keep something."""
     counted = int((stored.scores.counted > 0).sum())
     start = f'nothing of the label store {store.root} would be kept: '
+    if not len(stored.scores) and not store.num_keypoints:
+        floor = store.manifest['detector'].get('score_thr')
+        return (
+            f'{start}0 boxes on {stored.images} images. A box is stored when its score '
+            f'reaches the floor of the detector ({floor}): look at the teacher and its '
+            'classes, or label with a lower distill.labeling.score_floor into another '
+            'folder in distill.store'
+        )
     if not len(stored.scores):
         floor = store.manifest.get('score_floor')
         return (
@@ -288,10 +321,15 @@ def _nothing_kept(store: LabelStore, stored: StoreScores, draft: Selection) -> s
             f'({floor}): look at the teacher and the boxes, or label with '
             'distill.labeling.score_floor=0 into another folder in distill.store'
         )
+    with_keypoint = (
+        f', {counted} of them with a keypoint above {draft.options.counted_thr}'
+        if store.num_keypoints
+        else ''
+    )
     start += (
         f'{len(stored.scores)} candidates on {stored.images} images, threshold '
-        f'{format_range(draft.score_thrs)}, {counted} of them with a keypoint above '
-        f'{draft.options.counted_thr}; look at the teacher and the boxes'
+        f'{format_range(draft.score_thrs)}{with_keypoint}; look at the teacher and '
+        'the boxes'
     )
     for changes in _changes(store, stored, draft):
         options = replace(draft.options, **changes)
@@ -313,7 +351,8 @@ def _changes(
         if draft.options.matches_keypoints:
             yield dict(keypoint_thr=COUNTED_THR)
         yield dict(score_thr=best)
-        yield dict(keypoint_thr=draft.options.counted_thr, score_thr=best)
+        if not draft.of_boxes:
+            yield dict(keypoint_thr=draft.options.counted_thr, score_thr=best)
         return
     best = max(_best_known(table) for table in store.scan(['keypoint_scores']))
     if best == -np.inf:

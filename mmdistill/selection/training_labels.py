@@ -8,7 +8,7 @@ images that stock loaders cannot read are written into the store.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,9 @@ from mmdistill.utils.files import write_bytes
 from mmdistill.utils.growing_array import GrowingArray
 from mmdistill.utils.logging import log_progress, warn
 
-COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes', 'keypoints')
-"""Columns of a label, in addition to those that its selection compares."""
+COLUMNS = ('path', 'reason', 'width', 'height', 'bboxes')
+"""Columns of a label, in addition to those that its selection compares; `keypoints`
+besides, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class TrainingLabels:
         visible: Mask of the keypoints that are labels, (N, K), bool.
         category_ids: Categories, (N,), int32.
         num_candidates: Number of candidates in the store.
-        num_seen: Number of those that have a visible keypoint, kept or not.
+        num_seen: Number of those that have a visible keypoint, kept or not; of boxes
+            all.
         best_score: Highest instance score of them; -inf without any.
         keypoint_weights: Weights of the keypoints in the loss, 0 where they are no
             labels, (N, K), float32; None where all weigh 1.
+        sizes: Width and height of each image that has labels, (J, 2), int32.
 
     >>> labels = read_training_labels(store, selection)
     >>> len(labels), labels.paths.to_pylist(), labels.written_keys
@@ -80,6 +83,7 @@ class TrainingLabels:
     num_seen: int
     best_score: float
     keypoint_weights: np.ndarray | None = None
+    sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int32))
 
     def __len__(self) -> int:
         return len(self.path_index)
@@ -118,8 +122,10 @@ def read_training_labels(
         )
     collected = _LabelCollector(store.num_keypoints, weights)
     read = agreement or (weights is not None and weights.needs_agreement)
-    for table in store.scan([*COLUMNS, *score_columns(read)]):
-        scores = table_scores(table, store.num_keypoints, counted_thr, agreement)
+    num_keypoints = store.num_keypoints
+    columns = [*COLUMNS, *(['keypoints'] if num_keypoints else [])]
+    for table in store.scan([*columns, *score_columns(read, num_keypoints)]):
+        scores = table_scores(table, num_keypoints, counted_thr, agreement)
         start = collected.num_candidates
         collected.add(
             table,
@@ -210,6 +216,7 @@ class _LabelCollector:
         self.keypoints = GrowingArray((num_keypoints, 2), np.float32)
         self.visible = GrowingArray((num_keypoints,), np.bool_)
         self.category_ids = GrowingArray((), np.int32)
+        self.sizes = GrowingArray((2,), np.int32)
 
     def add(
         self, table: pa.Table, scores: Scores, chosen: np.ndarray, selection: Selection
@@ -219,8 +226,11 @@ class _LabelCollector:
         images = np.repeat(np.arange(len(counts)), counts)
         sizes = np.stack([table[name].to_numpy() for name in ('width', 'height')], 1)
         visible = selection.visible(candidates.keypoint_scores)
-        boxes = _clipped(candidates.bboxes, sizes[images])
-        kept = chosen & visible.any(axis=1)
+        boxes = candidates.bboxes
+        if not selection.of_boxes:
+            boxes = _clipped(boxes, sizes[images])
+        seen = selection.trains(candidates.keypoint_scores)
+        kept = chosen & seen
         rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         used, position = np.unique(images[rows], return_inverse=True)
         paths = table['path'].combine_chunks().take(pa.array(used))
@@ -229,6 +239,7 @@ class _LabelCollector:
         packed = [is_packed(key) for key in paths.to_pylist()]
         self.paths.append(paths)
         self.written.append(scaled | np.array(packed, dtype=np.bool_))
+        self.sizes.append(sizes[used])
         self.path_index.append(self.num_paths + position)
         self.image_index.append(self.num_images + images[rows])
         self.bboxes.append(boxes[rows])
@@ -240,7 +251,7 @@ class _LabelCollector:
         self.num_paths += len(used)
         self.num_images += len(counts)
         self.num_candidates += len(images)
-        self.num_seen += int(visible.any(axis=1).sum())
+        self.num_seen += int(seen.sum())
         self.best = scores.instances.max(initial=self.best)
 
     def result(self) -> TrainingLabels:
@@ -259,6 +270,7 @@ class _LabelCollector:
             num_seen=self.num_seen,
             best_score=float(self.best),
             keypoint_weights=self._finished_weights(visible),
+            sizes=self.sizes.finish(),
         )
 
     def _finished_weights(self, visible: np.ndarray) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from mmengine.config import Config
 from mmengine.utils import is_installed
 
 from mmdistill.config.datasets import sources_of
+from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.files import read_config
 from mmdistill.config.recipe import Recipe, check_checkpoint
-from mmdistill.config.schema import DetectorConfig, LabelingConfig, is_type
+from mmdistill.config.schema import LabelingConfig, is_type
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
+from mmdistill.stages.box_views import view_pipelines
 from mmdistill.stages.label_config import (
     images_config,
     labeled_members,
@@ -68,15 +70,37 @@ def detect_config(recipe: Recipe) -> Config:
             'the checkpoint of a detector'
         )
     source = detector_config(detector)
-    checkpoint = check_checkpoint('detector', detector)
+    check_checkpoint('detector', detector)
+    stage = detecting_stage(
+        recipe,
+        replace(detector, boxes=str(recipe.distill.boxes_folder)),
+        source,
+        # A name of its own: runs of the same second would share MMEngine's registries.
+        'detect',
+    )
+    stage['custom_hooks'] = [_guard(recipe, source, detector)]
+    return TextConfig(stage, filename=config.filename)
+
+
+def detecting_stage(
+    recipe: Recipe, detector: DetectorConfig, source: Config, name: str
+) -> dict[str, Any]:
+    """The settings of a stage that finds boxes, without its hooks.
+
+    Args:
+        recipe: The recipe.
+        detector: The detector, with the folder of its store.
+        source: The detector's own config.
+        name: Name of the stage.
+    """
+    config = recipe.config
     running = _running(detector, recipe.distill.labeling)
     stage = runtime_settings(config)
     stage.update(
         _imports(config, source),
-        # A name of its own: runs of the same second would share MMEngine's registries.
-        experiment_name='detect',
-        work_dir=str(Path(config.work_dir, 'detect')),
-        load_from=checkpoint,
+        experiment_name=name,
+        work_dir=str(Path(config.work_dir, name)),
+        load_from=detector.checkpoint,
         model=_model(source, detector),
         test_dataloader=dict(
             batch_size=running.batch_size,
@@ -85,15 +109,14 @@ def detect_config(recipe: Recipe) -> Config:
         ),
         test_cfg=dict(
             type='mmdistill.DetectLoop',
-            boxes=str(recipe.distill.boxes_folder),
+            boxes=detector.boxes,
             chunk_size=running.chunk_size,
             max_failures=running.max_failures,
         ),
         test_evaluator=[],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
-        custom_hooks=[_guard(recipe, source, detector)],
     )
-    return TextConfig(stage, filename=config.filename)
+    return stage
 
 
 def _running(detector: DetectorConfig, labeling: LabelingConfig) -> LabelingConfig:
@@ -144,17 +167,26 @@ def detector_config(detector: DetectorConfig) -> Config:
     from mmengine.hub import get_config
 
     if not package:
-        return _checked(name, read_config(name, 'the detector config'))
+        return checked_detector(name, read_config(name, 'the detector config'))
     try:
         config = get_config(name)
     except (FileNotFoundError, ValueError) as error:
         raise ConfigError(
             f'the detector config {name} cannot be read: {error}'
         ) from error
-    return _checked(name, config)
+    return checked_detector(name, config)
 
 
-def _checked(name: str, config: Config) -> Config:
+def checked_detector(name: str, config: Config) -> Config:
+    """A detector's config, which has what finding boxes needs.
+
+    Args:
+        name: Its name, for the error.
+        config: The config.
+
+    Raises:
+        ConfigError: If it has no model or no test data set.
+    """
     loader = config.get('test_dataloader') or {}
     if not config.get('model') or not loader.get('dataset'):
         raise ConfigError(
@@ -183,7 +215,11 @@ def lower_score_threshold(model: Mapping[str, Any], score_thr: float) -> Any:
 
 
 def _model(source: Config, detector: DetectorConfig) -> dict[str, Any]:
-    augmented = dict(tta_model=source.get('tta_model', MERGED)) if detector.tta else {}
+    augmented: dict[str, Any] = {}
+    if detector.views is not None:
+        augmented['views'] = asdict(detector.views)
+    if detector.tta:
+        augmented['tta_model'] = source.get('tta_model', MERGED)
     return dict(
         type='mmdistill.BoxDetector',
         module=lower_score_threshold(source.model, detector.score_thr),
@@ -195,25 +231,38 @@ def _model(source: Config, detector: DetectorConfig) -> dict[str, Any]:
 
 
 def _images(recipe: Recipe, source: Config, detector: DetectorConfig) -> dict[str, Any]:
+    pipeline = _from_decoded(_pipeline(source, detector.tta))
+    views = detector.views
+    seen = {} if views is None else dict(views=view_pipelines(pipeline, views))
     return dict(
         type='mmdistill.DetectionDataset',
         images=images_without_boxes(recipe),
-        pipeline=_from_decoded(_pipeline(source, detector.tta)),
+        pipeline=pipeline,
         scope=_scope(source),
+        **seen,
     )
 
 
 def _guard(recipe: Recipe, source: Config, detector: DetectorConfig) -> dict[str, Any]:
+    return dict(
+        type='mmdistill.DetectorGuardHook',
+        classes=list(classes_of(source)),
+        categories=detector.categories,
+        labeled_file=labeled_files(recipe),
+    )
+
+
+def labeled_files(recipe: Recipe) -> str | list[str]:
+    """The COCO json of the labeled set; several of a set made of several.
+
+    Args:
+        recipe: The recipe.
+    """
     files = [
         str(Path(member.get('data_root') or '', member.get('ann_file') or ''))
         for member in labeled_members(recipe)
     ]
-    return dict(
-        type='mmdistill.DetectorGuardHook',
-        classes=list(_classes(source)),
-        categories=detector.categories,
-        labeled_file=files[0] if len(files) == 1 else files,
-    )
+    return files[0] if len(files) == 1 else files
 
 
 def _scope(source: Config) -> str:
@@ -231,16 +280,27 @@ def _test_set(source: Config) -> Mapping[str, Any]:
     return sources_of(source.test_dataloader.dataset)[0]
 
 
-def _classes(source: Config) -> Sequence[str]:
-    """Names of the classes by the config alone; a checkpoint may know better."""
+def classes_of(source: Config) -> Sequence[str]:
+    """Names of a detector's classes by its config; a checkpoint may know better.
+
+    Args:
+        source: The detector's config.
+    """
+    stated = box_metainfo(_test_set(source)).get('classes')
+    return [stated] if isinstance(stated, str) else stated or ()
+
+
+def box_metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Metainfo of a data set of MMDetection, with the classes of its boxes.
+
+    Args:
+        dataset: Its config; what it does not state is that of its class.
+    """
     from mmdet.registry import DATASETS
 
-    dataset = _test_set(source)
-    stated = (dataset.get('metainfo') or {}).get('classes')
-    if stated is None:
-        # A registered class need not be of the host's base, which has the attribute.
-        stated = getattr(DATASETS.get(dataset['type']), 'METAINFO', {}).get('classes')
-    return [stated] if isinstance(stated, str) else stated or ()
+    # A registered class need not be of the host's base, which has the attribute.
+    own = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+    return {**copy.deepcopy(own), **(dataset.get('metainfo') or {})}
 
 
 def _pipeline(source: Config, augmented: bool) -> list[Any]:

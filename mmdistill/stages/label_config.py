@@ -20,6 +20,7 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
     with_end_pipeline,
 )
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.metainfo import keypoint_names, order_keypoints
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
 from mmdistill.config.schema import is_type, stated
@@ -32,6 +33,8 @@ from mmdistill.stages.teachers import (
     teacher_config,
     wrapped_config,
 )
+from mmdistill.store import LabelStore
+from mmdistill.store.manifest import BOX_LABELS, LABELS
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
@@ -50,6 +53,11 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
     Raises:
         UserError: If the recipe names a missing file.
     """
+    if distills_boxes(recipe):
+        # It is made of that of detecting, which is made of what is here.
+        from mmdistill.stages.box_labels import box_label_config
+
+        return box_label_config(recipe, teacher_needed)
     config, distill = recipe.config, recipe.distill
     check_models(recipe)
     if teacher_needed:
@@ -83,20 +91,28 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
             guard_config(teachers, names),
-            dict(
-                type='mmdistill.CountMatchingHook',
-                labeled=labeled,
-                **stated(distill.selection),
-            ),
-            dict(
-                type='mmdistill.BoxFitHook',
-                labeled=copy.deepcopy(labeled),
-                **distill.refit_arguments,
-            ),
+            *_labeled_hooks(recipe, labeled),
         ],
     )
     order_keypoints(stage)
     return TextConfig(stage, filename=config.filename)
+
+
+def _labeled_hooks(recipe: Recipe, labeled: dict[str, Any]) -> list[dict[str, Any]]:
+    """The hooks that compare labels with the labeled set."""
+    distill = recipe.distill
+    return [
+        dict(
+            type='mmdistill.CountMatchingHook',
+            labeled=labeled,
+            **stated(distill.selection),
+        ),
+        dict(
+            type='mmdistill.BoxFitHook',
+            labeled=copy.deepcopy(labeled),
+            **distill.refit_arguments,
+        ),
+    ]
 
 
 def check_models(recipe: Recipe) -> None:
@@ -106,8 +122,14 @@ def check_models(recipe: Recipe) -> None:
         recipe: The recipe.
 
     Raises:
-        UserError: If one is, in the same words at whatever stage it is first met.
+        UserError: If one is, in the same words at whatever stage it is first met, or a
+            recipe of a detector states what that has no use for.
     """
+    if distills_boxes(recipe):
+        from mmdistill.stages.box_labels import check_detectors
+
+        check_detectors(recipe)
+        return
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
     from mmdistill.stages.image_students import check_student
@@ -117,6 +139,16 @@ def check_models(recipe: Recipe) -> None:
         if config.get('model'):
             check_estimator(config.model)
     check_student(recipe.config)
+
+
+def label_store(recipe: Recipe) -> LabelStore:
+    """The store of a recipe's labels: of poses, or of a detector's boxes.
+
+    Args:
+        recipe: The recipe.
+    """
+    kind = BOX_LABELS if distills_boxes(recipe) else LABELS
+    return LabelStore(recipe.distill.store, kind)
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:
@@ -137,7 +169,12 @@ def images_config(recipe: Recipe) -> dict[str, Any]:
     Raises:
         UserError: If the recipe has no labeled set, whose keypoints the images take.
     """
-    metainfo = unparsed_metainfo(labeled_config(recipe))
+    if distills_boxes(recipe):
+        from mmdistill.stages.box_labels import NO_KEYPOINTS
+
+        metainfo = NO_KEYPOINTS
+    else:
+        metainfo = unparsed_metainfo(labeled_config(recipe))
     return dict(
         type='mmdistill.UnlabeledDataset',
         metainfo=metainfo,
@@ -207,6 +244,10 @@ def labeled_config(recipe: Recipe) -> dict[str, Any]:
             of a class that is not there.
     """
     labeled = _labeled(recipe)
+    if distills_boxes(recipe):
+        from mmdistill.stages.box_labels import counted_boxes
+
+        return counted_boxes(labeled)
     for member in members_of(labeled):
         registered_dataset(member)
     return uncut(labeled)

@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from mmdistill.config.datasets import fit_converters, parsed_metainfo
+from mmdistill.config.detectors import check_box_settings, distills_boxes
 from mmdistill.config.loops import test_loops, training_loops
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.recipe import Recipe
@@ -44,6 +45,7 @@ from mmdistill.selection.selection import read_selection
 from mmdistill.selection.summary import log_selection
 from mmdistill.selection.training_labels import write_kept_images
 from mmdistill.stages.averaging import with_ema
+from mmdistill.stages.box_students import box_samples
 from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.finish import with_finish
@@ -51,6 +53,7 @@ from mmdistill.stages.image_students import check_categories, selected_samples
 from mmdistill.stages.label_config import (
     images_config,
     label_config,
+    label_store,
     labeled_config,
     labeled_members,
 )
@@ -98,7 +101,14 @@ def _first_round(recipe: Recipe) -> Recipe:
     """The recipe of the first round, where there are several."""
     if recipe.distill.rounds is None:
         return recipe
+    _check_detector(recipe)
     return Recipe.of(Rounds(recipe).config(1))
+
+
+def _check_detector(recipe: Recipe) -> None:
+    """Refuse what a recipe of a detector states in vain, rounds among it."""
+    if distills_boxes(recipe):
+        check_box_settings(recipe)
 
 
 def _label(recipe: Recipe) -> None:
@@ -109,8 +119,9 @@ def _label(recipe: Recipe) -> None:
     for teacher in recipe.distill.teachers:
         check_fetchable('teacher', str(teacher.checkpoint))
     labeled = count_labeled(build_labeled(labeled_config(recipe)))
-    check_categories(recipe.config, labeled)
-    check_teacher(stage)
+    if not distills_boxes(recipe):
+        check_categories(recipe.config, labeled)
+        check_teacher(stage)
     release_memory()
     if recipe.distill.detector is not None:
         find_boxes(recipe)
@@ -159,6 +170,7 @@ def train(
     """
     if 'distill' in config:
         recipe = Recipe.of(config)
+        _check_detector(recipe)
         if recipe.distill.rounds is not None:
             # Rounds are made of the stages, and so import this module.
             from mmdistill.stages.rounds import train_rounds
@@ -244,7 +256,7 @@ def select(
     """
     changes = changes or {}
     options = replace(recipe.distill.selection, **changes)
-    store = LabelStore(recipe.distill.store)
+    store = label_store(recipe)
     store.manifest  # noqa: B018  (a sentence when there is no store)
     recipe = _read_recipe(recipe, images=False)
     labeled = count_labeled(build_labeled(labeled_config(recipe)))
@@ -269,7 +281,7 @@ def status(config: Config) -> list[str]:
     Raises:
         UserError: If there is no store.
     """
-    return format_status(LabelStore(Recipe.of(config).distill.store))
+    return format_status(label_store(Recipe.of(config)))
 
 
 def export_coco(
@@ -290,10 +302,9 @@ def export_coco(
     Raises:
         UserError: If the store is not complete or has no selection.
     """
-    store = LabelStore(recipe.distill.store)
+    store = label_store(recipe)
     recipe = _read_recipe(recipe, images=False)
-    parsed = parsed_metainfo(labeled_config(recipe))
-    skeleton = [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
+    name, skeleton = _described(recipe)
     selection = read_selection(store)
     file = Path(path)
     images = images_without_boxes(recipe)
@@ -304,23 +315,39 @@ def export_coco(
         ExportedImages(store, file.with_name(f'{file.stem}_images'), dataset),
     )
     export.export_coco(
-        *(store, selection, file, parsed['dataset_name'], skeleton),
+        *(store, selection, file, name, skeleton),
         *(options, surroundings),
     )
     print_log(f'wrote {file}', logger='current')
+
+
+def _described(recipe: Recipe) -> tuple[str, list[list[int]]]:
+    """Name of the labels' category and its skeleton; a box has no skeleton."""
+    if distills_boxes(recipe):
+        return 'object', []
+    parsed = parsed_metainfo(labeled_config(recipe))
+    return parsed['dataset_name'], [[a + 1, b + 1] for a, b in parsed['skeleton_links']]
 
 
 def _distilled_config(recipe: Recipe) -> Config:
     """The noised student's config with the schedule that its selection makes."""
     config, distill = noised_student_config(recipe), recipe.distill
     if distill.schedule is not None:
-        labeled, kept = selected_samples(config, LabelStore(distill.store))
+        labeled, kept = _samples(recipe, config)
         config = grown_schedule(config, labeled, kept, distill.schedule)
     if distill.finish is not None:
         config = with_finish(config, distill.finish)
     if distill.ema is not None:
         config = with_ema(config, distill.ema)
     return config
+
+
+def _samples(recipe: Recipe, config: Config) -> tuple[int, int]:
+    """Numbers of labeled and of pseudo-labeled samples, images or instances."""
+    store = recipe.distill.store
+    if distills_boxes(recipe):
+        return box_samples(store)
+    return selected_samples(config, LabelStore(store))
 
 
 def _with_plain_model(config: Config) -> Config:

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmdistill.config.datasets import end_pipeline, unparsed_metainfo
+from mmdistill.config.detector_options import VOTE_THR
 from mmdistill.config.files import read_config
 from mmdistill.config.metainfo import keypoint_names, order_keypoints
 from mmdistill.config.recipe import Recipe
@@ -88,7 +89,15 @@ def fused_model(
         teachers: The teachers, at least one.
         views: The views.
         sigmas: OKS sigmas of the labeled set, (K,).
+
+    Raises:
+        ConfigError: If a view is stated that is for detectors.
     """
+    if views.vote_thr != VOTE_THR:
+        raise ConfigError(
+            'distill.views.vote_thr is for detectors, whose boxes are merged by '
+            f'voting, and this teacher fuses keypoints, got {views.vote_thr}'
+        )
     first, *others = (teacher.member for teacher in teachers)
     ensemble = dict(ensemble=others) if others else {}
     return dict(

@@ -21,9 +21,11 @@ from mmdistill.config.datasets import (
     has_pseudo,
     is_pseudo,
     labeled_part,
+    members_of,
     sources_of,
     unparsed_metainfo,
 )
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.loops import check_loaders
 from mmdistill.config.loss_power import with_loss_power
 from mmdistill.config.mixed_loader import (
@@ -40,6 +42,11 @@ from mmdistill.engine.hooks.count_matching_hook import NOT_FOR_TRAINING
 from mmdistill.engine.initial_weights import initial_weights
 from mmdistill.errors import ConfigError
 from mmdistill.functional.mixing import balanced_slots, labeled_slots, source_slots
+from mmdistill.stages.box_students import (
+    ignore_regions,
+    pseudo_boxes,
+    without_aspect_ratios,
+)
 from mmdistill.stages.finish import check_finish
 from mmdistill.stages.image_students import fit_image_sources
 from mmdistill.stages.label_config import check_models
@@ -64,6 +71,7 @@ def student_config(recipe: Recipe) -> Config:
             training cannot have, or a model that cannot train with the weights stated.
     """
     check_models(recipe)
+    boxes = distills_boxes(recipe)
     store, mixing = recipe.distill.store, recipe.distill.mixing
     config = copy.deepcopy(recipe.config)
     check_loaders(config)
@@ -77,12 +85,16 @@ def student_config(recipe: Recipe) -> Config:
         _check_not_stated_twice(mixing)
         switch_modes(config)
     else:
+        loader = without_aspect_ratios(loader) if boxes else loader
         loader = mixed_loader(loader, batch_settings(mixing))
-        loader['dataset'] = _mixed(loader['dataset'], store, mixing)
+        loader['dataset'] = _mixed(loader['dataset'], store, mixing, boxes)
         config.train_dataloader = loader
         loader = config.train_dataloader
         switch_all_sources(config)
         config.custom_hooks = _hooks(config)
+    if mixing.ignore_rejected:
+        _check_ignores(boxes)
+        ignore_regions(config.model)
     _state_weights(loader['dataset'], recipe.distill.weights)
     fit_image_sources(config)
     _check_hooks(config)
@@ -123,6 +135,14 @@ def _check_not_stated_twice(mixing: MixingConfig) -> None:
         )
 
 
+def _check_ignores(boxes: bool) -> None:
+    if not boxes:
+        raise ConfigError(
+            'distill.mixing.ignore_rejected is for detectors, whose assigners can '
+            'ignore boxes, and this student is none; leave it out'
+        )
+
+
 def _check_hooks(config: Config) -> None:
     """Refuse before the labels are made what `CountMatchingHook` refuses after."""
     hooks = config.get('custom_hooks') or []
@@ -132,7 +152,7 @@ def _check_hooks(config: Config) -> None:
 
 def _check_trained_store(config: Config, store: str) -> None:
     """Make sure that training reads the store that labeling writes."""
-    sources = filter(is_pseudo, sources_of(config.train_dataloader.dataset))
+    sources = filter(is_pseudo, members_of(config.train_dataloader.dataset))
     trained = [str(source.get('store')) for source in sources]
     if store not in trained:
         raise ConfigError(
@@ -161,13 +181,15 @@ def _check_slots(loader: Mapping[str, Any]) -> None:
                 f'source_ratio needs a part for each of the {len(sources)} sources, '
                 f'the labeled set and the pseudo-labels, got {list(ratio)}'
             )
-        labeled = [i for i, each in enumerate(sources) if not is_pseudo(each)]
+        labeled = [i for i, each in enumerate(sources) if not has_pseudo(each)]
         source_slots(size, ratio, labeled)
     except ValueError as error:
         raise ConfigError(f'train_dataloader: {error}') from error
 
 
-def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
+def _mixed(
+    dataset: Any, store: str, mixing: MixingConfig, boxes: bool
+) -> dict[str, Any]:
     """The labeled set, whole, and the pseudo-labels, seen as its samples are."""
     labeled = labeled_part(dataset)
     pipelines = list(end_pipelines(labeled))
@@ -177,14 +199,17 @@ def _mixed(dataset: Any, store: str, mixing: MixingConfig) -> dict[str, Any]:
             'pseudo-labels are seen through that of the first',
             logger='current',
         )
-    kind = 'PseudoImageDataset' if gives_images(labeled) else 'PseudoLabelDataset'
-    pseudo = dict(
-        type=f'mmdistill.{kind}',
-        store=store,
-        metainfo=unparsed_metainfo(labeled),
-        pipeline=end_pipeline(labeled),
-        **{k: v for k, v in stated(mixing).items() if k not in BATCHES},
-    )
+    if boxes:
+        pseudo = pseudo_boxes(labeled, store, mixing)
+    else:
+        kind = 'PseudoImageDataset' if gives_images(labeled) else 'PseudoLabelDataset'
+        pseudo = dict(
+            type=f'mmdistill.{kind}',
+            store=store,
+            metainfo=unparsed_metainfo(labeled),
+            pipeline=end_pipeline(labeled),
+            **{k: v for k, v in stated(mixing).items() if k not in BATCHES},
+        )
     return dict(type='ConcatDataset', ignore_keys='CLASSES', datasets=[labeled, pseudo])
 
 

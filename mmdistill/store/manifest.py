@@ -13,6 +13,7 @@ from typing import Any
 
 from mmdistill.errors import StoreError
 from mmdistill.store.generations import ChunkSpan, Generation, generations_in
+from mmdistill.store.schema import BOX_AGREEMENT, OPTIONAL, VIEWS
 from mmdistill.utils.files import json_sha256, read_json
 
 
@@ -53,6 +54,15 @@ DETECTIONS = StoreKind(
     doing='detecting on',
     row='boxes',
 )
+BOX_LABELS = StoreKind(
+    name='detection store',
+    option='distill.store',
+    section='distill.labeling',
+    tool='tools/label.py',
+    doing='labeling',
+    row='boxes',
+)
+"""A detection store whose boxes become the pseudo-labels of a detector."""
 
 
 FORMAT = 2
@@ -123,13 +133,17 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in left_out}
 
 
-def records_views(manifest: Mapping[str, Any]) -> bool:
-    """Whether a store records the number of views that each candidate was shown in.
+def optional_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the columns that a store has besides those that all stores have.
 
     Args:
         manifest: The manifest of the store.
     """
-    return 'adaptive' in manifest.get('views', {})
+    recorded = {
+        VIEWS: 'adaptive' in manifest.get('views', {}),
+        BOX_AGREEMENT: 'views' in manifest.get('detector', {}),
+    }
+    return tuple(name for name in OPTIONAL if recorded[name])
 
 
 def made_boxes(manifest: Mapping[str, Any]) -> dict[str, Any]:

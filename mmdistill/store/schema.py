@@ -25,7 +25,9 @@ category_ids        list<int32>         categories, the detections'; 1 without a
 
 The lists of a row have equal length, one element a candidate, best first. The names
 of the keypoints are in the manifest; a detection store has none, and none of their
-three columns. The most frequent reasons of failed images:
+three columns. One that was made in several views has `bbox_agreement`, list<float>: the
+mean overlap of the views' boxes with each one, 1 being best. The most frequent reasons
+of failed images:
 
     SELECT reason, count(*) FROM 'chunks/*.parquet' WHERE status = 'failed'
     GROUP BY reason ORDER BY count(*) DESC
@@ -40,7 +42,7 @@ read as unknown, with score 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -92,6 +94,10 @@ NUMBERS = (
 """Columns with values that may not be finite."""
 VIEWS = 'num_views'
 """Column of the number of views, which stores of adaptive views have."""
+BOX_AGREEMENT = 'bbox_agreement'
+"""Column of the views' agreement on boxes, which detection stores of views have."""
+OPTIONAL = (VIEWS, BOX_AGREEMENT)
+"""Columns that a store has only where its manifest says so."""
 WHOLE = ('category_ids', VIEWS)
 """Columns of whole numbers."""
 OF_KEYPOINTS = frozenset(NUMBERS[3:])
@@ -112,6 +118,8 @@ class Candidates:
         category_ids: Categories, the detections', (M,), int32.
         num_views: Views that each was shown in, (M,), int32; 0 where the store does
             not record it, because all were shown in the same views.
+        bbox_agreement: Agreement of the views on each box, (M,), float32; 0 where the
+            store does not record it.
     """
 
     bboxes: np.ndarray
@@ -122,11 +130,13 @@ class Candidates:
     instance_scores: np.ndarray
     category_ids: np.ndarray
     num_views: np.ndarray = None  # type: ignore[assignment]
+    bbox_agreement: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.num_views is None:
-            counts = np.zeros(np.shape(self.instance_scores), dtype=np.int32)
-            object.__setattr__(self, 'num_views', counts)
+        for name in OPTIONAL:
+            if getattr(self, name) is None:
+                shape = np.shape(self.instance_scores)
+                object.__setattr__(self, name, np.zeros(shape, dtype=_dtype(name)))
 
     def __len__(self) -> int:
         return len(self.instance_scores)
@@ -203,16 +213,16 @@ def empty_candidates(num_keypoints: int) -> Candidates:
     )
 
 
-def chunk_schema(num_keypoints: int, with_views: bool = False) -> pa.Schema:
+def chunk_schema(num_keypoints: int, optional: Collection[str] = ()) -> pa.Schema:
     """Make the schema of a chunk: a row per image, a list per column of candidates.
 
     Args:
         num_keypoints: Number of keypoints of each candidate, K.
-        with_views: Whether the number of views of each candidate is recorded.
+        optional: Those of the `OPTIONAL` columns that the store has.
     """
     lists = [
         pa.field(name, pa.list_(_element(name, shape)))
-        for name, shape in _stored_shapes(num_keypoints, with_views).items()
+        for name, shape in _stored_shapes(num_keypoints, optional).items()
     ]
     return pa.schema(
         [
@@ -228,22 +238,22 @@ def chunk_schema(num_keypoints: int, with_views: bool = False) -> pa.Schema:
 
 
 def rows_to_table(
-    rows: Sequence[ImageRow], num_keypoints: int, with_views: bool = False
+    rows: Sequence[ImageRow], num_keypoints: int, optional: Collection[str] = ()
 ) -> pa.Table:
     """Arrange rows as the columns of a chunk; see `chunk_schema`.
 
     Args:
         rows: The rows.
         num_keypoints: Number of keypoints of each candidate, K.
-        with_views: Whether the number of views of each candidate is recorded.
+        optional: Those of the `OPTIONAL` columns that the store has.
     """
-    schema = chunk_schema(num_keypoints, with_views)
+    schema = chunk_schema(num_keypoints, optional)
     offsets = np.cumsum([0, *(len(row.candidates) for row in rows)], dtype=np.int32)
     columns = [
         pa.array([getattr(row, name) for row in rows], schema.field(name).type)
         for name in ('path', 'source', 'width', 'height', 'status', 'reason')
     ]
-    for name, shape in _stored_shapes(num_keypoints, with_views).items():
+    for name, shape in _stored_shapes(num_keypoints, optional).items():
         values = np.concatenate([getattr(row.candidates, name) for row in rows])
         elements = _to_arrow(values.astype(_dtype(name)), shape)
         columns.append(pa.ListArray.from_arrays(offsets, elements))
@@ -260,7 +270,7 @@ def table_to_labels(table: pa.Table, num_keypoints: int) -> StoredLabels:
     counts = candidate_counts(table)
     stored = {
         name: candidate_column(table, name, num_keypoints)
-        for name in _stored_shapes(num_keypoints, VIEWS in table.column_names)
+        for name in _stored_shapes(num_keypoints, table.column_names)
     }
     absent = {
         name: np.zeros((counts.sum(), *shape), dtype=_dtype(name))
@@ -389,15 +399,18 @@ def _shapes(num_keypoints: int) -> dict[str, tuple[int, ...]]:
         'instance_scores': (),
         'category_ids': (),
         VIEWS: (),
+        BOX_AGREEMENT: (),
     }
 
 
-def _stored_shapes(num_keypoints: int, with_views: bool) -> dict[str, tuple[int, ...]]:
+def _stored_shapes(
+    num_keypoints: int, optional: Collection[str]
+) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored columns: Parquet has no lists of zero values."""
     return {
         name: shape
         for name, shape in _shapes(num_keypoints).items()
-        if 0 not in shape and (with_views or name != VIEWS)
+        if 0 not in shape and (name not in OPTIONAL or name in optional)
     }
 
 

@@ -38,9 +38,9 @@ from mmdistill.store.manifest import (
     differences,
     identity,
     made_boxes,
+    optional_columns,
     origin,
     read_manifest,
-    records_views,
 )
 from mmdistill.store.schema import (
     ImageRow,
@@ -240,7 +240,9 @@ class LabelStore:
         manifest = self.manifest
         span = chunk_spans(generations_in(manifest), manifest['chunk_size'])[index]
         assert len(rows) == len(span)
-        table = rows_to_table(rows, len(manifest['keypoints']), records_views(manifest))
+        table = rows_to_table(
+            rows, len(manifest['keypoints']), optional_columns(manifest)
+        )
         data = parquet.encode(table, chunk_origin(manifest, span, index))
         write_bytes(self._chunk(index), data)
 
@@ -264,7 +266,7 @@ class LabelStore:
         manifest = self.manifest
         spans = chunk_spans(generations_in(manifest), manifest['chunk_size'])
         num_keypoints = len(manifest['keypoints'])
-        schema = chunk_schema(num_keypoints, records_views(manifest))
+        schema = chunk_schema(num_keypoints, optional_columns(manifest))
         reads = [
             partial(
                 _read_finite,

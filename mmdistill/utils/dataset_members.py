@@ -29,6 +29,10 @@ OF_EACH = (
 """Keys of a sample of a whole image that have an entry for each of its instances."""
 
 
+INSTANCES = 'instances'
+"""Key of the boxes in a sample of MMDetection."""
+
+
 @runtime_checkable
 class Concatenation(Protocol):
     """A data set of several side by side, as the host's concatenated or combined one.
@@ -60,6 +64,17 @@ class AnnotatedDataset(Protocol):
     """
 
     ann_file: str
+
+
+@runtime_checkable
+class NumberedCategories(Protocol):
+    """A data set of MMDetection whose categories have ids, as COCO's.
+
+    Attributes:
+        cat_ids: Id of each class, in the order of the classes.
+    """
+
+    cat_ids: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -157,6 +172,8 @@ def instances_of(member: Member) -> Instances:
             number differs from that of the whole.
     """
     dataset = member.dataset
+    if INSTANCES in dataset.get_data_info(0):
+        return _box_instances(member)
     infos = map(_reader(dataset), range(len(dataset)))
     rows = [*map(_row, chain.from_iterable(map(single_instances, infos)))]
     if not rows:
@@ -205,7 +222,9 @@ def check_keypoints(whole: Any, member: Member, instances: Instances) -> None:
     Raises:
         UserError: If it has another number of keypoints.
     """
-    expected, received = whole.metainfo['num_keypoints'], instances.visible.shape[1]
+    received = instances.visible.shape[1]
+    # Boxes have none; their classes are compared by MMEngine.
+    expected = whole.metainfo.get('num_keypoints', received)
     if expected != received:
         raise DataError(
             f'{member.name} gives {received} keypoints to a {type(whole).__name__} of '
@@ -263,6 +282,35 @@ def _row(info: Mapping[str, Any]) -> tuple[list[int], np.ndarray, Any]:
     ids = (info['img_id'], info['id'], info.get('category_id', 1))
     numbers = [_number(value) for value in ids]
     return numbers, shown.reshape(-1) > 0, info.get('hand_type')
+
+
+def _box_instances(member: Member) -> Instances:
+    """Instances of a data set of MMDetection, whose samples are images with boxes.
+
+    What its losses ignore, as crowds, is left out. The id of a box is its position in
+    its image. A category is the json's, or else its number among the classes, from 1.
+    """
+    dataset = member.dataset
+    names = dataset.metainfo['classes']
+    numbered = isinstance(dataset, NumberedCategories)
+    numbers = dataset.cat_ids if numbered else range(1, len(names) + 1)
+    rows = []
+    for image in range(len(dataset)):
+        info = dataset.get_data_info(image)
+        # Ids of images may be texts, which are unique as their positions are.
+        image_id = info['img_id'] if isinstance(info['img_id'], int) else image
+        rows += [
+            (image_id, position, numbers[box['bbox_label']])
+            for position, box in enumerate(info[INSTANCES])
+            if not box['ignore_flag']
+        ]
+    if not rows:
+        raise DataError(
+            f'the labeled set {dataset.ann_file} has no box that would be trained on, '
+            'so there is no count to match'
+        )
+    image_ids, ids, categories = np.array(rows, dtype=np.int64).T
+    return Instances(image_ids, ids, categories, np.zeros((len(rows), 0), dtype=bool))
 
 
 def _number(value: Any) -> int:

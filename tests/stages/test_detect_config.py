@@ -105,6 +105,25 @@ def test_a_config_without_augmentation_is_mirrored(config):
     assert [view.prob for view in views] == [1.0, 0.0]
 
 
+def test_views_of_its_own_are_a_pipeline_each(config):
+    config.distill.detector.views = dict(scales=(1.0, 1.5), flip=True)
+
+    stage = detect_config(Recipe.of(config))
+
+    views = stage.test_dataloader.dataset.views
+    sizes = [next(s for s in view if s.type == 'Resize').scale for view in views]
+    assert sizes == [(128, 96), (128, 96), (192, 144), (192, 144)]
+    assert stage.model.views == dict(scales=(1.0, 1.5), flip=True, vote_thr=0.9)
+    assert 'tta_model' not in stage.model
+
+
+def test_views_and_augmentation_at_once_are_refused(config):
+    config.distill.detector.update(tta=True, views=dict(flip=False))
+
+    with pytest.raises(UserError, match=r'distill\.detector has views or tta=True'):
+        Recipe.of(config)
+
+
 def test_the_config_can_be_written_and_read(config, tmp_path):
     stage = detect_config(Recipe.of(config))
     stage.dump(tmp_path / 'stage.py')

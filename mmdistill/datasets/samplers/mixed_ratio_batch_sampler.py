@@ -10,7 +10,7 @@ import numpy as np
 from mmpose.datasets import CombinedDataset
 
 from mmdistill.config.schema import MixingConfig
-from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_sources import pseudo_of
 from mmdistill.datasets.seeded_dataset import (
     SeededDataset,
     SeededIndex,
@@ -295,11 +295,7 @@ def _labeled_sources(
     """Positions of the labeled sources, in ascending order."""
     sources = dataset.datasets
     if labeled_source is None:
-        labeled = [
-            i
-            for i, source in enumerate(sources)
-            if not isinstance(source, PseudoLabelDataset)
-        ]
+        labeled = [i for i, each in enumerate(sources) if pseudo_of(each) is None]
         return labeled if 0 < len(labeled) < len(sources) else [0]
     labeled = sorted(
         {labeled_source} if isinstance(labeled_source, int) else set(labeled_source)

@@ -18,7 +18,7 @@ from mmdistill.config.schema import is_type
 from mmdistill.engine import checkpoint as _loaders  # noqa: F401  (registers them)
 from mmdistill.engine.checkpoint import TESTED, load_checkpoint_strict
 from mmdistill.engine.runner import unwrap_model
-from mmdistill.errors import CheckpointError
+from mmdistill.errors import CheckpointError, DataError
 from mmdistill.models.box_detector import category_ids
 from mmdistill.registry import HOOKS
 from mmdistill.utils.dist import run_on_rank_zero
@@ -264,6 +264,9 @@ class DetectorGuardHook(Hook):
             boxes; all by default.
         labeled_file: COCO json of the labeled set, which has the ids of categories;
             several of a set made of several, of which the first to name one counts.
+        labeled_classes: Classes of a student that trains on the boxes, which are then
+            those that count; a single one of both may have two names.
+        role: 'detector', or 'teacher' where the boxes are the labels of a student.
     """
 
     priority = 'VERY_HIGH'
@@ -273,10 +276,14 @@ class DetectorGuardHook(Hook):
         classes: Sequence[str] = (),
         categories: Sequence[str] | Mapping[str, int] | None = None,
         labeled_file: str | Sequence[str] = '',
+        labeled_classes: Sequence[str] = (),
+        role: str = 'detector',
     ) -> None:
         self.classes = classes
         self.categories = categories
         self.labeled_file = labeled_file
+        self.labeled_classes = labeled_classes
+        self.role = role
         self._loaded = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -290,8 +297,20 @@ class DetectorGuardHook(Hook):
             UserError: If a weight is missing or of another shape, or the checkpoint
                 is of another network.
         """
-        detector = unwrap_model(runner.model).module
-        weights = load_checkpoint_strict(detector, checkpoint, 'detector')
+        self.check(unwrap_model(runner.model), checkpoint)
+
+    def check(self, model: Any, checkpoint: Any) -> None:
+        """Load a checkpoint into a detector, key by key, and take its classes.
+
+        Args:
+            model: A `BoxDetector`.
+            checkpoint: The content of its file.
+
+        Raises:
+            UserError: If a weight is missing or of another shape, or the checkpoint
+                is of another network.
+        """
+        weights = load_checkpoint_strict(model.module, checkpoint, self.role)
         self.classes = _recorded_classes(checkpoint) or self.classes
         if isinstance(checkpoint, dict):
             # The host loads it once more, and would list all that is left out.
@@ -310,15 +329,28 @@ class DetectorGuardHook(Hook):
         """
         if not self._loaded:
             raise CheckpointError(
-                'a detector needs its trained weights: give '
-                'distill.detector.checkpoint (load_from), got none'
+                f'a {self.role} needs its trained weights: give '
+                f'distill.{self.role}.checkpoint (load_from), got none'
             )
-        model = unwrap_model(runner.model)
+        self.set_classes(unwrap_model(runner.model))
+
+    def set_classes(self, model: Any) -> None:
+        """Set which classes of a detector count, and the ids of their boxes.
+
+        Args:
+            model: A `BoxDetector`.
+
+        Raises:
+            UserError: If the names are not as many as the detector's outputs, or a
+                category that counts is not among them.
+        """
         classes, wanted = self.classes, self.categories
+        if self.labeled_classes:
+            wanted = shared_classes(classes, self.labeled_classes)
         for outputs in _num_classes(model.module) - {len(classes)}:
             raise CheckpointError(
-                f'the detector has {outputs} classes, and its checkpoint or else the '
-                f'metainfo of the test data set of its config {len(classes)} names'
+                f'the {self.role} has {outputs} classes, and its checkpoint or else '
+                f'the metainfo of the test data set of its config {len(classes)} names'
             )
         ids = run_on_rank_zero(lambda: category_ids(classes, wanted, self._labeled()))
         model.set_classes(classes, ids)
@@ -332,8 +364,63 @@ class DetectorGuardHook(Hook):
             if path.suffix == '.json':
                 content = read_json(path, 'the labeled set')
                 listed = isinstance(content, dict) and content.get('categories')
+                check_class_order(self.labeled_classes, listed or (), path)
                 ids = {each['name']: each['id'] for each in listed or ()} | ids
-        return ids
+        # A set without ids is counted by the numbers of its classes.
+        return ids or {name: n for n, name in enumerate(self.labeled_classes, 1)}
+
+
+def shared_classes(classes: Sequence[str], labeled: Sequence[str]) -> Sequence[str]:
+    """Name the classes of a teacher that a student trains on.
+
+    Args:
+        classes: Names of the teacher's classes.
+        labeled: Those of the student's labeled set.
+
+    Returns:
+        The student's classes, or the teacher's only one where each has one.
+
+    Raises:
+        CheckpointError: If the teacher lacks one of them.
+    """
+    if len(classes) == len(labeled) == 1:
+        return list(classes)
+    lacking = [name for name in labeled if name not in classes]
+    if lacking:
+        raise CheckpointError(
+            f'the teacher has the classes {", ".join(classes)}, and the labeled set '
+            f'trains {", ".join(lacking)}, which it would never label; name a teacher '
+            'that has them, or the classes to train as metainfo=dict(classes=...) of '
+            'the labeled set'
+        )
+    return list(labeled)
+
+
+def check_class_order(
+    classes: Sequence[str], categories: Sequence[Mapping[str, Any]], path: Path
+) -> None:
+    """Make sure that MMDetection numbers classes as they are named.
+
+    It numbers the categories of a json in their order there, whatever the order of the
+    classes that a data set states.
+
+    Args:
+        classes: Classes of the labeled set; nothing is checked without any.
+        categories: Categories of its json.
+        path: The json.
+
+    Raises:
+        DataError: If both stand in another order, or the json lacks a class.
+    """
+    if not classes:
+        return
+    listed = [each['name'] for each in categories if each['name'] in classes]
+    if listed != list(classes):
+        raise DataError(
+            f'the classes of the labeled set must be in {path} in the same order, '
+            'since MMDetection numbers them in that of the json: they are '
+            f'{", ".join(classes)}, and there {", ".join(listed) or "none of them"}'
+        )
 
 
 def _recorded_classes(checkpoint: Any) -> Sequence[str]:

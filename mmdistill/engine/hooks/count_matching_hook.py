@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdistill.config.selection_options import SelectionOptions
-from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
-from mmdistill.engine.loops.label_loop import LabelLoop
+from mmdistill.datasets.pseudo_sources import pseudo_of
+from mmdistill.engine.loops.store_loop import StoreLoop
 from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 from mmdistill.selection import Selection
@@ -69,7 +69,7 @@ class CountMatchingHook(Hook):
         Raises:
             UserError: If no labeled set is stated, or it has no instance.
         """
-        if not isinstance(runner.test_loop, LabelLoop):
+        if not isinstance(runner.test_loop, StoreLoop):
             return
         if self.labeled is None:
             raise ConfigError(
@@ -91,7 +91,7 @@ class CountMatchingHook(Hook):
         Raises:
             UserError: If nothing would be kept.
         """
-        if isinstance(runner.test_loop, LabelLoop):
+        if isinstance(runner.test_loop, StoreLoop):
             store = runner.test_loop.store
             # What stops the first process stops the others, with the same sentence.
             run_on_rank_zero(lambda: self._select(runner, store))
@@ -141,5 +141,5 @@ class CountMatchingHook(Hook):
         """
         dataset = runner.train_dataloader.dataset
         sources = concatenated(dataset)
-        if any(isinstance(source, PseudoLabelDataset) for source in sources):
+        if any(pseudo_of(source) is not None for source in sources):
             raise ConfigError(NOT_FOR_TRAINING)

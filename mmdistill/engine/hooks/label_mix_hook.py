@@ -14,12 +14,13 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, print_log
 from mmengine.runner import Runner
 
-from mmdistill.datasets.pseudo_image_dataset import PseudoImageDataset
 from mmdistill.datasets.pseudo_label_dataset import PseudoLabelDataset
+from mmdistill.datasets.pseudo_sources import PseudoSource, pseudo_of
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
 from mmdistill.datasets.seeded_dataset import check_weights_carried
+from mmdistill.engine.mix_figures import has_image_samples, mix_scalars, unmixed
 from mmdistill.engine.pseudo_weights import (
     check_loss_power,
     log_weights,
@@ -65,18 +66,21 @@ class LabelMixHook(Hook):
         """
         dataset = runner.train_dataloader.dataset
         sources = concatenated(dataset)
-        pseudo = [each for each in sources if isinstance(each, PseudoLabelDataset)]
-        labeled = [each for each in sources if not isinstance(each, PseudoLabelDataset)]
+        found = [pseudo_of(each) for each in sources]
+        pseudo = [each for each in found if each is not None]
+        labeled = [s for s, each in zip(sources, found, strict=True) if each is None]
         if not pseudo:
             return
         batches = runner.train_dataloader.batch_sampler
         check_slots(batches, sources)
         for source in pseudo:
             check_pseudo(source)
+        labeled = [unmixed(each) for each in labeled]
         check_labeled(labeled, pseudo)
-        if any(each.is_weighted for each in pseudo):
+        poses = [each for each in pseudo if isinstance(each, PseudoLabelDataset)]
+        if any(each.is_weighted for each in poses):
             check_weights_carried(dataset)
-            check_loss_power(pseudo, runner.cfg)
+            check_loss_power(poses, runner.cfg)
         log_label_mix(labeled, pseudo, batches, runner.max_iters)
         warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():
@@ -147,18 +151,18 @@ def check_slots(batches: Any, sources: Sequence[Any]) -> None:
     if not isinstance(batches, MixedRatioBatchSampler):
         return
     for number in batches.labeled_source:
-        if isinstance(sources[number], PseudoLabelDataset):
+        if pseudo_of(sources[number]) is not None:
             raise ConfigError(
                 f'labeled_source must be the position of the labeled set among the '
                 f'sources, got {number}, which is the pseudo-labels'
             )
 
 
-def check_pseudo(pseudo: PseudoLabelDataset) -> None:
+def check_pseudo(pseudo: PseudoSource) -> None:
     """Make sure that pseudo-labels train something, and warn when they are far off.
 
     Args:
-        pseudo: A `PseudoLabelDataset`.
+        pseudo: A data set of pseudo-labels.
 
     Raises:
         UserError: If there is none, or none has a visible keypoint.
@@ -169,7 +173,8 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
             'learn from labels alone; select others with tools/select_labels.py, which '
             'says what keeps some'
         )
-    if pseudo.num_visible_keypoints == 0:
+    poses = isinstance(pseudo, PseudoLabelDataset)
+    if poses and pseudo.num_visible_keypoints == 0:
         raise StoreError(
             f'the {pseudo.num_labels} pseudo-labels of {pseudo.store.root} carry no '
             'visible keypoint, so they would train nothing; select with a lower '
@@ -186,7 +191,7 @@ def check_pseudo(pseudo: PseudoLabelDataset) -> None:
         )
 
 
-def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset]) -> None:
+def check_labeled(labeled: Sequence[Any], pseudo: Sequence[PseudoSource]) -> None:
     """Make sure that every selection was matched to a labeled set that is trained on.
 
     A labeled set that it was not matched to, or that cannot be counted, is logged.
@@ -229,7 +234,7 @@ def _fits(members: Sequence[Sequence[LabeledCounts]], matched: LabeledCounts) ->
 
 
 def _refuse_or_warn(
-    pseudo: PseudoLabelDataset, counts: Sequence[LabeledCounts], uncounted: int
+    pseudo: PseudoSource, counts: Sequence[LabeledCounts], uncounted: int
 ) -> None:
     matched = pseudo.selection.labeled
     what = (
@@ -257,7 +262,7 @@ def _listed(counts: Sequence[LabeledCounts], uncounted: int) -> str:
 
 def log_label_mix(
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
     batches: Any,
     iterations: int,
 ) -> None:
@@ -274,6 +279,8 @@ def log_label_mix(
     sides = ['', '']
     if images:
         sides = [f' on {sum(map(len, side))} images' for side in (labeled, pseudo)]
+    keypoints = mix.get('mix/visible_keypoints')
+    visible = '' if keypoints is None else f' with {keypoints} visible keypoints'
     share = f'{mix["mix/labeled_share"]:.3f} of the samples are labeled, by chance'
     if isinstance(batches, MixedRatioBatchSampler):
         stated = not batches.is_balanced
@@ -286,8 +293,7 @@ def log_label_mix(
         )
     print_log(
         f'the student sees {mix["mix/labeled_instances"]} labeled instances{sides[0]} '
-        f'and {mix["mix/pseudo_labels"]} pseudo-labels{sides[1]} with '
-        f'{mix["mix/visible_keypoints"]} visible keypoints; {share}',
+        f'and {mix["mix/pseudo_labels"]} pseudo-labels{sides[1]}{visible}; {share}',
         logger='current',
     )
     for source in pseudo:
@@ -300,7 +306,7 @@ def log_label_mix(
 
 def _format_passes(
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
     batches: MixedRatioBatchSampler,
     iterations: int,
 ) -> str:
@@ -328,48 +334,6 @@ def _format_passes(
     )
 
 
-def mix_scalars(
-    labeled: Sequence[Any], pseudo: Sequence[PseudoLabelDataset], batches: Any
-) -> dict[str, float]:
-    """The figures of what the student sees by name, for MMEngine's visualizer.
-
-    Args:
-        labeled: The labeled data sets.
-        pseudo: Those of pseudo-labels.
-        batches: The batch sampler; without a fixed share the share is that of the
-            samples.
-    """
-    sizes = [sum(map(len, sources)) for sources in (labeled, pseudo)]
-    share = sizes[0] / sum(sizes)
-    instances = sizes[0]
-    if has_image_samples(pseudo):
-        instances = sum(map(_num_instances, labeled))
-    if isinstance(batches, MixedRatioBatchSampler):
-        share = batches.num_labeled / batches.batch_size
-    return {
-        'mix/labeled_instances': instances,
-        'mix/pseudo_labels': sum(source.num_labels for source in pseudo),
-        'mix/visible_keypoints': sum(s.num_visible_keypoints for s in pseudo),
-        'mix/labeled_share': share,
-    }
-
-
-def has_image_samples(pseudo: Sequence[PseudoLabelDataset]) -> bool:
-    """Whether samples are whole images, and not instances as labels are.
-
-    Args:
-        pseudo: The data sets of pseudo-labels.
-    """
-    return any(isinstance(source, PseudoImageDataset) for source in pseudo)
-
-
-def _num_instances(labeled: Any) -> int:
-    """Number of instances of a labeled set; of its samples where none are listed."""
-    if not is_countable(labeled):
-        return len(labeled)
-    return join_counts(count_members(labeled)).instances
-
-
 MIX = 'mmdistill/mix'
 """Key of what the student sees, in the message hub and so in every checkpoint."""
 
@@ -377,7 +341,7 @@ MIX = 'mmdistill/mix'
 def warn_if_mix_changed(
     message_hub: MessageHub,
     labeled: Sequence[Any],
-    pseudo: Sequence[PseudoLabelDataset],
+    pseudo: Sequence[PseudoSource],
 ) -> None:
     """Warn where a training is resumed on other samples, and note those of now.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mmengine.dataset import Compose
 from mmengine.hooks import Hook
@@ -11,23 +11,12 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.utils.hooks import rgetattr, rsetattr
 
+from mmdistill.datasets.pseudo_sources import MixedImages
 from mmdistill.engine.hooks.pipeline_switch_hook import pipeline_owners
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError
 from mmdistill.registry import HOOKS
 from mmdistill.utils.dataset_members import Concatenation, Wrapper
-
-
-@runtime_checkable
-class MixingDataset(Protocol):
-    """A data set that mixes images, as MMDetection's `MultiImageMixDataset`."""
-
-    def update_skip_type_keys(self, skip_type_keys: Sequence[str]) -> None:
-        """Leave transforms out.
-
-        Args:
-            skip_type_keys: Their types.
-        """
 
 
 @HOOKS.register_module()
@@ -143,9 +132,9 @@ class SourceModeSwitchHook(Hook):
         )
 
 
-def _mixing_sets(dataset: Any) -> Iterator[MixingDataset]:
+def _mixing_sets(dataset: Any) -> Iterator[MixedImages]:
     """Iterate over the data sets that mix images."""
-    if isinstance(dataset, MixingDataset):
+    if isinstance(dataset, MixedImages):
         yield dataset
     elif isinstance(dataset, Wrapper):
         yield from _mixing_sets(dataset.dataset)

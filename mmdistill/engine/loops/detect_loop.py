@@ -17,7 +17,7 @@ from mmdistill.engine.loops.store_manifest import VERSIONS, weights_sha256
 from mmdistill.errors import ConfigError
 from mmdistill.registry import LOOPS
 from mmdistill.store import ImageRow, LabelStore
-from mmdistill.store.manifest import DETECTIONS
+from mmdistill.store.manifest import BOX_LABELS, DETECTIONS
 from mmdistill.utils.files import json_sha256
 
 IGNORED_KEYS = ('_scope_', 'init_cfg', 'train_cfg')
@@ -36,6 +36,8 @@ class DetectLoop(StoreLoop):
         chunk_size: Images in a chunk.
         max_failures: Share of failed images above which the run, with everything
             written, ends in an error.
+        labels: Whether the boxes become the pseudo-labels of a detector; messages then
+            name the settings of labeling.
     """
 
     def __init__(
@@ -46,10 +48,11 @@ class DetectLoop(StoreLoop):
         boxes: str = '',
         chunk_size: int = LabelingConfig.chunk_size,
         max_failures: float = LabelingConfig.max_failures,
+        labels: bool = False,
     ) -> None:
         if not boxes:
             raise ConfigError('DetectLoop needs a folder for the boxes, got none')
-        store = LabelStore(boxes, DETECTIONS)
+        store = LabelStore(boxes, BOX_LABELS if labels else DETECTIONS)
         super().__init__(runner, dataloader, store, chunk_size, max_failures)
 
     def manifest(self, model: Any) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def boxes_to_row(sample: PoseDataSample) -> ImageRow:
         keypoint_agreement=no_keypoints,
         instance_scores=boxes.bbox_scores,
         category_ids=boxes.category_ids,
+        bbox_agreement=boxes.get('bbox_agreement'),
     )
     row = _row(sample, candidates)
     return row if finite.all() else _with_note(row, SOME_NOT_FINITE)

@@ -73,6 +73,12 @@ def test_ids_of_a_set_made_of_several_are_those_of_the_first_that_names_one(
     assert check(classes=('a', 'b'), labeled_file=files)[1] == dict(a=3, b=5)
 
 
+def test_a_set_without_ids_numbers_its_own_classes(check):
+    options = dict(labeled_classes=('b', 'a'), labeled_file='list.txt')
+
+    assert check(classes=('a', 'b'), **options)[1] == dict(b=1, a=2)
+
+
 def test_ids_that_are_stated_need_no_labeled_set(check):
     options = dict(categories=dict(b=9), labeled_file='missing.json')
 
