@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.datasets.transforms import PackPoseInputs
 
 from mmdistill.config.datasets import (
     end_pipeline,
@@ -20,11 +21,20 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
     with_end_pipeline,
 )
-from mmdistill.config.metainfo import keypoint_names, order_keypoints
+from mmdistill.config.metainfo import (
+    READ_BY_HEADS,
+    keypoint_names,
+    order_keypoints,
+)
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
 from mmdistill.config.schema import is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
+from mmdistill.stages.image_teachers import (
+    are_finders,
+    check_image_teachers,
+    refit_arguments,
+)
 from mmdistill.stages.teachers import (
     fused_model,
     fused_teachers,
@@ -51,7 +61,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         UserError: If the recipe names a missing file.
     """
     config, distill = recipe.config, recipe.distill
-    check_models(recipe)
+    models = check_models(recipe)
     if teacher_needed:
         for teacher in distill.teachers:
             check_checkpoint('teacher', teacher)
@@ -66,12 +76,16 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=distill.teachers[0].checkpoint,
-        model=fused_model(teachers, distill.views, parsed['sigmas'].tolist()),
+        model=fused_model(
+            teachers, distill.views, parsed['sigmas'].tolist(), labeling.score_floor
+        ),
         test_dataloader=dict(
             batch_size=labeling.batch_size,
             num_workers=labeling.num_workers,
             dataset=dict(
-                images_config(recipe), leak_guard=leak_guard_config(recipe, labeled)
+                images_config(recipe),
+                leak_guard=leak_guard_config(recipe, labeled),
+                **(dict(with_boxes=False) if are_finders(models) else {}),
             ),
         ),
         test_cfg=dict(
@@ -91,7 +105,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
             dict(
                 type='mmdistill.BoxFitHook',
                 labeled=copy.deepcopy(labeled),
-                **distill.refit_arguments,
+                **refit_arguments(recipe, models),
             ),
         ],
     )
@@ -99,11 +113,14 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
     return TextConfig(stage, filename=config.filename)
 
 
-def check_models(recipe: Recipe) -> None:
-    """Refuse a teacher or a student that takes no crops of instances.
+def check_models(recipe: Recipe) -> list[Mapping[str, Any]]:
+    """Refuse a teacher that cannot be fused, or a student without crops of instances.
 
     Args:
         recipe: The recipe.
+
+    Returns:
+        Configs of the teachers' models.
 
     Raises:
         UserError: If one is, in the same words at whatever stage it is first met.
@@ -111,10 +128,25 @@ def check_models(recipe: Recipe) -> None:
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
 
-    teachers = (teacher_config(recipe.config, each) for each in recipe.distill.teachers)
-    for config in (*teachers, recipe.config):
-        if config.get('model'):
-            check_estimator(config.model)
+    models = teacher_models(recipe)
+    if models and are_finders(models):
+        check_image_teachers(recipe, models)
+    else:
+        for model in models:
+            check_estimator(model)
+    if recipe.config.get('model'):
+        check_estimator(recipe.config.model)
+    return models
+
+
+def teacher_models(recipe: Recipe) -> list[Mapping[str, Any]]:
+    """Read the configs of the models of a recipe's teachers, of those that have one.
+
+    Args:
+        recipe: The recipe.
+    """
+    configs = (teacher_config(recipe.config, each) for each in recipe.distill.teachers)
+    return [config.model for config in configs if config.get('model')]
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:
@@ -161,16 +193,16 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     """The config with its model wrapped, to evaluate it with fused views.
 
     The data set and the metric stay; the pipeline cuts no crops any more, but gives
-    whole images with boxes, and a checkpoint that does not fit is refused as a
+    whole images, and a checkpoint that does not fit is refused as a
     teacher's is.
 
     Args:
-        config: A top-down test config of MMPose, with or without `distill`.
+        config: A test config of MMPose, with or without `distill`.
         checkpoints: Further checkpoints of the model, whose outputs are fused with
             those of `load_from`.
 
     Raises:
-        ConfigError: If it has no test set, no model or no pipeline that cuts crops.
+        ConfigError: If it has no test set, no model or no pipeline that makes inputs.
     """
     config = copy.deepcopy(config)
     order_keypoints(config)
@@ -239,9 +271,28 @@ def _labeled(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A top-down test pipeline that cuts no crops, for `HeatmapFusionTTA`.
+    """A test pipeline that gives whole images, for the wrappers that fuse views.
+
+    Where it resized whole images, their samples are packed with the keypoints' partners
+    and links, which stock pipelines of one-stage models leave out.
 
     Args:
         pipeline: Configs of the transforms.
     """
-    return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
+    kept = [
+        step
+        for step in pipeline
+        if not is_type(step, 'TopdownAffine') and not is_type(step, 'BottomupResize')
+    ]
+    if not any(is_type(step, 'BottomupResize') for step in pipeline):
+        return kept
+    return [
+        _packing_partners(step) if is_type(step, 'PackPoseInputs') else step
+        for step in kept
+    ]
+
+
+def _packing_partners(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A packing transform whose samples have the metainfo that heads read."""
+    keys = step.get('meta_keys') or PackPoseInputs().meta_keys
+    return dict(step, meta_keys=tuple(dict.fromkeys([*keys, *READ_BY_HEADS])))
