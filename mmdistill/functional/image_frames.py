@@ -49,7 +49,7 @@ class ImageFrame:
         Returns:
             Points in pixels of the image, (..., 2).
         """
-        center, extent = np.float32(self.center), np.float32(self.extent)
+        center, extent = np.array([self.center, self.extent], dtype=np.float32)
         in_image: np.ndarray = points / self.size * extent + center - 0.5 * extent
         return in_image
 

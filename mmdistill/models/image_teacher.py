@@ -83,9 +83,8 @@ class ImageInputs:
         Returns:
             The input, uint8, (3, H, W).
         """
-        warp = get_warp_matrix(
-            np.float32(frame.center), np.float32(frame.extent), 0, frame.size
-        )
+        center, extent = np.array([frame.center, frame.extent], dtype=np.float32)
+        warp = get_warp_matrix(center, extent, 0, frame.size)
         pixels = cv2.warpAffine(
             image, warp, frame.size, flags=cv2.INTER_LINEAR, borderValue=self.pad_val
         )

@@ -97,20 +97,29 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
             guard_config(teachers, names),
-            dict(
-                type='mmdistill.CountMatchingHook',
-                labeled=labeled,
-                **stated(distill.selection),
-            ),
-            dict(
-                type='mmdistill.BoxFitHook',
-                labeled=copy.deepcopy(labeled),
-                **refit_arguments(recipe, models),
-            ),
+            *_labeled_hooks(recipe, labeled, models),
         ],
     )
     order_keypoints(stage)
     return TextConfig(stage, filename=config.filename)
+
+
+def _labeled_hooks(
+    recipe: Recipe, labeled: dict[str, Any], models: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Hooks that compare labels with the labeled set."""
+    return [
+        dict(
+            type='mmdistill.CountMatchingHook',
+            labeled=labeled,
+            **stated(recipe.distill.selection),
+        ),
+        dict(
+            type='mmdistill.BoxFitHook',
+            labeled=copy.deepcopy(labeled),
+            **refit_arguments(recipe, models),
+        ),
+    ]
 
 
 def check_models(recipe: Recipe) -> list[Mapping[str, Any]]:
