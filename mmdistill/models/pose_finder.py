@@ -285,11 +285,13 @@ class PoseFinder(BaseTTAModel):
                     view_number = t * len(self.plan.views) + self.plan.views.index(view)
                     poses.views[:] = view_number
                     height, width = images[number].shape[:2]
-                    found[number].append(self._boxed(poses, (width, height)))
+                    finite = self._finite(poses, (width, height))
+                    broken[number] |= len(poses) > len(finite) == 0
+                    found[number].append(self._suited(finite))
         return list(zip(found, broken, strict=True))
 
-    def _boxed(self, poses: ViewPoses, image_size: tuple[int, int]) -> ViewPoses:
-        """The finite poses of a view that suit it by their size, all with boxes."""
+    def _finite(self, poses: ViewPoses, image_size: tuple[int, int]) -> ViewPoses:
+        """The poses of a view all of whose values are finite, with boxes."""
         if not self.teachers[0].finder.has_boxes:
             poses.bboxes[:] = self._boxes_around(
                 poses.keypoints, poses.keypoint_scores, image_size
@@ -297,7 +299,10 @@ class PoseFinder(BaseTTAModel):
         finite = np.isfinite(poses.scores) & np.isfinite(poses.bboxes).all(axis=1)
         finite &= np.isfinite(poses.keypoints).all(axis=(1, 2))
         finite &= np.isfinite(poses.keypoint_scores).all(axis=1)
-        poses = poses[finite]
+        return poses[finite]
+
+    def _suited(self, poses: ViewPoses) -> ViewPoses:
+        """The poses of a view that suit it by their size."""
         if self.plan.areas is None or not len(poses):
             return poses
         view = self.plan.views[poses.views[0] % len(self.plan.views)]

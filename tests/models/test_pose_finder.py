@@ -235,6 +235,18 @@ def test_a_teacher_that_gives_nan_alone_finds_an_unknown_instance(part):
         assert found.keypoint_scores.max() == 0
 
 
+def test_poses_none_of_which_is_finite_are_an_unknown_instance():
+    model = build_finder_model('YOLOX-Pose')
+    for layer in model.head.head_module.out_kpt:
+        # The weights are finite, what is made of them is not.
+        layer.bias.data.fill_(3e38)
+
+    (found,) = find(model, IMAGES[:1], flip=True)
+
+    assert len(found) == 1
+    assert not found.keypoints_known.any()
+
+
 def test_an_image_without_pixels_has_no_instance(models):
     finder = PoseFinder(models['YOLOX-Pose'], **RESIZE, sigmas=SIGMAS).eval()
     batch = batch_of(IMAGES[:2])
