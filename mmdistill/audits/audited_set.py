@@ -27,6 +27,7 @@ from mmdistill.utils.files import file_sha256, json_sha256, read_json, write_jso
 
 TRUE_BOXES = 'the true boxes, each with score 1'
 WHOLE_IMAGE = 'the whole image'
+FOUND = 'the boxes that the teacher finds'
 MAX_STEM = 200
 """Maximum number of bytes of a stem in the name of a folder."""
 

@@ -134,7 +134,8 @@ def match_candidates(
         candidates = replace(candidates, category_ids=0 * candidates.category_ids)
         truths = {path: _without_categories(truth) for path, truth in truths.items()}
     outcome = unlabeled_selection.apply(labels.candidates[np.flatnonzero(usable)])
-    fitted = 'box_fit' in store.manifest.get('views', {})
+    # Boxes that are fitted or found depend on the views.
+    fitted = not {'box_fit', 'match_thr'}.isdisjoint(store.manifest.get('views', {}))
     ends = np.searchsorted(image_index, np.arange(len(labels.sizes) + 1))
     matched = [
         _match_image(

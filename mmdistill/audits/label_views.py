@@ -10,14 +10,15 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill import stages
-from mmdistill.audits.audited_set import AuditedSet, choose_boxes
+from mmdistill.audits.audited_set import FOUND, AuditedSet, choose_boxes
 from mmdistill.audits.metrics import FUSED
 from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import UnlabeledConfig, ViewsConfig, is_type
 from mmdistill.errors import StoreError
 from mmdistill.stages.detections import find_boxes
-from mmdistill.stages.label_config import label_config
+from mmdistill.stages.image_teachers import are_finders, refit_arguments
+from mmdistill.stages.label_config import label_config, teacher_models
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import differences, identity
 from mmdistill.utils.files import json_sha256
@@ -52,7 +53,10 @@ def label_views(
             set is not usable.
     """
     detector = recipe.distill.detector
-    if audited.bbox_file is None and detector is not None:
+    models = teacher_models(recipe)
+    if models and are_finders(models):
+        boxes, source = UnlabeledConfig(), FOUND
+    elif audited.bbox_file is None and detector is not None:
         boxes, source = _detect_boxes(recipe, detector, audited, folder / 'boxes')
     else:
         boxes, source = choose_boxes(recipe.distill.unlabeled, audited, folder)
@@ -155,7 +159,8 @@ def _label_stage(
 ) -> Config:
     """The config of a labeling stage over the audited images, without matching."""
     # Boxes are fitted around poses as in the store of the config, of any source.
-    refit, own_store = recipe.distill.refit_arguments, recipe.distill.store
+    refit = refit_arguments(recipe, teacher_models(recipe))
+    own_store = recipe.distill.store
     recipe = _audited_recipe(recipe, audited, boxes, 'audit', store.root.name)
     distill = replace(recipe.distill, detector=None, store=str(store.root), views=views)
     stage = label_config(replace(recipe, distill=distill))

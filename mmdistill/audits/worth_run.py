@@ -42,6 +42,8 @@ from mmdistill.engine.runner import release_memory
 from mmdistill.errors import ConfigError, DataError, UserError
 from mmdistill.functional.label_quality import PairedGain, mean_error, paired_gain
 from mmdistill.selection.selection import read_selection
+from mmdistill.stages.image_teachers import are_finders
+from mmdistill.stages.label_config import teacher_models
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import identity, made_boxes
 from mmdistill.utils.dist import run_on_rank_zero
@@ -232,9 +234,11 @@ def _advice(
     there are none; where there are and they gain nothing, the teacher's errors are the
     same in all of them, and only another teacher or noise makes others.
     """
-    distill = recipe.distill
-    views = _further_views(distill.views)
-    others = ['rounds (distill.rounds)'] if distill.rounds is None else []
+    distill, models = recipe.distill, teacher_models(recipe)
+    found = bool(models) and are_finders(models)
+    views = _further_views(distill.views, found)
+    rounds = distill.rounds is None and not found
+    others = ['rounds (distill.rounds)'] if rounds else []
     if distill.noise is None:
         others.insert(0, 'noise for the student (distill.noise)')
     if len(distill.teachers) == 1:
@@ -246,8 +250,11 @@ def _advice(
     return (*views, *others) if views_help or none_beyond_flip else (*others, *views)
 
 
-def _further_views(views: ViewsConfig) -> list[str]:
-    """Kinds of views that the section does not state."""
+def _further_views(views: ViewsConfig, found: bool) -> list[str]:
+    """Kinds of views that the section does not state, and the teacher can have."""
+    if found:
+        few = len(views.resolutions) < 3
+        return ['more resolutions (distill.views.resolutions)'] if few else []
     kinds = [
         ('more scales (distill.views.scales)', len(views.scales) < 3),
         ('rotations (distill.views.rotations)', not views.rotations),

@@ -22,6 +22,10 @@ from mmdistill.utils.logging import warn
 
 NUMBERED = ('keypoint_info', 'skeleton_info')
 """Parts of metainfo whose keys are numbers."""
+READ_BY_HEADS = ('flip_indices', 'skeleton_links')
+"""Metainfo of an image's sample that heads read which find its instances: the mirror
+partners of keypoints, and the links between them.
+"""
 
 
 def in_number_order(entries: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -130,6 +130,12 @@ class ViewsConfig:
     fusion: str = setting(
         Choice(('mean', 'max')), 'how the heatmaps of the views become one', 'mean'
     )
+    match_thr: float = setting(
+        SHARE,
+        'OKS from which on poses of two views are one, where the teacher finds the '
+        'instances of an image itself',
+        0.5,
+    )
     size_dependent: bool = setting(
         SWITCH,
         'whether small instances are not scaled down and large ones not scaled up',
@@ -142,7 +148,9 @@ class ViewsConfig:
         Range(0), 'area of a box from which on it is large', 180**2
     )
     forward_batch_size: int | None = setting(
-        AT_LEAST_ONE, 'crops in a forward pass; else 8 on a CPU and 64 elsewhere'
+        AT_LEAST_ONE,
+        'crops, or images where these are not cut, in a forward pass; else 8 on a CPU '
+        'and 64 elsewhere',
     )
     channels_last: bool = setting(
         SWITCH, 'whether memory is laid out channels last', True

@@ -87,6 +87,28 @@ class FullImageBoxes:
 
 
 @dataclass(frozen=True)
+class NoBoxes:
+    """No box on any image, for a teacher that finds the instances itself."""
+
+    description: str = 'none, the teacher finds the instances'
+    tracker: BoxTracker | None = None
+    detector: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_image(self, number: int, width: int, height: int) -> BoxColumns:
+        """No box, see `BoxProvider.of_image`."""
+        none = np.zeros(0, dtype=np.float32)
+        return none.reshape(0, 4), none, none.astype(np.int32)
+
+    def count(self, numbers: np.ndarray) -> int:
+        """0, see `BoxProvider.count`."""
+        return 0
+
+    def sha256(self, numbers: np.ndarray) -> str:
+        """The description instead of a hash: it decides the boxes."""
+        return self.description
+
+
+@dataclass(frozen=True)
 class DetectedBoxes:
     """Detections, which an image may also have none of."""
 
@@ -116,6 +138,7 @@ def build_box_provider(
     follow: Mapping[str, Any] | None,
     max_boxes: int = MAX_BOXES,
     reader: ImageReader | None = None,
+    with_boxes: bool = True,
 ) -> BoxProvider:
     """Choose where boxes come from, by the arguments of `UnlabeledDataset`.
 
@@ -127,12 +150,20 @@ def build_box_provider(
         follow: Settings of `BoxTracker`.
         max_boxes: Detections of an image that count, the best ones.
         reader: Reads some images, to compare a detection file with their sizes.
+        with_boxes: Whether images have boxes.
 
     Raises:
         UserError: If the detections do not fit, are followed as well, or there is no
-            video to follow.
+            video to follow, or they are given where images have none.
     """
     detected = bbox_file or detections
+    if not with_boxes:
+        if detected or follow is not None:
+            raise ConfigError(
+                'images of a teacher that finds the instances itself have no boxes, '
+                f'got {detected or "follow"}'
+            )
+        return NoBoxes()
     if detected and follow is not None:
         raise ConfigError(f'boxes are given or followed, got follow and {detected} too')
     if follow is not None:

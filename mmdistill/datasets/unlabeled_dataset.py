@@ -69,15 +69,21 @@ class UnlabeledDataset:
             `cache`, a json that caches the hashes of the images.
         hidden: Whether hidden files of the folder are images too, as `FolderSource`
             has it.
+        with_boxes: Whether images have boxes; not for a teacher that finds the
+            instances itself.
         labeled: The labeled sets, a dict with the `ann_file` and `img_root` of each, by
             which the scaling of images of more than 8 bits is chosen.
         follow: `padding` and `score_thr` of the `BoxTracker` that propagates boxes
             from frame to frame, for videos of a single animal. An image that is no
             video frame is one box.
 
+    Attributes:
+        has_boxes: Whether images have boxes.
+
     Raises:
         UserError: If there is no image, the detection file does not match the images,
-            or `follow` is given without a video or together with boxes.
+            `follow` is given without a video or together with boxes, or boxes are given
+            with `with_boxes=False`.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class UnlabeledDataset:
         max_boxes: int = MAX_BOXES,
         hidden: bool = False,
         labeled: Sequence[Mapping[str, str]] = (),
+        with_boxes: bool = True,
     ) -> None:
         root = Path(text_option('data_root', data_root or ''))
         self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
@@ -119,7 +126,9 @@ class UnlabeledDataset:
             follow,
             max_boxes,
             self._reader,
+            with_boxes,
         )
+        self.has_boxes = with_boxes
         # Boxes refer to the images before the guard drops some.
         self._numbers = np.arange(len(self._images))
         if leak_guard is not None:
@@ -235,6 +244,7 @@ class UnlabeledDataset:
                 status=FAILED if image.reason else OK,
                 reason=image.reason or image.note,
                 flip_indices=self.metainfo['flip_indices'],
+                skeleton_links=self.metainfo['skeleton_links'],
                 dataset_name=self.metainfo['dataset_name'],
             )
         )

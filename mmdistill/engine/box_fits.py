@@ -129,9 +129,8 @@ def _fit_of(labeled: PoseFill | None, stated: bool) -> BoxFit | None:
 def _log_fit(fit: BoxFit, origin: str) -> None:
     margins = ', '.join(f'{100 * margin:.0f} %' for margin in fit.margins)
     print_log(
-        'each box is fitted around the pose that a first pass finds in it: left, top, '
-        f'right and bottom margins of {margins} of the diagonal of the pose, {origin} '
-        '(distill.labeling.refit_boxes)',
+        'each box is fitted around a pose that was found before: left, top, right and '
+        f'bottom margins of {margins} of the diagonal of the pose, {origin}',
         logger='current',
     )
 
@@ -213,13 +212,16 @@ def stored_candidates(store: LabelStore, chunks: Sequence[int]) -> Candidates:
     return table_to_labels(tables, store.num_keypoints).candidates
 
 
-def compare_fills(labeled: PoseFill, unlabeled: PoseFill, fitted: bool) -> Comparison:
+def compare_fills(
+    labeled: PoseFill, unlabeled: PoseFill, fitted: bool, found: bool = False
+) -> Comparison:
     """Compare how poses fill their boxes on both sides.
 
     Args:
         labeled: The fill of the labeled set.
         unlabeled: The fill of the candidates.
         fitted: Whether their boxes were fitted around poses.
+        found: Whether the teacher found the boxes itself.
     """
     sentence = (
         f'in the labeled set a pose fills {_shares(labeled)} of its box, in the '
@@ -228,6 +230,12 @@ def compare_fills(labeled: PoseFill, unlabeled: PoseFill, fitted: bool) -> Compa
     )
     if not unlabeled.differs_from(labeled):
         return Comparison(sentence, differs=False)
+    if found:
+        return Comparison(
+            f'{sentence}: a student that takes boxes learns others from the labels '
+            'than from the labeled set',
+            differs=True,
+        )
     advice = (
         'give boxes like the labeled ones (distill.unlabeled.bbox_file or a detector)'
     )

@@ -11,7 +11,7 @@ which is never flat, however an object lies.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,12 @@ MEASURED_SHARE = 0.75
 """Minimum share of the usual number of keypoints for an extent to be measured."""
 FITTED_SHARE = 0.5
 """Minimum share of the usual number of keypoints for a box to be fitted."""
+SHARE_OF_BEST = 0.2
+"""Minimum score of a keypoint in the extent of a pose whose model predicts no boxes, as
+a share of the best one's: such models multiply all scores by that of the instance.
+"""
+DEFAULT_MARGINS = (0.1, 0.1, 0.1, 0.1)
+"""Margins of such boxes where those of the labeled set cannot be measured."""
 MATERIAL_FACTOR = 1.2
 """Ratio of two fills above which boxes differ materially; a teacher is trained with
 boxes that are magnified at random, by 1.25 and more in MMPose's recipes.
@@ -242,6 +248,40 @@ def fit_like(fill: PoseFill, score_thr: float = BoxFit.score_thr) -> BoxFit:
         least_keypoints(fill.keypoints, FITTED_SHARE),
         score_thr,
     )
+
+
+def boxes_around(
+    keypoints: np.ndarray,
+    keypoint_scores: np.ndarray,
+    margins: Sequence[float],
+    image_size: tuple[int, int],
+) -> np.ndarray:
+    """Make boxes around poses whose model predicts none.
+
+    A keypoint counts if it scores at least `SHARE_OF_BEST` of the best one of its
+    instance, and all of them count where fewer than two do.
+
+    Args:
+        keypoints: Coordinates (x, y) in pixels, (N, K, 2).
+        keypoint_scores: Their scores, (N, K).
+        margins: Margins that a box adds to the extent of a pose at its left, upper,
+            right and lower side, in diagonals of the extent.
+        image_size: Width and height of the image, pixels.
+
+    Returns:
+        Boxes, cut off at the border of the image, (N, 4), float64.
+
+    >>> pose = np.array([[[20.0, 20.0], [50.0, 60.0], [90.0, 90.0]]])
+    >>> scores = np.array([[0.05, 0.04, 0.001]])
+    >>> boxes_around(pose, scores, (0.1, 0.1, 0.1, 0.1), (52, 100)).tolist()
+    [[15.0, 15.0, 52.0, 65.0]]
+    """
+    best = keypoint_scores.max(axis=1, initial=0, keepdims=True)
+    counted = keypoint_scores >= SHARE_OF_BEST * best
+    counted |= (counted.sum(axis=1) < 2)[:, None]
+    boxes = _enlarged(*_extents(keypoints, counted), np.array(margins))
+    clipped: np.ndarray = np.clip(boxes, 0, np.tile(image_size, 2))
+    return clipped
 
 
 def _extents(

@@ -41,6 +41,8 @@ class Network:
             them, in a copy. Where that changes an output by more than rounding, the
             estimator runs unfolded.
         compile_network: Whether `torch.compile` compiles it.
+        make_forward: Function that makes the forward pass of an estimator; by default
+            one that ends at the output of the head.
 
     Raises:
         UserError: If the precision is none of these.
@@ -52,6 +54,7 @@ class Network:
         precision: str = 'float32',
         fold_batch_norm: bool = True,
         compile_network: bool = False,
+        make_forward: Callable[[Any], Forward] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(
@@ -61,19 +64,26 @@ class Network:
         self._precision = precision
         self._fold = fold_batch_norm
         self._compile = compile_network
+        self._make_forward = forward_of if make_forward is None else make_forward
         self._weights: list[tuple[int, int]] | None = None
         self._forward: Forward | None = None
 
-    def refresh_if_changed(self) -> None:
-        """Discard the prepared forward pass if the weights have changed."""
+    def refresh_if_changed(self) -> bool:
+        """Discard the prepared forward pass if the weights have changed.
+
+        Returns:
+            Whether they have.
+        """
         weights = _fingerprint(self._module)
-        if weights != self._weights:
+        changed = weights != self._weights
+        if changed:
             self._forward, self._weights = None, weights
+        return changed
 
     def __call__(self, inputs: Tensor) -> Any:
-        """Compute the head's output for network inputs, (N, 3, H, W)."""
+        """Compute the output for network inputs, (N, 3, H, W)."""
         if self._module.training:
-            return forward_of(self._module)(inputs)
+            return self._make_forward(self._module)(inputs)
         if self._forward is None:
             self._forward = self._make(inputs)
         with self._autocast(inputs.device):
@@ -90,14 +100,14 @@ class Network:
         self._warn_if_slow(inputs.device)
         if self._compile:
             return self._compiled(inputs.device)
-        return self._folded(inputs) if self._fold else forward_of(self._module)
+        return self._folded(inputs) if self._fold else self._make_forward(self._module)
 
     def _folded(self, inputs: Tensor) -> Forward:
         """Forward pass of a folded copy, if its output is the same."""
-        plain = forward_of(self._module)
+        plain = self._make_forward(self._module)
         try:
             copied = fuse_conv_bn(copy.deepcopy(self._module))
-            folded = forward_of(fold_into_deconvolutions(copied))
+            folded = self._make_forward(fold_into_deconvolutions(copied))
             if _agree(plain(inputs[:1]), folded(inputs[:1])):
                 return folded
         except RuntimeError:
@@ -116,7 +126,7 @@ class Network:
         torch.compiler.reset()
         # Freezing folds the batch norms and arranges the weights for oneDNN.
         compiled = torch.compile(
-            forward_of(self._module), options={'freezing': device.type == 'cpu'}
+            self._make_forward(self._module), options={'freezing': device.type == 'cpu'}
         )
 
         def forward(inputs: Tensor) -> Any:
@@ -147,6 +157,12 @@ def forward_of(module: Any) -> Forward:
         return module.head.forward(module.extract_feat(inputs))
 
     return forward
+
+
+def features_of(module: Any) -> Forward:
+    """Return the forward pass of a pose estimator up to the input of its head."""
+    features: Forward = module.extract_feat
+    return features
 
 
 def fold_into_deconvolutions(module: torch.nn.Module) -> torch.nn.Module:

@@ -15,6 +15,8 @@ from mmdistill.engine.box_fits import (
     settle_fit,
 )
 from mmdistill.functional.box_fit import BoxFit, PoseFill
+from mmdistill.stages.image_teachers import are_finders, refit_arguments
+from mmdistill.stages.label_config import teacher_models
 from mmdistill.store import Candidates, LabelStore
 
 
@@ -25,10 +27,12 @@ class PlannedBoxes:
     Attributes:
         labeled: The fill of the labeled set; None where it cannot be measured.
         fit: The box fit; None where boxes are used unchanged.
+        found: Whether the teacher finds the boxes itself.
     """
 
     labeled: PoseFill | None
     fit: BoxFit | None
+    found: bool = False
 
     @staticmethod
     def of(recipe: Recipe, labeled: Any) -> PlannedBoxes:
@@ -42,10 +46,12 @@ class PlannedBoxes:
             UserError: If the manifest of the label store is damaged.
         """
         fill = labeled_fill(labeled)
-        arguments = recipe.distill.refit_arguments
+        models = teacher_models(recipe)
+        arguments = refit_arguments(recipe, models)
         option = RefitOption(arguments['refit'], arguments['stated'])
         store = LabelStore(recipe.distill.store)
-        return PlannedBoxes(fill, settle_fit(option, fill, store))
+        found = bool(models) and are_finders(models)
+        return PlannedBoxes(fill, settle_fit(option, fill, store), found)
 
     def rows(self, candidates: Sequence[Candidates]) -> list[tuple[str, str]]:
         """Return rows of a plan that compare how poses fill their boxes on both sides.
@@ -58,5 +64,6 @@ class PlannedBoxes:
         unlabeled = candidates_fill(candidates, self.labeled)
         if unlabeled is None:
             return []
-        comparison = compare_fills(self.labeled, unlabeled, self.fit is not None)
+        fitted = self.fit is not None
+        comparison = compare_fills(self.labeled, unlabeled, fitted, self.found)
         return [('boxes', comparison.sentence)]

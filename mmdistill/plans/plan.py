@@ -137,17 +137,17 @@ def _rows(
     boxes = PlannedBoxes.of(recipe, labeled)
     trial = try_labeling(stage, unlabeled, TRIAL_BATCH, boxes.fit)
     over = recipe.distill.selection.labeled_images
-    expected = min(round(counts.mean(over) * len(unlabeled)), unlabeled.num_boxes)
+    expected = round(counts.mean(over) * len(unlabeled))
+    if unlabeled.has_boxes:
+        expected = min(expected, unlabeled.num_boxes)
     costs = _round_costs(recipe, student, trial, len(unlabeled), counts, expected)
     training = _training_seconds(recipe, student, counts, expected)
     rows = [
         ('labeled', _format_counts(counts, len(members_of(labeled)))),
-        ('unlabeled', f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'),
+        ('unlabeled', _format_unlabeled(unlabeled)),
         *boxes.rows(trial.candidates),
         *(('store made otherwise', line) for line in trial.differences),
-        *_labeling_rows(
-            trial, len(unlabeled), unlabeled.num_boxes, recipe.distill.store
-        ),
+        *_labeling_rows(trial, unlabeled, recipe.distill.store),
         *_worth_rows(recipe, trial),
         ('pseudo-labels', f'about {expected}, matched over {over} labeled images'),
         *_mix_rows(student, _samples(student, counts, expected)),
@@ -228,7 +228,7 @@ def _build_unlabeled(stage: Config) -> Any:
     if dataset.get('leak_guard'):
         dataset.leak_guard.keep_hashes = False
     unlabeled = DATASETS.build(dataset)
-    if unlabeled.num_boxes == 0:
+    if unlabeled.has_boxes and unlabeled.num_boxes == 0:
         categories = dataset.get('category_ids')
         of_categories = f' of the categories {list(categories)}' if categories else ''
         raise DataError(
@@ -250,13 +250,20 @@ def _check_validation(config: Config) -> None:
     check_metric_files(config, 'val')
 
 
+def _format_unlabeled(unlabeled: Any) -> str:
+    if not unlabeled.has_boxes:
+        return f'{len(unlabeled)} images, whose instances the teacher finds'
+    return f'{unlabeled.num_boxes} boxes on {len(unlabeled)} images'
+
+
 def _labeling_rows(
-    trial: LabelingTrial, images: int, boxes: int, labels: str
+    trial: LabelingTrial, unlabeled: Any, labels: str
 ) -> list[tuple[str, str]]:
+    images = len(unlabeled)
     seconds = trial.seconds / trial.images * images
     size = trial.num_bytes / trial.images * images
     return [
-        ('forward passes', _format_passes(trial, boxes)),
+        ('forward passes', _format_passes(trial, unlabeled)),
         (
             'labeling',
             f'about {format_duration(seconds)} on this machine with one process '
@@ -305,12 +312,15 @@ def _images_of_worth(recipe: Recipe) -> int:
     return min(distill.worth_images, len(images))
 
 
-def _format_passes(trial: LabelingTrial, boxes: int) -> str:
-    """Forward passes of all boxes, counted in pixels where inputs differ in size."""
-    views = f'{trial.views} views of each box'
+def _format_passes(trial: LabelingTrial, unlabeled: Any) -> str:
+    """Forward passes of all inputs, counted in pixels where these differ in size."""
+    name, count = 'image', len(unlabeled)
+    if unlabeled.has_boxes:
+        name, count = 'box', unlabeled.num_boxes
+    views = f'{trial.views} views of each {name}'
     if trial.work != trial.views:
         views += f', the pixels of {trial.work:.3g} at resolution 1'
-    return f'{views}: {round(trial.work * boxes)}'
+    return f'{views}: {round(trial.work * count)}'
 
 
 def _box_rows(config: Config, folder: Path) -> list[tuple[str, str]]:

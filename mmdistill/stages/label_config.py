@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.datasets.transforms import PackPoseInputs
 
 from mmdistill.config.datasets import (
     end_pipeline,
@@ -21,11 +22,20 @@ from mmdistill.config.datasets import (
     with_end_pipeline,
 )
 from mmdistill.config.detectors import distills_boxes
-from mmdistill.config.metainfo import keypoint_names, order_keypoints
+from mmdistill.config.metainfo import (
+    READ_BY_HEADS,
+    keypoint_names,
+    order_keypoints,
+)
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
 from mmdistill.config.schema import is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
+from mmdistill.stages.image_teachers import (
+    are_finders,
+    check_image_teachers,
+    refit_arguments,
+)
 from mmdistill.stages.teachers import (
     fused_model,
     fused_teachers,
@@ -59,7 +69,7 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
 
         return box_label_config(recipe, teacher_needed)
     config, distill = recipe.config, recipe.distill
-    check_models(recipe)
+    models = check_models(recipe)
     if teacher_needed:
         for teacher in distill.teachers:
             check_checkpoint('teacher', teacher)
@@ -74,12 +84,16 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         experiment_name='label',
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=distill.teachers[0].checkpoint,
-        model=fused_model(teachers, distill.views, parsed['sigmas'].tolist()),
+        model=fused_model(
+            teachers, distill.views, parsed['sigmas'].tolist(), labeling.score_floor
+        ),
         test_dataloader=dict(
             batch_size=labeling.batch_size,
             num_workers=labeling.num_workers,
             dataset=dict(
-                images_config(recipe), leak_guard=leak_guard_config(recipe, labeled)
+                images_config(recipe),
+                leak_guard=leak_guard_config(recipe, labeled),
+                **(dict(with_boxes=False) if are_finders(models) else {}),
             ),
         ),
         test_cfg=dict(
@@ -91,35 +105,39 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         default_hooks=dict(logger=dict(type='LoggerHook', interval=20)),
         custom_hooks=[
             guard_config(teachers, names),
-            *_labeled_hooks(recipe, labeled),
+            *_labeled_hooks(recipe, labeled, models),
         ],
     )
     order_keypoints(stage)
     return TextConfig(stage, filename=config.filename)
 
 
-def _labeled_hooks(recipe: Recipe, labeled: dict[str, Any]) -> list[dict[str, Any]]:
-    """The hooks that compare labels with the labeled set."""
-    distill = recipe.distill
+def _labeled_hooks(
+    recipe: Recipe, labeled: dict[str, Any], models: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Hooks that compare labels with the labeled set."""
     return [
         dict(
             type='mmdistill.CountMatchingHook',
             labeled=labeled,
-            **stated(distill.selection),
+            **stated(recipe.distill.selection),
         ),
         dict(
             type='mmdistill.BoxFitHook',
             labeled=copy.deepcopy(labeled),
-            **distill.refit_arguments,
+            **refit_arguments(recipe, models),
         ),
     ]
 
 
-def check_models(recipe: Recipe) -> None:
-    """Refuse a teacher that takes no crops of instances, or an unfit student.
+def check_models(recipe: Recipe) -> list[Mapping[str, Any]]:
+    """Refuse a teacher that cannot be fused, or an unfit student.
 
     Args:
         recipe: The recipe.
+
+    Returns:
+        Configs of the teachers' models; none of a detector's.
 
     Raises:
         UserError: If one is, in the same words at whatever stage it is first met, or a
@@ -129,16 +147,19 @@ def check_models(recipe: Recipe) -> None:
         from mmdistill.stages.box_labels import check_detectors
 
         check_detectors(recipe)
-        return
+        return []
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
     from mmdistill.stages.image_students import check_student
 
-    for teacher in recipe.distill.teachers:
-        config = teacher_config(recipe.config, teacher)
-        if config.get('model'):
-            check_estimator(config.model)
+    models = teacher_models(recipe)
+    if models and are_finders(models):
+        check_image_teachers(recipe, models)
+    else:
+        for model in models:
+            check_estimator(model)
     check_student(recipe.config)
+    return models
 
 
 def label_store(recipe: Recipe) -> LabelStore:
@@ -149,6 +170,16 @@ def label_store(recipe: Recipe) -> LabelStore:
     """
     kind = BOX_LABELS if distills_boxes(recipe) else LABELS
     return LabelStore(recipe.distill.store, kind)
+
+
+def teacher_models(recipe: Recipe) -> list[Mapping[str, Any]]:
+    """Read the configs of the models of a recipe's teachers, of those that have one.
+
+    Args:
+        recipe: The recipe.
+    """
+    configs = (teacher_config(recipe.config, each) for each in recipe.distill.teachers)
+    return [config.model for config in configs if config.get('model')]
 
 
 def runtime_settings(config: Config) -> dict[str, Any]:
@@ -200,16 +231,16 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     """The config with its model wrapped, to evaluate it with fused views.
 
     The data set and the metric stay; the pipeline cuts no crops any more, but gives
-    whole images with boxes, and a checkpoint that does not fit is refused as a
+    whole images, and a checkpoint that does not fit is refused as a
     teacher's is.
 
     Args:
-        config: A top-down test config of MMPose, with or without `distill`.
+        config: A test config of MMPose, with or without `distill`.
         checkpoints: Further checkpoints of the model, whose outputs are fused with
             those of `load_from`.
 
     Raises:
-        ConfigError: If it has no test set, no model or no pipeline that cuts crops.
+        ConfigError: If it has no test set, no model or no pipeline that makes inputs.
     """
     config = copy.deepcopy(config)
     order_keypoints(config)
@@ -282,9 +313,28 @@ def _labeled(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A top-down test pipeline that cuts no crops, for `HeatmapFusionTTA`.
+    """A test pipeline that gives whole images, for the wrappers that fuse views.
+
+    Where it resized whole images, their samples are packed with the keypoints' partners
+    and links, which stock pipelines of one-stage models leave out.
 
     Args:
         pipeline: Configs of the transforms.
     """
-    return [step for step in pipeline if not is_type(step, 'TopdownAffine')]
+    kept = [
+        step
+        for step in pipeline
+        if not is_type(step, 'TopdownAffine') and not is_type(step, 'BottomupResize')
+    ]
+    if not any(is_type(step, 'BottomupResize') for step in pipeline):
+        return kept
+    return [
+        _packing_partners(step) if is_type(step, 'PackPoseInputs') else step
+        for step in kept
+    ]
+
+
+def _packing_partners(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A packing transform whose samples have the metainfo that heads read."""
+    keys = step.get('meta_keys') or PackPoseInputs().meta_keys
+    return dict(step, meta_keys=tuple(dict.fromkeys([*keys, *READ_BY_HEADS])))

@@ -17,7 +17,12 @@ from mmdistill.config.datasets import members_of
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.text import config_text
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
-from mmdistill.stages.label_config import label_config, labeled_members
+from mmdistill.stages.image_teachers import refit_arguments
+from mmdistill.stages.label_config import (
+    label_config,
+    labeled_members,
+    teacher_models,
+)
 from mmdistill.store import LabelStore
 from mmdistill.utils.files import file_sha256
 
@@ -58,7 +63,7 @@ def labeling_content(recipe: Recipe, root: Path) -> tuple[Any, Any]:
     teachers = [file_print(each.checkpoint) for each in recipe.distill.teachers]
     content = [settings_text(stage, OF_THE_LABELING, root), teachers]
     annotations = annotation_prints(labeled_members(recipe))
-    if recipe.distill.refit_arguments['refit']:
+    if refit_arguments(recipe, teacher_models(recipe))['refit']:
         content.append(annotations)
     hooks = dict(custom_hooks=stage.custom_hooks)
     return content, [content, annotations, settings_text(hooks, OF_THE_RUN, root)]

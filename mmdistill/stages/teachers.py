@@ -1,4 +1,4 @@
-"""The teachers of a recipe, as the fusing wrapper and its guard take them.
+"""The teachers of a recipe, as their fusing wrapper and its guard take them.
 
 One teacher or an ensemble: each has the model and the test pipeline of its config, and
 its checkpoint. Their keypoints are those of the labeled set by name; one that has them
@@ -23,6 +23,13 @@ from mmdistill.config.metainfo import keypoint_names, order_keypoints
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import TeacherConfig, ViewsConfig, is_type, stated
 from mmdistill.errors import ConfigError, UserError
+from mmdistill.stages.image_teachers import (
+    are_finders,
+    check_crop_views,
+    head_name,
+    image_views,
+    resize_settings,
+)
 
 LOADERS = ('test_dataloader', 'val_dataloader')
 """Loaders whose pipeline and keypoints are those of a model, best first."""
@@ -36,17 +43,17 @@ class FusedTeacher:
         checkpoint: Its weights, a file or an address.
         model: Config of its model, which returns the keypoints of the labeled set in
             their order.
-        crops: How its test pipeline cuts crops, see `crop_settings`.
+        inputs: How its test pipeline makes network inputs, see `input_settings`.
     """
 
     checkpoint: str | None
     model: Mapping[str, Any]
-    crops: Mapping[str, Any]
+    inputs: Mapping[str, Any]
 
     @property
     def member(self) -> dict[str, Any]:
-        """The teacher as an element of `HeatmapFusionTTA(ensemble=...)`."""
-        return dict(module=copy.deepcopy(self.model), **self.crops)
+        """The teacher as an element of the wrapper's `ensemble`."""
+        return dict(module=copy.deepcopy(self.model), **self.inputs)
 
 
 def fused_teachers(recipe: Recipe, names: Sequence[str]) -> list[FusedTeacher]:
@@ -57,7 +64,7 @@ def fused_teachers(recipe: Recipe, names: Sequence[str]) -> list[FusedTeacher]:
         names: Names of the labeled set's keypoints, (K,).
 
     Raises:
-        ConfigError: If one has no model or does not state how its crops are cut, or
+        ConfigError: If one has no model or does not state how its inputs are made, or
             has other keypoints.
     """
     return [
@@ -81,7 +88,10 @@ def teacher_config(config: Config, teacher: TeacherConfig) -> Config:
 
 
 def fused_model(
-    teachers: Sequence[FusedTeacher], views: ViewsConfig, sigmas: Sequence[float]
+    teachers: Sequence[FusedTeacher],
+    views: ViewsConfig,
+    sigmas: Sequence[float],
+    score_floor: float | None = None,
 ) -> dict[str, Any]:
     """Config of the wrapper that fuses the views of teachers.
 
@@ -89,9 +99,12 @@ def fused_model(
         teachers: The teachers, at least one.
         views: The views.
         sigmas: OKS sigmas of the labeled set, (K,).
+        score_floor: Score down to which teachers that find instances return them; None
+            for their own thresholds.
 
     Raises:
-        ConfigError: If a view is stated that is for detectors.
+        ConfigError: If the views do not suit the teachers, one is stated that is for
+            detectors, or some teachers find instances and some need boxes.
     """
     if views.vote_thr != VOTE_THR:
         raise ConfigError(
@@ -100,6 +113,17 @@ def fused_model(
         )
     first, *others = (teacher.member for teacher in teachers)
     ensemble = dict(ensemble=others) if others else {}
+    if are_finders([teacher.model for teacher in teachers]):
+        floor = {} if score_floor is None else dict(score_floor=score_floor)
+        return dict(
+            type='mmdistill.PoseFinder',
+            **first,
+            sigmas=list(sigmas),
+            **image_views(views, head_name(teachers[0].model)),
+            **floor,
+            **ensemble,
+        )
+    check_crop_views(views)
     return dict(
         type='mmdistill.HeatmapFusionTTA',
         **first,
@@ -124,6 +148,26 @@ def guard_config(
     if len(teachers) > 1:
         hook['ensemble'] = [str(teacher.checkpoint) for teacher in teachers[1:]]
     return hook
+
+
+def input_settings(
+    model: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Read how a test pipeline makes the network inputs of a model.
+
+    Args:
+        model: Config of the model.
+        pipeline: Configs of the transforms.
+
+    Returns:
+        Arguments of the wrapper that fuses its views.
+
+    Raises:
+        ConfigError: If the model takes whole images, and the pipeline does not say how.
+    """
+    if are_finders([model]):
+        return resize_settings(pipeline, head_name(model))
+    return crop_settings(pipeline)
 
 
 def crop_pipeline(config: Config) -> list[Any]:
@@ -174,12 +218,13 @@ def wrapped_config(
     """Config of the wrapper for the model of one config.
 
     Args:
-        config: A top-down config of MMPose.
+        config: A config of MMPose.
         views: The views.
         sigmas: OKS sigmas of its keypoints, (K,).
         copies: Number of teachers that have this model.
     """
-    member = FusedTeacher(None, _model(config), crop_settings(crop_pipeline(config)))
+    model = _model(config)
+    member = FusedTeacher(None, model, input_settings(model, crop_pipeline(config)))
     return fused_model([member] * copies, views, sigmas)
 
 
@@ -188,7 +233,8 @@ def _fused_teacher(
 ) -> FusedTeacher:
     own = teacher_config(config, teacher)
     try:
-        model, crops = _model(own), crop_settings(crop_pipeline(own))
+        model = _model(own)
+        inputs = input_settings(model, crop_pipeline(own))
     except ConfigError as error:
         raise ConfigError(
             f'{error}, or name another config in distill.teacher.config'
@@ -196,7 +242,7 @@ def _fused_teacher(
     _give_out_all(model, len(names))
     if teacher.config is not None:
         _return_in_labeled_order(own, model, names)
-    return FusedTeacher(teacher.checkpoint, model, crops)
+    return FusedTeacher(teacher.checkpoint, model, inputs)
 
 
 def _return_in_labeled_order(
@@ -217,6 +263,12 @@ def _return_in_labeled_order(
     returned = [own[channel] for channel in channels]
     if returned == list(names) or sorted(returned) != sorted(names):
         return
+    if are_finders([model]):
+        raise ConfigError(
+            f'{config.filename} has the keypoints of the labeled set in another order, '
+            f'and {head_name(model)} cannot return them in that of the labeled set; '
+            'order the labeled set as the teacher, or use a top-down teacher'
+        )
     by_name = dict(zip(returned, channels, strict=True))
     test_cfg['output_keypoint_indices'] = [by_name[name] for name in names]
     # Left and right are swapped among the keypoints of the head.

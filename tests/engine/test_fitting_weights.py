@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmdistill.engine.checkpoint import load_checkpoint_strict
 from mmdistill.errors import UserError
 from tests.helpers.checkpoint_models import Estimator, prefixed
+from tests.helpers.finder_models import build_finder_model
 
 
 def test_weights_are_in_the_model():
@@ -177,3 +179,23 @@ def test_another_shape_comes_with_advice(weights):
 def test_versions_of_modules_are_kept(weights):
     loaded = load_checkpoint_strict(Estimator(), dict(state_dict=weights))
     assert loaded._metadata == weights._metadata
+
+
+@pytest.mark.parametrize('name', ['DEKR', 'CID'])
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_heads_of_a_recorded_version_are_not_converted_once_more(
+    name, wrapped, tmp_path
+):
+    """The host turns channels of DEKR, and renames those of CID, of older versions."""
+    model, trained = (build_finder_model(name, seed) for seed in range(2))
+    saved = nn.ModuleDict(dict(module=trained)) if wrapped else trained
+    torch.save(dict(state_dict=saved.state_dict()), tmp_path / 'trained.pth')
+    checkpoint = CheckpointLoader.load_checkpoint(str(tmp_path / 'trained.pth'), 'cpu')
+
+    weights = load_checkpoint_strict(model, checkpoint)
+
+    expected = trained.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items())
+    # The host loads what is returned a second time.
+    model.load_state_dict(weights)
+    assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items())

@@ -124,3 +124,12 @@ def test_the_advice_depends_on_what_was_done(fitted, advice):
     assert comparison.level == logging.WARNING
     assert advice in comparison.sentence
     assert ('refit_boxes=True' in comparison.sentence) is not fitted
+
+
+def test_boxes_that_the_teacher_found_are_not_to_be_given():
+    fill = candidates_fill([found(5, 0.4)], LABELED)
+
+    comparison = compare_fills(LABELED, fill, fitted=True, found=True)
+
+    assert comparison.level == logging.WARNING
+    assert comparison.sentence.endswith('labels than from the labeled set')

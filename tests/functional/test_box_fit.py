@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmdistill.functional.box_fit import (
     BoxFit,
+    boxes_around,
     fit_like,
     least_keypoints,
     measure_fill,
@@ -218,3 +219,39 @@ def test_an_extent_needs_two_keypoints_and_a_share_of_the_usual_ones(
     usual, share, least
 ):
     assert least_keypoints(usual, share) == least
+
+
+def test_boxes_of_poses_are_their_extents_with_margins():
+    corners = np.array([[100.0, 200.0, 130.0, 240.0], [300.0, 300.0, 360.0, 380.0]])
+    scores = np.full((2, 5), 0.02)
+
+    boxes = boxes_around(poses(corners), scores, MARGINS, (1000, 1000))
+
+    np.testing.assert_allclose(boxes, around(corners, MARGINS))
+
+
+def test_keypoints_far_below_the_best_one_do_not_widen_a_box():
+    pose = poses([[100.0, 200.0, 130.0, 240.0]])
+    pose[0, 4] = [900, 900]
+    scores = np.array([[0.5, 0.1, 0.1, 0.1, 0.09]])
+
+    (box,) = boxes_around(pose, scores, (0, 0, 0, 0), (1000, 1000))
+
+    assert box.tolist() == [100, 200, 122.5, 230]
+
+
+def test_one_keypoint_alone_makes_no_box_and_so_all_count():
+    pose = poses([[100.0, 200.0, 130.0, 240.0]])
+    scores = np.array([[0.5, 0.0, 0.0, 0.0, 0.0]])
+
+    (box,) = boxes_around(pose, scores, (0, 0, 0, 0), (1000, 1000))
+
+    assert box.tolist() == [100, 200, 130, 240]
+
+
+def test_boxes_of_poses_end_at_the_border_of_the_image():
+    pose = poses([[-20.0, 10.0, 90.0, 70.0]])
+
+    (box,) = boxes_around(pose, np.ones((1, 5)), (0, 0, 0, 0), (80, 60))
+
+    assert box.tolist() == [0, 10, 80, 60]

@@ -59,7 +59,7 @@ class BoxFitHook(Hook):
         self.option = RefitOption(refit, stated)
         self.like = like
         self._fill: PoseFill | None = None
-        self._fitted = False
+        self._fitted = self._found = False
         self._chunks_to_compare = 0
 
     def before_test(self, runner: Runner) -> None:
@@ -83,6 +83,7 @@ class BoxFitHook(Hook):
         self._fill, fit = run_on_rank_zero(measure)
         unwrap_model(runner.model).box_fit = fit
         self._fitted = fit is not None
+        self._found = not runner.test_loop.dataset.has_boxes
         # Rank 0 writes the first chunk.
         compare = self._fill and self.like is None and is_main_process()
         self._chunks_to_compare = 1 if compare else 0
@@ -141,7 +142,7 @@ class BoxFitHook(Hook):
             self._compare_later()
             return
         self._chunks_to_compare = 0
-        comparison = compare_fills(self._fill, fill, self._fitted)
+        comparison = compare_fills(self._fill, fill, self._fitted, self._found)
         print_log(comparison.sentence, logger='current', level=comparison.level)
 
     def _compare_later(self) -> None:

@@ -49,7 +49,7 @@ class FiniteGuardHook(Hook):
             runner: The runner of the evaluation.
             batch_idx: Number of the batch.
             data_batch: The batch.
-            outputs: Data samples with predictions of a `HeatmapFusionTTA`.
+            outputs: Data samples with predictions of a wrapper that fuses.
         """
         for sample in outputs or ():
             known = sample.pred_instances.keypoints_known

@@ -14,7 +14,7 @@ from mmpose.structures import PoseDataSample
 
 from mmdistill.config.schema import LabelingConfig
 from mmdistill.engine.loops.failure_limit import no_finite_number
-from mmdistill.engine.loops.rows import sample_to_row
+from mmdistill.engine.loops.rows import has_instances, sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
 from mmdistill.engine.loops.store_manifest import make_manifest
 from mmdistill.errors import CheckpointError, ConfigError
@@ -35,7 +35,7 @@ class LabelLoop(StoreLoop):
     """Label every image of the data set and stream the rows to a label store.
 
     Args:
-        runner: The runner; its model is a `HeatmapFusionTTA`.
+        runner: The runner; its model is a `HeatmapFusionTTA` or a `PoseFinder`.
         dataloader: Config of the loader, with an `UnlabeledDataset`.
         evaluator: Not used: there is nothing to evaluate against.
         store: Folder of the label store.
@@ -143,7 +143,7 @@ class LabelLoop(StoreLoop):
         looked_at = [
             (row.reason != NONE_FINITE, sample)
             for row, sample in zip(rows, outputs, strict=True)
-            if sample.metainfo['status'] == OK and len(sample.gt_instances.bboxes)
+            if sample.metainfo['status'] == OK and has_instances(sample)
         ]
         if looked_at and not self._not_finite:
             self._doubtful = looked_at[0][1]

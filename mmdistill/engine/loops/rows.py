@@ -12,6 +12,7 @@ import numpy as np
 from mmpose.evaluation.functional import oks_nms
 from mmpose.structures import PoseDataSample
 
+from mmdistill.functional.boxes import boxes_on_image
 from mmdistill.functional.finite import box_middles, known_keypoints
 from mmdistill.functional.quantization import (
     STEPS_OF_SCORE,
@@ -43,7 +44,8 @@ def sample_to_row(
 
     A keypoint that is not finite is never a label: it has score 0 and agreement 0, and
     the center of its box as its coordinates. An instance without a finite keypoint is
-    not a candidate, and an image whose instances have none has failed.
+    not a candidate, and an image whose instances have none has failed. Neither is one
+    whose box, found by a model, lies beyond the image.
 
     Args:
         sample: The image's data sample, with `pred_instances`.
@@ -52,16 +54,27 @@ def sample_to_row(
         nms_thr: OKS above which only the better of two candidates is stored.
     """
     no_candidates = empty_candidates(len(sigmas))
-    if sample.metainfo['status'] != OK or not len(sample.gt_instances.bboxes):
+    if sample.metainfo['status'] != OK or not has_instances(sample):
         return _row(sample, no_candidates)
     candidates, finite = _candidates(sample)
     if not finite.any():
         return replace(_row(sample, no_candidates), status=FAILED, reason=NONE_FINITE)
     scored = finite.any(axis=1) & (candidates.instance_scores >= score_floor)
+    if 'instance_scores' in sample.pred_instances:
+        scored &= (candidates.bboxes[:, 2:] > candidates.bboxes[:, :2]).all(axis=1)
     candidates = candidates[scored]
     distinct = _distinct(candidates, np.array(sigmas), nms_thr)
     row = _row(sample, candidates[distinct])
     return row if finite.all() else _with_note(row, SOME_NOT_FINITE)
+
+
+def has_instances(sample: PoseDataSample) -> bool:
+    """Whether a model predicted an instance on an image.
+
+    Args:
+        sample: The image's data sample; one without boxes may have no predictions.
+    """
+    return 'pred_instances' in sample and len(sample.pred_instances) > 0
 
 
 def boxes_to_row(sample: PoseDataSample) -> ImageRow:
@@ -113,7 +126,9 @@ def _row(sample: PoseDataSample, candidates: Candidates) -> ImageRow:
 def _candidates(sample: PoseDataSample) -> tuple[Candidates, np.ndarray]:
     """Return all predictions, and which of their keypoints are finite, (N, K), bool."""
     predicted = sample.pred_instances
-    categories = sample.gt_instances.get('category_ids', np.ones(len(predicted)))
+    found = 'instance_scores' in predicted
+    given = predicted if found else sample.gt_instances
+    categories = given.get('category_ids', np.ones(len(predicted)))
     # Values beyond float32 become infinite when rounded.
     with np.errstate(invalid='ignore', over='ignore'):
         keypoints = rounded(predicted.keypoints, STEPS_PER_PIXEL)
@@ -126,16 +141,24 @@ def _candidates(sample: PoseDataSample) -> tuple[Candidates, np.ndarray]:
     scores = np.where(finite, scores, np.float32(0))
     centers = box_middles(predicted.bboxes)[:, None]
     candidates = Candidates(
-        bboxes=predicted.bboxes,
+        bboxes=_found_boxes(sample) if found else predicted.bboxes,
         bbox_scores=predicted.bbox_scores,
         keypoints=np.where(finite[..., None], keypoints, centers),
         keypoint_scores=scores,
         keypoint_agreement=np.where(finite, agreement, np.float32(0)),
-        instance_scores=instance_scores(predicted.bbox_scores, scores),
+        instance_scores=predicted.instance_scores
+        if found
+        else instance_scores(predicted.bbox_scores, scores),
         category_ids=np.asarray(categories, dtype=np.int32),
         num_views=predicted.get('num_views'),
     )
     return candidates, finite
+
+
+def _found_boxes(sample: PoseDataSample) -> np.ndarray:
+    """Boxes that a model found, which may lie beyond the image, clipped to it."""
+    height, width = sample.metainfo['ori_shape']
+    return boxes_on_image(sample.pred_instances.bboxes, width, height)
 
 
 def _distinct(candidates: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:

@@ -12,10 +12,13 @@ from torch import nn
 
 from mmdistill.engine.hooks.checkpoint_guard_hooks import (
     TeacherGuardHook,
+    check_keypoint_count,
     check_teacher,
 )
 from mmdistill.errors import UserError
+from mmdistill.models import PoseFinder
 from tests.helpers.checkpoint_models import NAMES, Fusing
+from tests.helpers.finder_models import RESIZE, build_finder_model
 
 
 @pytest.fixture
@@ -211,3 +214,12 @@ def test_a_tested_model_is_named_by_its_file_alone(runner, weights, ensemble):
     hook = TeacherGuardHook(role='tested', ensemble=path)
     with pytest.raises(UserError, match=rf'^{ensemble.path}: the tested .*weight'):
         hook.after_load_checkpoint(runner, dict(state_dict=weights))
+
+
+def test_channels_of_tags_are_not_keypoints():
+    model = PoseFinder(build_finder_model('AE'), **RESIZE)
+
+    assert model.module.head.out_channels == 6
+    check_keypoint_count(model, 3)
+    with pytest.raises(UserError, match='predicts 3 keypoints, the labeled set has 6'):
+        check_keypoint_count(model, 6)

@@ -187,3 +187,41 @@ def test_a_row_says_where_its_image_came_from(make_candidates, sigmas):
     assert sample_to_row(sample, sigmas, 0, 0.9).source == ''
     sample.set_metainfo(dict(source='kitchen'))
     assert sample_to_row(sample, sigmas, 0, 0.9).source == 'kitchen'
+
+
+@pytest.fixture
+def found_sample(make_candidates):
+    """A sample whose instances a model found, without any box given."""
+    found = make_candidates(3)
+    found.bboxes[0] = [-5, -5, 30, 60]
+    found.bboxes[1] = [70, 10, 90, 20]
+    sample = sample_of(found)
+    sample.gt_instances = InstanceData(
+        bboxes=np.zeros((0, 4), np.float32), bbox_scores=np.zeros(0, np.float32)
+    )
+    sample.pred_instances.instance_scores = np.float32([0.5, 0.75, 0.25])
+    sample.pred_instances.category_ids = np.int32([3, 1, 1])
+    return sample
+
+
+def test_instances_that_were_found_have_their_own_scores_and_categories(
+    found_sample, sigmas
+):
+    row = sample_to_row(found_sample, sigmas, 0, 1.0)
+
+    assert row.candidates.instance_scores.tolist() == [0.5, 0.25]
+    assert row.candidates.category_ids.tolist() == [3, 1]
+
+
+def test_boxes_that_were_found_lie_on_the_image(found_sample, sigmas):
+    row = sample_to_row(found_sample, sigmas, 0, 1.0)
+
+    assert row.candidates.bboxes[0].tolist() == [0, 0, 30, 48]
+
+
+def test_an_image_on_which_nothing_was_found_has_a_row(found_sample, sigmas):
+    found_sample.pred_instances = found_sample.pred_instances[:0]
+
+    row = sample_to_row(found_sample, sigmas, 0, 1.0)
+
+    assert (row.status, len(row.candidates)) == ('ok', 0)

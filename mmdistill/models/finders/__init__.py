@@ -1,0 +1,1 @@
+"""Finders: what models predict that find the instances of an image themselves."""
