@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from mmdistill.errors import ConfigError
 
 LOCAL = 'LocalVisBackend'
 """MMEngine's own backend, which writes `vis_data/scalars.json`."""
+MLFLOW_DEFAULT = 'sqlite:///mlflow.db'
+"""Where MLflow itself logs by default, and `mlflow ui` looks: this folder. MMEngine's
+own default are files, which recent versions of MLflow refuse."""
 PARAMS = ('train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness')
 """Sections of a config that MLflow lists as parameters; the whole is an artifact."""
 
@@ -88,5 +92,6 @@ def _arguments(config: Config, name: str) -> dict[str, Any]:
         return dict(init_kwargs=dict(name=run)) if run else {}
     if name == 'mlflow':
         keys = [key for key in PARAMS if config.get(key) is not None]
-        return dict(run_name=run, tracked_config_keys=keys)
+        uri = os.environ.get('MLFLOW_TRACKING_URI', MLFLOW_DEFAULT)
+        return dict(run_name=run, tracking_uri=uri, tracked_config_keys=keys)
     return {}

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmdistill.cli.loggers import LOGGERS, add_logger, check_logger
 from mmdistill.config.recipe import Recipe
+from mmdistill.engine.mlflow_backend import allowed_name
 from mmdistill.errors import ConfigError
 from mmdistill.pipeline import Distillation
 from mmdistill.pipeline.run import dry_run
@@ -55,14 +56,27 @@ def test_a_logger_stands_beside_those_of_the_config():
     assert 'visualizer' not in runtime_settings(config)
 
 
-def test_without_a_visualizer_it_is_that_of_the_host():
+@pytest.mark.parametrize('stated', ['', 'http://tracking:5000'])
+def test_without_a_visualizer_it_is_that_of_the_host(monkeypatch, stated):
+    monkeypatch.delenv('MLFLOW_TRACKING_URI', raising=False)
+    if stated:
+        monkeypatch.setenv('MLFLOW_TRACKING_URI', stated)
     config = Config(dict(work_dir='a', train_cfg=dict(max_iters=1)))
     add_logger(config, 'mlflow')
     local, mlflow = config.visualizer.vis_backends
     assert local == LOCAL
     assert mlflow == dict(
-        type='mmdistill.MLflowBackend', run_name='a', tracked_config_keys=['train_cfg']
+        type='mmdistill.MLflowBackend',
+        run_name='a',
+        tracking_uri=stated or 'sqlite:///mlflow.db',
+        tracked_config_keys=['train_cfg'],
     )
+
+
+def test_metrics_have_names_that_mlflow_takes():
+    assert allowed_name('coco/AP (M)') == 'coco/AP _M_'
+    for name in ('loss_kpt/pseudo', 'coco/AP .75', 'lr', 'mix/seen-labeled: 1'):
+        assert allowed_name(name) == name
 
 
 def test_rounds_have_no_common_name_of_their_runs():
