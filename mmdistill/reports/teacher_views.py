@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,10 +36,16 @@ COLUMNS = 10
 CELL_INCHES = 1.3
 TEXT_INCHES = 0.24
 """Height of the title of a cell."""
-HEAD_INCHES = 0.6
+HEAD_INCHES = 0.7
 """Height of the title of the picture, with the line below it."""
 MARGIN = 0.12
 """Width of a cell beside its crop, inches."""
+TITLE = (
+    'What the teachers see of pseudo-labels, and what each view alone says; first the '
+    'fused label'
+)
+LETTERS = 17
+"""Letters of the title that fit above a cell."""
 DOT, LINK = 7.0, 1.2
 """Area of a dot and width of a link, points: crops of views are drawn small."""
 
@@ -193,11 +200,7 @@ def draw_views(
     figure = Figure(
         (columns * CELL_INCHES, total * cell + HEAD_INCHES), layout='constrained'
     )
-    figure.suptitle(
-        'What the teachers see of pseudo-labels, and what each view alone says; '
-        'first the fused label',
-        fontsize=10,
-    )
+    figure.suptitle(textwrap.fill(TITLE, columns * LETTERS), fontsize=10)
     grid = figure.subplots(total, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_visible(False)

@@ -30,6 +30,8 @@ from mmdistill.reports.plots import KEPT, LABELED
 from mmdistill.reports.skeleton import Skeleton
 
 COLUMNS = 6
+LEAST_INCHES = 6.0
+"""Width that the titles need."""
 CELL_INCHES = 1.75
 MARGIN = 0.15
 """Width of a cell beside its sample, inches."""
@@ -196,9 +198,10 @@ def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
     highest = max(float(sample.weights.max()) for sample in every)
     height, width, _ = every[0].image.shape
     cell = (CELL_INCHES - MARGIN) * min(height / width, 2.0) + TEXT_INCHES
-    rows = [-(-len(chosen) // COLUMNS) for _, _, chosen in blocks]
+    columns = min(max(len(chosen) for _, _, chosen in blocks), COLUMNS)
+    rows = [-(-len(chosen) // columns) for _, _, chosen in blocks]
     heights = [number * cell + HEAD_INCHES for number in rows]
-    size = (COLUMNS * CELL_INCHES, sum(heights) + 2 * HEAD_INCHES)
+    size = (max(columns * CELL_INCHES, LEAST_INCHES), sum(heights) + 2 * HEAD_INCHES)
     figure = Figure(size, layout='constrained')
     figure.suptitle(_title(samples.are_exact), fontsize=12)
     figure.supxlabel(
@@ -209,7 +212,7 @@ def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
     for panel, number, block in zip(panels.flat, rows, blocks, strict=True):
         title, color, chosen = block
         panel.suptitle(title, color=color, fontsize=13, fontweight='bold')
-        grid = panel.subplots(number, COLUMNS, squeeze=False)
+        grid = panel.subplots(number, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
         for axes, sample in zip(grid.flat, chosen, strict=False):
