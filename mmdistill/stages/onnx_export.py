@@ -287,7 +287,8 @@ def _crops(config: Config, width: int, height: int) -> tuple[Tensor, str]:
 
 def _is_there(member: Mapping[str, Any]) -> bool:
     ann_file = member.get('ann_file')
-    return bool(ann_file) and Path(member.get('data_root') or '', ann_file).is_file()
+    root = str(member.get('data_root') or '')
+    return bool(ann_file) and Path(root, str(ann_file)).is_file()
 
 
 def _export(
