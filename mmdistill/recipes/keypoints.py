@@ -159,8 +159,8 @@ def _coco_bones(
     """COCO's bones of the same keypoints in any order; none for other keypoints."""
     side = {number: place for pair in pairs for place, number in enumerate(pair)}
     number_of = {(part, side.get(i)): i for i, part in enumerate(parts)}
-    known = {(part, place) for part in COCO_SIGMAS for place in (0, 1)}
-    known = {('nose', None), *(each for each in known if each[0] != 'nose')}
+    known: set[tuple[str, int | None]] = {('nose', None)}
+    known |= {(part, i) for part in COCO_SIGMAS if part != 'nose' for i in (0, 1)}
     if set(number_of) != known or len(parts) != len(known):
         return ()
     along = [
