@@ -72,6 +72,13 @@ setup(
         *('jinja2>=3.0', 'matplotlib>=3.8'),
         *('av>=18.1,<19', 'ImageHash>=4.3.2,<5'),
     ],
-    # Labels of other tools; the versions that are tested, beside numpy 1.
-    extras_require={'import': ['sleap-io>=0.9.5,<0.10', 'tables>=3.11,<4']},
+    # The versions that are tested, beside numpy 1.
+    extras_require={
+        # Labels of other tools.
+        'import': ['sleap-io>=0.9.5,<0.10', 'tables>=3.11,<4'],
+        # tools/export_onnx.py.
+        'onnx': ['onnx>=1.23,<2', 'onnxscript>=0.7.2,<0.8', 'onnxruntime>=1.32,<2'],
+        # tools/train.py --logger tensorboard.
+        'tensorboard': ['tensorboard>=2.21,<3'],
+    },
 )

@@ -12,6 +12,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import Registry
 from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
 
@@ -82,6 +83,12 @@ PARAM_SCHEDULERS = Registry(
     parent=MMENGINE_PARAM_SCHEDULERS,
     scope='mmdistill',
     locations=['mmdistill.engine.finish_lr'],
+)
+VISBACKENDS = Registry(
+    'visualization backend',
+    parent=MMENGINE_VISBACKENDS,
+    scope='mmdistill',
+    locations=['mmdistill.engine.mlflow_backend'],
 )
 SOURCES = Registry(
     'source', scope='mmdistill', locations=['mmdistill.datasets.sources']

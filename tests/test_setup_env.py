@@ -55,11 +55,14 @@ def test_every_pin_is_exact(setup_env):
     assert all(pin.count('==') == 1 for pin in pins)
 
 
-def test_the_pins_of_the_extra_are_within_its_bounds(setup_env):
-    pins = dict(pin.split('==') for pin in setup_env.STEPS['import'].split())
+@pytest.mark.parametrize('extra', ['import', 'onnx', 'tensorboard'])
+def test_the_pins_of_an_extra_are_within_its_bounds(setup_env, extra):
+    pins = dict(pin.split('==') for pin in setup_env.STEPS[extra].split())
     text = (SCRIPT.parents[1] / 'setup.py').read_text()
-    ((bounds),) = re.findall(r"extras_require=\{'import': (\[.*?\])\}", text)
-    for bound in map(Requirement, ast.literal_eval(bounds)):
+    (extras,) = re.findall(r'extras_require=(\{.*?\}),', text, re.DOTALL)
+    bounds = ast.literal_eval(extras)
+    assert sorted(bounds) == ['import', 'onnx', 'tensorboard']
+    for bound in map(Requirement, bounds[extra]):
         assert pins[bound.name] in bound.specifier
 
 

@@ -23,11 +23,44 @@ from mmdistill.errors import ConfigError
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, run the steps and print the answer."""
     check_environment()
-    from mmdistill.cli.arguments import add_config_arguments, load_config
+    from mmdistill.cli.arguments import load_config
+    from mmdistill.cli.loggers import check_logger
     from mmdistill.config.files import recipe_file
     from mmdistill.config.recipe import Recipe
     from mmdistill.pipeline import Distillation, distill
     from mmdistill.pipeline.run import dry_run
+    from mmdistill.reports.show import check_num
+
+    arguments = _parser().parse_args(argv)
+    if arguments.launcher != 'none':
+        raise ConfigError(
+            'tools/distill.py starts its commands itself, one process each, and takes '
+            f'no --launcher {arguments.launcher}; leave it out, or start the commands '
+            'that --dry-run prints by torchrun'
+        )
+    check_logger(arguments.logger)
+    if arguments.show is not None:
+        check_num(arguments.show)
+    recipe = Recipe.of(load_config(arguments))
+    work = Distillation(
+        recipe,
+        recipe_file(arguments.config),
+        arguments.baseline,
+        is_changed=bool(arguments.cfg_options or arguments.work_dir),
+        training_words=_words('--logger', arguments.logger),
+        student_words=_words('--show', arguments.show),
+    )
+    answer = dry_run(work) if arguments.dry_run else distill(work)
+    sys.stdout.write(f'{answer}\n')
+
+
+def _words(flag: str, value: object) -> tuple[str, ...]:
+    """A flag as a command has it, none where it is not given."""
+    return () if value is None else (flag, str(value))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from mmdistill.cli.arguments import add_config_arguments, add_logger_argument
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -44,22 +77,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--dry-run', action='store_true', help='print the commands, run nothing'
     )
-    arguments = parser.parse_args(argv)
-    if arguments.launcher != 'none':
-        raise ConfigError(
-            'tools/distill.py starts its commands itself, one process each, and takes '
-            f'no --launcher {arguments.launcher}; leave it out, or start the commands '
-            'that --dry-run prints by torchrun'
-        )
-    recipe = Recipe.of(load_config(arguments))
-    work = Distillation(
-        recipe,
-        recipe_file(arguments.config),
-        arguments.baseline,
-        is_changed=bool(arguments.cfg_options or arguments.work_dir),
+    add_logger_argument(parser)
+    parser.add_argument(
+        '--show',
+        type=int,
+        metavar='N',
+        help='before the student is trained, draw N pseudo-labels, views and samples '
+        'of each kind into its work folder',
     )
-    answer = dry_run(work) if arguments.dry_run else distill(work)
-    sys.stdout.write(f'{answer}\n')
+    return parser
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ Looks at the data and the machine, and trains nothing. Ends with the commands to
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -47,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     listed = ', '.join(recipe.files)
     sys.stdout.write(f'\nwrote {recipe.folder}/: {listed}\n\nnow type:\n')
     _show(recipe.commands)
+    student = shlex.quote(f'{recipe.folder.as_posix()}/student.py')
+    _show(
+        [
+            '\nor all of it, and whether the student is better, in one command:',
+            f'python tools/distill.py {student}',
+        ]
+    )
     return 0
 
 

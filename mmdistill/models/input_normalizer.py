@@ -38,6 +38,13 @@ class InputNormalizer:
                 zip(order.tolist(), scales.tolist(), shifts, strict=True)
             )
 
+    @property
+    def channels(self) -> list[tuple[int, float, float]] | None:
+        """Source, scale and shift of each channel; None where there is more to do."""
+        if self._channels is None:
+            return None
+        return [(i, scale, float(shift)) for i, scale, shift in self._channels]
+
     def inputs(self, crops: Sequence[Tensor]) -> Tensor:
         """Compute the network inputs of crops.
 

@@ -120,6 +120,9 @@ class Distillation:
             for none.
         is_changed: Whether the recipe is no longer as the file states it, so that the
             commands are given one that is.
+        training_words: Further words of the commands that train, which change no
+            result, as where they log to.
+        student_words: The same of the student alone.
 
     Attributes:
         folder: The folder of the whole.
@@ -139,8 +142,12 @@ class Distillation:
         source: Path,
         baseline: str | None = None,
         is_changed: bool = False,
+        training_words: Words = (),
+        student_words: Words = (),
     ) -> None:
         check_distills_poses(recipe, 'tools/distill.py')
+        self._training_words = training_words
+        self._student_words = (*training_words, *student_words)
         self.recipe = recipe
         self.root = Path(recipe.config.work_dir)
         self.folder = self.root.with_name(f'{self.root.name}-distill')
@@ -217,6 +224,7 @@ class Distillation:
         assert model.work_dir is not None
         path, folder = model.training, model.work_dir
         command = ['tools/train.py', path, '--work-dir', str(folder), *model.options]
+        command += self._training_words
 
         def content() -> Any:
             config = models.read_training(path)
@@ -309,7 +317,7 @@ class Distillation:
         return Task(
             name=self.student.step,
             title='train the student' + (', in rounds' if rounds else ''),
-            commands=[['tools/train.py', self.file]],
+            commands=[['tools/train.py', self.file, *self._student_words]],
             folder=self.root,
             content=lambda: [
                 settings_text(settings, OF_THE_RUN - {'distill'}, self.root),

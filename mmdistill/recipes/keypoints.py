@@ -25,6 +25,13 @@ COCO_SIGMAS = {
     'ankle': 0.089,
 }
 """Standard deviations of COCO's annotators, of `cocodataset.org/#keypoints-eval`."""
+COCO_BONES = (
+    *(('ankle', 'knee'), ('knee', 'hip'), ('hip', 'shoulder'), ('shoulder', 'elbow')),
+    *(('elbow', 'wrist'), ('nose', 'eye'), ('eye', 'ear'), ('ear', 'shoulder')),
+)
+"""Parts that COCO joins on each side; the nose has none."""
+COCO_ACROSS = ('hip', 'shoulder', 'eye')
+"""Parts that COCO joins with their partner."""
 CROWDPOSE_SIGMAS = {'neck': 0.079, 'head': 0.079, 'headtop': 0.079, 'tophead': 0.079}
 """Keypoints that COCO has not; CrowdPose gives them the shoulder's."""
 DEFAULT_SIGMA = 0.05
@@ -126,6 +133,8 @@ def describe_keypoints(
         pairs_source = 'stated'
     bones, bones_source = labeled.bones, f'those of {labeled.path.name}'
     if not bones:
+        bones, bones_source = _coco_bones(parts, found), "COCO's own"
+    if not bones:
         bones = tuple(spanning_bones(labeled.points, labeled.visible))
         bones_source = 'the shortest bones that join all keypoints, for pictures only'
     sigmas, sigmas_source = _sigmas(parts, is_body)
@@ -142,6 +151,25 @@ def describe_keypoints(
         lower=tuple(i for i, part in enumerate(parts) if part in LOWER),
         is_person=is_person,
     )
+
+
+def _coco_bones(
+    parts: Sequence[str], pairs: Sequence[tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    """COCO's bones of the same keypoints in any order; none for other keypoints."""
+    side = {number: place for pair in pairs for place, number in enumerate(pair)}
+    number_of = {(part, side.get(i)): i for i, part in enumerate(parts)}
+    known: set[tuple[str, int | None]] = {('nose', None)}
+    known |= {(part, i) for part in COCO_SIGMAS if part != 'nose' for i in (0, 1)}
+    if set(number_of) != known or len(parts) != len(known):
+        return ()
+    along = [
+        (number_of[one, place if one != 'nose' else None], number_of[other, place])
+        for one, other in COCO_BONES
+        for place in (0, 1)
+    ]
+    across = [(number_of[part, 0], number_of[part, 1]) for part in COCO_ACROSS]
+    return (*along, *across)
 
 
 def part_of(name: str) -> str:

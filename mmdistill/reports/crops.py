@@ -21,6 +21,10 @@ PADDING = 1.35
 """Side of a crop, in longer sides of the box."""
 POSE_PADDING = 2.0
 """The same for the bounding box of keypoints, which is smaller than the body."""
+DOT = 20.0
+"""Area of the dot of a visible keypoint, squared points."""
+RIM = 1.2
+"""Width of the rim of a link, on both sides together, points."""
 OUTSIDE = '#e4e4e4'
 """Color beyond the image."""
 
@@ -122,14 +126,39 @@ def draw_crop(
     axes.add_patch(
         Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='white', lw=0.8)
     )
+    draw_pose(axes, candidate.keypoints, visible, skeleton)
+
+
+def draw_pose(
+    axes: Axes,
+    keypoints: np.ndarray,
+    visible: np.ndarray,
+    skeleton: Skeleton,
+    areas: np.ndarray | None = None,
+    width: float = 2.2,
+) -> None:
+    """Draw a pose on axes of its image: visible keypoints filled and joined.
+
+    Args:
+        axes: Axes to draw on; their limits stay.
+        keypoints: Coordinates in the data coordinates of the axes, (K, 2).
+        visible: Which of them are visible, (K,), bool.
+        skeleton: Links and colors.
+        areas: Areas of the dots of visible keypoints, squared points, (K,); equal ones
+            when None.
+        width: Width of links, points.
+    """
     joined = visible[skeleton.links].all(axis=1)
-    segments = candidate.keypoints[skeleton.links[joined]]
+    segments = keypoints[skeleton.links[joined]]
     # A dark rim keeps a color readable on a background of the same color.
-    axes.add_collection(LineCollection(segments, colors='black', lw=3.4, alpha=0.6))
+    rim = width + RIM
+    axes.add_collection(LineCollection(segments, colors='black', lw=rim, alpha=0.6))
     axes.add_collection(
-        LineCollection(segments, colors=skeleton.link_colors[joined], lw=2.2)
+        LineCollection(segments, colors=skeleton.link_colors[joined], lw=width)
     )
-    _draw_keypoints(axes, candidate.keypoints, visible, skeleton.keypoint_colors)
+    if areas is None:
+        areas = np.full(len(keypoints), DOT)
+    _draw_keypoints(axes, keypoints, visible, skeleton.keypoint_colors, areas)
 
 
 def _draw_window(axes: Axes, image: np.ndarray, window: np.ndarray) -> None:
@@ -145,13 +174,19 @@ def _draw_window(axes: Axes, image: np.ndarray, window: np.ndarray) -> None:
 
 
 def _draw_keypoints(
-    axes: Axes, keypoints: np.ndarray, visible: np.ndarray, colors: np.ndarray
+    axes: Axes,
+    keypoints: np.ndarray,
+    visible: np.ndarray,
+    colors: np.ndarray,
+    areas: np.ndarray,
 ) -> None:
+    # Before anything is scattered, which would widen the limits.
+    axes.autoscale(False)
     x, y = keypoints[visible].T
-    axes.scatter(x, y, s=20, c=colors[visible], edgecolors='black', lw=0.6)
+    dots = areas[visible]
+    axes.scatter(x, y, s=dots, c=colors[visible], edgecolors='black', lw=0.6)
     x, y = keypoints[~visible].T
     axes.scatter(x, y, s=16, facecolors='none', edgecolors=colors[~visible], lw=0.9)
-    axes.autoscale(False)
 
 
 class StoreImages:

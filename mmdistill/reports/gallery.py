@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mmengine.config import Config
 
 from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
+from mmdistill.functional.ranking import instance_agreement
 from mmdistill.reports.captions import selection_summary
 from mmdistill.reports.crops import StoreImages, check_holds_poses, draw_crop
 from mmdistill.reports.plots import (
@@ -67,7 +69,8 @@ def draw_gallery(
     figure.suptitle(selection_summary(selection), fontsize=13)
     figure.supxlabel(
         f'filled: keypoints that score above '
-        f'{format_range(selection.keypoint_thrs, 3)}; hollow: the others',
+        f'{format_range(selection.keypoint_thrs, 3)}; hollow: the others; below a '
+        'crop its score, in its corner how far the views agree',
         fontsize=11,
     )
     for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
@@ -79,6 +82,7 @@ def draw_gallery(
             visible = selection.visible(candidate.keypoint_scores)
             draw_crop(axes, image_of(index), candidate, skeleton, visible)
             _show(axes, float(candidate.instance_scores), color)
+            _write_agreement(axes, shown_agreement(candidate, visible))
     curve, histogram = plots_panel.subplots(2, 1)
     draw_counting_curve(curve, selection)
     draw_score_histogram(histogram, scores, kept, score_thresholds(selection))
@@ -101,6 +105,28 @@ def _show(axes: Axes, score: float, color: str) -> None:
     axes.spines[:].set(color=color, linewidth=2)
 
 
+def shown_agreement(candidate: Candidates, visible: np.ndarray) -> float:
+    """Average the agreement of the views over the visible keypoints of a candidate.
+
+    Args:
+        candidate: One candidate, without a leading dimension.
+        visible: Which of its keypoints are visible, (K,), bool.
+    """
+    (mean,) = instance_agreement(candidate.keypoint_agreement[None], visible[None])
+    return float(mean)
+
+
+def _write_agreement(axes: Axes, agreement: float) -> None:
+    """Write the agreement of the views into a corner of a crop."""
+    axes.text(
+        *(0.03, 0.03, f'agree {agreement:.2f}'),
+        transform=axes.transAxes,
+        fontsize=8,
+        color='white',
+        bbox=dict(boxstyle='round,pad=0.2', facecolor='black', alpha=0.55, lw=0),
+    )
+
+
 def _grid(panel: SubFigure, num_rows: int) -> list[Axes]:
     """Make invisible axes for crops, `COLUMNS` in each row."""
     grid = list(panel.subplots(num_rows, COLUMNS, squeeze=False).flat)
@@ -109,14 +135,68 @@ def _grid(panel: SubFigure, num_rows: int) -> list[Axes]:
     return grid
 
 
+@dataclass(frozen=True)
+class StoredPictures:
+    """All that pictures of the labels of a config are drawn of.
+
+    Attributes:
+        candidates: All candidates of its store.
+        selection: Their selection.
+        skeleton: Links and colors of the keypoints.
+        image_of: Function from the index of a candidate to its image, RGB (H, W, 3).
+        sources: Sources of the candidates' images, (M,).
+    """
+
+    candidates: Candidates
+    selection: Selection
+    skeleton: Skeleton
+    image_of: Callable[[int], np.ndarray]
+    sources: Sources
+
+    @staticmethod
+    def of(config: Config, img_root: Path | None = None) -> StoredPictures:
+        """Read the store of a config.
+
+        Args:
+            config: A config with a `distill` section; links and colors of keypoints
+                are those of its test set, or another of its sets.
+            img_root: Folder of the images; that of the store's manifest when None.
+
+        Raises:
+            UserError: If the store is not complete, has no selection or holds boxes.
+        """
+        folder = stated_store(config)
+        if folder is None:
+            raise ConfigError(
+                f'{config.filename} names no label store in distill.store'
+            )
+        store = LabelStore(folder)
+        check_holds_poses(store, 'a picture of labels')
+        labels = store.read()
+        images = StoreImages(
+            store.root, img_root or Path(store.manifest['about']['img_root'])
+        )
+
+        def image_of(index: int) -> np.ndarray:
+            key = labels.paths[int(labels.image_index[index])].as_py()
+            return images.read(key)
+
+        return StoredPictures(
+            labels.candidates,
+            read_selection(store),
+            skeleton_of_config(config),
+            image_of,
+            labels.candidate_sources,
+        )
+
+
 def draw_labels(
     config: Config, path: Path, num: int = 8, img_root: Path | None = None
 ) -> None:
     """Draw kept and rejected labels of the store of a config.
 
     Args:
-        config: A config with a `distill` section; links and colors of keypoints are
-            those of its test set, or another of its sets.
+        config: A config with a `distill` section.
         path: The picture to write; its suffix decides the format, e.g. `.png`.
         num: Number of crops in each of the two blocks.
         img_root: Folder of the images; that of the store's manifest when None.
@@ -127,27 +207,14 @@ def draw_labels(
     """
     if num < 1:
         raise ConfigError(f'a picture needs at least 1 label of each kind, got {num}')
-    folder = stated_store(config)
-    if folder is None:
-        raise ConfigError(f'{config.filename} names no label store in distill.store')
-    store = LabelStore(folder)
-    check_holds_poses(store, 'a picture of labels')
-    labels = store.read()
-    images = StoreImages(
-        store.root, img_root or Path(store.manifest['about']['img_root'])
-    )
-
-    def image_of(index: int) -> np.ndarray:
-        key = labels.paths[int(labels.image_index[index])].as_py()
-        return images.read(key)
-
+    stored = StoredPictures.of(config, img_root)
     figure = draw_gallery(
-        labels.candidates,
-        image_of,
-        read_selection(store),
-        skeleton_of_config(config),
+        stored.candidates,
+        stored.image_of,
+        stored.selection,
+        stored.skeleton,
         num,
-        labels.candidate_sources,
+        stored.sources,
     )
     save_figure(figure, path)
 

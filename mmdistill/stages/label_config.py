@@ -48,9 +48,13 @@ from mmdistill.store.manifest import BOX_LABELS, LABELS
 
 RUNTIME = (
     *('default_scope', 'env_cfg', 'launcher', 'log_level', 'randomness'),
-    *('custom_imports', 'vis_backends', 'visualizer'),
+    'custom_imports',
 )
-"""Settings of a config that are about the run and not about its stage."""
+"""Settings of a config that are about the run and not about its stage.
+
+Where a training logs to is not among them: a labeling has no losses, and services that
+name one run a process would take it for the training that follows.
+"""
 
 
 def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:

@@ -33,7 +33,9 @@ from mmdistill.stages.holdout import holdout_files
 
 OF_ALL_ROUNDS = ('teacher', 'store', 'unlabeled', 'detector', 'labeled', 'rounds')
 """Sections of `distill` that are the same in each round, or follow from the rounds."""
-OF_THE_RUN = ('launcher', 'work_dir', 'randomness', 'log_level', 'env_cfg')
+OF_THE_RUN = (
+    *('launcher', 'work_dir', 'randomness', 'log_level', 'env_cfg', 'visualizer'),
+)
 """Settings of the recipe that also hold for a round with another config."""
 
 

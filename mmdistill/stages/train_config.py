@@ -314,7 +314,10 @@ def log_initial_weights(recipe: Recipe) -> None:
         text = f'the student starts from pretrained weights: {", ".join(pretrained)}'
     else:
         level = logging.WARNING
-        text = 'the student starts from random weights: no init_cfg names a checkpoint'
+        text = (
+            'the student starts from random weights, unless its modules load some by '
+            'themselves: no init_cfg names a checkpoint'
+        )
     print_log(text, logger='current', level=level)
 
 

@@ -26,6 +26,25 @@ def test_coco_s_sigmas_and_weights_are_the_host_s(tmp_path, coco_names, coco_met
     assert keypoints.has_halves
 
 
+@pytest.mark.parametrize('seed', [None, 0])
+def test_bones_of_coco_s_keypoints_are_the_host_s(
+    tmp_path, coco_names, coco_metainfo, seed
+):
+    """In any order of the keypoints."""
+    order = (
+        np.arange(17) if seed is None else np.random.default_rng(seed).permutation(17)
+    )
+    names = [coco_names[i] for i in order]
+    pose = np.random.default_rng(0).uniform(-1, 1, (17, 2))
+    keypoints = describe_keypoints(read_labels(tmp_path, names=names, pose=pose))
+    links = parse_pose_metainfo(coco_metainfo)['skeleton_links']
+    assert len(keypoints.bones) == len(links)
+    assert {frozenset((names[a], names[b])) for a, b in keypoints.bones} == {
+        frozenset((coco_names[a], coco_names[b])) for a, b in links
+    }
+    assert keypoints.bones_source == "COCO's own"
+
+
 def test_neck_and_head_have_the_shoulder_s_sigma(tmp_path):
     labeled = read_labels(tmp_path, names=PERSON, pose=PERSON_POSE)
     keypoints = describe_keypoints(labeled)
