@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
 
+from mmdistill.store import LabelStore
 from tests.helpers.image_students import published, shrink
 from tests.helpers.recipes import STUDENT, TEACHER
 from tests.helpers.workshop import DISTILL
@@ -95,6 +98,34 @@ def test_a_published_student_trains(workshop, tool, capfd, name):
     if name.startswith(('rtmo', 'yolox')):
         assert 'switch to those of the last epochs at epoch 1' in said
         assert 'those of BatchSyncRandomResize are not repeated' in said
+
+
+def test_a_student_is_taught_by_a_model_of_its_kind(workshop, tool, capfd):
+    recipe = write_recipe(
+        'yoloxpose-s',
+        teacher=dict(checkpoint='own.pth'),
+        views=dict(resolutions=(1.0, 4 / 3)),
+        detector=None,
+        store='own/labels',
+        labeling=dict(chunk_size=2, num_workers=0, score_floor=0.1, nms_thr=0.5),
+        selection=dict(keypoint_thr=-1),
+        worth_images=None,
+    )
+    init_default_scope('mmpose')
+    model = MODELS.build(Config.fromfile(recipe).model)
+    # Otherwise the scores of untrained weights are all the same.
+    torch.manual_seed(0)
+    for weights in model.head.parameters():
+        torch.nn.init.normal_(weights, std=0.1)
+    torch.save(dict(state_dict=model.state_dict()), 'own.pth')
+
+    options = ['--no-validate', '--work-dir', 'student']
+    assert tool('train', recipe, *options) == 0
+
+    assert 'the student saw 9 labeled and 6 pseudo-labeled' in capfd.readouterr().out
+    provenance = LabelStore('own/labels').manifest['views']
+    assert provenance['fusion'] == 'matched poses'
+    assert len(provenance['views']) == 4
 
 
 def test_a_plan_counts_images(workshop, tool, capfd):
