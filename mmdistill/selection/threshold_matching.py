@@ -314,10 +314,16 @@ def _nothing_kept(store: LabelStore, stored: StoreScores, draft: Selection) -> s
         )
     if not len(stored.scores):
         floor = store.manifest.get('score_floor')
+        rule = (
+            ', that of its box times the mean of its keypoint scores above '
+            f'{SCORED_THR},'
+        )
+        if 'instance_score' in store.manifest.get('views', {}):
+            # The teacher found the instance itself, and scored it.
+            rule = ''
         return (
             f'{start}0 candidates on {stored.images} images. A candidate is '
-            'stored when its score, that of its box times the mean of its keypoint '
-            f'scores above {SCORED_THR}, reaches distill.labeling.score_floor '
+            f'stored when its score{rule} reaches distill.labeling.score_floor '
             f'({floor}): look at the teacher and the boxes, or label with '
             'distill.labeling.score_floor=0 into another folder in distill.store'
         )
