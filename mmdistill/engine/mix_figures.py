@@ -12,6 +12,8 @@ from mmdistill.datasets.pseudo_sources import MixedImages, PseudoSource
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
+from mmdistill.selection.counts import count_members, join_counts
+from mmdistill.utils.dataset_members import is_countable
 
 
 def mix_scalars(
@@ -28,8 +30,7 @@ def mix_scalars(
     sizes = [sum(map(len, sources)) for sources in (labeled, pseudo)]
     instances, share = sizes[0], sizes[0] / sum(sizes)
     if has_image_samples(pseudo):
-        # Counting the labeled set again would read its annotations once more.
-        instances = pseudo[0].selection.labeled.instances
+        instances = sum(map(_num_instances, labeled))
     if isinstance(batches, MixedRatioBatchSampler):
         share = batches.num_labeled / batches.batch_size
     figures = {
@@ -60,3 +61,10 @@ def unmixed(source: Any) -> Any:
         source: A data set that batches are drawn from.
     """
     return source.dataset if isinstance(source, MixedImages) else source
+
+
+def _num_instances(labeled: Any) -> int:
+    """Number of instances of a labeled set; of its samples where none are listed."""
+    if not is_countable(labeled):
+        return len(labeled)
+    return join_counts(count_members(labeled)).instances

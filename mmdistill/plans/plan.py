@@ -399,9 +399,8 @@ def _training_rows(
 def _length(student: Config, batches: int) -> tuple[int, str]:
     """Iterations of a training whose epochs have this many batches, and its length."""
     schedule = student.train_cfg
-    iterations = schedule.get('max_iters')
-    if iterations is not None:
-        return iterations, f'{iterations} iterations'
+    if schedule.get('max_iters') is not None:
+        return schedule.max_iters, f'{schedule.max_iters} iterations'
     iterations = schedule.max_epochs * batches
     return iterations, f'{schedule.max_epochs} epochs, {iterations} iterations'
 
@@ -428,8 +427,8 @@ def _finished(
 def _batches(student: Config, counts: LabeledCounts, expected: int) -> int:
     """Number of batches in an epoch of one process."""
     loader = student.train_dataloader
-    num_batches = (loader.get('batch_sampler') or {}).get('num_batches')
     samples = sum(_samples(student, counts, expected))
+    num_batches = (loader.get('batch_sampler') or {}).get('num_batches')
     return num_batches or math.ceil(samples / loader.batch_size)
 
 

@@ -62,6 +62,11 @@ def read_ignored_boxes(
 
     Raises:
         UserError: If a chunk is missing, damaged or of another store.
+
+    >>> from mmdistill.selection.training_labels import read_training_labels
+    >>> labels = read_training_labels(store, selection)
+    >>> read_ignored_boxes(store, selection, labels).bboxes.shape
+    (0, 4)
     """
     wanted = _unsure(store, selection)
     ends = np.cumsum(np.bincount(labels.path_index, minlength=len(labels.paths)))

@@ -172,7 +172,7 @@ def instances_of(member: Member) -> Instances:
             number differs from that of the whole.
     """
     dataset = member.dataset
-    if INSTANCES in dataset.get_data_info(0):
+    if len(dataset) and INSTANCES in dataset.get_data_info(0):
         return _box_instances(member)
     infos = map(_reader(dataset), range(len(dataset)))
     rows = [*map(_row, chain.from_iterable(map(single_instances, infos)))]

@@ -43,7 +43,8 @@ RECIPE = Path(__file__).parents[2] / 'configs/distill/toy/student.py'
 NAMES_OF_RUNS = ('with', 'without', 'again')
 
 
-@LOOPS.register_module()
+# Tests both import this script and run it, in one process.
+@LOOPS.register_module(force=True)
 class SteppedLoop(IterBasedTrainLoop):
     """Training loop of MMEngine that is advanced step by step."""
 

@@ -30,6 +30,7 @@ class Numbers(BaseDataset):
 class Mixing(Numbers):
     """A data set that mixes images, as MMDetection's."""
 
+    dataset = Numbers(serialize_data=False)
     skipped = None
 
     def update_skip_type_keys(self, skip_type_keys):
