@@ -6,11 +6,10 @@ a sample: an image, while labels are instances for every student.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmpose.registry import MODELS
 
 from mmdistill.config.datasets import end_pipelines, gives_images
 from mmdistill.config.schema import dicts_within, is_type
@@ -18,6 +17,7 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.selection import read_selection
 from mmdistill.selection.training_labels import read_training_labels
+from mmdistill.stages.image_teachers import head_name
 from mmdistill.store import LabelStore
 
 UNTRAINED = {
@@ -46,21 +46,22 @@ def check_student(config: Config) -> None:
     """
     # The models of MMPose take seconds to import, which choosing labels need not.
     from mmdistill.models.adapters.build import check_estimator
+    from mmdistill.models.finders.build import finds_instances
 
     model = config.get('model')
     dataset = (config.get('train_dataloader') or {}).get('dataset')
     if not model:
         return
-    if not _sees_images(model):
+    if not finds_instances(model):
         check_estimator(model)
         if dataset and gives_images(dataset):
             raise ConfigError(
-                f'the student {_name(model)} sees crops of instances, and the data set '
-                "of train_dataloader has data_mode='bottomup', whole images; leave "
+                f'the student {head_name(model)} sees crops of instances, and the data '
+                "set of train_dataloader has data_mode='bottomup', whole images; leave "
                 'data_mode out'
             )
         return
-    name = _name(model)
+    name = head_name(model)
     if name in UNTRAINED:
         raise ConfigError(
             f'{name} cannot be a student: MMPose cannot train it, {UNTRAINED[name]}; '
@@ -91,8 +92,8 @@ def check_categories(config: Config, labeled: LabeledCounts) -> None:
     others = [number for number, _ in labeled.categories if not 1 <= number <= last]
     if others:
         raise DataError(
-            f'the codec of {_name(config.model)} takes category i for class i - 1 of '
-            f'{last}: categories of the labeled set must be from 1 to {last}, got '
+            f'the codec of {head_name(config.model)} takes category i for class i - 1 '
+            f'of {last}: categories of the labeled set must be from 1 to {last}, got '
             f'{others}; number them so, or train a head of more classes'
         )
 
@@ -150,18 +151,6 @@ def has_image_samples(config: Config) -> bool:
     """
     dataset = config.train_dataloader.dataset
     return any(is_type(each, IMAGES) for each in dicts_within(dataset))
-
-
-def _sees_images(model: Mapping[str, Any]) -> bool:
-    from mmpose.models import BottomupPoseEstimator
-
-    kind = model.get('type')
-    estimator = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(estimator, type) and issubclass(estimator, BottomupPoseEstimator)
-
-
-def _name(model: Mapping[str, Any]) -> str:
-    return str((model.get('head') or model).get('type')).rpartition('.')[2]
 
 
 def _pipelines(config: Config) -> Iterator[Any]:
