@@ -135,18 +135,6 @@ class SeededDataset(CombinedDataset):
         """The sources, or the data set itself where it has none."""
         return concatenated(self.dataset)
 
-    def update_skip_type_keys(self, skip_type_keys: Sequence[str]) -> None:
-        """Leave out steps of all sources that mix images.
-
-        MMDetection's `YOLOXModeSwitchHook` calls it for the last epochs.
-
-        Args:
-            skip_type_keys: Names of their types.
-        """
-        for source in self.datasets:
-            if isinstance(source, MixedImages):
-                source.update_skip_type_keys(skip_type_keys)
-
     def _sample(self, index: int) -> Any:
         number = bisect_right(self._ends, index)
         source = self.datasets[number - 1]

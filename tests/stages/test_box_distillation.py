@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmdet.engine.hooks import YOLOXModeSwitchHook
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -20,8 +19,9 @@ from mmdistill import stages
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets import SeededDataset
 from mmdistill.plans import make_plan
-from mmdistill.registry import DATASETS
+from mmdistill.registry import DATASETS, HOOKS
 from mmdistill.selection.selection import read_selection
+from mmdistill.stages.pipeline_switch import switch_modes
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import BOX_LABELS
 from tests.helpers.box_recipes import IDS, box_recipe
@@ -160,7 +160,17 @@ def test_yolox_mixes_each_source_within_itself(mixed):
     assert max(len(sample.gt_instances) for sample in samples) > 3
 
 
-def test_yolox_s_own_hook_leaves_out_the_mixing_of_all_sources(mixed):
+def with_hooks(hook):
+    """The hooks that a student has in the place of the host's."""
+    loader, length = dict(dataset=dict()), dict(max_epochs=1)
+    config = Config(
+        dict(custom_hooks=[hook], train_cfg=length, train_dataloader=loader)
+    )
+    switch_modes(config)
+    return config.custom_hooks
+
+
+def test_the_hook_of_yolox_leaves_out_the_mixing_of_all_sources(mixed):
     model = SimpleNamespace(bbox_head=SimpleNamespace(use_l1=False))
     runner = SimpleNamespace(
         epoch=0,
@@ -170,7 +180,8 @@ def test_yolox_s_own_hook_leaves_out_the_mixing_of_all_sources(mixed):
         logger=MMLogger.get_current_instance(),
     )
 
-    YOLOXModeSwitchHook().before_train_epoch(runner)
+    (hook,) = with_hooks(dict(type='mmdet.YOLOXModeSwitchHook'))
+    HOOKS.build(hook).before_train_epoch(runner)
 
     skipped = [each._skip_type_keys for each in mixed.datasets]
     assert skipped == [('Mosaic', 'RandomAffine', 'MixUp')] * 2
