@@ -81,10 +81,9 @@ class LabelMixHook(Hook):
         if any(each.is_weighted for each in poses):
             check_weights_carried(dataset)
             check_loss_power(poses, runner.cfg)
-        log_label_mix(labeled, pseudo, batches, runner.max_iters)
+        figures = log_label_mix(labeled, pseudo, batches, runner.max_iters)
         warn_if_mix_changed(runner.message_hub, labeled, pseudo)
         if is_main_process():
-            figures = mix_scalars(labeled, pseudo, batches)
             names = store_names([source.store.root for source in pseudo])
             for source, name in zip(pseudo, names, strict=True):
                 figures.update(scalars(source.selection, name))
@@ -265,7 +264,7 @@ def log_label_mix(
     pseudo: Sequence[PseudoSource],
     batches: Any,
     iterations: int,
-) -> None:
+) -> dict[str, float]:
     """Log what the student sees and how often, and what it was chosen by.
 
     Args:
@@ -273,6 +272,9 @@ def log_label_mix(
         pseudo: Those of pseudo-labels.
         batches: The batch sampler.
         iterations: Length of the training.
+
+    Returns:
+        The figures, see `mix_scalars`.
     """
     mix = mix_scalars(labeled, pseudo, batches)
     images = has_image_samples(pseudo)
@@ -302,6 +304,7 @@ def log_label_mix(
             logger='current',
         )
     log_weights(pseudo)
+    return mix
 
 
 def _format_passes(
