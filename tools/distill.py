@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill.config.recipe import Recipe
     from mmdistill.pipeline import Distillation, distill
     from mmdistill.pipeline.run import dry_run
-    from mmdistill.reports.show import check_num
+    from mmdistill.reports.show import check_shown
 
     arguments = _parser().parse_args(argv)
     if arguments.launcher != 'none':
@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             'that --dry-run prints by torchrun'
         )
     check_logger(arguments.logger)
-    if arguments.show is not None:
-        check_num(arguments.show)
     recipe = Recipe.of(load_config(arguments))
+    if arguments.show is not None:
+        check_shown(recipe.config, arguments.show)
     work = Distillation(
         recipe,
         recipe_file(arguments.config),

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill.audits import report_label_worth
     from mmdistill.cli.arguments import load_config, with_training_arguments
     from mmdistill.config.loops import check_training
-    from mmdistill.reports.show import check_num, show_training
+    from mmdistill.reports.show import check_shown, show_training
 
     arguments = _parser().parse_args(argv)
     config = with_training_arguments(load_config(arguments), arguments)
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _write_config(config, arguments)
         return
     if arguments.show is not None:
-        check_num(arguments.show)
+        check_shown(config, arguments.show)
         if 'distill' not in config:
             show_training(config, arguments.show)
 

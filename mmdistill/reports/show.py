@@ -17,6 +17,7 @@ from mmdistill.config.recipe import Recipe, stated_store
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.runner import release_memory
 from mmdistill.errors import ConfigError
+from mmdistill.models.finders.build import finds_instances
 from mmdistill.reports.gallery import (
     StoredPictures,
     draw_labels,
@@ -27,6 +28,8 @@ from mmdistill.reports.sampling import choose_kept
 from mmdistill.reports.skeleton import skeleton_of_config
 from mmdistill.reports.teacher_views import build_teachers, draw_views
 from mmdistill.reports.training_samples import draw_samples, first_samples
+from mmdistill.stages.image_teachers import head_name
+from mmdistill.stages.label_config import teacher_models
 from mmdistill.utils.dist import run_on_rank_zero
 
 FOLDER = 'show'
@@ -44,26 +47,42 @@ def show_training(config: Config, num: int) -> None:
         num: Number of pseudo-labels, and of samples of each kind.
 
     Raises:
-        UserError: If `num` is not positive, the labels are not selected, an image is
-            missing, or the config trains no pose model.
+        UserError: As `check_shown`, and if the labels are not selected or an image is
+            missing.
     """
-    check_num(num)
+    check_shown(config, num)
     run_on_rank_zero(lambda: _show(config, num))
     # Of the teachers, before the student needs it.
     release_memory()
 
 
-def check_num(num: int) -> None:
-    """Refuse a number of pictures that is not positive.
+def check_shown(config: Config, num: int) -> None:
+    """Refuse pictures that could not be drawn, before anything is labeled for them.
 
     Args:
-        num: The number.
+        config: A training config.
+        num: Number of pictures of a kind.
 
     Raises:
-        ConfigError: If it is not.
+        UserError: If the number is not positive, no pose model is trained, or the
+            student or a teacher sees whole images.
     """
     if num < 1:
         raise ConfigError(f'there must be at least 1 sample to show, got {num}')
+    scope = config.get('default_scope') or 'mmpose'
+    if scope != 'mmpose':
+        raise ConfigError(
+            'training samples are shown of pose models, and '
+            f'{config.filename} has the default_scope {scope}; leave out --show'
+        )
+    models = [config.model] if config.get('model') else []
+    if 'distill' in config:
+        models += teacher_models(Recipe.of(config))
+    for model in filter(finds_instances, models):
+        raise ConfigError(
+            f'pictures are of crops of instances, and {head_name(model)} sees whole '
+            'images; leave out --show'
+        )
 
 
 def pictures_folder(config: Config) -> Path:

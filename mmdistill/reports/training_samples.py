@@ -86,17 +86,11 @@ def first_samples(config: Config, num: int) -> FirstSamples:
         num: Number of samples of each kind.
 
     Raises:
-        ConfigError: If it trains something else, or its samples are not packed by
-            `PackPoseInputs` behind a `TopdownAffine`.
+        ConfigError: If its samples are not packed by `PackPoseInputs` behind a
+            `TopdownAffine`.
         UserError: If a sample cannot be read, or there is none.
     """
-    scope = config.get('default_scope') or 'mmpose'
-    if scope != 'mmpose':
-        raise ConfigError(
-            'training samples are shown of pose models, and '
-            f'{config.filename} has the default_scope {scope}; leave out --show'
-        )
-    init_default_scope(scope)
+    init_default_scope('mmpose')
     stated = (config.get('randomness') or {}).get('seed')
     seed = stated or 0
     loader = _loader(config, seed)

@@ -97,6 +97,17 @@ def test_what_cannot_be_shown_is_a_sentence(workshop, capsys):
         show_training(detector, 2)
 
 
+def test_models_of_whole_images_are_refused_before_they_label(workshop, capsys):
+    recipe = Config.fromfile(STUDENT).filename
+    image_model = ['model.type=BottomupPoseEstimator', 'model.head.type=RTMOHead']
+    arguments = ('--show', '2', '--cfg-options', *image_model)
+
+    assert call_tool('train', recipe, *arguments) == 2
+
+    assert 'RTMOHead sees whole images; leave out --show' in capsys.readouterr().err
+    assert not Path('work_dirs/toy/student/show').exists()
+
+
 @pytest.mark.parametrize(
     ('store', 'folder'),
     [
