@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         is_changed=bool(arguments.cfg_options or arguments.work_dir),
         training_words=_words('--logger', arguments.logger),
         student_words=_words('--show', arguments.show),
+        has_baseline=not arguments.no_baseline,
     )
     answer = dry_run(work) if arguments.dry_run else distill(work)
     sys.stdout.write(f'{answer}\n')
@@ -66,14 +67,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_config_arguments(parser)
-    parser.add_argument(
+    baseline = parser.add_mutually_exclusive_group()
+    baseline.add_argument(
         '--baseline',
         nargs='?',
         const='',
         metavar='CONFIG',
         help='also train this supervised config and compare with it; by default the '
-        'baseline.py beside the recipe',
+        'baseline.py beside the recipe. Without asking where the teacher is of another '
+        'config',
     )
+    baseline.add_argument('--no-baseline', action='store_true', help='train none')
     parser.add_argument(
         '--dry-run', action='store_true', help='print the commands, run nothing'
     )

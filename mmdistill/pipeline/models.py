@@ -156,6 +156,23 @@ def detector_model(
     return Model(DETECTOR, checkpoint, section.config, folder)
 
 
+def default_baseline(recipe: Recipe, source: Path) -> str | None:
+    """The baseline that is compared with unasked: where the teacher is no measure.
+
+    A student need not be better than a teacher that has another, larger model.
+
+    Args:
+        recipe: The recipe.
+        source: Its file.
+
+    Returns:
+        Empty for the one beside the recipe, None for none, as `baseline_model` takes
+        it.
+    """
+    own = [each for each in recipe.distill.teachers if each.config is not None]
+    return '' if own and _beside(source, BASELINE_FILE) else None
+
+
 def baseline_model(source: Path, stated: str | None) -> Model | None:
     """The baseline: a supervised training to compare with.
 

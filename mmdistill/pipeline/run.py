@@ -158,7 +158,7 @@ def _answer(work: Distillation, failed: dict[str, str]) -> str:
     lines, verdict = [], None
     if work.tested:
         results = {m.name: ImageResults.read(work.images_file(m)) for m in work.tested}
-        verdict = compare_models(results)
+        verdict = compare_models(results, work.larger)
         metrics = {
             model.name: dict(
                 [*student_metrics(work.metrics_file(model).parent).items()][

@@ -116,13 +116,15 @@ class Distillation:
     Args:
         recipe: The recipe.
         source: Its file; configs of other models are looked for beside it.
-        baseline: Config of a baseline; empty for the one beside the recipe, and None
-            for none.
+        baseline: Config of a baseline; empty for the one beside the recipe. None for
+            none, but for a recipe whose teacher is of another config: there it is that
+            one, if there is one.
         is_changed: Whether the recipe is no longer as the file states it, so that the
             commands are given one that is.
         training_words: Further words of the commands that train, which change no
             result, as where they log to.
         student_words: The same of the student alone.
+        has_baseline: Whether there is one at all.
 
     Attributes:
         folder: The folder of the whole.
@@ -144,6 +146,7 @@ class Distillation:
         is_changed: bool = False,
         training_words: Words = (),
         student_words: Words = (),
+        has_baseline: bool = True,
     ) -> None:
         check_distills_poses(recipe, 'tools/distill.py')
         self._training_words = training_words
@@ -157,6 +160,8 @@ class Distillation:
         self.teachers = models.teacher_models(recipe, source, self._is_ours)
         self.detector = models.detector_model(recipe, self._is_ours)
         self.student = models.student_model(recipe, self.file)
+        if baseline is None and has_baseline:
+            baseline = models.default_baseline(recipe, source)
         self.baseline = models.baseline_model(source, baseline)
         trained = [*self.teachers, self.detector, self.student, self.baseline]
         models.check_folders([model for model in trained if model])
@@ -173,6 +178,12 @@ class Distillation:
             return []
         others = [*self.teachers, self.baseline]
         return [self.student, *(model for model in others if model)]
+
+    @property
+    def larger(self) -> list[str]:
+        """The teachers that may stay ahead of the student, where others decide."""
+        own = [model.name for model in self.teachers if model.tested_by is not None]
+        return own if self.baseline is not None else []
 
     def write_recipe(self) -> None:
         """Write the recipe that the commands read, where it is not the user's file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -27,10 +27,13 @@ class Comparison:
         other: Name of the other model.
         intervals: Difference by the name of the metric; positive where the first is
             better.
+        is_goal: Whether the first one should be better: a larger teacher may stay
+            ahead of its student.
     """
 
     other: str
     intervals: Mapping[str, Interval]
+    is_goal: bool = True
 
     @property
     def decisive(self) -> Interval:
@@ -60,9 +63,14 @@ class Verdict:
         return self.images >= FEWEST_IMAGES
 
     @property
+    def goals(self) -> list[Comparison]:
+        """The comparisons with what the model should be better than."""
+        return [each for each in self.comparisons if each.is_goal]
+
+    @property
     def better(self) -> bool:
-        """Whether the model is better than all others."""
-        signs = [each.decisive.sign for each in self.comparisons]
+        """Whether the model is better than all that it should be better than."""
+        signs = [each.decisive.sign for each in self.goals]
         return self.enough and bool(signs) and min(signs) > 0
 
     def images_to_tell(self) -> int | None:
@@ -73,18 +81,21 @@ class Verdict:
         """
         needed = [
             ceil(self.images * (half / abs(interval.difference)) ** 2)
-            for interval in (each.decisive for each in self.comparisons)
+            for interval in (each.decisive for each in self.goals)
             for half in [(interval.high - interval.low) / 2]
             if interval.sign == 0 and interval.difference
         ]
         return max(needed, default=None)
 
 
-def compare_models(results: Mapping[str, ImageResults]) -> Verdict:
+def compare_models(
+    results: Mapping[str, ImageResults], larger: Collection[str] = ()
+) -> Verdict:
     """Compare the first model with each of the others, image by image.
 
     Args:
         results: Results by the model's name, the judged one first.
+        larger: Names of those that may stay ahead.
 
     Raises:
         UserError: If there is one model alone, or they were tested on other images.
@@ -109,6 +120,7 @@ def compare_models(results: Mapping[str, ImageResults]) -> Verdict:
                 metric: paired_interval(judged.values[metric], values)
                 for metric, values in result.values.items()
             },
+            other not in larger,
         )
         for other, result in others
     )
@@ -212,10 +224,19 @@ bootstrap over images).
         for each in verdict.comparisons
     )
     mean = verdict.means[verdict.name][OKS]
+    larger = [each.other for each in verdict.comparisons if not each.is_goal]
+    goals = [each.other for each in verdict.goals]
+    ahead = ''
+    if larger and goals:
+        verb = 'has' if len(larger) == 1 else 'have'
+        ahead = (
+            f' {_listed(larger).capitalize()} {verb} a model of another config, so '
+            f'{_listed(goals)} decides.'
+        )
     return (
         f'The {verdict.name} is {", ".join(claims)} on the {verdict.images} {set_name} '
         f'images: its mean OKS is {mean:.3f}, and {differences} (95 % of a paired '
-        'bootstrap over images).'
+        f'bootstrap over images).{ahead}'
     )
 
 

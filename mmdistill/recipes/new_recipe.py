@@ -14,10 +14,15 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.recipes.keypoints import Keypoints, describe_keypoints
 from mmdistill.recipes.labeled_set import LabeledSet, read_labeled_set
 from mmdistill.recipes.machine import Machine
-from mmdistill.recipes.models import choose_model
-from mmdistill.recipes.parts import DataFiles, Parts
-from mmdistill.recipes.recommend import recommend
-from mmdistill.recipes.request import RecipeRequest
+from mmdistill.recipes.models import Model, choose_model, choose_teacher
+from mmdistill.recipes.parts import DataFiles, Network, Parts
+from mmdistill.recipes.recommend import (
+    Settings,
+    learning_rate,
+    recommend,
+    teacher_codec,
+)
+from mmdistill.recipes.request import Overrides, RecipeRequest
 from mmdistill.recipes.requested_boxes import (
     box_entries,
     boxes_reason,
@@ -136,6 +141,7 @@ def _parts(
         instances=len(training),
         keypoints=keypoints,
         model=model,
+        teacher=_teacher(model, settings, stated),
         settings=settings,
         machine=machine.description,
         train=sides.train,
@@ -147,6 +153,15 @@ def _parts(
         boxes_reason=boxes_reason(request, labeled),
         labeled_share=stated.labeled_share,
     )
+
+
+def _teacher(model: Model, settings: Settings, stated: Overrides) -> Network | None:
+    """The teacher's model, where it is not the student's."""
+    teacher = choose_teacher(model, stated.teacher_model)
+    if teacher is model:
+        return None
+    rate = learning_rate(teacher, settings.batch_size.value, stated)
+    return Network(teacher, teacher_codec(settings.codec, teacher), rate)
 
 
 def write_recipe(recipe: NewRecipe) -> None:

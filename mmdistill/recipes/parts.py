@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,21 @@ class DataFiles:
 
 
 @dataclass(frozen=True)
+class Network:
+    """A model that a recipe trains.
+
+    Attributes:
+        model: The model.
+        codec: Its codec.
+        lr: Its learning rate.
+    """
+
+    model: Model
+    codec: Recommended[Mapping[str, Any]]
+    lr: Recommended[float]
+
+
+@dataclass(frozen=True)
 class Parts:
     """All that the files of a recipe are written of.
 
@@ -38,7 +54,8 @@ class Parts:
         category: What is annotated.
         instances: Number of labeled instances that train.
         keypoints: The keypoints.
-        model: The model.
+        model: The student's model.
+        teacher: That of the teacher; None for the student's.
         settings: The recommended settings.
         machine: The machine, in words.
         train: Files of the training set.
@@ -58,6 +75,7 @@ class Parts:
     instances: int
     keypoints: Keypoints
     model: Model
+    teacher: Network | None
     settings: Settings
     machine: str
     train: DataFiles
@@ -70,10 +88,15 @@ class Parts:
     labeled_share: float | None
 
     @property
+    def student(self) -> Network:
+        """The model of the student and of the baseline."""
+        return Network(self.model, self.settings.codec, self.settings.lr)
+
+    @property
     def modules(self) -> list[str]:
         """Modules beside the configs that they import."""
         whole = ['whole_frame'] if self.settings.whole_frame.value else []
-        return [*([LITE] if self.model.is_lite else []), *whole]
+        return [*([LITE] if self.model.lite is not None else []), *whole]
 
 
 def reasoned(recommended: Recommended[Any]) -> Reasoned:

@@ -26,6 +26,8 @@ STEP = 32
 """Pixels that sides of the input are multiples of."""
 SMALLEST, LARGEST = 96, 256
 """Longer sides of the input, pixels."""
+TEACHER_SCALE = 4 / 3
+"""Sides of the input of a larger teacher over those of the student's."""
 FRAME_CELLS = 12
 """Cells that an animal takes on the heatmap of a whole frame, to be found there."""
 MAX_ENLARGED = 2.0
@@ -121,7 +123,7 @@ def recommend(
         codec=codec,
         batch_size=batch_size,
         iterations=_iterations(labeled, machine, batch_size.value, stated),
-        lr=_learning_rate(model, batch_size.value, stated),
+        lr=learning_rate(model, batch_size.value, stated),
         flip=_flip(keypoints, stated),
         rotate_factor=_rotate_factor(labeled, keypoints),
         scale_factor=_scale_factor(searched),
@@ -131,6 +133,29 @@ def recommend(
         color=_color(labeled),
         pck=_pck(keypoints),
         workers=Recommended(machine.workers, f'{machine.description}'),
+    )
+
+
+def teacher_codec(
+    codec: Recommended[Mapping[str, Any]], teacher: Model
+) -> Recommended[Mapping[str, Any]]:
+    """Recommend the codec of a teacher that has a model of its own.
+
+    Args:
+        codec: That of the student.
+        teacher: The teacher's model.
+    """
+    if teacher.lite is None:
+        return Recommended(teacher.codec, 'its own')
+    width, height = (
+        min(LARGEST, max(side, STEP * round(TEACHER_SCALE * side / STEP)))
+        for side in codec.value['input_size']
+    )
+    own = 'x'.join(str(side) for side in codec.value['input_size'])
+    if (width, height) == tuple(codec.value['input_size']):
+        return Recommended(codec.value, "the student's")
+    return Recommended(
+        _heatmaps(width, height, 32), f'finer than the {own} of the student'
     )
 
 
@@ -197,12 +222,19 @@ def _iterations(
     return Recommended(rounded, of_passes)
 
 
-def _learning_rate(
+def learning_rate(
     model: Model, batch_size: int, stated: Overrides
 ) -> Recommended[float]:
+    """Recommend a learning rate, or take the stated one.
+
+    Args:
+        model: The model that is trained.
+        batch_size: Samples in a batch.
+        stated: The settings that are stated.
+    """
     if stated.lr is not None:
         return Recommended(stated.lr, 'stated')
-    if model.is_lite:
+    if model.lite is not None:
         rate = float(f'{RATE * math.sqrt(batch_size / BATCH_CPU):.2g}')
         return Recommended(
             rate, 'that of configs/distill/lspe, times the root of the batch over 32'
@@ -245,7 +277,7 @@ def _codec(
     searched: bool,
 ) -> Recommended[Mapping[str, Any]]:
     own = tuple(model.codec['input_size'])
-    if not (model.has_heatmaps or model.is_lite):
+    if not (model.has_heatmaps or model.lite is not None):
         if stated.input_size not in (None, own):
             raise ConfigError(
                 f'the output of {model.base} does not grow with its input of '
@@ -261,21 +293,31 @@ def _codec(
     else:
         size = _input_size(labeled, keypoints, machine, searched)
     width, height = size.value
-    if not model.is_lite:
+    if model.lite is None:
         grid = model.codec['heatmap_size']
         cells = (width * grid[0] // own[0], height * grid[1] // own[1])
         codec = {**model.codec, 'input_size': size.value, 'heatmap_size': cells}
         return Recommended(codec, size.reason)
-    is_fine = max(size.value) >= 48 * STRIDE
-    codec = dict(
+    return Recommended(_heatmaps(width, height), size.reason)
+
+
+def _heatmaps(width: int, height: int, fine: int = 48) -> Mapping[str, Any]:
+    """Codec of a network with EfficientNet-Lite.
+
+    Args:
+        width: Width of its input, pixels.
+        height: Its height.
+        fine: Cells of the longer side from which on peaks are as wide as MMPose has
+            them at 64 cells; they are narrower on a coarse grid.
+    """
+    is_fine = max(width, height) >= fine * STRIDE
+    return dict(
         type='UDPHeatmap',
         input_size=(width, height),
         heatmap_size=(width // STRIDE, height // STRIDE),
-        # As MMPose has them at 64 cells; a peak is narrower on a coarse grid.
         sigma=2.0 if is_fine else 1.5,
         blur_kernel_size=11 if is_fine else 9,
     )
-    return Recommended(codec, size.reason)
 
 
 def _input_size(

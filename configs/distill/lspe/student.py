@@ -2,15 +2,18 @@
 
     python tools/train.py configs/distill/lspe/student.py
 
-Labels the images first (the teacher must be trained), then trains. Boxes are
-simulated detections, some of them false.
+Labels the images first (the teacher must be trained), then trains, at the end on the
+human labels alone. Boxes are simulated detections, some of them false.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/lspe/student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/lspe/teacher/iter_800.pth'),
+    teacher=dict(
+        config='configs/distill/lspe/teacher.py',
+        checkpoint='work_dirs/lspe/teacher/iter_800.pth',
+    ),
     # Gymnasts and climbers lean: turned views say more than small ones. Chosen on val.
     views=dict(scales=(1.0, 1.2, 1.4), rotations=(-30, 30)),
     unlabeled=dict(
@@ -21,4 +24,5 @@ distill = dict(
     ),
     store='work_dirs/lspe/labels',
     schedule=dict(max_factor=1.0),  # as long as the baseline
+    finish=dict(),
 )

@@ -52,7 +52,7 @@ model = dict(
     # Features at stride 16, as in ../lspe/: short trainings learn faster from them.
     backbone=dict(
         _delete_=True,
-        type='EfficientNetLite0',
+        type='EfficientNetLite',
         frozen_stages=3,
         stages=5,
         drop_connect_rate=0.0,

@@ -1,4 +1,4 @@
-"""The text of `teacher.py`: schedule, model, pipelines and data of a plain training."""
+"""The text of a plain training: its schedule, model, pipelines and data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mmdistill.recipes.config_text import Code, Reasoned, Statement, config_text
 from mmdistill.recipes.models import Model
 from mmdistill.recipes.parts import (
     DataFiles,
+    Network,
     Parts,
     docstring,
     reasoned,
@@ -17,36 +18,41 @@ from mmdistill.recipes.parts import (
 
 WARM_UP = 50
 """Iterations over which the learning rate rises, of short trainings."""
+LITE_CHANNELS = {0: 112, 2: 120}
+"""Channels of EfficientNet-Lite's fifth stage, by variant."""
 MILESTONES = (0.7, 0.9)
 """Shares of the schedule at which the learning rate drops, as in the paper."""
 
 
-def teacher_text(parts: Parts) -> str:
-    """Write `teacher.py`, a plain training on the labels.
+def training_text(parts: Parts, file: str, title: str, network: Network) -> str:
+    """Write a plain training on the labels.
 
     Args:
         parts: What it is written of.
+        file: Name of the config, without its ending.
+        title: What is trained.
+        network: Its model.
     """
-    width, height = parts.settings.codec.value['input_size']
+    width, height = network.codec.value['input_size']
     doc = docstring(
-        f'{parts.name}: the teacher, at {width}x{height} on {parts.instances} labeled '
+        f'{parts.name}: {title}, at {width}x{height} on {parts.instances} labeled '
         'instances.',
-        training_command(parts, 'teacher'),
+        training_command(parts, file),
         f'Written by tools/new_recipe.py for {parts.machine}. Settings that were '
         'chosen have their reason above them; change what you know better.',
     )
     statements = [
         Statement(
             '_base_',
-            [parts.model.base, 'dataset.py'],
-            sentence('Model: ' + parts.model.reason),
+            [network.model.base, 'dataset.py'],
+            sentence('Model: ' + network.model.reason),
         ),
-        Statement('work_dir', f'work_dirs/{parts.name}/teacher'),
+        Statement('work_dir', f'work_dirs/{parts.name}/{file}'),
         *_imports(parts),
         Statement('randomness', dict(seed=0)),
-        *_schedule(parts),
-        *_model(parts),
-        *_pipelines(parts),
+        *_schedule(parts, network),
+        *_model(parts, network),
+        *_pipelines(parts, network),
         *_data(parts),
     ]
     return config_text(doc, statements)
@@ -59,7 +65,7 @@ def _imports(parts: Parts) -> list[Statement]:
     return [Statement('custom_imports', value)]
 
 
-def _schedule(parts: Parts) -> list[Statement]:
+def _schedule(parts: Parts, network: Network) -> list[Statement]:
     settings = parts.settings
     iterations = settings.iterations.value
     warm_up = max(1, min(max(WARM_UP, iterations // 16), 500, iterations // 2))
@@ -71,9 +77,9 @@ def _schedule(parts: Parts) -> list[Statement]:
         interval=max(1, iterations // 4),
         max_keep_ckpts=1,
     )
-    rate = settings.lr
+    rate = network.lr
     optimizer: dict[str, Any] = dict(optimizer=dict(lr=rate.value))
-    if parts.model.is_lite:
+    if network.model.lite is not None:
         optimizer = dict(
             optimizer=dict(
                 _delete_=True, type='AdamW', lr=rate.value, weight_decay=1e-2
@@ -89,7 +95,7 @@ def _schedule(parts: Parts) -> list[Statement]:
         max_iters=Code('num_iters'),
         val_interval=Code('num_iters'),
     )
-    others = _hooks(parts.model)
+    others = _hooks(network.model)
     warm = dict(
         type='LinearLR', begin=0, end=warm_up, start_factor=0.01, by_epoch=False
     )
@@ -116,15 +122,17 @@ def _hooks(model: Model) -> list[Statement]:
     return [Statement('custom_hooks', [], reason)]
 
 
-def _model(parts: Parts) -> list[Statement]:
-    codec, number = parts.settings.codec, len(parts.keypoints.names)
-    head = {parts.model.number_key: number, 'decoder': Code('codec')}
+def _model(parts: Parts, network: Network) -> list[Statement]:
+    own, codec = network.model, network.codec
+    number = len(parts.keypoints.names)
+    head = {own.number_key: number, 'decoder': Code('codec')}
     model: dict[str, Any] = {}
-    if parts.model.is_lite:
+    if own.lite is not None:
         model['backbone'] = Reasoned(
             dict(
                 _delete_=True,
-                type='EfficientNetLite0',
+                type='EfficientNetLite',
+                variant=own.lite,
                 frozen_stages=3,
                 stages=5,
                 drop_connect_rate=0.0,
@@ -133,24 +141,24 @@ def _model(parts: Parts) -> list[Statement]:
             'trainings; edges and textures of ImageNet serve as they are.',
         )
         head = dict(
-            in_channels=112,
+            in_channels=LITE_CHANNELS[own.lite],
             out_channels=number,
             deconv_out_channels=(128, 64),
             deconv_kernel_sizes=(4, 4),
             decoder=Code('codec'),
         )
-    elif parts.model.weights is not None:
-        prefix = parts.model.prefix
-        init = dict(type='Pretrained', checkpoint=str(parts.model.weights))
+    elif own.weights is not None:
+        prefix = own.prefix
+        init = dict(type='Pretrained', checkpoint=str(own.weights))
         if prefix:
             init['prefix'] = prefix
         # MMEngine leaves the mark where there is nothing to delete.
-        replaced = isinstance(parts.model.config.model.backbone.get('init_cfg'), dict)
+        replaced = isinstance(own.config.model.backbone.get('init_cfg'), dict)
         mark = dict(_delete_=True) if replaced else {}
         model['backbone'] = dict(init_cfg={**mark, **init})
     model['head'] = head
     tests: dict[str, Any] = {}
-    if 'shift_heatmap' in parts.model.config.model.get('test_cfg', {}):
+    if 'shift_heatmap' in own.config.model.get('test_cfg', {}):
         tests['shift_heatmap'] = codec.value['type'] == 'MSRAHeatmap'
     if not parts.settings.flip.value:
         tests['flip_test'] = False
@@ -163,12 +171,12 @@ def _model(parts: Parts) -> list[Statement]:
     ]
 
 
-def _pipelines(parts: Parts) -> list[Statement]:
+def _pipelines(parts: Parts, network: Network) -> list[Statement]:
     settings = parts.settings
     affine: dict[str, Any] = dict(
         type='TopdownAffine', input_size=Code("codec['input_size']")
     )
-    if settings.codec.value['type'] == 'UDPHeatmap':
+    if network.codec.value['type'] == 'UDPHeatmap':
         affine['use_udp'] = True
     turn, scale = settings.rotate_factor, settings.scale_factor
     box = dict(
