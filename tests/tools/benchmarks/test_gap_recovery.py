@@ -79,8 +79,8 @@ def test_the_best_schedule_makes_the_teacher_and_is_written_down(gap, called, tm
     labelings = [command for command in called if command[0] == 'tools/label.py']
     assert len(labelings) == 6
     for command in labelings:
-        (teacher,) = (word for word in command if 'teacher.checkpoint' in word)
-        assert teacher.endswith('supervised_500/iter_500.pth')
+        (teacher,) = (word for word in command if 'distill.teacher' in word)
+        assert teacher.endswith('supervised_500/iter_500.pth]')
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_another_metric_chooses_schedule_and_teacher(
     assert (written['best'], written['metric']) == (best, key)
     assert f'chosen by {metric}' in capsys.readouterr().out
     (labeling,) = (command for command in called if command[0] == 'tools/label.py')
-    assert any(word.endswith(f'/iter_{best}.pth') for word in labeling)
+    assert any(word.endswith(f'/iter_{best}.pth]') for word in labeling)
 
 
 def test_all_metrics_of_the_recipe_are_reported(gap, called, tmp_path, capsys):

@@ -300,6 +300,33 @@ def test_two_teachers_are_of_seeds_that_no_other_run_has(with_arms, plan_at):
     assert second['train_cfg.max_iters'] == 500
 
 
+def test_a_large_teacher_is_trained_by_its_own_config(recipe, with_arms, plan_at):
+    recipe = replace(
+        recipe,
+        teacher='large.py',
+        teacher_iterations=70,
+        ingredients=['large_teacher'],
+        labeled={**recipe.labeled, 'large.py': ['train_dataloader.dataset']},
+    )
+    setting = replace(with_arms('fusion', 'large_teacher'), ann_file='few.json')
+    runs = plan_at(setting, 500, recipe=recipe)
+    teacher = runs['seed3/large_teacher_itself']
+    assert teacher.config == 'large.py'
+    assert options(teacher.commands[0]) == {
+        'randomness.seed': 3,
+        'train_dataloader.dataset.ann_file': 'few.json',
+    }
+    labels = runs['seed3/labels_fusion+large_teacher']
+    assert labels.needs == ['seed3/large_teacher_itself']
+    stated = options(labels.commands[0])
+    assert stated['distill.teacher.checkpoint'] == (
+        'runs/seed3/large_teacher_itself/iter_70.pth'
+    )
+    # The recipe's own teacher would be read by the large one's config.
+    plain = options(runs['seed3/labels_fusion'].commands[0])
+    assert plain['distill.teacher'] == ['runs/seed3/supervised_500/iter_500.pth']
+
+
 def test_a_recipe_of_several_teachers_has_one_where_they_are_not_wanted(
     recipe, with_arms, plan_at
 ):

@@ -56,6 +56,7 @@ def test_every_config_has_the_labeled_set_at_its_place(read):
         read.student: ['train_dataloader.dataset'],
         read.baseline: ['train_dataloader.dataset'],
         read.upper_bound: ['train_dataloader.dataset.datasets.0'],
+        read.teacher: ['train_dataloader.dataset'],
     }
 
 
@@ -110,15 +111,33 @@ def test_teachers_of_a_config_of_their_own_are_refused(recipes, write_recipe):
         recipes.read_recipe(student, has_upper_bound=False)
 
 
-def test_a_teacher_of_a_config_of_its_own_is_the_only_one(recipes, write_recipe, load):
+def test_a_teacher_of_a_config_of_its_own_is_an_ingredient(
+    recipes, write_recipe, load, tmp_path
+):
     students = load('gap_recovery.arms').students
-    student = write_recipe("teacher=dict(config='x.py', checkpoint='a')")
-    read, _ = recipes.read_recipe(student, has_upper_bound=False)
-    with pytest.raises(UserError, match='without two_teachers, two_teachers'):
+    large = tmp_path / 'large.py'
+    large.write_text("_base_ = 'baseline.py'\ntrain_cfg = dict(max_iters=30)\n")
+    student = write_recipe(f"teacher=dict(config='{large}', checkpoint='a')")
+    read, configs = recipes.read_recipe(student, has_upper_bound=False)
+    assert read.ingredients == ['large_teacher']
+    assert (read.teacher, read.teacher_iterations) == (str(large), 30)
+    assert read.labeled[str(large)] == ['train_dataloader.dataset']
+    assert str(large) in configs
+    with pytest.raises(UserError, match=r'not of both: .* large_teacher\+two'):
         recipes.check_teachers(
-            read, students(['fusion', 'two_teachers', 'two_teachers+noise'], [])
+            read, students(['fusion', 'large_teacher+two_teachers'], [])
         )
-    recipes.check_teachers(read, students(['fusion', 'noise'], []))
+    recipes.check_teachers(read, students(['two_teachers', 'large_teacher'], []))
+
+
+def test_a_large_teacher_that_the_recipe_does_not_state_is_refused(
+    recipes, write_recipe, load
+):
+    students = load('gap_recovery.arms').students
+    student = write_recipe("teacher=dict(checkpoint='a')")
+    read, _ = recipes.read_recipe(student, has_upper_bound=False)
+    with pytest.raises(UserError, match=r'without large_teacher\+finish'):
+        recipes.check_teachers(read, students(['large_teacher+finish'], []))
 
 
 def test_the_labeled_set_is_found_within_wrappers(recipes):

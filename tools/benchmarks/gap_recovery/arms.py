@@ -53,6 +53,7 @@ def _section(name: str, first: str, for_all: bool = False) -> Ingredient:
 RESOLUTIONS = 'distill.views.resolutions'
 INGREDIENTS = {
     # The plan names teachers one by one, so there is nothing to turn on or off.
+    'large_teacher': Ingredient('distill.teacher.config', of_labels=True),
     'two_teachers': Ingredient('distill.teacher', of_labels=True),
     'resolutions': Ingredient(
         RESOLUTIONS,
@@ -113,6 +114,8 @@ PAPER = (
     Arm('flip', 'student, flip only', ('single_view',), views='flip'),
 )
 """The paper's method, and what is left without a part of it."""
+LARGE_TEACHER = 'large_teacher'
+"""Name of the ingredient, and of the arm that shows the teacher itself."""
 UPPER_BOUND = 'upper_bound'
 """Name of the arm with true labels, which is no student."""
 
@@ -134,7 +137,8 @@ def default_arms(stated: Sequence[str]) -> list[str]:
     """
     ingredients = stated or tuple(INGREDIENTS)
     rest = [arm.name for arm in PAPER if arm.name != 'fusion']
-    return ['fusion', EVERYTHING, UPPER_BOUND, *ingredients, *rest]
+    known = [name for name in ingredients if stated or name != LARGE_TEACHER]
+    return ['fusion', EVERYTHING, UPPER_BOUND, *known, *rest]
 
 
 def everything(stated: Sequence[str]) -> str:
@@ -143,7 +147,8 @@ def everything(stated: Sequence[str]) -> str:
     Args:
         stated: Ingredients of the recipe.
     """
-    return '+'.join(stated or tuple(INGREDIENTS))
+    known = tuple(name for name in INGREDIENTS if name != LARGE_TEACHER)
+    return '+'.join(stated or known)
 
 
 def students(names: Sequence[str], stated: Sequence[str]) -> list[Arm]:

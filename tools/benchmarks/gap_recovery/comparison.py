@@ -11,6 +11,7 @@ from typing import Any
 
 from mmdistill.errors import ConfigError
 from mmdistill.utils.files import write_json
+from tools.benchmarks.gap_recovery.arms import LARGE_TEACHER
 from tools.benchmarks.gap_recovery.metrics import Metric
 from tools.benchmarks.gap_recovery.numbers import best_schedule
 from tools.benchmarks.gap_recovery.plan import (
@@ -20,10 +21,11 @@ from tools.benchmarks.gap_recovery.plan import (
     Setting,
     Stack,
     candidate_iterations,
-    num_teachers,
+    large_teacher_name,
     plan,
     student_name,
     supervised_name,
+    teacher_iterations,
     upper_bound_name,
 )
 from tools.benchmarks.gap_recovery.report import UPPER_BOUNDS, Report, Row
@@ -132,7 +134,11 @@ class Comparison:
             self.setting.arms, key=lambda arm: len(arm.ingredients), default=None
         )
         return Report(
-            rows=[*self._supervised(results), *self._students(results)],
+            rows=[
+                *self._supervised(results),
+                *self._large_teacher(results),
+                *self._students(results),
+            ],
             metrics=self.metrics,
             chosen_by=self.choose_by,
             tried=tried,
@@ -184,6 +190,16 @@ class Comparison:
             rows.append(Row(arm, title, before, total, total, scores))
         return rows
 
+    def _large_teacher(self, results: Mapping[str, dict]) -> list[Row]:
+        """Return the large teacher itself, in a single view, where an arm has it."""
+        if not any(LARGE_TEACHER in arm.ingredients for arm in self.setting.arms):
+            return []
+        names = {seed: large_teacher_name(seed) for seed in self.setting.seeds}
+        length = self.recipe.teacher_iterations
+        scores = self._by_seed(results, names)
+        title = 'the large teacher itself'
+        return [Row(f'{LARGE_TEACHER}_itself', title, (), length, length, scores)]
+
     def _students(self, results: Mapping[str, dict]) -> list[Row]:
         """Return the arms with labels of a teacher."""
         best, rows = self.best().plain, []
@@ -192,7 +208,7 @@ class Comparison:
             own = self.setting.iterations.get(arm.name, self.recipe.iterations)
             in_all = None
             if best is not None:
-                in_all = own + num_teachers(self.recipe, arm) * best
+                in_all = own + teacher_iterations(self.recipe, arm, best)
             found = self._by_seed(results, names)
             rows.append(Row(arm.name, arm.title, arm.before, own, in_all, found))
         return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tools.benchmarks.gap_recovery.arms import (
+    LARGE_TEACHER,
     PAPER,
     UPPER_BOUND,
     VIEWS,
@@ -38,7 +39,8 @@ class Recipe:
         ann_file: Annotation file of the labeled set, as the baseline states it.
         ingredients: Ingredients that the student's config states.
         teachers: Teachers that it states.
-        teacher_config: Whether its teacher is of a config of its own.
+        teacher: Path of the config of its teacher, where it states one.
+        teacher_iterations: Iterations that it trains.
         detects: Whether a detector finds its boxes, for which it states no folder.
     """
 
@@ -52,7 +54,8 @@ class Recipe:
     ann_file: str = ''
     ingredients: Sequence[str] = ()
     teachers: int = 1
-    teacher_config: bool = False
+    teacher: str | None = None
+    teacher_iterations: int = 0
     detects: bool = False
 
 
@@ -189,6 +192,18 @@ def student_name(seed: int, arm: Arm) -> str:
     return f'seed{seed}/{arm.name}'
 
 
+def large_teacher_name(seed: int) -> str:
+    """Name the run of the teacher of a config of its own."""
+    return f'seed{seed}/{LARGE_TEACHER}_itself'
+
+
+def teacher_iterations(recipe: Recipe, arm: Arm, best: int) -> int:
+    """Return the iterations of an arm's teachers, of which plain ones train `best`."""
+    if LARGE_TEACHER in arm.ingredients:
+        return recipe.teacher_iterations
+    return num_teachers(recipe, arm) * best
+
+
 def num_teachers(recipe: Recipe, arm: Arm) -> int:
     """Return the number of teachers of an arm's labels."""
     return max(2, recipe.teachers) if 'two_teachers' in arm.ingredients else 1
@@ -268,12 +283,17 @@ def _student_runs(
     if best is None:
         return []
     boxes = [_detection(recipe, setting)] if recipe.detects else []
-    teachers = _teachers(recipe, setting, seed, best, num_teachers(recipe, arm))
+    if LARGE_TEACHER in arm.ingredients:
+        teachers = [_large_teacher(recipe, setting, seed)]
+        last = recipe.teacher_iterations
+    else:
+        number, last = num_teachers(recipe, arm), best
+        teachers = _teachers(recipe, setting, seed, best, number)
     labels_name = f'seed{seed}/{arm.labels}'
     folder = f'{setting.work_dir}/{labels_name}'
-    checkpoints = [f'{setting.work_dir}/{run.name}/iter_{best}.pth' for run in teachers]
+    checkpoints = [f'{setting.work_dir}/{run.name}/iter_{last}.pth' for run in teachers]
     options = [
-        _teacher_option(recipe, checkpoints),
+        _teacher_option(recipe, arm, checkpoints),
         f'distill.store={folder}/store',
         *(_boxes_option(setting) if boxes else []),
         *VIEWS[arm.views],
@@ -322,9 +342,20 @@ def _teachers(
     return teachers
 
 
-def _teacher_option(recipe: Recipe, checkpoints: Sequence[str]) -> str:
+def _large_teacher(recipe: Recipe, setting: Setting, seed: int) -> Run:
+    """Make the run of the teacher of a config of its own, at its own length."""
+    config, name = recipe.teacher, large_teacher_name(seed)
+    assert config is not None  # arms with it are refused without one
+    options = _labeled_options(setting, recipe.labeled[config])
+    last = f'iter_{recipe.teacher_iterations}.pth'
+    training = _training(setting, name, config, seed, options)
+    return Run(name, config, [training, _test(setting, name, config, last)])
+
+
+def _teacher_option(recipe: Recipe, arm: Arm, checkpoints: Sequence[str]) -> str:
     """Return the setting that names the teachers, whatever the recipe names."""
-    if len(checkpoints) == recipe.teachers == 1:
+    has_own = LARGE_TEACHER in arm.ingredients or recipe.teacher is None
+    if has_own and len(checkpoints) == recipe.teachers == 1:
         return f'distill.teacher.checkpoint={checkpoints[0]}'
     return f'distill.teacher=[{",".join(checkpoints)}]'
 

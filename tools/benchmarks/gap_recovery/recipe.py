@@ -16,7 +16,7 @@ from mmdistill.config.files import recipe_file
 from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
 from mmdistill.utils.files import read_json, write_json
-from tools.benchmarks.gap_recovery.arms import INGREDIENTS, Arm
+from tools.benchmarks.gap_recovery.arms import INGREDIENTS, LARGE_TEACHER, Arm
 from tools.benchmarks.gap_recovery.plan import (
     Recipe,
     candidate_iterations,
@@ -49,7 +49,7 @@ def read_recipe(
     Raises:
         UserError: If a config is missing, counts epochs, they differ in length, a
             schedule to compare would end in its warm-up, or the student's config
-            states its mix or its teachers' config.
+            states its mix or configs of several teachers.
     """
     beside = Path(student).parent
     baseline = baseline or str(beside / 'baseline.py')
@@ -67,6 +67,9 @@ def read_recipe(
     _check_warm_up(configs[student], stated, iterations or stated)
     ann_file = configs[baseline].train_dataloader.dataset.ann_file
     distill = configs[student].get('distill') or {}
+    teacher = _teacher_config(distill)
+    if teacher is not None:
+        configs[teacher] = _read(teacher)
     recipe = Recipe(
         student=student,
         baseline=baseline,
@@ -78,7 +81,8 @@ def read_recipe(
         ann_file=ann_file,
         ingredients=_stated_ingredients(distill),
         teachers=_num_teachers(student, distill),
-        teacher_config=_has_teacher_config(distill),
+        teacher=teacher,
+        teacher_iterations=_length(teacher, configs[teacher]) if teacher else 0,
         detects=bool(distill.get('detector')) and not distill.detector.get('boxes'),
     )
     return recipe, configs
@@ -95,22 +99,28 @@ def keys_of(config: Mapping[str, Any], ann_file: str) -> list[str]:
 
 
 def check_teachers(recipe: Recipe, arms: Sequence[Arm]) -> None:
-    """Refuse several teachers of a recipe whose teacher has a config of its own.
-
-    On a command line, which labels are made by, a list of teachers has no configs.
+    """Refuse arms whose teachers the recipe does not have.
 
     Args:
         recipe: The recipe.
         arms: The students.
 
     Raises:
-        ConfigError: If an arm has several.
+        ConfigError: If an arm has a teacher of a config of its own and the recipe
+            states none, or several teachers beside it: on a command line, which labels
+            are made by, a list of teachers has no configs.
     """
-    several = [arm.name for arm in arms if num_teachers(recipe, arm) > 1]
-    if several and recipe.teacher_config:
+    large = [arm for arm in arms if LARGE_TEACHER in arm.ingredients]
+    if large and recipe.teacher is None:
         raise ConfigError(
-            f'{recipe.student} states distill.teacher.config, so its labels are of one '
-            f'teacher: name --arms without {", ".join(several)}'
+            f'{recipe.student} states no distill.teacher.config, so there is no large '
+            f'teacher: name --arms without {", ".join(arm.name for arm in large)}'
+        )
+    several = [arm.name for arm in large if num_teachers(recipe, arm) > 1]
+    if several:
+        raise ConfigError(
+            'labels are of a large teacher or of two teachers, not of both: name '
+            f'--arms without {", ".join(several)}'
         )
 
 
@@ -222,7 +232,7 @@ def _stated_ingredients(distill: Mapping[str, Any]) -> list[str]:
     for name, each in INGREDIENTS.items():
         value: Any = dict(distill=distill)
         for key in each.key.split('.'):
-            value = (value or {}).get(key)
+            value = value.get(key) if isinstance(value, Mapping) else None
         if name == 'two_teachers':
             value = isinstance(value, (list, tuple)) and len(value) > 1
         elif name == 'resolutions':
@@ -238,7 +248,8 @@ def _num_teachers(path: str, distill: Mapping[str, Any]) -> int:
     teachers = distill.get('teacher') or {}
     if not isinstance(teachers, (list, tuple)):
         return 1
-    if _has_teacher_config(distill):
+    parts = dicts_within(teachers)
+    if any(part.get('config') is not None for part in parts):
         raise ConfigError(
             f'{path} states distill.teacher.config for each of its teachers: the '
             'comparison trains them by the baseline, let the recipe state none'
@@ -246,9 +257,10 @@ def _num_teachers(path: str, distill: Mapping[str, Any]) -> int:
     return len(teachers)
 
 
-def _has_teacher_config(distill: Mapping[str, Any]) -> bool:
-    parts = dicts_within(distill.get('teacher'))
-    return any(part.get('config') is not None for part in parts)
+def _teacher_config(distill: Mapping[str, Any]) -> str | None:
+    """Path of the config of a section's only teacher, where it states one."""
+    teacher = distill.get('teacher')
+    return teacher.get('config') if isinstance(teacher, Mapping) else None
 
 
 def _sources(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
