@@ -97,3 +97,22 @@ def test_tasks_of_a_detector_come_before_the_labels(recipe):
         f'teacher in {WORK}/teacher',
         *('detector in work_dirs/d', 'boxes', 'labels'),
     ]
+
+
+def test_a_teacher_of_another_config_is_no_measure_so_a_baseline_is(recipe):
+    RECIPE.with_name('own.py').write_text(TEACHER)
+    large = {'distill.teacher.config': 'mine/own.py'}
+    work = work_of(None, **large)
+    assert work.baseline.training == 'mine/baseline.py'
+    assert work.larger == ['teacher']
+    assert work_of(None).baseline is None
+    assert work_of('', **{}).larger == []
+
+
+def test_a_baseline_can_be_refused(recipe):
+    RECIPE.with_name('own.py').write_text(TEACHER)
+    RECIPE.with_name('baseline.py').unlink()
+    work = work_of(None, **{'distill.teacher.config': 'mine/own.py'})
+    assert work.baseline is None
+    # With nothing else to compare with, the teacher is the measure.
+    assert work.larger == []

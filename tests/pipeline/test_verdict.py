@@ -21,13 +21,13 @@ GAIN = RNG.normal(0.1, 0.05, 40)
 LUCK = RNG.normal(0.0, 0.2, 40)
 
 
-def verdict_of(tmp_path, **oks):
+def verdict_of(tmp_path, larger=(), **oks):
     results = {}
     for name, values in oks.items():
         path = tmp_path / f'{name}.json'
         write_images(path, [float(value) for value in values])
         results[name] = ImageResults.read(path)
-    return compare_models(results)
+    return compare_models(results, larger)
 
 
 def test_a_student_that_gains_on_the_images_is_better(tmp_path):
@@ -74,6 +74,27 @@ def test_it_must_be_better_than_all(tmp_path):
     both = verdict_of(tmp_path, student=student, teacher=TEACHER, baseline=TEACHER)
     assert both.better
     assert 'is better than the teacher and the baseline' in verdict_sentence(both)
+
+
+def test_a_larger_teacher_may_stay_ahead(tmp_path):
+    student = TEACHER + GAIN
+    oks = dict(student=student, teacher=student + GAIN, baseline=TEACHER)
+    assert not verdict_of(tmp_path, **oks).better
+    verdict = verdict_of(tmp_path, larger=['teacher'], **oks)
+    assert verdict.better
+    sentence = verdict_sentence(verdict)
+    assert 'better than the baseline, worse than the teacher on the 40' in sentence
+    assert sentence.endswith(
+        'The teacher has a model of another config, so the baseline decides.'
+    )
+    tie = verdict_of(
+        tmp_path,
+        larger=['teacher'],
+        student=TEACHER,
+        teacher=TEACHER + LUCK,
+        baseline=TEACHER - GAIN,
+    )
+    assert tie.images_to_tell() is None
 
 
 def test_few_images_tell_nothing(tmp_path):
