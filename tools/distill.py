@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         training_words=_words('--logger', arguments.logger),
         student_words=_words('--show', arguments.show),
     )
-    answer = dry_run(work) if arguments.dry_run else distill(work)
+    jobs = arguments.jobs
+    answer = dry_run(work) if arguments.dry_run else distill(work, jobs=jobs)
     sys.stdout.write(f'{answer}\n')
 
 
@@ -76,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--dry-run', action='store_true', help='print the commands, run nothing'
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        metavar='N',
+        help='run up to N steps side by side that need not wait for each other, each '
+        'with its share of the cores',
     )
     add_logger_argument(parser)
     parser.add_argument(
