@@ -2,7 +2,7 @@
 # The whole loop on a toy data set, by the two commands that a user types.
 #
 #   make demo                                        (or: bash tools/demo.sh)
-#   SEED=1 WORK_DIR=work_dirs/toy_seed1 make demo    (another seed, beside it)
+#   SEED=1 WORK_DIR=work_dirs/demo_1 make demo       (another seed, beside it)
 #
 # Each command is shown before it runs. What was finished with the same code, configs,
 # data and seed is not repeated, and what was stopped goes on; when one of these
@@ -10,7 +10,7 @@
 set -euo pipefail
 
 SEED=${SEED:-0}
-WORK_DIR=${WORK_DIR:-work_dirs/toy}
+WORK_DIR=${WORK_DIR:-work_dirs/demo}
 RECIPE=$WORK_DIR/recipe
 DATA=data/toy
 # The libraries' notes to their own developers; errors and the logs stay whole.
