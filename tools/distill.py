@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         student_words=_words('--show', arguments.show),
         has_baseline=not arguments.no_baseline,
     )
-    answer = dry_run(work) if arguments.dry_run else distill(work)
+    jobs = arguments.jobs
+    answer = dry_run(work) if arguments.dry_run else distill(work, jobs=jobs)
     sys.stdout.write(f'{answer}\n')
 
 
@@ -80,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     baseline.add_argument('--no-baseline', action='store_true', help='train none')
     parser.add_argument(
         '--dry-run', action='store_true', help='print the commands, run nothing'
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        metavar='N',
+        help='run up to N steps side by side that need not wait for each other, each '
+        'with its share of the cores',
     )
     add_logger_argument(parser)
     parser.add_argument(

@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_boxes(parser.add_argument_group('boxes of the unlabeled images'))
     _add_settings(parser.add_argument_group('settings, instead of recommended ones'))
     parser.add_argument('--out', type=Path, help='folder; else configs/distill/NAME')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='folder of checkpoints and labels; else work_dirs/NAME',
+    )
     parser.add_argument('--yes', action='store_true', help='do not ask for the pairs')
     return parser
 
@@ -106,7 +111,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar='FIELD',
         help="what stays together: a field of each image, 'folder' or 'image'",
     )
-    group.add_argument('--seed', type=int, default=0, help='of the split')
+    group.add_argument('--seed', type=int, default=0, help='of split and trainings')
     group.add_argument(
         '--truth', type=Path, help='COCO json of the unlabeled images, for upper bounds'
     )

@@ -24,6 +24,7 @@ from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.errors import CheckpointError, ConfigError
 from mmdistill.plans.missing import config_of_folder
 from mmdistill.stages.kept_student import STUDENT_FILE
+from mmdistill.stages.step_contents import OF_THE_RUN, settings_text
 
 STUDENT, BASELINE, TEACHER, DETECTOR = 'student', 'baseline', 'teacher', 'detector'
 TEACHER_FILE, BASELINE_FILE = 'teacher.py', 'baseline.py'
@@ -194,6 +195,23 @@ def baseline_model(source: Path, stated: str | None) -> Model | None:
     folder = Path(read_training(training).work_dir)
     checkpoint = str(folder / MODEL_FILE)
     return Model(BASELINE, checkpoint, training, folder, tested_by=training)
+
+
+def are_trained_alike(one: Model, other: Model) -> bool:
+    """Whether two trainings are the same, seed and all, in other folders.
+
+    Args:
+        one: A model.
+        other: Another one; where it is not trained, nothing is known of it.
+    """
+    if not (one.training and other.training) or one.options != other.options:
+        return False
+    first, second = (
+        settings_text(read_training(model.training), OF_THE_RUN, model.work_dir)
+        for model in (one, other)
+        if model.training and model.work_dir
+    )
+    return first == second
 
 
 def student_model(recipe: Recipe, file: str) -> Model:

@@ -14,6 +14,7 @@ from mmdistill.errors import DataError, UserError
 from mmdistill.pipeline.advice import Measured, label_worth, next_steps
 from mmdistill.pipeline.evaluation import ImageResults
 from mmdistill.pipeline.models import check_trained
+from mmdistill.pipeline.side_by_side import check_jobs, commands_of, work_off
 from mmdistill.pipeline.steps import Distillation, Task
 from mmdistill.pipeline.times import Estimate, TimeLeft, estimate_tasks
 from mmdistill.pipeline.verdict import (
@@ -23,7 +24,6 @@ from mmdistill.pipeline.verdict import (
     verdict_table,
 )
 from mmdistill.plans.missing import missing_files
-from mmdistill.stages.round_commands import Commands
 from mmdistill.stages.round_results import student_metrics
 from mmdistill.utils.commands import locked, shown
 from mmdistill.utils.files import write_json
@@ -41,6 +41,7 @@ def distill(
     work: Distillation,
     execute: Execute | None = None,
     estimate: Estimate = estimate_tasks,
+    jobs: int = 1,
 ) -> str:
     """Run all steps of a distillation, or what is left of them.
 
@@ -48,6 +49,7 @@ def distill(
         work: The distillation.
         execute: Runs a command of a step; by default in a process of its own.
         estimate: Estimates the seconds of steps.
+        jobs: Number of steps that run side by side, where they can.
 
     Returns:
         The answer: a table, and what it says.
@@ -56,7 +58,8 @@ def distill(
         UserError: If a step fails that the answer needs, or another process does the
             same.
     """
-    commands = execute or Commands(work.recipe.config)
+    check_jobs(jobs)
+    commands = execute or commands_of(work.recipe.config, jobs)
 
     def timed(command: Sequence[str], log: Path) -> float:
         start = time.monotonic()
@@ -66,7 +69,7 @@ def distill(
     check_files(work)
     with locked(work.folder, LOCK_SECONDS):
         work.write_recipe()
-        failed = _run_steps(work, timed, estimate)
+        failed = _run_steps(work, timed, estimate, jobs)
         return _answer(work, failed)
 
 
@@ -111,29 +114,33 @@ def dry_run(work: Distillation) -> str:
 
 
 def _run_steps(
-    work: Distillation, execute: Execute, estimate: Estimate
+    work: Distillation, execute: Execute, estimate: Estimate, jobs: int
 ) -> dict[str, str]:
     """Do the steps; the errors of those that the answer can be given without."""
     ledger, tasks = Ledger(work.records), work.tasks()
     unknown = [t for t in tasks if not work.records.read(t.name).get('seconds')]
-    left = TimeLeft(work.records, tasks, estimate(work, unknown) if unknown else {})
+    estimated = estimate(work, unknown) if unknown else {}
+    left = TimeLeft(work.records, tasks, estimated, jobs)
     release_memory()
     failed: dict[str, str] = {}
-    for number, task in enumerate(tasks):
-        head = f'step {number + 1} of {len(tasks)}: {task.title}'
+
+    def perform(task: Task, execute: Execute) -> None:
+        head = f'step {tasks.index(task) + 1} of {len(tasks)}: {task.title}'
         start = time.monotonic()
         try:
-            done = not _perform(ledger, task, execute, head, left.text(tasks[number:]))
+            done = not _perform(ledger, task, execute, head, left.text())
         except UserError as error:
             if not task.is_optional:
                 raise
             warn(f'{task.title}: {error}; the work goes on without it')
             failed[task.name] = str(error)
-            continue
-        if done:
-            print_log(f'{head}: done before', logger='current')
+            done = True
         else:
-            left.finished(task.name, time.monotonic() - start)
+            if done:
+                print_log(f'{head}: done before', logger='current')
+        left.finished(task.name, None if done else time.monotonic() - start)
+
+    work_off(tasks, jobs, perform, execute)
     return failed
 
 
@@ -174,7 +181,12 @@ def _answer(work: Distillation, failed: dict[str, str]) -> str:
             f'{work.recipe.config.filename} has no validation set; give it '
             'val_dataloader and val_evaluator, and start this command again.'
         )
-    if work.baseline is None:
+    if work.is_teacher_baseline:
+        lines.append(
+            'The baseline is the teacher: both are the same training, of the same '
+            'labels and seed, which is done once.'
+        )
+    elif work.baseline is None:
         lines.append(
             'Whether a longer training on the labels alone does as well is told with '
             '--baseline.'

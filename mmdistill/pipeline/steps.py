@@ -47,7 +47,7 @@ from mmdistill.utils.files import json_sha256
 from mmdistill.utils.ledger import LAST_CHECKPOINT, METRICS, FileRecords, Step
 
 STEPS_FILE = 'steps.json'
-LABELS = 'labels'
+BOXES, LABELS, AUDIT = 'boxes', 'labels', 'audit'
 IMAGES = 'images.json'
 REPORT = 'report.html'
 CACHE = 'image_hashes.json'
@@ -70,6 +70,7 @@ class Task:
         folder: The folder that they write.
         content: Reads what it is made of.
         made: Whether what it makes is there.
+        needs: Names of the steps that come before it, of those that there are.
         prepare: Writes the files that its commands read.
         own_content: Reads what the folder is made of, where that is less.
         compares_itself: Whether the commands refuse a folder that was made otherwise.
@@ -85,6 +86,7 @@ class Task:
     folder: Path
     content: Callable[[], Any]
     made: Callable[[], bool]
+    needs: Sequence[str] = ()
     prepare: Callable[[], None] = lambda: None
     own_content: Callable[[], Any] | None = None
     compares_itself: bool = False
@@ -132,7 +134,8 @@ class Distillation:
         file: The recipe's file, as commands name it.
         teachers: The teachers.
         student: The student.
-        baseline: The baseline, if there is one.
+        baseline: The baseline, if there is one that is not the teacher.
+        is_teacher_baseline: Whether the baseline is the teacher's own training.
 
     Raises:
         UserError: If a model is missing, and nothing says how to train it.
@@ -162,7 +165,12 @@ class Distillation:
         self.student = models.student_model(recipe, self.file)
         if baseline is None and has_baseline:
             baseline = models.default_baseline(recipe, source)
-        self.baseline = models.baseline_model(source, baseline)
+        stated = models.baseline_model(source, baseline)
+        # Trained alike, of one seed: two trainings would give one model.
+        self.is_teacher_baseline = stated is not None and any(
+            models.are_trained_alike(stated, teacher) for teacher in self.teachers
+        )
+        self.baseline = None if self.is_teacher_baseline else stated
         trained = [*self.teachers, self.detector, self.student, self.baseline]
         models.check_folders([model for model in trained if model])
 
@@ -257,9 +265,11 @@ class Distillation:
         detector = self.recipe.distill.detector
         if folder is None or detector is None:
             return []
+        assert self.detector is not None
+        detector_step = self.detector.step
         return [
             Task(
-                name='boxes',
+                name=BOXES,
                 title='detect the boxes',
                 commands=[['tools/detect.py', self.file]],
                 folder=folder,
@@ -270,6 +280,7 @@ class Distillation:
                     file_print(detector.checkpoint),
                 ],
                 made=lambda: LabelStore(folder, DETECTIONS).complete,
+                needs=[detector_step],
                 compares_itself=True,
             )
         ]
@@ -289,6 +300,7 @@ class Distillation:
             content=lambda: contents()[1],
             own_content=lambda: contents()[0],
             made=lambda: self.store.complete and has_selection(self.store),
+            needs=[BOXES, *(teacher.step for teacher in self.teachers)],
             compares_itself=True,
         )
 
@@ -303,7 +315,7 @@ class Distillation:
         store = self.store.root
         return [
             Task(
-                name='audit',
+                name=AUDIT,
                 title='audit the labels',
                 commands=[['tools/audit_labels.py', self.file]],
                 folder=store.with_name(f'{store.name}-audit'),
@@ -313,6 +325,7 @@ class Distillation:
                     annotation_prints(sets),
                 ],
                 made=(store / AUDIT_FILE).is_file,
+                needs=[LABELS],
                 stays=True,
                 is_optional=True,
             )
@@ -337,6 +350,7 @@ class Distillation:
                 file_print(config.get('load_from')),
             ],
             made=lambda: Path(self.student.checkpoint).is_file(),
+            needs=[LABELS],
             # Rounds have a ledger of their own.
             stays=rounds,
             keeps=self._kept_in(self.student),
@@ -357,7 +371,7 @@ class Distillation:
             return evaluation_config(own, self.recipe.config)
 
         return Task(
-            name=f'test_{model.name}',
+            name=_test_name(model),
             title=f'test the {_spelled(model)}',
             commands=[command],
             folder=metrics.parent,
@@ -365,6 +379,7 @@ class Distillation:
                 config(), Path(model.checkpoint), self.root
             ),
             made=lambda: metrics.is_file() and images.is_file(),
+            needs=[model.step],
             prepare=lambda: write_config(config(), str(file)),
         )
 
@@ -385,6 +400,7 @@ class Distillation:
                 [file_print(path) for path in (store / AUDIT_FILE, *files)],
             ],
             made=(store / REPORT).is_file,
+            needs=[LABELS, AUDIT, *map(_test_name, self.tested)],
             stays=True,
             is_optional=True,
         )
@@ -399,6 +415,10 @@ class Distillation:
         others = [each for each in trained if each and each.name != model.name]
         kept += [Path(o.checkpoint) for o in others if '://' not in o.checkpoint]
         return [*kept, self.root / CACHE]
+
+
+def _test_name(model: Model) -> str:
+    return f'test_{model.name}'
 
 
 def _spelled(model: Model) -> str:

@@ -54,11 +54,17 @@ class TimeLeft:
         records: Records of tasks, also of former runs.
         tasks: All tasks.
         estimated: Estimated seconds by task, of those without a record.
+        jobs: Number of tasks that run side by side.
     """
 
     def __init__(
-        self, records: Records, tasks: Sequence[Task], estimated: Mapping[str, float]
+        self,
+        records: Records,
+        tasks: Sequence[Task],
+        estimated: Mapping[str, float],
+        jobs: int = 1,
     ) -> None:
+        self._left, self._jobs = [task.name for task in tasks], jobs
         known = {task.name: records.read(task.name).get('seconds') for task in tasks}
         self._expected = {
             **estimated,
@@ -66,26 +72,25 @@ class TimeLeft:
         }
         self._took: dict[str, float] = {}
 
-    def finished(self, name: str, seconds: float) -> None:
+    def finished(self, name: str, seconds: float | None) -> None:
         """Take the time of a finished task.
 
         Args:
             name: The task.
-            seconds: The time that it took.
+            seconds: The time that it took; None if it was not done now.
         """
-        self._took[name] = seconds
+        self._left.remove(name)
+        if seconds is not None:
+            self._took[name] = seconds
 
-    def text(self, tasks: Sequence[Task]) -> str:
-        """Describe the time that tasks take; empty where none of it is known.
-
-        Args:
-            tasks: The tasks that are left.
-        """
-        known = [self._expected[t.name] for t in tasks if t.name in self._expected]
+    def text(self) -> str:
+        """Describe the time of what is left; empty where none of it is known."""
+        known = [self._expected[name] for name in self._left if name in self._expected]
         if not known:
             return ''
-        unknown = len(tasks) - len(known)
-        text = f'about {format_duration(sum(known) * self._pace())} left'
+        unknown = len(self._left) - len(known)
+        seconds = sum(known) * self._pace() / self._jobs
+        text = f'about {format_duration(seconds)} left'
         if unknown:
             text += f' and {unknown} step{"s" * (unknown > 1)} of unknown length'
         return text

@@ -186,13 +186,14 @@ def folder_of_images(ann_file: Path, name: str) -> Path | None:
         name: File name of one of its images.
 
     Returns:
-        The folder: the json's own, `images` in it, or one in the layout of COCO; None
-        if the image is in none of them.
+        The folder: the json's own, `images` in it, one in the layout of COCO, or one
+        of the json's name in `images`; None if the image is in none of them.
     """
     above = Path(os.path.normpath(ann_file.parent / '..'))
     for folder in (
         *(ann_file.parent / 'images', ann_file.parent),
-        *(above / ann_file.stem.rpartition('_')[2], above / 'images', above),
+        *(above / ann_file.stem.rpartition('_')[2], above / 'images' / ann_file.stem),
+        *(above / 'images', above),
     ):
         if (folder / name).is_file():
             return folder

@@ -86,7 +86,7 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         DataError: If the data contradict themselves, are missing or leak.
     """
     machine = machine or Machine.current()
-    folder = request.out or Path('configs/distill', request.name)
+    folder = request.folder
     _check_target(request, folder)
     check_boxes(request)
     labeled = read_labeled_set(
@@ -102,7 +102,7 @@ def make_recipe(request: RecipeRequest, machine: Machine | None = None) -> NewRe
         {*labeled.files, *sides.val_files},
     )
     check_follow(request, labeled, unlabeled)
-    check_disk(unlabeled, Path('work_dirs', request.name, 'labels'))
+    check_disk(unlabeled, request.work_folder / 'labels')
     parts = _parts(request, machine, labeled, keypoints, unlabeled, sides)
     modules = {name: recipe_file(path) for name, path in MODULES.items()}
     training = len(sides.training)
@@ -129,14 +129,14 @@ def _parts(
 ) -> Parts:
     """All that the files are written of, with the model and settings that suit it."""
     training, stated = sides.training, request.overrides
-    folder = request.out or Path('configs/distill', request.name)
     model = choose_model(machine, len(training), stated.model, stated.weights)
     searched = is_searched(request, labeled)
     settings = recommend(training, keypoints, model, machine, stated, searched)
     return Parts(
         name=request.name,
-        folder=folder.as_posix(),
-        distill_base=_distill_base(folder),
+        folder=request.folder.as_posix(),
+        work_dir=request.work_folder.as_posix(),
+        distill_base=_distill_base(request.folder),
         category=labeled.category,
         instances=len(training),
         keypoints=keypoints,
@@ -152,6 +152,7 @@ def _parts(
         boxes=box_entries(request),
         boxes_reason=boxes_reason(request, labeled),
         labeled_share=stated.labeled_share,
+        seed=request.seed,
     )
 
 

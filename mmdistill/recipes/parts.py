@@ -50,6 +50,7 @@ class Parts:
     Attributes:
         name: Name of the recipe.
         folder: The folder that it is written to, as it is typed.
+        work_dir: The folder of its checkpoints and labels.
         distill_base: The `_base_/distill.py`, as the student names it.
         category: What is annotated.
         instances: Number of labeled instances that train.
@@ -66,10 +67,12 @@ class Parts:
         boxes: Entries of `distill` about boxes, and of its `unlabeled`.
         boxes_reason: Where the boxes are from.
         labeled_share: Stated share of labels; None for the default.
+        seed: Seed of the trainings.
     """
 
     name: str
     folder: str
+    work_dir: str
     distill_base: str
     category: str
     instances: int
@@ -86,6 +89,7 @@ class Parts:
     boxes: tuple[dict[str, Any], dict[str, Any]]
     boxes_reason: str
     labeled_share: float | None
+    seed: int
 
     @property
     def student(self) -> Network:

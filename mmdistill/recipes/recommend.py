@@ -28,6 +28,8 @@ SMALLEST, LARGEST = 96, 256
 """Longer sides of the input, pixels."""
 TEACHER_SCALE = 4 / 3
 """Sides of the input of a larger teacher over those of the student's."""
+MAGNIFIED = (1.0, 1.2, 1.4)
+"""Scales of the views where crops have pixels that the input does not show."""
 FRAME_CELLS = 12
 """Cells that an animal takes on the heatmap of a whole frame, to be found there."""
 MAX_ENLARGED = 2.0
@@ -401,9 +403,9 @@ def _scales(
         return Recommended(
             (0.8, 1.0), 'a box that is made of a pose may cut the animal off'
         )
-    if crop > side:
-        return Recommended((1.0, 1.2, 1.4), f'{sizes}: a magnified view shows more')
-    return Recommended((0.9, 1.0, 1.1), f'{sizes}: magnifying shows nothing new')
+    if crop >= MAGNIFIED[1] * side:
+        return Recommended(MAGNIFIED, f'{sizes}: a magnified view shows more')
+    return Recommended((0.9, 1.0, 1.1), f'{sizes}: magnifying shows little new')
 
 
 def _rotations(

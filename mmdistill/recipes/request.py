@@ -56,6 +56,7 @@ class RecipeRequest:
         truth: COCO json with the true labels of the unlabeled images; None without.
         truth_images: Folder of its images; None for that of the unlabeled ones.
         out: Folder to write; None for ``configs/distill/NAME``.
+        work_dir: Folder of checkpoints and labels; None for ``work_dirs/NAME``.
         boxes: Detections on the unlabeled images, in MMPose's `bbox_file` form.
         detector: Config of a detector, a file or ``mmdet::...``.
         detector_checkpoint: Its weights, a file or an address.
@@ -65,7 +66,7 @@ class RecipeRequest:
         val_share: Share of the labeled images to split off.
         val_by: Field of an image that names its video or subject, ``folder`` or
             ``image``; None to look for one.
-        seed: Seed of the split.
+        seed: Seed of the split and of the trainings.
         overrides: Settings that are stated.
     """
 
@@ -79,6 +80,7 @@ class RecipeRequest:
     truth: Path | None = None
     truth_images: Path | None = None
     out: Path | None = None
+    work_dir: Path | None = None
     boxes: Path | None = None
     detector: str | None = None
     detector_checkpoint: str | None = None
@@ -89,3 +91,13 @@ class RecipeRequest:
     val_by: str | None = None
     seed: int = 0
     overrides: Overrides = field(default_factory=Overrides)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the recipe."""
+        return self.out or Path('configs/distill', self.name)
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder of its checkpoints and labels."""
+        return self.work_dir or Path('work_dirs', self.name)

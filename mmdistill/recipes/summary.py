@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.recipes.keypoints import Keypoints
@@ -11,6 +10,9 @@ from mmdistill.recipes.labeled_set import LabeledSet
 from mmdistill.recipes.parts import Parts
 from mmdistill.recipes.request import RecipeRequest
 from mmdistill.recipes.unlabeled_set import UnlabeledSet
+
+WORK = ('teacher', 'baseline', 'student', 'labels')
+"""What the commands of a recipe leave in its work folder."""
 
 
 def data_notes(
@@ -100,11 +102,12 @@ def find_cautions(
             'without boxes an unlabeled image counts as one: give them with --boxes or '
             '--detector'
         )
-    work_dir = Path('work_dirs', request.name)
-    if work_dir.exists():
+    work_dir = request.work_folder
+    left = [name for name in WORK if (work_dir / name).exists()]
+    if left:
         cautions.append(
-            f'{work_dir} exists: checkpoints and labels in it are of another recipe of '
-            'this name'
+            f'{work_dir} has {", ".join(left)} of another recipe of this name: name a '
+            'folder of its own with --work-dir'
         )
     return cautions
 
@@ -115,15 +118,15 @@ def commands_of(parts: Parts) -> tuple[str, ...]:
     Args:
         parts: The recipe.
     """
-    folder, name = shlex.quote(parts.folder), parts.name
+    folder, work = shlex.quote(parts.folder), shlex.quote(parts.work_dir)
     student = f'{folder}/student.py'
     commands = [
         f'python tools/train.py {folder}/teacher.py',
         f'python tools/plan.py {student}',
         f'python tools/label.py {student}',
         f'python tools/train.py {student}',
-        f'python tools/report.py work_dirs/{name}/labels --config {student}',
-        f'python tools/test.py {student} work_dirs/{name}/student/{MODEL_FILE}',
+        f'python tools/report.py {work}/labels --config {student}',
+        f'python tools/test.py {student} {work}/student/{MODEL_FILE}',
     ]
     if parts.truth is not None:
         commands.insert(4, f'python tools/train.py {folder}/upper_bound.py')

@@ -94,7 +94,7 @@ def baseline_text(parts: Parts) -> str:
         doc,
         [
             Statement('_base_', 'teacher.py'),
-            Statement('work_dir', f'work_dirs/{parts.name}/baseline'),
+            Statement('work_dir', f'{parts.work_dir}/baseline'),
         ],
     )
 
@@ -113,7 +113,7 @@ def student_text(parts: Parts) -> str:
         'Labels the images first (the teacher must be trained), then trains.',
     )
     iterations = settings.iterations.value
-    checkpoint = f'work_dirs/{parts.name}/teacher/iter_{iterations}.pth'
+    checkpoint = f'{parts.work_dir}/teacher/iter_{iterations}.pth'
     views: dict[str, Any] = dict(scales=reasoned(settings.scales))
     if settings.rotations.value:
         views['rotations'] = reasoned(settings.rotations)
@@ -136,7 +136,7 @@ def student_text(parts: Parts) -> str:
         views=views,
         unlabeled=Reasoned(section, _unlabeled_reason(parts)),
         **of_distill,
-        store=f'work_dirs/{parts.name}/labels',
+        store=f'{parts.work_dir}/labels',
     )
     if parts.labeled_share is not None:
         distill['mixing'] = Reasoned(
@@ -152,7 +152,7 @@ def student_text(parts: Parts) -> str:
         doc,
         [
             Statement('_base_', ['baseline.py', parts.distill_base]),
-            Statement('work_dir', f'work_dirs/{parts.name}/student'),
+            Statement('work_dir', f'{parts.work_dir}/student'),
             Statement('distill', distill, gap=True),
         ],
     )
@@ -187,7 +187,7 @@ def upper_bound_text(parts: Parts) -> str:
         doc,
         [
             Statement('_base_', 'baseline.py'),
-            Statement('work_dir', f'work_dirs/{parts.name}/upper_bound'),
+            Statement('work_dir', f'{parts.work_dir}/upper_bound'),
             Statement('train_dataloader', dict(dataset=dataset), gap=True),
         ],
     )

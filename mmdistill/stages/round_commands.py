@@ -36,9 +36,18 @@ class Commands:
 
     Args:
         config: The recipe's config.
+        environment: Further variables of their environment.
+        is_named: Whether what a command prints has the name of its folder at the
+            beginning of each line, as others run beside it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str] | None = None,
+        is_named: bool = False,
+    ) -> None:
+        self._environment, self._is_named = environment or {}, is_named
         beside = Path(config.filename).resolve().parent if config.filename else None
         paths = [str(ROOTS[1]), *([str(beside)] if beside else [])]
         self._shown_path = str(beside) if config.get('custom_imports') else ''
@@ -50,7 +59,8 @@ class Commands:
 
         Args:
             command: The tool and its arguments.
-            log: Not used: what it prints is shown, and MMEngine keeps a log.
+            log: Its folder names the lines of what is printed, where they are named.
+                No file is written: MMEngine keeps a log.
 
         Returns:
             Seconds of processor time.
@@ -63,12 +73,15 @@ class Commands:
         name = str(file.relative_to(Path.cwd()) if near else file)
         where = f'PYTHONPATH={self._shown_path} ' if self._shown_path else ''
         print_log(f'$ {where}{shown([name, *command[1:]])}', logger='current')
-        return self._run(command, {})
+        prefix = f'[{log.parent.name}] ' if self._is_named else ''
+        return self._run(command, self._environment, prefix)
 
     def end(self) -> None:
         """Say that no command is left."""
 
-    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> float:
+    def _run(
+        self, command: Sequence[str], environment: Mapping[str, str], prefix: str = ''
+    ) -> float:
         file = tool_file(Path(command[0]).name)
         return run_command(
             [sys.executable, str(file), *command[1:]],
@@ -76,6 +89,7 @@ class Commands:
             environment={'PYTHONPATH': self._path, **environment},
             remedy=REMEDY,
             dies_with_parent=True,
+            prefix=prefix,
         )
 
 
@@ -99,7 +113,9 @@ class Leader(Commands):
         # This process may be the one that they ask.
         self._meeting.wait([f'rank_{rank}' for rank in ranks], PATIENCE)
 
-    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> float:
+    def _run(
+        self, command: Sequence[str], environment: Mapping[str, str], prefix: str = ''
+    ) -> float:
         with socket.socket() as free:
             free.bind(('', 0))
             port = str(free.getsockname()[1])

@@ -36,6 +36,7 @@ def run_command(
     environment: Mapping[str, str] | None = None,
     remedy: str = '',
     dies_with_parent: bool = False,
+    prefix: str = '',
 ) -> float:
     """Run a command in a process of its own, to its end.
 
@@ -46,6 +47,8 @@ def run_command(
         environment: Variables of its environment beside those of this process.
         remedy: What is said after the exit code where it fails.
         dies_with_parent: Whether it is ended when this process is killed; Linux only.
+        prefix: Beginning of each line that it prints, where others run beside it; it
+            prints to no terminal then.
 
     Returns:
         Seconds of processor time, those of the loader's workers included.
@@ -56,12 +59,14 @@ def run_command(
     words = [*MORTAL, *command] if dies_with_parent else list(command)
     process = subprocess.Popen(
         words,
-        stdout=output,
-        stderr=subprocess.STDOUT if output else None,
+        stdout=subprocess.PIPE if prefix else output,
+        stderr=subprocess.STDOUT if output or prefix else None,
         env={**os.environ, **(environment or {})},
         close_fds=False,  # the children hold the lock of the work folder on
     )
     try:
+        if process.stdout is not None:
+            _print_lines(process.stdout, prefix)
         _, status, usage = os.wait4(process.pid, 0)
     except KeyboardInterrupt:
         # The terminal interrupts all processes; its own end comes first.
@@ -71,6 +76,14 @@ def run_command(
     if process.returncode:
         raise UserError(f'{name} ended with {process.returncode}{remedy}')
     return usage.ru_utime + usage.ru_stime
+
+
+def _print_lines(lines: IO[bytes], prefix: str) -> None:
+    """Print lines as they come, each with its prefix, to their end."""
+    with lines:
+        for line in lines:
+            sys.stdout.write(prefix + line.decode(errors='replace'))
+            sys.stdout.flush()
 
 
 def locked(work_dir: Path, patience: float = 0) -> BinaryIO:

@@ -61,6 +61,20 @@ def test_images_are_looked_for_beside_the_json(tmp_path, place, monkeypatch):
     assert str(labeled.img_root) == 'data/images'
 
 
+def test_of_folders_of_equal_names_the_one_called_like_the_json_is_taken(tmp_path):
+    for name in ('train', 'val'):
+        write_labels(tmp_path / name)
+        (tmp_path / 'annotations').mkdir(exist_ok=True)
+        (tmp_path / name / 'labels.json').rename(tmp_path / f'annotations/{name}.json')
+        (tmp_path / name / 'images').rename(tmp_path / name / name)
+    (tmp_path / 'images').mkdir()
+    for name in ('train', 'val'):
+        (tmp_path / name / name).rename(tmp_path / 'images' / name)
+    for name in ('train', 'val'):
+        labeled = read_labeled_set(tmp_path / f'annotations/{name}.json', 'labeled')
+        assert labeled.img_root == tmp_path / 'images' / name
+
+
 def test_images_of_another_layout_are_not_found(tmp_path):
     assert folder_of_images(write_labels(tmp_path), 'none.png') is None
 

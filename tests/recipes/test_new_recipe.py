@@ -89,6 +89,19 @@ def test_the_student_is_a_distillation(here, monkeypatch):
     assert distill.store == 'work_dirs/mice/labels'
 
 
+def test_work_folder_and_seed_are_those_that_are_stated(here, monkeypatch):
+    stated = replace(MICE, work_dir=Path('runs/third'), seed=3)
+    config = written(monkeypatch, stated)
+
+    assert config.work_dir == 'runs/third/student'
+    assert config.randomness.seed == 3
+    (teacher,) = Recipe.of(config).distill.teachers
+    assert Path(teacher.checkpoint).parent == Path('runs/third/teacher')
+    assert config.distill.store == 'runs/third/labels'
+    beside = read_config('configs/distill/mice/baseline.py')
+    assert beside.work_dir == 'runs/third/baseline'
+
+
 def test_the_files_of_a_recipe_are_formatted(here):
     truth = replace(MICE, truth=Path('mice/truth.json'))
     shutil.copytree('mice/images', 'other/images')
@@ -418,10 +431,12 @@ def test_fewer_labels_than_a_batch_make_it_smaller(here, monkeypatch):
 
 def test_what_to_look_at_is_a_caution(here):
     write_labels(Path('mice'), names=('a', 'b', 'c', 'd'))
-    Path('work_dirs/mice').mkdir(parents=True)
+    Path('work_dirs/mice/labels').mkdir(parents=True)
     cautions = ' '.join(make_recipe(MICE, CPU).cautions)
     assert 'no pair of left and right was found' in cautions
-    assert 'work_dirs/mice exists' in cautions
+    assert 'work_dirs/mice has labels of another recipe of this name' in cautions
+    elsewhere = make_recipe(replace(MICE, work_dir=Path('runs/mice')), CPU).cautions
+    assert 'another recipe' not in ' '.join(elsewhere)
 
     write_labels(Path('mice'), names=('left_eye', 'b', 'c', 'd'))
     assert 'left_eye has a side and no partner' in ' '.join(

@@ -104,11 +104,17 @@ def test_turned_bodies_are_seen_turned(tmp_path):
 
 
 def test_views_magnify_where_the_crop_has_more_pixels_than_the_input(tmp_path):
-    large = read_labels(tmp_path / 'a', half=100.0, size=(400, 300))
+    large = read_labels(tmp_path / 'a', half=135.0, size=(400, 300))
     assert settings_of(large).scales.value == (1.0, 1.2, 1.4)
     small = read_labels(tmp_path / 'b')
     assert settings_of(small).scales.value == (0.9, 1.0, 1.1)
     assert settings_of(small, searched=True).scales.value == (0.8, 1.0)
+    # A crop that is hardly larger than the input has no more to show.
+    between = read_labels(tmp_path / 'c', half=110.0, size=(400, 300))
+    settings = settings_of(between)
+    ratio = 1.25 * between.median_side / max(settings.codec.value['input_size'])
+    assert 1 < ratio < 1.2
+    assert settings.scales.value == (0.9, 1.0, 1.1)
 
 
 @pytest.mark.parametrize(

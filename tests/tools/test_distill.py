@@ -1,6 +1,7 @@
 """From labels to an answer on a toy recipe, by stand-ins for the tools but once."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,33 @@ def test_each_step_is_run_once(recipe):
     again = QuickTools()
     assert run(again) == answer
     assert again.called == []
+
+
+def test_steps_side_by_side_give_the_same_answer(recipe):
+    turn = threading.Lock()
+
+    class OneAtATime(QuickTools):
+        def __call__(self, command, log):
+            with turn:  # the stand-ins share this process
+                return super().__call__(command, log)
+
+    answer = run(QuickTools())
+    WORK.rename('one')
+    tools = OneAtATime()
+    aside = distill(work_of(), tools, estimate=lambda work, tasks: {}, jobs=3)
+    assert aside == answer
+    assert sorted(tools.called) == sorted(ALL)
+    assert tools.called.index('train baseline') < tools.called.index('label student')
+
+
+def test_a_baseline_that_is_the_teacher_is_not_trained_twice(recipe):
+    same = RECIPE.with_name('baseline.py').read_text().replace('seed=1', 'seed=0')
+    RECIPE.with_name('baseline.py').write_text(same)
+    assert 'seed=0' in same
+    tools = QuickTools()
+    answer = run(tools)
+    assert 'The baseline is the teacher: both are the same training' in answer
+    assert tools.called == [step for step in ALL if 'baseline' not in step]
 
 
 def test_without_a_baseline_none_is_trained(recipe):
@@ -280,6 +308,7 @@ def test_options_reach_the_commands_by_a_recipe_of_their_own(recipe, tool, capsy
     [
         (['--launcher', 'pytorch'], 'torchrun'),
         (['--baseline', 'no.py'], 'no.py does not exist'),
+        (['--jobs', '0'], '--jobs must be a whole number from 1, got 0'),
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(recipe, tool, capsys, arguments, sentence):

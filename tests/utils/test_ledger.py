@@ -145,6 +145,15 @@ def test_a_command_has_its_own_variables(tmp_path):
     assert path.read_text() == 'mine\n'
 
 
+def test_lines_of_a_command_beside_others_have_its_name(capsys):
+    script = 'echo one; echo two >&2; printf three'
+    run_command(['sh', '-c', script], 'sh', prefix='[a] ')
+    assert capsys.readouterr().out == '[a] one\n[a] two\n[a] three'
+    with pytest.raises(UserError, match='sh ended with 3'):
+        run_command(['sh', '-c', 'echo said; exit 3'], 'sh', prefix='[a] ')
+    assert capsys.readouterr().out == '[a] said\n'
+
+
 def test_a_command_holds_the_lock_of_the_one_that_started_it(tmp_path):
     """As when that one was killed and the command lives on."""
     with locked(tmp_path):

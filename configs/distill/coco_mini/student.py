@@ -2,8 +2,8 @@
 
     python tools/label.py configs/distill/coco_mini/student.py
 
-Detector and teacher have seen drawn figures only (`make demo` trains them): boxes and
-labels are poor. With `distill.detector.score_thr=0.45` nothing is found on many of the
+Detector and teacher have seen drawn figures only (`tools/distill.py` trains those of
+`../toy/`): boxes and labels are poor. With `distill.detector.score_thr=0.45` nothing is found on many of the
 photographs.
 """
 
