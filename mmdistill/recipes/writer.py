@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmdistill.functional.mixing import balanced_share
 from mmdistill.recipes.config_text import Code, Reasoned, Statement, config_text
 from mmdistill.recipes.parts import (
     Parts,
@@ -17,6 +18,8 @@ from mmdistill.recipes.parts import (
 )
 from mmdistill.recipes.training_file import training_text
 
+LABELED_SHARE = 0.3
+"""Share of human labels beside those of a larger teacher, as in `lspe/`."""
 LEFT, RIGHT, MIDDLE = [0, 255, 0], [255, 128, 0], [51, 153, 255]
 """Colors of bones, as MMPose has them for people."""
 
@@ -142,6 +145,11 @@ def student_text(parts: Parts) -> str:
         distill['mixing'] = Reasoned(
             dict(labeled_share=parts.labeled_share), 'Share of labels: stated.'
         )
+    elif parts.teacher is not None and _usual_share(parts) > LABELED_SHARE:
+        distill['mixing'] = Reasoned(
+            dict(labeled_share=LABELED_SHARE),
+            'A larger teacher labels well enough for most of a batch.',
+        )
     distill['schedule'] = Reasoned(
         dict(max_factor=1.0), 'As long as the baseline, to be compared with it.'
     )
@@ -191,6 +199,11 @@ def upper_bound_text(parts: Parts) -> str:
             Statement('train_dataloader', dict(dataset=dataset), gap=True),
         ],
     )
+
+
+def _usual_share(parts: Parts) -> float:
+    """The share without a setting, if there are as many pseudo-labels as images."""
+    return balanced_share(parts.instances, max(1, parts.unlabeled.images))
 
 
 def _unlabeled_reason(parts: Parts) -> str:

@@ -478,7 +478,8 @@ def test_people_get_what_the_hand_made_recipe_has(here, monkeypatch):
     for key in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert config[key] == lspe[key], key
     assert config.distill.views == lspe.distill.views
-    assert config.distill.finish == lspe.distill.finish
+    for key in ('finish', 'mixing'):
+        assert config.distill[key] == lspe.distill[key]
     teacher = Config.fromfile('configs/distill/people/teacher.py')
     hand_made = Config.fromfile(folder / 'teacher.py')
     for key in ('codec', 'model', 'train_pipeline', 'val_pipeline', 'optim_wrapper'):
