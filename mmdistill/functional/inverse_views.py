@@ -131,13 +131,18 @@ class SeparableInverse:
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
         if not self.keeps_columns:
-            heatmaps = heatmaps @ self.columns.T
+            heatmaps = heatmaps @ self._along_x
         if self.keeps_rows:
             return heatmaps
         # A product with the matrix would take three times as long on a CPU.
         (low, of_low), (high, of_high) = self._rows_read
         blended = heatmaps.index_select(2, low).mul_(of_low)
         return blended.addcmul_(heatmaps.index_select(2, high), of_high)
+
+    @cached_property
+    def _along_x(self) -> Tensor:
+        """Weights of the x axis, (cells of the view, cells of the reference)."""
+        return self.columns.T
 
     @cached_property
     def _rows_read(self) -> list[tuple[Tensor, Tensor]]:
