@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
@@ -221,8 +220,9 @@ class UnlabeledDataset:
         sample.gt_instances = InstanceData(
             bboxes=boxes, bbox_scores=scores, category_ids=category_ids
         )
-        # The network input is not the image but crops of it.
-        pixels = torch.from_numpy(_channels_first(image.pixels))
+        # The network input is not the image but crops of it, which are cut fastest
+        # where the channels of a pixel lie side by side, as in the decoded image.
+        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels)).permute(2, 0, 1)
         return dict(inputs=pixels, data_samples=sample)
 
     def described(self, number: int, image: ReadImage) -> PoseDataSample:
@@ -285,16 +285,6 @@ def _default_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> 
         listed = (root / text_option('ann_file', ann_file)).absolute()
         return CocoSource(img_root, str(listed), name='')
     return FolderSource(img_root, name='', hidden=hidden)
-
-
-def _channels_first(pixels: np.ndarray) -> np.ndarray:
-    """Transpose an image of (height, width, 3) to (3, height, width)."""
-    # OpenCV splits channels in a quarter of NumPy's time, and refuses empty images.
-    if not pixels.size:
-        return pixels.transpose(2, 0, 1)
-    planes = np.empty((3, *pixels.shape[:2]), dtype=pixels.dtype)
-    cv2.split(pixels, list(planes))
-    return planes
 
 
 def _overlap_image(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -5,13 +5,17 @@ Shapes: `N` instances, `K` keypoints, `W, H` network input. Coordinates are
 
 Crops are those of MMPose's `TopdownAffine`, because a network is trained on them:
 OpenCV's `warpAffine` reads an image of bytes at coordinates rounded to 1/32 of a
-pixel, and rounds the values to whole gray levels.
+pixel, and rounds the values to whole gray levels. On a CPU it cuts them itself
+(`cut_byte_crops`), elsewhere `cut_crops` reads and rounds alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,6 +26,8 @@ FINE = 1024
 """Fractions of a pixel to which OpenCV rounds its steps along each axis."""
 COARSE = 32
 """Fractions of a pixel to which it rounds the coordinates that it reads."""
+LONGEST_SIDE = 2**15 - 1
+"""Sides of images below which OpenCV's coordinates do not overflow."""
 HALF_UP = 0.5 / COARSE**2
 """Half the step between interpolated values, so that a tie is rounded up."""
 
@@ -177,3 +183,65 @@ def cut_crops(image: Tensor, grids: Tensor) -> Tensor:
     # The image is not copied: all crops read the same memory.
     images = image.expand(len(grids), *image.shape)
     return F.grid_sample(images, grids, align_corners=False).add_(HALF_UP).round_()
+
+
+def crop_matrices(walk: Tensor, crops: Crops) -> np.ndarray:
+    """Compute the affine maps from a view's input pixels to pixels of the image.
+
+    Args:
+        walk: `input_walk` of the view, (3, 2).
+        crops: The reference crops, on the CPU.
+
+    Returns:
+        Matrices that map (x, y, 1), (N, 2, 3), float64.
+
+    >>> crops = Crops(*map(torch.tensor, ([[2.0, 2.0]], [[4.0, 8.0]], [16.0])))
+    >>> walk = input_walk(View(), Frame(4, 4, use_udp=False))
+    >>> crop_matrices(walk, crops).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 2.0, -2.0]]]
+    """
+    steps = walk.numpy() * crops.extents.double().numpy()[:, None]
+    steps[:, 0] += crops.centers.double().numpy()
+    matrices: np.ndarray = steps[:, [1, 2, 0]].swapaxes(1, 2)
+    return matrices
+
+
+def cut_byte_crops(
+    images: Sequence[Tensor], matrices: np.ndarray, frame: Frame
+) -> Tensor:
+    """Cut crops of images of bytes by OpenCV, with zeros outside of them.
+
+    Args:
+        images: The image of each crop, uint8, (3, height, width), in channels-last
+            memory, shorter than `LONGEST_SIDE`.
+        matrices: `crop_matrices` of the crops, (N, 2, 3).
+        frame: The network input of the view, W x H.
+
+    Returns:
+        Crops, uint8, (N, 3, H, W), in channels-last memory.
+
+    >>> image = channels_last_bytes(torch.arange(12, dtype=torch.uint8).view(3, 2, 2))
+    >>> shift = np.array([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+    >>> cut_byte_crops([image], shift, Frame(2, 2, use_udp=False))[0, 0].tolist()
+    [[1, 0], [3, 0]]
+    """
+    size = frame.width, frame.height
+    crops = np.empty((len(images), frame.height, frame.width, 3), dtype=np.uint8)
+    for image, matrix, crop in zip(images, matrices, crops, strict=True):
+        cv2.warpAffine(
+            *(image.permute(1, 2, 0).numpy(), matrix, size, crop),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
+    return torch.from_numpy(crops).permute(0, 3, 1, 2)
+
+
+def channels_last_bytes(image: Tensor) -> Tensor:
+    """Arrange an image as OpenCV reads it; one that is so already is not copied.
+
+    Args:
+        image: Image, uint8, (3, height, width).
+
+    >>> channels_last_bytes(torch.zeros(3, 2, 4, dtype=torch.uint8)).stride()
+    (1, 12, 3)
+    """
+    return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)

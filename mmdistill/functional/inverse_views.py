@@ -99,7 +99,8 @@ class SeparableInverse:
 
     Attributes:
         columns: Weights of the x axis, (cells of the reference, cells of the view).
-        rows: Weights of the y axis.
+        rows: Weights of the y axis; a cell of the reference reads one cell of the
+            view or two adjacent ones.
         keeps_columns: Whether `columns` is the identity, so that it is skipped.
         keeps_rows: Whether `rows` is.
 
@@ -130,8 +131,27 @@ class SeparableInverse:
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Heatmaps of the view (N, K, h, w) on the reference grid, 0 uncovered."""
         if not self.keeps_columns:
-            heatmaps = heatmaps @ self.columns.T
-        return heatmaps if self.keeps_rows else self.rows @ heatmaps
+            heatmaps = heatmaps @ self._along_x
+        if self.keeps_rows:
+            return heatmaps
+        # A product with the matrix would take three times as long on a CPU.
+        (low, of_low), (high, of_high) = self._rows_read
+        blended = heatmaps.index_select(2, low).mul_(of_low)
+        return blended.addcmul_(heatmaps.index_select(2, high), of_high)
+
+    @cached_property
+    def _along_x(self) -> Tensor:
+        """Weights of the x axis, (cells of the view, cells of the reference)."""
+        return self.columns.T
+
+    @cached_property
+    def _rows_read(self) -> list[tuple[Tensor, Tensor]]:
+        """Upper and lower row that is read for each, and its weights, (h,), (h, 1)."""
+        last = self.rows.shape[1] - 1
+        low = (self.rows != 0).float().argmax(1)
+        high = (low + 1).clamp(max=last)
+        of_low, of_high = (self.rows.gather(1, i[:, None]) for i in (low, high))
+        return [(low, of_low), (high, of_high * (high > low)[:, None])]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Object keypoint similarity (OKS), and matching of candidates to true instances.
+"""Object keypoint similarity (OKS), matching to true instances, and suppression.
 
-Both follow COCO's keypoint evaluation.
+Similarity and matching follow COCO's keypoint evaluation, suppression MMPose's.
 
 Shapes: `N` candidates and `G` true instances of one image, `K` keypoints.
 """
@@ -158,6 +158,49 @@ def match(similar: np.ndarray, truth: TrueInstances, oks_thr: float) -> np.ndarr
         matches[row] = len(truth) - 1 - int(np.argmax(reverse))
         free[matches[row]] = False
     return matches
+
+
+def distinct_poses(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    oks_thr: float,
+) -> np.ndarray:
+    """Select the best of candidates that are alike, as MMPose's `oks_nms` does.
+
+    Each candidate, best first, suppresses those after it whose OKS to it is higher
+    than the threshold. The area in the OKS of two is the mean of theirs.
+
+    Args:
+        keypoints: Coordinates of the candidates, pixels, (N, K, 2).
+        scores: Scores of the candidates, (N,).
+        areas: Areas of the candidates, squared pixels, (N,).
+        sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
+        oks_thr: OKS above which only the better of two candidates is kept.
+
+    Returns:
+        Indices of the kept candidates, best first, int64.
+
+    >>> keypoints = np.array([[[10.0, 10.0]], [[10.5, 10.0]], [[40.0, 10.0]]])
+    >>> scores, areas = np.array([0.5, 0.75, 0.25]), np.full(3, 400.0)
+    >>> distinct_poses(keypoints, scores, areas, np.array([0.05]), 0.9).tolist()
+    [1, 2]
+    """
+    variances = (2 * sigmas) ** 2
+    left = scores.argsort()[::-1]
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        # Differences and areas in the precision of the candidates, as in MMPose.
+        x, y = np.moveaxis(keypoints[left] - keypoints[best], -1, 0)
+        squares = x**2 + y**2
+        sizes = ((areas[left] + areas[best]) / 2).astype(np.float64) + np.spacing(1)
+        near = np.exp(-(squares / variances / sizes[:, None] / 2))
+        similar = (near.sum(axis=1) / near.shape[1]).astype(np.float32)
+        left = left[similar <= oks_thr]
+    return np.array(kept, dtype=np.int64)
 
 
 def keypoint_errors(

@@ -10,6 +10,7 @@ pixels of the image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -18,6 +19,9 @@ import torch
 
 from mmdistill.functional.fusion import PeakSpread, view_agreement
 from mmdistill.functional.scoring import AREA_OF_BOX
+
+ROUNDING = 1e-6
+"""Margin of a bound on a logarithm of OKS, far above rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -113,38 +117,64 @@ def match_poses(poses: ViewPoses, sigmas: np.ndarray, match_thr: float) -> np.nd
     """
     groups = np.full(len(poses), -1)
     order = np.argsort(-poses.scores, kind='stable')
-    means = _RunningMeans(len(poses), poses.keypoints.shape[1], sigmas)
+    means = _RunningMeans(poses, sigmas, match_thr)
     seen = np.zeros((len(poses), int(poses.views.max(initial=-1)) + 1), dtype=bool)
     categories = np.zeros(len(poses), dtype=np.int64)
     for row in order.tolist():
         view, category = poses.views[row], poses.category_ids[row]
         count = means.count
-        similar = means.similarity(poses.keypoints[row])
         free = (categories[:count] == category) & ~seen[:count, view]
-        similar = np.where(free, similar, -1)
-        best = int(similar.argmax()) if count else 0
-        group = best if count and similar[best] >= match_thr else count
-        means.add(group, poses, row)
+        near = np.flatnonzero(free & ~means.beyond_reach(row))
+        similar = means.similarity(row, near)
+        best = int(similar.argmax()) if len(near) else -1
+        joins = best >= 0 and similar[best] >= match_thr
+        group = int(near[best]) if joins else count
+        means.add(group, row)
         categories[group], seen[group, view], groups[row] = category, True, group
     return groups
 
 
 class _RunningMeans:
-    """Weighted means of the keypoints and boxes of groups that grow."""
+    """Weighted means of the keypoints and boxes of groups that grow.
 
-    def __init__(self, capacity: int, num_keypoints: int, sigmas: np.ndarray) -> None:
+    An OKS is a mean over keypoints, each of which is at least as far from that of a
+    group as the extents of both keep apart. So most groups of a large image are known
+    to be out of reach by four numbers, and only the others are compared by keypoints.
+    """
+
+    def __init__(self, poses: ViewPoses, sigmas: np.ndarray, match_thr: float) -> None:
         self.count = 0
-        self._keypoints = np.zeros((capacity, num_keypoints, 2))
-        self._evidence = np.zeros((capacity, num_keypoints))
-        self._bboxes = np.zeros((capacity, 4))
-        self._weights = np.zeros(capacity)
+        self._poses = poses
+        self._points = poses.keypoints.astype(np.float64)
+        self._pose_evidence = evidence_of(poses.scores, poses.keypoint_scores)
+        self._pose_weights = np.maximum(poses.scores, 0)
+        self._pose_extents = _extents(self._points)
+        self._keypoints = np.zeros(self._points.shape)
+        self._evidence = np.zeros(self._points.shape[:2])
+        self._bboxes = np.zeros((len(poses), 4))
+        self._weights = np.zeros(len(poses))
+        self._areas = np.ones(len(poses))
+        self._extents = np.zeros(self._pose_extents.shape)
         self._variances = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2
+        widest = self._variances.max(initial=0)
+        self._reach = (
+            2
+            * widest
+            * (-math.log(match_thr) + ROUNDING if match_thr > 0 else math.inf)
+        )
 
-    def similarity(self, keypoints: np.ndarray) -> np.ndarray:
-        """OKS of a pose to the mean of each group, (G,)."""
-        groups = slice(self.count)
-        areas = np.maximum(AREA_OF_BOX * _areas(self._bboxes[groups]), 1)[:, None]
-        squares = ((keypoints - self._keypoints[groups]) ** 2).sum(axis=-1)
+    def beyond_reach(self, row: int) -> np.ndarray:
+        """Mask of the groups to whose mean the OKS of a pose is too low, (G,)."""
+        low, high = self._extents[: self.count].swapaxes(0, 1)
+        pose_low, pose_high = self._pose_extents[row]
+        gaps = np.maximum(low - pose_high, pose_low - high).clip(min=0)
+        squares: np.ndarray = np.einsum('gi,gi->g', gaps, gaps)
+        return squares > self._reach * self._areas[: self.count]
+
+    def similarity(self, row: int, groups: np.ndarray) -> np.ndarray:
+        """OKS of a pose to the means of some groups, (len(groups),)."""
+        squares = ((self._points[row] - self._keypoints[groups]) ** 2).sum(axis=-1)
+        areas = self._areas[groups][:, None]
         near = np.exp(-squares / (2 * areas * self._variances))
         evidence = self._evidence[groups]
         total = evidence.sum(axis=1, keepdims=True)
@@ -152,24 +182,22 @@ class _RunningMeans:
         similar: np.ndarray = (near * shares).sum(axis=1) / shares.sum(axis=1)
         return similar
 
-    def add(self, group: int, poses: ViewPoses, row: int) -> None:
+    def add(self, group: int, row: int) -> None:
         """Add a pose to a group, or begin the next one with it."""
-        evidence = evidence_of(poses.scores[row], poses.keypoint_scores[row])
-        weight = max(float(poses.scores[row]), 0.0)
+        evidence, weight = self._pose_evidence[row], self._pose_weights[row]
         if group == self.count:
             self.count += 1
-            self._keypoints[group], self._bboxes[group] = (
-                poses.keypoints[row],
-                poses.bboxes[row],
-            )
-            self._evidence[group], self._weights[group] = evidence, weight
-            return
+            self._keypoints[group] = self._points[row]
+            self._bboxes[group] = self._poses.bboxes[row]
         self._evidence[group] += evidence
         self._weights[group] += weight
-        steps = poses.keypoints[row] - self._keypoints[group]
+        steps = self._points[row] - self._keypoints[group]
         self._keypoints[group] += steps * _share(evidence, self._evidence[group])
-        step = poses.bboxes[row] - self._bboxes[group]
+        step = self._poses.bboxes[row] - self._bboxes[group]
         self._bboxes[group] += step * _share(weight, self._weights[group])
+        area = AREA_OF_BOX * _areas(self._bboxes[group][None])[0]
+        self._areas[group] = max(area, 1.0)
+        self._extents[group] = _extents(self._keypoints[group])
 
 
 def evidence_of(scores: np.ndarray, keypoint_scores: np.ndarray) -> np.ndarray:
@@ -347,6 +375,11 @@ def _share(part: np.ndarray | float, total: np.ndarray | float) -> np.ndarray:
         part, total, out=np.zeros_like(total), where=total > 0
     )
     return share[..., None] if share.ndim == 1 else share
+
+
+def _extents(keypoints: np.ndarray) -> np.ndarray:
+    """Lowest and highest coordinates of keypoints (..., K, 2), (..., 2, 2)."""
+    return np.stack([keypoints.min(axis=-2), keypoints.max(axis=-2)], axis=-2)
 
 
 def _areas(bboxes: np.ndarray) -> np.ndarray:

@@ -42,6 +42,8 @@ from mmdistill.models.setting_checks import (
     check_fusion_resolution,
     check_images,
     check_switches,
+    views_refused,
+    whole_images,
 )
 from mmdistill.models.teacher import Running, Teacher
 from mmdistill.models.teacher_runs import CropsOf, TeacherRun
@@ -270,12 +272,9 @@ class HeatmapFusionTTA(BaseTTAModel):
         Raises:
             UserError: If the pipeline makes a list of views of an image.
         """
-        images, samples = data['inputs'], data['data_samples']
+        images, samples = whole_images(data)
         if not samples:
             return []
-        if isinstance(samples[0], (list, tuple)):
-            # Lists of views, which the host's wrapper would merge.
-            return self.merge_preds(samples)
         boxes = [np.reshape(s.gt_instances.bboxes, (-1, 4)) for s in samples]
         flip_indices = self._flip_indices(samples[0].metainfo)
         if self.box_fit is not None:
@@ -296,10 +295,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         Raises:
             UserError: Always.
         """
-        raise ConfigError(
-            'HeatmapFusionTTA fuses what a head returns, not predictions: give it '
-            'whole images with boxes, without TestTimeAug in the pipeline'
-        )
+        raise views_refused()
 
     def _fitted(
         self,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 
 PROBE_SIDE = 32
 """Side of the probe images, which padding to MMEngine's usual divisors keeps."""
+KEPT, SWAPPED = [0, 1, 2], [2, 1, 0]
+"""Orders of channels that OpenCV makes of bytes."""
 
 
 class InputNormalizer:
@@ -29,6 +32,7 @@ class InputNormalizer:
         self._memory_format = memory_format
         outputs = self._probe(_uniform_images())
         self._channels: list[tuple[int, float, Tensor]] | None = None
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         if outputs is not None:
             shifts = outputs[0, :, 0, 0]
             gains = (outputs[1:] - outputs[0])[..., 0, 0].T / 255
@@ -49,7 +53,8 @@ class InputNormalizer:
         """Compute the network inputs of crops.
 
         Args:
-            crops: Crops, values 0 to 255, each (n, 3, H, W).
+            crops: Crops, values 0 to 255, each (n, 3, H, W), float; on the CPU also
+                uint8, best in channels-last memory.
 
         Returns:
             Network inputs, (N, 3, H, W).
@@ -63,9 +68,43 @@ class InputNormalizer:
             memory_format=self._memory_format,
         )
         for block, target in zip(crops, inputs.split(counts), strict=True):
+            if block.dtype == torch.uint8 and self._byte_order is not None:
+                self._scale_bytes(block, target, self._byte_order)
+                continue
             for i, (source, scale, shift) in enumerate(self._channels):
                 torch.add(shift, block[:, source], alpha=scale, out=target[:, i])
         return inputs
+
+    @property
+    def _byte_order(self) -> list[int] | None:
+        """Order of the channels, where whole rows of bytes become whole rows."""
+        order = [source for source, _, _ in self._channels or ()]
+        last = self._memory_format == torch.channels_last
+        return order if last and order in (KEPT, SWAPPED) else None
+
+    def _scale_bytes(self, block: Tensor, target: Tensor, order: list[int]) -> None:
+        """Write the inputs of bytes, both (n, 3, H, W) in channels-last memory.
+
+        Channels lie side by side, so rows are scaled as vectors, a channel at a time
+        would be slower by a factor of 5.
+        """
+        count, _, height, width = block.shape
+        pixels = block.permute(0, 2, 3, 1).reshape(count * height, width, 3)
+        if order == SWAPPED:
+            swapped = cv2.cvtColor(pixels.numpy(), cv2.COLOR_BGR2RGB)
+            pixels = torch.from_numpy(swapped)
+        rows = target.permute(0, 2, 3, 1).view(count * height, width * 3)
+        scales, shifts = self._row(width)
+        rows.copy_(pixels.reshape(rows.shape))
+        torch.addcmul(shifts, rows, scales, out=rows)
+
+    def _row(self, width: int) -> tuple[Tensor, Tensor]:
+        """Scales and shifts of a row of pixels, (3 * width,)."""
+        if width not in self._rows:
+            scales = torch.tensor([scale for _, scale, _ in self._channels or ()])
+            shifts = torch.tensor([float(shift) for *_, shift in self._channels or ()])
+            self._rows[width] = scales.repeat(width), shifts.repeat(width)
+        return self._rows[width]
 
     def inputs_of_crops(self, crops: Sequence[Tensor]) -> Tensor:
         """Compute network inputs by the preprocessor itself, exact to the last digit.
@@ -76,7 +115,7 @@ class InputNormalizer:
         Returns:
             Network inputs, (N, 3, H, W).
         """
-        data = dict(inputs=torch.cat(list(crops)), data_samples=[])
+        data = dict(inputs=torch.cat(list(crops)).float(), data_samples=[])
         inputs: Tensor = self._preprocessor(data)['inputs']
         return inputs.contiguous(memory_format=self._memory_format)
 

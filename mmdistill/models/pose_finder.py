@@ -32,7 +32,12 @@ from mmdistill.models.finders.base import OF_KEYPOINTS
 from mmdistill.models.image_teacher import ImageInputs, ImageTeacher
 from mmdistill.models.keypoints import flip_indices_of, sigmas_of
 from mmdistill.models.network import batch_size_on
-from mmdistill.models.setting_checks import check_fusion, check_switches
+from mmdistill.models.setting_checks import (
+    check_fusion,
+    check_switches,
+    views_refused,
+    whole_images,
+)
 from mmdistill.registry import MODELS
 
 
@@ -221,11 +226,9 @@ class PoseFinder(BaseTTAModel):
                 no pixels or not three channels, or the partners of its keypoints are
                 not those of the model.
         """
-        images, samples = data['inputs'], data['data_samples']
+        images, samples = whole_images(data)
         if not samples:
             return []
-        if isinstance(samples[0], (list, tuple)):
-            return self.merge_preds(samples)
         metainfo = [self._metainfo(sample.metainfo) for sample in samples]
         readable = [i for i, image in enumerate(images) if image.numel()]
         pixels = [_pixels(images[i]) for i in readable]
@@ -247,10 +250,7 @@ class PoseFinder(BaseTTAModel):
         Raises:
             UserError: Always.
         """
-        raise ConfigError(
-            'PoseFinder makes its views itself: give it whole images, without '
-            'TestTimeAug in the pipeline'
-        )
+        raise views_refused()
 
     def _metainfo(self, metainfo: Mapping[str, Any]) -> dict[str, Any]:
         """Metainfo of a sample with the mirror partners of the model's keypoints."""

@@ -1,10 +1,10 @@
-"""Checks of the settings of `HeatmapFusionTTA`, and of the images that it is given."""
+"""Checks of the settings of wrappers that fuse views, and of what they are given."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -110,3 +110,26 @@ def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
             raise DataError(
                 f'an image must have the shape (3, height, width), got {shape}'
             )
+
+
+def whole_images(data: Mapping[str, Any]) -> tuple[Sequence[Tensor], Sequence[Any]]:
+    """Return the images and data samples of a batch of whole images.
+
+    Args:
+        data: `inputs` and `data_samples` of the batch.
+
+    Raises:
+        UserError: If the pipeline makes a list of views of an image.
+    """
+    samples = data['data_samples']
+    if samples and isinstance(samples[0], (list, tuple)):
+        raise views_refused()
+    return data['inputs'], samples
+
+
+def views_refused() -> ConfigError:
+    """Make the error of views that a pipeline made."""
+    return ConfigError(
+        'the views of an image are made and fused by the model itself, got a list of '
+        'views: give it whole images, without TestTimeAug in the pipeline'
+    )

@@ -13,7 +13,7 @@ from mmdistill.functional.crops import Crops
 from mmdistill.functional.fusion import EVERY, Rows
 from mmdistill.functional.view_plan import even_blocks
 from mmdistill.functional.views import View
-from mmdistill.models.crop_cutter import CropSource
+from mmdistill.models.crop_cutter import CropSource, source_images
 from mmdistill.models.ensemble import fit_together, on_device
 from mmdistill.models.teacher import Teacher
 from mmdistill.models.view_fuser import FusedPoses, SeenViews, ViewFuser, join_poses
@@ -58,7 +58,7 @@ class TeacherRun:
         joined = torch.from_numpy(
             np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
         ).to(self.device)
-        pixels = [image.to(self.device).float() for image in images]
+        pixels = source_images(images, owners, self.device)
         sources = [
             CropSource(pixels, owners, teacher.crops(joined))
             for teacher in self.teachers

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmpose.evaluation.functional import oks_nms
 
 from mmdistill.functional.oks import (
     TrueInstances,
+    distinct_poses,
     instance_similarity,
     keypoint_errors,
     match,
@@ -101,3 +103,33 @@ def test_oks_of_paired_poses_is_that_of_all_pairs(seed):
     paired = instance_similarity(distances, labeled, truth.areas, SIGMAS)
 
     assert paired == pytest.approx(similarity(poses, truth, SIGMAS).diagonal())
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_distinct_poses_are_those_of_mmposes_slow_loop(seed, dtype):
+    rng = np.random.default_rng(seed)
+    count, sigmas = 60, rng.uniform(0.02, 0.1, 17)
+    people = rng.uniform(0, 200, (12, 1, 2)) + rng.uniform(-40, 40, (12, 17, 2))
+    keypoints = people[rng.integers(0, 12, count)] + rng.normal(0, 4, (count, 17, 2))
+    keypoints, areas = keypoints.astype(dtype), rng.uniform(1e3, 9e3, count)
+    # Of equal scores as well, whose order is that of MMPose too.
+    scores = rng.integers(0, 20, count).astype(dtype) / 20
+    areas = areas.astype(dtype)
+    poses = [
+        dict(keypoints=np.column_stack([k, k[:, 0]]), score=score, area=area)
+        for k, score, area in zip(keypoints, scores, areas, strict=True)
+    ]
+
+    for thr in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
+        kept = distinct_poses(keypoints, scores, areas, sigmas, thr)
+
+        assert kept.tolist() == oks_nms(poses, thr, sigmas).tolist()
+    assert 0 < len(distinct_poses(keypoints, scores, areas, sigmas, 0.3)) < count
+
+
+def test_of_no_poses_none_is_distinct():
+    none = distinct_poses(np.zeros((0, 3, 2)), *np.zeros((2, 0)), np.ones(3), 0.9)
+
+    assert none.tolist() == []
+    assert none.dtype == np.int64

@@ -98,6 +98,23 @@ def test_groups_are_those_of_a_slow_loop(seed, match_thr):
 
 
 @pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('match_thr', [0.05, 0.5, 1.0])
+def test_groups_of_people_of_all_sizes_are_those_of_a_slow_loop(seed, match_thr):
+    rng = np.random.default_rng(seed)
+    size = rng.uniform(0.05, 3, 12)
+    near = crowd(seed, people=12, views=3, noise=1.0)
+    # Each of the poses of a person grows alike around a place of its own.
+    grown = near.keypoints * rng.choice(size, (len(near), 1, 1))
+    poses = poses_of(
+        grown, near.views.tolist(), near.scores.tolist(), near.keypoint_scores
+    )
+
+    assert match_poses(poses, SIGMAS, match_thr).tolist() == slow_groups(
+        poses, match_thr
+    )
+
+
+@pytest.mark.parametrize('seed', range(3))
 def test_a_group_has_one_pose_of_a_view(seed):
     poses = crowd(seed, people=8, noise=20.0)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmdistill.functional.crops import (
+    LONGEST_SIDE,
     boxes_to_crops,
     cut_crops,
     input_walk,
@@ -12,7 +13,7 @@ from mmdistill.functional.crops import (
 )
 from mmdistill.functional.fusion import EVERY
 from mmdistill.functional.views import Frame, View
-from mmdistill.models.crop_cutter import CropCutter, CropSource
+from mmdistill.models.crop_cutter import CropCutter, CropSource, source_images
 
 INPUT = (24, 32)
 OWNERS = np.array([0, 0, 2])
@@ -57,6 +58,38 @@ def test_each_crop_comes_from_the_image_that_owns_it(source, view):
     batch = cut(CropCutter(lambda view: Frame(*INPUT, True)), source, view)
     expected = iter_frames(source, view, use_udp=True)
     torch.testing.assert_close(batch, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    'view', [View(), View(1.3, True), View(rotation=20.0)], ids=str
+)
+@pytest.mark.parametrize('rows', [EVERY, torch.tensor([0, 2])], ids=['all', 'some'])
+def test_crops_of_bytes_are_those_of_their_values(images, source, view, rows):
+    cutter = CropCutter(lambda view: Frame(*INPUT, True))
+    of_bytes = source_images(images, OWNERS, torch.device('cpu'))
+
+    batch = cut(cutter, CropSource(of_bytes, OWNERS, source.crops), view, rows)
+
+    expected = cut(cutter, source, view, rows)
+    assert batch.dtype == torch.uint8
+    # Single precision rounds a place that is read to the other side of a tie.
+    assert (batch != expected).float().mean() < 0.01
+
+
+def test_images_stay_bytes_on_a_cpu_unless_one_is_too_long_for_opencv(images):
+    cpu = torch.device('cpu')
+    long = torch.zeros(3, 1, LONGEST_SIDE + 1, dtype=torch.uint8)
+
+    of_bytes = source_images(images, OWNERS, cpu)
+    unused = source_images([images[0], long, images[2]], OWNERS, cpu)
+    used = source_images([images[0], long, images[2]], np.array([0, 1]), cpu)
+
+    assert [image.dtype for image in of_bytes[::2]] == [torch.uint8] * 2
+    assert of_bytes[0].permute(1, 2, 0).is_contiguous()
+    assert torch.equal(of_bytes[2], images[2])
+    assert unused[0].dtype == torch.uint8
+    assert [len(image) for image in (of_bytes[1], unused[1])] == [0, 0]
+    assert [image.dtype for image in used[:2]] == [torch.float32] * 2
 
 
 @pytest.mark.parametrize('rows', [[0, 2], [1], [2]])

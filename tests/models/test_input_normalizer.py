@@ -46,7 +46,27 @@ def test_inputs_are_those_of_the_preprocessor(crops, name, memory_format):
     assert ours.is_contiguous(memory_format=memory_format)
 
 
-def test_crops_stay_as_they_are(crops):
+@pytest.mark.parametrize(
+    'memory_format', [torch.channels_last, torch.contiguous_format], ids=str
+)
+@pytest.mark.parametrize('name', PREPROCESSORS)
+def test_inputs_of_bytes_are_those_of_their_values(crops, name, memory_format):
+    normalizer = InputNormalizer(PREPROCESSORS[name](), memory_format)
+    blocks = [
+        crops[:2].byte().contiguous(memory_format=torch.channels_last),
+        crops[2:].byte(),
+    ]
+
+    ours = normalizer.inputs(blocks)
+
+    expected = normalizer.inputs([crops])
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+    assert ours.is_contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.uint8])
+def test_crops_stay_as_they_are(crops, dtype):
+    crops = crops.to(dtype).contiguous(memory_format=torch.channels_last)
     before = crops.clone()
     preprocessor = PREPROCESSORS['swapped']()
     InputNormalizer(preprocessor, torch.channels_last).inputs([crops])

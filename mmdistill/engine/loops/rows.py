@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from mmpose.evaluation.functional import oks_nms
 from mmpose.structures import PoseDataSample
 
 from mmdistill.functional.boxes import boxes_on_image
 from mmdistill.functional.finite import box_middles, known_keypoints
+from mmdistill.functional.oks import distinct_poses
 from mmdistill.functional.quantization import (
     STEPS_OF_SCORE,
     STEPS_PER_PIXEL,
@@ -177,18 +177,10 @@ def _distinct_in_category(
 ) -> np.ndarray:
     """Suppress duplicates among candidates of one category; return kept indices."""
     sides = candidates.bboxes[:, 2:] - candidates.bboxes[:, :2]
-    poses = [
-        dict(
-            keypoints=np.column_stack([keypoints, scores]),
-            score=score,
-            area=area,
-        )
-        for keypoints, scores, score, area in zip(
-            candidates.keypoints,
-            candidates.keypoint_scores,
-            candidates.instance_scores,
-            AREA_OF_BOX * sides.prod(axis=1),
-            strict=True,
-        )
-    ]
-    return np.array(oks_nms(poses, nms_thr, sigmas), dtype=np.int64)
+    return distinct_poses(
+        candidates.keypoints,
+        candidates.instance_scores,
+        AREA_OF_BOX * sides.prod(axis=1),
+        sigmas,
+        nms_thr,
+    )
