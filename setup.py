@@ -68,14 +68,20 @@ setup(
     # pip would follow their own requirements too, reach for chumpy or compile
     # mmcv a second time. `mmdistill.cli.environment` tells what is missing of them.
     install_requires=[
-        *('mmengine>=0.10.7', 'numpy', 'pillow', 'pyarrow<26', 'torch'),
-        *('jinja2>=3.0', 'matplotlib>=3.8'),
-        *('av>=18.1,<19', 'ImageHash>=4.3.2,<5'),
+        'mmengine>=0.10.7',
+        'numpy>=1.26.4',
+        'pillow',
+        'pyarrow>=16.1.0,<26',
+        'torch>=2.1.0',
+        'jinja2>=3.0.3',
+        'matplotlib>=3.8.0',
+        'av>=14.2.0,<19',
+        'ImageHash>=4.3.2,<5',
     ],
     # The versions that are tested, beside numpy 1.
     extras_require={
         # Labels of other tools.
-        'import': ['sleap-io>=0.9.5,<0.10', 'tables>=3.11,<4'],
+        'import': ['sleap-io>=0.9.5,<0.10', 'tables>=3.10.1,<4'],
         # tools/export_onnx.py.
         'onnx': ['onnx>=1.23,<2', 'onnxscript>=0.7.2,<0.8', 'onnxruntime>=1.32,<2'],
         # tools/train.py --logger tensorboard.

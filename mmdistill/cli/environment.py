@@ -19,7 +19,8 @@ FindModule = Callable[[str], bool]
 LoadModule = Callable[[str], Any]
 
 # From 2.14 on torch needs C++20, and mmcv 2.1 asks its compiler for C++17.
-TORCH = 'pip install "torch>=2.6,<2.14" torchvision'
+TORCH = 'pip install "torch>=2.1,<2.14" torchvision'
+OLDEST_TORCH, FIRST_TOO_NEW = (2, 1), (2, 14)
 COMPILE_MMCV = (
     'pip uninstall -y mmcv mmcv-lite && MMCV_WITH_OPS=1 '
     'pip install --no-build-isolation --no-cache-dir "mmcv>=2.1,<2.2"'
@@ -138,7 +139,7 @@ def _check_installed(find: FindModule, load: LoadModule) -> None:
 def _mmcv_commands(load: LoadModule) -> str:
     """Return commands that compile mmcv, after those for a torch that it supports."""
     version = _torch_version(load)
-    if version is None or (2, 6) <= version < (2, 14):
+    if version is None or OLDEST_TORCH <= version < FIRST_TOO_NEW:
         return f'`{COMPILE_MMCV}`'
     return f'`{TORCH}`, then `{COMPILE_MMCV}`'
 
@@ -150,12 +151,12 @@ def _torch_version(load: LoadModule) -> tuple[int, ...] | None:
 
 
 def _check_torch(load: LoadModule) -> None:
-    # Older versions have no allow-list of objects in a checkpoint.
+    # The oldest that is tested.
     version = _torch_version(load)
-    if version is not None and version < (2, 6):
+    if version is not None and version < OLDEST_TORCH:
         raise ConfigError(
-            'torch must be at least 2.6 to load checkpoints safely, this is '
-            f'{load("torch").__version__}; run {_mmcv_commands(load)}'
+            f'torch must be at least 2.1, this is {load("torch").__version__}; '
+            f'run {_mmcv_commands(load)}'
         )
 
 

@@ -33,6 +33,8 @@ from mmdistill.store.schema import FAILED, OK
 from mmdistill.utils.dist import run_on_rank_zero
 from mmdistill.utils.files import file_name
 
+SHARED_METAINFO = ('flip_indices', 'skeleton_links', 'dataset_name')
+"""Entries of the metainfo that a data sample has."""
 BOX_OFF_IMAGE = 'boxes that lie off the image are left out'
 
 
@@ -233,7 +235,7 @@ class UnlabeledDataset:
             image: The outcome of reading it.
         """
         path = self._images.keys[number].as_py()
-        return PoseDataSample(
+        sample = PoseDataSample(
             metainfo=dict(
                 img_id=number,
                 img_path=str(self.img_root / file_name(path)),
@@ -243,11 +245,13 @@ class UnlabeledDataset:
                 ori_shape=image.shape,
                 status=FAILED if image.reason else OK,
                 reason=image.reason or image.note,
-                flip_indices=self.metainfo['flip_indices'],
-                skeleton_links=self.metainfo['skeleton_links'],
-                dataset_name=self.metainfo['dataset_name'],
             )
         )
+        # The same for all images: not copied for each, and sent by a worker once a
+        # batch.
+        for name in SHARED_METAINFO:
+            sample.set_field(self.metainfo[name], name, field_type='metainfo')
+        return sample
 
     def names(self) -> Iterator[tuple[str, int | str]]:
         """Iterate over the paths of images and their names in a detection file.

@@ -2,9 +2,9 @@
 
 A pickle can run any code. torch reads checkpoints with ``weights_only=True``, which
 refuses what is not on a list; MMEngine's checkpoints hold a few harmless objects
-beside weights, and these are the list. The loaders replace MMEngine's in
-its `CheckpointLoader`, a registry made for that, so that `load_from`, `resume` and
-`init_cfg` all go through them.
+beside weights, and these are the list, also where torch takes none. The loaders
+replace MMEngine's in its `CheckpointLoader`, a registry made for that, so that
+`load_from`, `resume` and `init_cfg` all go through them.
 
 Weights must fit their model completely: MMEngine only warns about missing keys and
 continues with random weights. Entries beside the weights of the model (averages of a
@@ -32,10 +32,11 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
-from torch.serialization import safe_globals
 
+from mmdistill.engine.plain_pickle import downloaded, read_plain
 from mmdistill.errors import CheckpointError
 from mmdistill.utils.dist import run_on_rank_zero
+from mmdistill.utils.torch_version import is_full
 
 DTYPES = (
     *('bool', 'uint8', 'int16', 'int32', 'int64'),
@@ -72,10 +73,14 @@ def load_local(filename: str, map_location: Any = None) -> Any:
     path = Path(filename).expanduser()
     if not path.is_file():
         raise CheckpointError(f'the checkpoint {path} does not exist')
-    return _load(
-        str(path),
-        lambda: torch.load(path, map_location=map_location, weights_only=True),
-    )
+
+    def load() -> Any:
+        if not is_full():
+            return read_plain(path, map_location, _allowed())
+        with torch.serialization.safe_globals(list(_allowed())):
+            return torch.load(path, map_location=map_location, weights_only=True)
+
+    return _load(str(path), load)
 
 
 def load_url(filename: str, map_location: Any = None) -> Any:
@@ -90,9 +95,12 @@ def load_url(filename: str, map_location: Any = None) -> Any:
     """
 
     def load() -> Any:
-        return load_state_dict_from_url(
-            filename, map_location=map_location, weights_only=True
-        )
+        if not is_full():
+            return read_plain(downloaded(filename), map_location, _allowed())
+        with torch.serialization.safe_globals(list(_allowed())):
+            return load_state_dict_from_url(
+                filename, map_location=map_location, weights_only=True
+            )
 
     loaded: list[Any] = []
     # The other ranks wait for the file, and get the same error if there is none.
@@ -135,22 +143,21 @@ def _listed_model_loader(models: Callable[[], dict[str, str]]) -> Callable[..., 
 
 
 def _load(name: str, load: Callable[[], Any]) -> Any:
-    with safe_globals(list(_allowed())):
-        try:
-            return load()
-        except UNREADABLE_ERRORS as error:
-            # torch wraps the refusal in a long message; a user needs only the line that
-            # names the object.
-            refused = REFUSED_OBJECT.search(str(error))
-            if refused is None:
-                raise CheckpointError(
-                    f'{name} cannot be read as a checkpoint: {_reason(error)}'
-                ) from error
+    try:
+        return load()
+    except UNREADABLE_ERRORS as error:
+        # torch wraps the refusal in a long message; a user needs only the line that
+        # names the object.
+        refused = REFUSED_OBJECT.search(str(error))
+        if refused is None:
             raise CheckpointError(
-                f'the checkpoint {name} holds {refused[1]}, which is neither weights '
-                "nor a record of MMEngine's, and is not loaded; save its state_dict "
-                'alone'
-            ) from None
+                f'{name} cannot be read as a checkpoint: {_reason(error)}'
+            ) from error
+        raise CheckpointError(
+            f'the checkpoint {name} holds {refused[1]}, which is neither weights '
+            "nor a record of MMEngine's, and is not loaded; save its state_dict "
+            'alone'
+        ) from None
 
 
 def _reason(error: Exception) -> str:

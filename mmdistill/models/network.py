@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmdistill.errors import ConfigError
+from mmdistill.utils.torch_version import is_full, require_full
 
 Forward = Callable[[Tensor], Any]
 """Forward pass from network inputs to the output of the head."""
@@ -45,7 +46,8 @@ class Network:
             one that ends at the output of the head.
 
     Raises:
-        UserError: If the precision is none of these.
+        UserError: If the precision is none of these, or this torch is too old to
+            compile.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Network:
             raise ConfigError(
                 f'precision must be one of {list(PRECISIONS)}, got {precision!r}'
             )
+        if compile_network:
+            require_full('compile=True')
         self._module = module
         self._precision = precision
         self._fold = fold_batch_norm
@@ -97,7 +101,7 @@ class Network:
         return torch.autocast(device.type, PRECISIONS[self._precision])
 
     def _make(self, inputs: Tensor) -> Forward:
-        self._warn_if_slow(inputs.device)
+        self._check_precision(inputs.device)
         if self._compile:
             return self._compiled(inputs.device)
         return self._folded(inputs) if self._fold else self._make_forward(self._module)
@@ -140,7 +144,10 @@ class Network:
 
         return forward
 
-    def _warn_if_slow(self, device: torch.device) -> None:
+    def _check_precision(self, device: torch.device) -> None:
+        """Refuse a precision that this torch lacks, and warn of a slow one."""
+        if device.type == 'cpu' and self._precision != 'float32':
+            require_full(f'precision={self._precision!r} on a CPU')
         if device.type == 'cpu' and not _is_native(self._precision):
             print_log(
                 f'this CPU has no instructions for {self._precision}, which will be '
@@ -198,6 +205,8 @@ def best_precision() -> str:
 
 
 def _is_native(precision: str) -> bool:
+    if precision != 'float32' and not is_full():
+        return False
     if precision == 'bfloat16':
         return torch.cpu._is_avx512_bf16_supported() or (
             torch.cpu._is_amx_tile_supported()

@@ -36,6 +36,7 @@ from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, check_estimator
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.utils.files import write_whole
+from mmdistill.utils.torch_version import require_full
 
 MODULES = ('onnx', 'onnxscript', 'onnxruntime')
 INSTALL = 'pip install "mmdistill[onnx]"'
@@ -169,8 +170,10 @@ def import_packages() -> ModuleType:
         onnxruntime.
 
     Raises:
-        ConfigError: If a package is missing, with the command that installs it.
+        ConfigError: If a package is missing, with the command that installs it, or
+            torch is too old.
     """
+    require_full('an export to ONNX')
     for name in MODULES:
         try:
             module = importlib.import_module(name)

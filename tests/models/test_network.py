@@ -9,7 +9,14 @@ from mmpose.models import TopdownPoseEstimator
 from torch import nn
 
 from mmdistill.errors import UserError
-from mmdistill.models.network import Network, fold_into_deconvolutions, forward_of
+from mmdistill.models.network import (
+    Network,
+    best_precision,
+    fold_into_deconvolutions,
+    forward_of,
+)
+from mmdistill.utils import torch_version
+from mmdistill.utils.torch_version import is_full
 
 SIZES = dict(input_size=(48, 64), heatmap_size=(12, 16))
 HEAD = dict(
@@ -19,8 +26,10 @@ HEAD = dict(
     deconv_out_channels=None,
     decoder=dict(type='MSRAHeatmap', sigma=1, **SIZES),
 )
+is_new = pytest.mark.skipif(not is_full(), reason='needs torch 2.6')
 has_compiler = (
     pytest.mark.slow,
+    is_new,
     pytest.mark.skipif(shutil.which('g++') is None, reason='needs a C++ compiler'),
 )
 
@@ -172,6 +181,7 @@ def test_a_model_that_folding_would_change_runs_unfolded(inputs):
     assert torch.equal(outputs, own(estimator, inputs))
 
 
+@is_new
 def test_bfloat16_is_for_the_network(estimator, inputs):
     outputs = run(Network(estimator, precision='bfloat16'), inputs)
     assert outputs.dtype == torch.bfloat16
@@ -190,3 +200,24 @@ def test_an_estimator_in_training_is_run_as_it_is(estimator, inputs):
 def test_an_unknown_precision_is_refused(estimator):
     with pytest.raises(UserError, match="got 'half'"):
         Network(estimator, precision='half')
+
+
+@pytest.fixture
+def old_torch(monkeypatch):
+    """A torch of before."""
+    monkeypatch.setattr(torch_version.torch, '__version__', '2.1.0+cpu')
+
+
+def test_an_old_torch_does_not_compile(estimator, old_torch):
+    sentence = r'compile=True needs torch 2\.6 or later, this is 2\.1\.0\+cpu'
+    with pytest.raises(UserError, match=sentence):
+        Network(estimator, compile_network=True)
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+def test_an_old_torch_computes_in_single_precision_on_a_cpu(
+    estimator, inputs, old_torch, precision
+):
+    assert best_precision() == 'float32'
+    with pytest.raises(UserError, match=f"precision='{precision}' on a CPU needs"):
+        run(Network(estimator, precision), inputs)

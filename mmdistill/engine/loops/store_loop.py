@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
+from mmdistill.engine.loops.chunk_writer import ChunkWriter
 from mmdistill.engine.loops.failure_limit import check_failures
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError, UserError
@@ -211,7 +212,8 @@ class StoreLoop(BaseLoop):
             self.store.kind.doing, len(self.dataset), to_do, own_images
         )
         try:
-            self._run_batches(own_chunks, spans, progress)
+            with ChunkWriter(self._write) as writer:
+                self._run_batches(own_chunks, spans, progress, writer)
         finally:
             progress.close()
         barrier()
@@ -222,7 +224,11 @@ class StoreLoop(BaseLoop):
             raise too_many
 
     def _run_batches(
-        self, chunks: Sequence[int], spans: list[ChunkSpan], progress: ProgressLines
+        self,
+        chunks: Sequence[int],
+        spans: list[ChunkSpan],
+        progress: ProgressLines,
+        writer: ChunkWriter[ImageRow],
     ) -> None:
         unfinished: dict[int, list[ImageRow]] = {}
         for number, batch in enumerate(self.dataloader):
@@ -233,7 +239,7 @@ class StoreLoop(BaseLoop):
             progress.advance(len(rows) - before)
             if len(rows) == len(spans[chunk]):
                 self.check_chunk()
-                self._write(chunk, unfinished.pop(chunk))
+                writer.submit(chunk, unfinished.pop(chunk))
 
     @torch.no_grad()
     def _run_iter(self, number: int, batch: Any, rows: list[ImageRow]) -> None:
@@ -254,7 +260,7 @@ class StoreLoop(BaseLoop):
     def _manifest(self) -> dict[str, Any]:
         return self.manifest(unwrap_model(self.runner.model))
 
-    def _write(self, chunk: int, rows: list[ImageRow]) -> None:
+    def _write(self, chunk: int, rows: Sequence[ImageRow]) -> None:
         try:
             self.store.write_chunk(chunk, rows)
         except UserError as error:

@@ -6,7 +6,7 @@ Side by side in one process and turn by turn, on images with annotated persons:
   scales, MMPose's model as its config has it, a forward pass per view;
 * ours: `UnlabeledDataset`, one item per image, and `HeatmapFusionTTA`, once with
   its defaults (safe) and once with `torch.compile` and the narrowest precision
-  that the CPU computes in (fast);
+  that the device computes in (fast);
 * bare: the network of ours alone, the same number of crops in the same batches.
 
 Images are decoded on both sides. Where there is a choice the stock way gets the
@@ -48,7 +48,7 @@ import torch
 from mmdistill.cli.environment import check_environment
 from mmdistill.cli.main import run
 from tools.benchmarks.labeling.methods import Data, Ours, Poses, Stock
-from tools.benchmarks.labeling.models import MODELS, build_model, recipe_model
+from tools.benchmarks.labeling.models import DEFAULT, MODELS, build_model, recipe_model
 from tools.benchmarks.labeling.profile import show_profile
 
 
@@ -62,8 +62,15 @@ def measure(
         for name, way in ways.items():
             start = clock()
             way()
+            synchronize(options.device)
             seconds[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def synchronize(device: str) -> None:
+    """Wait for what was queued on a device."""
+    if torch.device(device).type == 'cuda':
+        torch.cuda.synchronize(device)
 
 
 def compare(
@@ -72,12 +79,11 @@ def compare(
     """Compare all methods with one model."""
     import copy
 
-    from mmdistill.models.network import best_precision
-
+    model = model.to(options.device)
     stock = Stock(data, copy.deepcopy(model), options)
     modes: dict[str, dict[str, Any]] = {'safe': {}}
     if options.fast:
-        precision = options.precision or best_precision()
+        precision = options.precision or narrowest_precision(options.device)
         modes['fast'] = dict(precision=precision, compile=True)
     ours = {
         mode: Ours(data, copy.deepcopy(model), options, **settings)
@@ -98,12 +104,20 @@ def compare(
     seconds = measure(ways, options)
     crops = sum(shape[0] for shape in ours['safe'].seen)
     print_speed(name, seconds, crops)
+    result['crops_per_second'] = {way: crops / taken for way, taken in seconds.items()}
     for mode in modes:
         prefix = '' if mode == 'safe' else f'{mode}_'
         mine = seconds[f'{mode} ours']
         result[f'{prefix}stock_over_ours'] = seconds['stock'] / mine
         result[f'{prefix}ours_over_bare'] = mine / seconds[f'{mode} bare']
     return {'crops': crops, **modes.get('fast', {}), **result}
+
+
+def narrowest_precision(device: str) -> str:
+    """Name the narrowest precision that a device computes in."""
+    from mmdistill.models.network import best_precision
+
+    return best_precision() if torch.device(device).type == 'cpu' else 'float16'
 
 
 def differences(one: Poses, other: Poses) -> np.ndarray:
@@ -135,7 +149,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--annotations', type=Path, default=annotations)
     add('--image-folder', type=Path, default=root / 'val2017')
     add('--images', type=int, default=16, help='number of images with persons')
-    add('--models', nargs='+', choices=list(MODELS), default=list(MODELS))
+    add('--models', nargs='+', choices=list(MODELS), default=list(DEFAULT))
     add('--checkpoints', nargs='+', default=[], help='trained weights, one a model')
     add(
         '--recipe',
@@ -143,6 +157,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=('CONFIG', 'CHECKPOINT'),
         help='a trained model with a UDP codec instead, on its own kind of data',
     )
+    add('--device', default='cpu', help='where both sides run')
     add('--scales', nargs='+', type=float, default=[0.75, 1.0, 1.25])
     add('--no-flip', dest='flip', action='store_false')
     add('--persons', type=int, default=32, help='persons in a batch of the stock way')
@@ -151,7 +166,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--workers', type=int, default=0, help='loader processes, on both sides')
     add('--threads', type=int, help="PyTorch's threads")
     add('--repeats', type=int, default=3)
-    add('--precision', help='of the fast mode; by default what the CPU has')
+    add('--precision', help='of the fast mode; by default what the device has')
     add('--no-fast', dest='fast', action='store_false', help='nothing is compiled')
     add('--clock', choices=('wall', 'cpu'), default='wall')
     add(

@@ -103,9 +103,9 @@ class Stock:
         pipeline = [dict(type='LoadImage'), without_dataset, augmentation]
         self.dataset = data.stock(pipeline)
         self.flip_indices = self.dataset.metainfo['flip_indices']
-        adapter = build_adapter(model)
+        adapter, device = build_adapter(model), torch.device(options.device)
         self.undo = [
-            inverse_of(View(scale), adapter.frame, adapter.axes)
+            inverse_of(View(scale), adapter.frame, adapter.axes).to(device)
             for scale in options.scales
         ]
 
@@ -155,7 +155,8 @@ class Ours:
         self.dataset, self.options = data.ours(), options
         views = dict(scales=options.scales, flip=options.flip)
         batch = dict(forward_batch_size=options.crops)
-        self.model = HeatmapFusionTTA(model, **views, **batch, **mode).eval()
+        fusing = HeatmapFusionTTA(model, **views, **batch, **mode)
+        self.model = fusing.eval().to(options.device)
         self.seen: list[tuple[int, ...]] = []
 
     def __call__(self) -> Poses:
@@ -185,7 +186,9 @@ class Ours:
         teacher.network = network
         layout = torch.channels_last
         self.inputs = {
-            shape: torch.randn(shape).contiguous(memory_format=layout)
+            shape: torch.randn(shape, device=self.options.device).contiguous(
+                memory_format=layout
+            )
             for shape in set(self.seen)
         }
 

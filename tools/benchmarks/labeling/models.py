@@ -14,8 +14,11 @@ import torch
 
 MODELS = {
     'resnet50': 'td-hm_res50_8xb64-210e_coco-256x192.py',
+    'vit_b': 'td-hm_ViTPose-base_8xb64-210e_coco-256x192.py',
     'mobilenetv2': 'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py',
 }
+DEFAULT = ('resnet50', 'mobilenetv2')
+"""Models that a CPU runs in a moment."""
 CONFIGS = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 CODEC = dict(type='UDPHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 GAIN = 0.3
