@@ -21,7 +21,7 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
     with_end_pipeline,
 )
-from mmdistill.config.detectors import distills_boxes
+from mmdistill.config.detectors import distills_boxes, is_detector
 from mmdistill.config.metainfo import (
     READ_BY_HEADS,
     keypoint_names,
@@ -239,20 +239,25 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     teacher's is.
 
     Args:
-        config: A test config of MMPose, with or without `distill`.
+        config: A test config of MMPose or MMDetection, with or without `distill`.
         checkpoints: Further checkpoints of the model, whose outputs are fused with
             those of `load_from`.
 
     Raises:
         ConfigError: If it has no test set, no model or no pipeline that makes inputs.
     """
-    config = copy.deepcopy(config)
-    order_keypoints(config)
     dataset = (config.get('test_dataloader') or {}).get('dataset')
     if not dataset:
         raise ConfigError(
             f'{config.filename} has no test_dataloader.dataset to evaluate on'
         )
+    if is_detector(config):
+        from mmdistill.stages.box_labels import box_tta_config
+
+        return box_tta_config(config, checkpoints)
+    config = copy.deepcopy(config)
+    order_keypoints(config)
+    dataset = config.test_dataloader.dataset
     views, sigmas = stated_views(config), parsed_metainfo(dataset)['sigmas'].tolist()
     config.model = wrapped_config(config, views, sigmas, 1 + len(checkpoints))
     guard: dict[str, Any] = dict(type='mmdistill.TeacherGuardHook', role='tested')
