@@ -14,7 +14,7 @@ from mmdistill.errors import ConfigError
 
 SCOPE = 'mmdet'
 """Scope of MMDetection's registries."""
-OF_POSES = ('weights', 'noise', 'rounds', 'detector', 'audit')
+OF_POSES = ('weights', 'noise', 'rounds', 'detector')
 """Sections of `distill` that are about keypoints or about boxes given to a teacher."""
 BOX_VIEWS = ('scales', 'flip', 'vote_thr')
 """Settings of `distill.views` that a detector has."""

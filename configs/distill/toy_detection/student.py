@@ -1,16 +1,16 @@
-"""Person detector of the drawn figures: labels and pseudo-labels of its teacher.
+"""Person detector of the drawn figures: labels, and pseudo-labels of its teacher.
 
     python tools/train.py configs/distill/toy_detection/student.py
 
-Finds the boxes of the unlabeled images first (`toy/detector.py` must have run), then
-trains. Time: about four minutes of CPU.
+Finds the boxes of the unlabeled images first (`baseline.py`, the teacher, must have
+run), then trains as long as the baseline. Time: about three minutes of CPU.
 """
 
 _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/toy_detection/student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/toy/detector/iter_400.pth'),
+    teacher=dict(checkpoint='work_dirs/toy_detection/baseline/iter_400.pth'),
     views=dict(scales=(0.8, 1.0, 1.25)),
     unlabeled=dict(
         data_root='data/toy/',
