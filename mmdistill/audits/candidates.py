@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.audits.ground_truth import read_truth
 from mmdistill.audits.unlabeled_selection import SelectionOutcome, UnlabeledSelection
+from mmdistill.datasets.coco.ground_truth import read_truth
 from mmdistill.errors import DataError
 from mmdistill.functional.label_quality import average_precision, mean_error
 from mmdistill.functional.oks import (

@@ -129,7 +129,7 @@ def _detect_boxes(
 ) -> tuple[UnlabeledConfig, str]:
     """Detect boxes on the audited images with the detector of the config."""
     print_log(f'audit: boxes of {audited.ann_file}', logger='current')
-    detector = replace(detector, boxes=str(folder))
+    detector = replace(detector, boxes=str(folder), distill=False)
     recipe = _audited_recipe(recipe, audited, UnlabeledConfig(), 'audit')
     find_boxes(replace(recipe, distill=replace(recipe.distill, detector=detector)))
     source = f'detections of {detector.checkpoint}'

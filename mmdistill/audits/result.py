@@ -206,16 +206,6 @@ class Audit:
         return 'box' if self.of_boxes else 'keypoint'
 
     @property
-    def parts(self) -> str:
-        """The same in the plural."""
-        return 'boxes' if self.of_boxes else 'keypoints'
-
-    @property
-    def unit(self) -> str:
-        """Unit of errors."""
-        return '1 − IoU' if self.of_boxes else 'of the instance’s size'
-
-    @property
     def nothing_matched(self) -> bool:
         """Whether no label matched a labeled instance, so that no error is known."""
         return bool(self.per_keypoint) and not any(

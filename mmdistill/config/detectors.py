@@ -48,6 +48,16 @@ def distills_boxes(recipe: Recipe) -> bool:
     return is_detector(recipe.config)
 
 
+def is_joint(recipe: Recipe) -> bool:
+    """Whether a recipe of poses distills its detector, too.
+
+    Args:
+        recipe: The recipe.
+    """
+    detector = recipe.distill.detector
+    return detector is not None and detector.distill
+
+
 def check_box_settings(recipe: Recipe) -> None:
     """Refuse settings that a recipe of a detector has no use for.
 
@@ -80,21 +90,4 @@ def check_box_settings(recipe: Recipe) -> None:
         raise ConfigError(
             'a detector is taught by one teacher, whose views are merged: '
             f'distill.teacher names {len(distill.teachers)}'
-        )
-
-
-def check_distills_poses(recipe: Recipe, action: str) -> None:
-    """Refuse a recipe of a detector where keypoints are needed.
-
-    Args:
-        recipe: The recipe.
-        action: What needs them, as the subject of a sentence.
-
-    Raises:
-        ConfigError: If its pseudo-labels are boxes.
-    """
-    if distills_boxes(recipe):
-        raise ConfigError(
-            f'{action} compares keypoints, and {recipe.config.filename} distills a '
-            'detector, whose labels are boxes'
         )

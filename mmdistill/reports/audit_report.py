@@ -21,8 +21,10 @@ from mmdistill.audits.result import (
 from mmdistill.functional.label_quality import Binned
 from mmdistill.reports.captions import (
     audited_lines,
+    error_unit,
     nothing_matched,
     part_name,
+    parts,
 )
 from mmdistill.reports.gallery import save_figure
 from mmdistill.reports.plots import (
@@ -62,7 +64,8 @@ def format_audit(audit: Audit) -> str:
         for name, table in (audit.calibration or {}).items()
     ]
     if audit.rank_correlations:
-        blocks.append(format_table(_correlation_cells(audit.rank_correlations)))
+        cells = _correlation_cells(audit.rank_correlations, audit.of_boxes)
+        blocks.append(format_table(cells))
     if audit.nothing_matched:
         blocks.append(nothing_matched(audit))
     return '\n\n'.join([*blocks, audit.verdict])
@@ -143,7 +146,7 @@ def _errors_of(keypoint: KeypointMetrics, scale: str) -> np.ndarray:
 
 def _calibration_cells(audit: Audit, name: str, table: Binned) -> list[list[str]]:
     return [
-        [f'{audit.part} {name}', audit.parts, 'error'],
+        [f'{audit.part} {name}', parts(audit), 'error'],
         *(
             [f'{low:.3f} to {high:.3f}', str(count), _format_number(error)]
             for low, high, count, error in zip(
@@ -154,15 +157,17 @@ def _calibration_cells(audit: Audit, name: str, table: Binned) -> list[list[str]
 
 
 def _correlation_cells(
-    correlations: Mapping[str, Mapping[str, float]],
+    correlations: Mapping[str, Mapping[str, float]], of_boxes: bool
 ) -> list[list[str]]:
+    words = dict(keypoint='kept box', instance='candidate') if of_boxes else {}
     names = list(dict.fromkeys(name for row in correlations.values() for name in row))
+    rows = [
+        [words.get(of, of), *(_format_number(row.get(name, nan)) for name in names)]
+        for of, row in correlations.items()
+    ]
     return [
         ['rank correlation with the error', *names],
-        *(
-            [f'of each {of}', *(_format_number(row.get(name, nan)) for name in names)]
-            for of, row in correlations.items()
-        ),
+        *([f'of each {of}', *numbers] for of, *numbers in rows),
     ]
 
 
@@ -192,7 +197,7 @@ def draw_audit(audit: Audit, path: Path) -> None:
     for axes, scale in ((score, 'score'), (agreement, 'agreement')):
         if audit.calibration and scale in audit.calibration:
             name = f'{scale} of the {audit.part}'
-            draw_calibration(axes, audit.calibration[scale], name, audit.unit)
+            draw_calibration(axes, audit.calibration[scale], name, error_unit(audit))
         axes.set_title(f'Calibration: error by {scale}')
     _draw_keypoints(keypoints, audit)
     _draw_keypoint_calibration(keypoint_bins, audit.per_keypoint, audit.part)
@@ -211,7 +216,7 @@ def _draw_keypoints(axes: Axes, audit: Audit) -> None:
     axes.invert_yaxis()
     axes.locator_params(axis='x', nbins=6)
     what = 'Boxes' if audit.of_boxes else 'Visible keypoints'
-    axes.set(title=f'{what} of kept labels', xlabel=f'error ({audit.unit})')
+    axes.set(title=f'{what} of kept labels', xlabel=f'error ({error_unit(audit)})')
     axes.legend(frameon=False, fontsize=9)
 
 

@@ -237,6 +237,16 @@ def part_name(part: ThresholdMetrics) -> str:
     return ', '.join(words)
 
 
+def error_unit(audit: Audit) -> str:
+    """Unit of errors: of distances the square root of the instance's area."""
+    return '1 − IoU' if audit.of_boxes else 'of the instance’s size'
+
+
+def parts(audit: Audit) -> str:
+    """What errors are of, in the plural."""
+    return 'boxes' if audit.of_boxes else 'keypoints'
+
+
 def nothing_matched(audit: Audit) -> str:
     """Say that no error is known."""
     return NO_BOX_MATCHED if audit.of_boxes else NOTHING_MATCHED

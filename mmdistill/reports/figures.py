@@ -184,9 +184,9 @@ def _calibration_plot(
         plots.draw_calibration,
         calibration=calibration,
         scale=f'{scale} of the {audit.part}',
-        unit=audit.unit,
+        unit=captions.error_unit(audit),
     )
-    caption = captions.calibration_caption(scale, calibration, audit.parts)
+    caption = captions.calibration_caption(scale, calibration, captions.parts(audit))
     caption += captions.correlation_caption(scale, correlations)
     title = f'{audit.part.capitalize()} error over {scale}'
     return page_plot(f'error-{scale}', title, caption, draw)

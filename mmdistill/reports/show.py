@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill import stages
-from mmdistill.config.detectors import is_detector
+from mmdistill.config.detectors import is_detector, is_joint
 from mmdistill.config.recipe import Recipe, stated_store
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.runner import release_memory
@@ -73,6 +73,11 @@ def check_shown(config: Config, num: int) -> None:
         raise ConfigError(f'there must be at least 1 sample to show, got {num}')
     if is_detector(config):
         return
+    if 'distill' in config and is_joint(Recipe.of(config)):
+        raise ConfigError(
+            'distill.detector.distill is two trainings; leave out --show, and use '
+            'tools/show.py for detector.py and poses.py of the work folder'
+        )
     scope = config.get('default_scope') or 'mmpose'
     if scope != 'mmpose':
         raise ConfigError(

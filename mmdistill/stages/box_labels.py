@@ -96,7 +96,6 @@ def labeling_detector(recipe: Recipe) -> DetectorConfig:
     views, run = distill.views, stated(distill.labeling)
     return DetectorConfig(
         checkpoint=distill.teachers[0].checkpoint,
-        # The defaults of the labeling are those of poses.
         score_thr=run.get('score_floor', DetectorConfig.score_thr),
         nms_thr=run.get('nms_thr', DetectorConfig.nms_thr),
         views=BoxViewsConfig(views.scales, views.flip, views.vote_thr),

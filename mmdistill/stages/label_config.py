@@ -28,7 +28,7 @@ from mmdistill.config.metainfo import (
     order_keypoints,
 )
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
-from mmdistill.config.schema import is_type, stated
+from mmdistill.config.schema import SCORE_FLOOR, is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
 from mmdistill.stages.image_teachers import (
@@ -89,7 +89,8 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=distill.teachers[0].checkpoint,
         model=fused_model(
-            teachers, distill.views, parsed['sigmas'].tolist(), labeling.score_floor
+            *(teachers, distill.views, parsed['sigmas'].tolist()),
+            SCORE_FLOOR if labeling.score_floor is None else labeling.score_floor,
         ),
         test_dataloader=dict(
             batch_size=labeling.batch_size,
@@ -269,6 +270,28 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
         dataset, whole_image_pipeline(end_pipeline(dataset))
     )
     return config
+
+
+def image_results(config: Config, file: str) -> dict[str, Any]:
+    """Config of the evaluator that writes the results of each tested image.
+
+    Args:
+        config: A test config of MMPose or MMDetection.
+        file: The file to write.
+
+    Raises:
+        ConfigError: If a detector is tested on several sets, or on one without a json.
+    """
+    if not is_detector(config):
+        return dict(type='mmdistill.InstanceResults', out_file=file)
+    members = members_of(config.test_dataloader.dataset)
+    if len(members) != 1 or not members[0].get('ann_file'):
+        raise ConfigError(
+            'the results of each image of a detector need one test set with an '
+            f'ann_file, that of {config.filename} has {len(members)} data sets; name '
+            'one in test_dataloader.dataset'
+        )
+    return dict(type='mmdistill.BoxResults', out_file=file, **_coco_files(members[0]))
 
 
 def labeled_config(recipe: Recipe) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from mmengine.config import Config
 from mmdistill import stages
 from mmdistill.audits import audit, audited_set, report_label_worth
 from mmdistill.audits.candidates import match_candidates
-from mmdistill.audits.ground_truth import read_truth
 from mmdistill.audits.result import read_audit
 from mmdistill.audits.unlabeled_selection import unlabeled_selection_of
 from mmdistill.config.recipe import Recipe
+from mmdistill.datasets.coco.ground_truth import read_truth
 from mmdistill.errors import UserError
 from mmdistill.reports.audit_report import draw_audit, format_audit
 from mmdistill.reports.report import ReportOptions, report

@@ -9,7 +9,6 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill import stages
-from mmdistill.audits import report_label_worth
 from mmdistill.config.detectors import is_detector
 from mmdistill.config.recipe import Recipe
 from mmdistill.engine.hooks.checkpoint_guard_hooks import (
@@ -18,13 +17,11 @@ from mmdistill.engine.hooks.checkpoint_guard_hooks import (
 )
 from mmdistill.errors import UserError
 from mmdistill.pipeline import Distillation
-from mmdistill.reports.gallery import draw_labels
-from mmdistill.reports.report import ReportOptions, report
+from mmdistill.pipeline.run import dry_run
 from mmdistill.stages.box_students import ignore_regions
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.train_config import student_config
 from tests.helpers.box_recipes import NAMES, box_recipe, write_teacher
-from tests.helpers.box_stores import write_box_store
 from tests.helpers.recipes import STUDENT
 
 
@@ -235,16 +232,15 @@ def test_a_set_that_is_not_registered_is_refused(config):
         labeled_config(Recipe.of(config))
 
 
-def test_tools_of_keypoints_say_so(config, tmp_path, logged):
-    recipe = Recipe.of(config)
+def test_all_steps_of_a_detector_are_planned(config, tmp_path):
+    config.work_dir = str(tmp_path / 'work')
+    config.val_dataloader = copy.deepcopy(config.test_dataloader)
+    config.val_evaluator = dict(type='CocoMetric', ann_file='val.json')
 
-    assert report_label_worth(config) is None
-    assert any('the measurement compares keypoints' in line for line in logged)
-    with pytest.raises(UserError, match=r'distill\.py compares keypoints, and'):
-        Distillation(recipe, Path('recipe.py'))
-    store = write_box_store(tmp_path / 'boxes')
-    with pytest.raises(UserError, match=r'a report shows poses, and .*boxes holds'):
-        report(str(store.root), tmp_path / 'a.html', ReportOptions())
-    config.distill.store = str(store.root)
-    with pytest.raises(UserError, match='a picture of labels shows poses, and'):
-        draw_labels(config, tmp_path / 'a.png')
+    lines = dry_run(Distillation(Recipe.of(config), Path('recipe.py'))).splitlines()
+
+    titles = [line.removeprefix('# ') for line in lines if line.startswith('# ')]
+    assert titles == [
+        *('label and select', 'audit the labels', 'train the student'),
+        *('test the student', 'test the teacher', 'write the report'),
+    ]
