@@ -235,7 +235,7 @@ class Joint:
         wanted = self._section.categories
         names = set(self._labeled_names() if wanted is None else wanted)
         shared = [number for name, number in stored.items() if name in names]
-        if len(stored) == len(names) == 1:
+        if wanted is None and len(stored) == len(names) == 1:
             shared = list(stored.values())
         if not shared:
             raise StoreError(

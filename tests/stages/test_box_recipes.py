@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,23 @@ def test_the_teacher_finds_boxes_into_the_store_of_the_labels(config):
     assert guard.labeled_classes == list(NAMES)
     assert matching.labeled == labeled_config(Recipe.of(config))
     assert len(stage.test_dataloader.dataset.views) == 4
+
+
+@pytest.mark.parametrize(
+    ('labeling', 'thresholds'),
+    [
+        (dict(), (0.05, 0.5)),
+        # What poses have without a setting counts where it is stated.
+        (dict(score_floor=0.01, nms_thr=0.9), (0.01, 0.9)),
+        (dict(nms_thr=0.6), (0.05, 0.6)),
+    ],
+)
+def test_a_floor_counts_as_it_is_stated(config, labeling, thresholds):
+    config.distill.labeling = labeling
+
+    model = label_config(Recipe.of(config)).model
+
+    assert (model.score_thr, model.nms_thr) == thresholds
 
 
 def test_pseudo_labels_are_seen_as_labeled_images_are(config):
@@ -198,6 +216,17 @@ def test_a_teacher_without_the_labeled_classes_is_refused(config, tmp_path):
     config.distill.store = str(tmp_path / 'labels')
 
     with pytest.raises(UserError, match=r'has the classes square, ring, .* trains bar'):
+        stages.label(config)
+
+
+def test_a_labeled_set_without_a_box_is_refused(config, tmp_path):
+    path = tmp_path / 'bare.json'
+    dataset = config.train_dataloader.dataset
+    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+    path.write_text(json.dumps(dict(content, annotations=[])))
+    dataset.ann_file = str(path)
+
+    with pytest.raises(UserError, match=r'no sample|no instance'):
         stages.label(config)
 
 
