@@ -10,7 +10,7 @@ _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/toy_detection/student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/toy_detection/baseline/iter_400.pth'),
+    teacher=dict(checkpoint='work_dirs/toy_detection/baseline/iter_500.pth'),
     views=dict(scales=(0.8, 1.0, 1.25)),
     unlabeled=dict(
         data_root='data/toy/',
