@@ -76,7 +76,7 @@ METRICS = Registry(
     'metric',
     parent=MMENGINE_METRICS,
     scope='mmdistill',
-    locations=['mmdistill.engine.instance_results'],
+    locations=['mmdistill.engine.instance_results', 'mmdistill.engine.box_results'],
 )
 PARAM_SCHEDULERS = Registry(
     'parameter scheduler',

@@ -2,6 +2,7 @@
 
 python tools/make_splits.py ANN_FILE OUT co-35 --listed instances_val2014.json
 python tools/make_splits.py ANN_FILE OUT first-1000 --first-instances 1000
+python tools/make_splits.py ANN_FILE OUT semi-1-of-10 --percent 10 --fold 1
 python tools/make_splits.py ANN_FILE OUT few --random 50 --by subject_id --seed 1
 """
 
@@ -68,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     rules.add_argument(
         '--random', type=int, metavar='N', help='N images, or subjects, are labeled'
     )
+    rules.add_argument(
+        '--percent',
+        type=float,
+        metavar='P',
+        help="P %% of the images are labeled, those of SoftTeacher's lists",
+    )
+    parser.add_argument(
+        '--fold', type=int, default=1, metavar='F', help='of --percent, from 1'
+    )
     parser.add_argument(
         '--by',
         metavar='FIELD',
@@ -97,6 +107,12 @@ def _rule_of(arguments: argparse.Namespace) -> Callable[[dict], Any]:
     if arguments.listed:
         listed = images_of_coco(arguments.listed).ids or []
         return partial(split_rules.listed_images, listed=listed)
+    if arguments.percent is not None:
+        return partial(
+            split_rules.percent_of_images,
+            percent=arguments.percent,
+            fold=arguments.fold,
+        )
     return partial(
         split_rules.random_images,
         count=arguments.random,

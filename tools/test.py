@@ -73,12 +73,14 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_writers(config: Any, arguments: argparse.Namespace) -> None:
     """Add the evaluators that write files beside the metrics."""
+    from mmdistill.stages.label_config import image_results
+
     writers = []
     if arguments.dump:
         writers.append(dict(type='DumpResults', out_file_path=arguments.dump))
     if arguments.per_image:
         file = arguments.per_image
-        writers.append(dict(type='mmdistill.InstanceResults', out_file=file))
+        writers.append(image_results(config, file))
     if writers:
         config.test_evaluator = [*_as_list(config.get('test_evaluator')), *writers]
 

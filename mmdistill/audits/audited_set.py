@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill.config.datasets import members_of
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import UnlabeledConfig, stated
 from mmdistill.datasets.annotation_configs import (
@@ -125,6 +126,8 @@ def labeled_set(recipe: Recipe) -> AuditedSet:
 def checked_annotations(recipe: Recipe, audited: AuditedSet) -> AuditedSet:
     """Check the annotations of a set, and normalize them where needed.
 
+    Those of a detector are read as they are, as its training reads them.
+
     Args:
         recipe: The recipe, whose keypoints the set must have.
         audited: The set; its own json is not changed.
@@ -132,6 +135,13 @@ def checked_annotations(recipe: Recipe, audited: AuditedSet) -> AuditedSet:
     Raises:
         UserError: If the json contradicts itself, the keypoints or its images.
     """
+    if distills_boxes(recipe):
+        if audited.bbox_file is not None:
+            raise ConfigError(
+                'an audit of a detector looks at the boxes that it finds itself; leave '
+                f'out the detections {audited.bbox_file}'
+            )
+        return audited
     names = keypoint_names_of(labeled_config(recipe))
     ann_file, annotations = read_ann_file(
         'audited',
@@ -184,18 +194,23 @@ def images_trained_on(recipe: Recipe, audited: AuditedSet) -> set[Path]:
 
 
 def sampled_set(
-    audited: AuditedSet, num: int, left_out: Collection[Path], folder: Path
+    audited: AuditedSet,
+    num: int,
+    left_out: Collection[Path],
+    folder: Path,
+    of_boxes: bool = False,
 ) -> AuditedSet:
     """Choose some images of a set, evenly over its list, with all their instances.
 
-    Only images with an annotated keypoint are chosen: others tell nothing of keypoint
-    errors.
+    Only images with an annotated keypoint, or with a box where instances have no
+    keypoints, are chosen: others tell nothing of errors.
 
     Args:
         audited: The set, whose annotations are checked.
         num: Maximum number of images.
         left_out: Images that are not chosen, links resolved.
         folder: Folder to which the json of the chosen images is written.
+        of_boxes: Whether instances are boxes, without keypoints.
 
     Returns:
         The chosen images; the set itself where that are all of its images.
@@ -207,7 +222,7 @@ def sampled_set(
     annotated = {
         annotation['image_id']
         for annotation in content['annotations']
-        if any(np.array(annotation.get('keypoints', ()))[2::3] > 0)
+        if of_boxes or any(np.array(annotation.get('keypoints', ()))[2::3] > 0)
     }
     root = audited.img_root.resolve()
     usable = [
@@ -217,7 +232,8 @@ def sampled_set(
     ]
     if not usable:
         reason = ' that the teacher was not trained on' if left_out else ''
-        raise DataError(f'{audited.ann_file} has no image with keypoints{reason}')
+        what = 'boxes' if of_boxes else 'keypoints'
+        raise DataError(f'{audited.ann_file} has no image with {what}{reason}')
     rows = np.linspace(0, len(usable) - 1, min(num, len(usable))).round().astype(int)
     images = [usable[row] for row in rows.tolist()]
     if len(images) == len(content['images']):

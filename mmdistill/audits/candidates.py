@@ -1,7 +1,8 @@
 """Candidates of a store, matched with true instances.
 
 Shapes: `M` candidates with a visible keypoint, `K` keypoints, `S` sources that they are
-treated as (see `unlabeled_selection`).
+treated as (see `unlabeled_selection`). A box without keypoints counts as one keypoint:
+its score is that of the box, its error what the box lacks of the true one, 1 - IoU.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from mmdistill.audits.ground_truth import read_truth
 from mmdistill.audits.unlabeled_selection import SelectionOutcome, UnlabeledSelection
+from mmdistill.datasets.coco.ground_truth import read_truth
 from mmdistill.errors import DataError
 from mmdistill.functional.label_quality import average_precision, mean_error
 from mmdistill.functional.oks import (
     TrueInstances,
+    box_similarity,
     keypoint_errors,
     match,
     similarity,
@@ -29,10 +31,12 @@ from mmdistill.store import LabelStore
 from mmdistill.store.schema import Candidates
 
 OKS_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-"""OKS thresholds of COCO's mean average precision."""
+"""OKS thresholds of COCO's mean average precision, and its IoU thresholds of boxes."""
 PAIRED_OKS = 0.1
 """Minimum OKS for keypoint errors: the candidate is of that person, however badly
-localized. At 0.5 the largest errors would be left out."""
+localized. At 0.5 the largest errors would be left out. For boxes it is an IoU."""
+BOX = 'box'
+"""Name of a box without keypoints where keypoints are named."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ def match_candidates(
     Args:
         store: A complete store of labeled images.
         ann_file: COCO json with the true annotations of its images.
-        sigmas: Per-keypoint standard deviations of COCO's OKS, (K,).
+        sigmas: Per-keypoint standard deviations of COCO's OKS, (K,); none for boxes,
+            which are matched by their IoU.
         unlabeled_selection: The selection of the unlabeled set.
 
     Raises:
@@ -122,10 +127,9 @@ def match_candidates(
             could be read.
     """
     labels = store.read()
-    truths = read_truth(ann_file, store.num_keypoints)
-    usable = unlabeled_selection.selection.visible(
-        labels.candidates.keypoint_scores
-    ).any(axis=1)
+    classes = (store.manifest.get('detector') or {}).get('categories')
+    truths = read_truth(ann_file, store.num_keypoints, classes)
+    usable = unlabeled_selection.selection.trains(labels.candidates.keypoint_scores)
     image_index = labels.image_index[usable]
     candidates = labels.candidates[np.flatnonzero(usable)]
     if not _separates_categories(
@@ -135,7 +139,9 @@ def match_candidates(
         truths = {path: _without_categories(truth) for path, truth in truths.items()}
     outcome = unlabeled_selection.apply(labels.candidates[np.flatnonzero(usable)])
     # Boxes that are fitted or found depend on the views.
-    fitted = not {'box_fit', 'match_thr'}.isdisjoint(store.manifest.get('views', {}))
+    fitted = not store.num_keypoints or not {'box_fit', 'match_thr'}.isdisjoint(
+        store.manifest.get('views', {})
+    )
     ends = np.searchsorted(image_index, np.arange(len(labels.sizes) + 1))
     matched = [
         _match_image(
@@ -263,7 +269,10 @@ def _match_image(
     """Match the candidates of one image, in boxes that may be fitted around poses."""
     order = np.argsort(-candidates.instance_scores, kind='stable')
     candidates = candidates[order]
-    similar = similarity(candidates.keypoints, truth, sigmas)
+    if len(sigmas):
+        similar = similarity(candidates.keypoints, truth, sigmas)
+    else:
+        similar = box_similarity(candidates.bboxes, truth)
     similar[candidates.category_ids[:, None] != truth.category_ids] = 0
     instances = np.stack([match(similar, truth, thr) for thr in OKS_THRESHOLDS])
     # The last element is that of candidates without an instance.
@@ -275,15 +284,25 @@ def _match_image(
         f'{path} {"" if fitted else box.tolist()} {instance}'
         for box, instance in zip(candidates.bboxes, paired, strict=True)
     ]
+    columns = (candidates.keypoint_scores, candidates.keypoint_agreement)
+    errors = keypoint_errors(candidates.keypoints, truth, paired)
+    if not len(sigmas):
+        # The box as one keypoint; the last column is that of no instance.
+        own = np.column_stack([1 - similar, np.full(len(similar), np.nan)])
+        errors = own[np.arange(len(own)), paired][:, None]
+        columns = (
+            candidates.bbox_scores[:, None],
+            candidates.bbox_agreement[:, None],
+        )
     return MatchedCandidates(
         scores=candidates.instance_scores,
-        keypoint_scores=candidates.keypoint_scores,
-        keypoint_agreement=candidates.keypoint_agreement,
+        keypoint_scores=columns[0],
+        keypoint_agreement=columns[1],
         categories=candidates.category_ids,
         outcome=outcome[order],
         correct=(instances >= 0) & ~ignored,
         counted=~ignored,
-        errors=keypoint_errors(candidates.keypoints, truth, paired),
+        errors=errors,
         pairs=np.array(names, dtype=object),
         paths=np.full(len(names), path, dtype=object),
         images=1,

@@ -36,7 +36,6 @@ from mmdistill.audits.run import (
     write_audit,
 )
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
-from mmdistill.config.detectors import check_distills_poses
 from mmdistill.config.files import read_config
 from mmdistill.config.recipe import Recipe
 from mmdistill.errors import ConfigError
@@ -68,7 +67,6 @@ def audit_folds(
         UserError: If there are fewer images than folds or less than 2 folds, no
             training config of a teacher is given, or the labels do not match.
     """
-    check_distills_poses(recipe, 'an audit')
     selection = read_unlabeled_selection(recipe)
     teacher = _teacher_config(recipe, teacher_config)
     labeled = checked_annotations(recipe, labeled_set(recipe))

@@ -13,12 +13,13 @@ from mmdistill import stages
 from mmdistill.audits.audited_set import FOUND, AuditedSet, choose_boxes
 from mmdistill.audits.metrics import FUSED
 from mmdistill.config.detector_options import DetectorConfig
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import UnlabeledConfig, ViewsConfig, is_type
 from mmdistill.errors import StoreError
 from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.image_teachers import are_finders, refit_arguments
-from mmdistill.stages.label_config import label_config, teacher_models
+from mmdistill.stages.label_config import label_config, label_store, teacher_models
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import differences, identity
 from mmdistill.utils.files import json_sha256
@@ -53,19 +54,21 @@ def label_views(
             set is not usable.
     """
     detector = recipe.distill.detector
-    models = teacher_models(recipe)
-    if models and are_finders(models):
+    boxes_only = distills_boxes(recipe)
+    models = [] if boxes_only else teacher_models(recipe)
+    if boxes_only or (models and are_finders(models)):
         boxes, source = UnlabeledConfig(), FOUND
     elif audited.bbox_file is None and detector is not None:
         boxes, source = _detect_boxes(recipe, detector, audited, folder / 'boxes')
     else:
         boxes, source = choose_boxes(recipe.distill.unlabeled, audited, folder)
+    own_kind = label_store(recipe).kind
     views_by_name = _views_of(recipe.distill.views)
     stores: dict[str, LabelStore] = {}
     # The store that is compared with that of the config comes first: a mismatch is
     # reported before the others are labeled.
     for name, views in reversed(views_by_name.items()):
-        store = LabelStore(folder / name.replace(' ', '_'))
+        store = LabelStore(folder / name.replace(' ', '_'), own_kind)
         if FUSED in stores and _same_views(views, views_by_name[FUSED]):
             stores[name] = stores[FUSED]
             continue
@@ -88,7 +91,7 @@ def check_same_views(recipe: Recipe, store: LabelStore, *ignored_fields: str) ->
     Raises:
         UserError: If it was not, a line for each difference.
     """
-    own_store = LabelStore(recipe.distill.store)
+    own_store = label_store(recipe)
     settings = [
         {
             k: v
@@ -126,7 +129,7 @@ def _detect_boxes(
 ) -> tuple[UnlabeledConfig, str]:
     """Detect boxes on the audited images with the detector of the config."""
     print_log(f'audit: boxes of {audited.ann_file}', logger='current')
-    detector = replace(detector, boxes=str(folder))
+    detector = replace(detector, boxes=str(folder), distill=False)
     recipe = _audited_recipe(recipe, audited, UnlabeledConfig(), 'audit')
     find_boxes(replace(recipe, distill=replace(recipe.distill, detector=detector)))
     source = f'detections of {detector.checkpoint}'
@@ -159,7 +162,8 @@ def _label_stage(
 ) -> Config:
     """The config of a labeling stage over the audited images, without matching."""
     # Boxes are fitted around poses as in the store of the config, of any source.
-    refit = refit_arguments(recipe, teacher_models(recipe))
+    models = [] if distills_boxes(recipe) else teacher_models(recipe)
+    refit = refit_arguments(recipe, models)
     own_store = recipe.distill.store
     recipe = _audited_recipe(recipe, audited, boxes, 'audit', store.root.name)
     distill = replace(recipe.distill, detector=None, store=str(store.root), views=views)

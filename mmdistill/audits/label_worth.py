@@ -51,6 +51,8 @@ class LabelWorth:
         advice: Settings to try next, in words, the most promising first.
         made_by: Hash of what made the labels.
         measured_on: Hash of the measured images and their boxes.
+        of_boxes: Whether labels are boxes, whose errors are 1 - IoU; `keypoints` counts
+            them then.
     """
 
     ann_file: str
@@ -67,6 +69,7 @@ class LabelWorth:
     advice: tuple[str, ...]
     made_by: str
     measured_on: str
+    of_boxes: bool = False
 
     @property
     def is_little(self) -> bool:
@@ -81,8 +84,9 @@ class LabelWorth:
     def sentences(self) -> list[str]:
         """Say in two sentences what was measured."""
         if not self.is_known:
+            what = 'box' if self.of_boxes else 'visible keypoint'
             return [
-                f'{self._images()}, no visible keypoint of the labels is near a true '
+                f'{self._images()}, no {what} of the labels is near a true '
                 'one in every view, so what they can be worth is not known'
             ]
         who = 'the teacher'
@@ -90,11 +94,14 @@ class LabelWorth:
             who = f'the {self.teachers} teachers together'
         errors = [f'{self.errors[name]:.4f}' for name in (SINGLE_VIEW, FLIP, FUSED)]
         precision = [_number(self.precision[n]) for n in (SINGLE_VIEW, FLIP, FUSED)]
+        off = f"a keypoint is off by {errors[0]} of the instance's size"
+        if self.of_boxes:
+            off = f'a box is off by {errors[0]} of the true one (1 - IoU)'
         return [
-            f"{self._images()}, a keypoint is off by {errors[0]} of the instance's "
-            f'size by {who} in a single view, by {errors[1]} with its mirror image, '
-            f'and by {errors[2]} in the fused views of the labels ({self.keypoints} '
-            f'keypoints); AP {precision[0]}, {precision[1]} and {precision[2]}',
+            f'{self._images()}, {off} by {who} in a single view, by {errors[1]} with '
+            f'its mirror image, and by {errors[2]} in the fused views of the labels '
+            f'({self.keypoints} {"boxes" if self.of_boxes else "keypoints"}); '
+            f'AP {precision[0]}, {precision[1]} and {precision[2]}',
             f'the labels are {_gain(self.gain)} the truth than {who} in a single view'
             f'{self._flip_clause()}: that is the most that a student can learn from '
             'them alone',
@@ -151,6 +158,7 @@ class LabelWorth:
             gain=_paired_gain(content['gain']),
             gain_over_flip=_paired_gain(content['gain_over_flip']),
             advice=tuple(_typed(text, str) for text in content['advice']),
+            of_boxes=_typed(content.get('of_boxes', False), bool),
         )
 
     def _flip_clause(self) -> str:
@@ -237,6 +245,6 @@ def _float(value: Any) -> float:
 
 
 def _typed(value: Any, kind: type) -> Any:
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise TypeError(f'{kind.__name__} is expected, got {value!r}')
     return value

@@ -49,7 +49,7 @@ def measure(
     unlabeled_selection: UnlabeledSelection,
     true_boxes: bool,
 ) -> Audit:
-    """Compute all of an audit but its provenance.
+    """Compute all of an audit but its provenance and of what kind the labels are.
 
     `calibration` is over all keypoints of the labels kept by the selection, whatever
     their score; `per_keypoint` and the sentence are over those that are visible to the
@@ -294,9 +294,10 @@ def summary_sentence(matched: MatchedMetrics, true_boxes: bool) -> str:
     """Summarize the label noise to expect in one sentence.
 
     Args:
-        matched: Metrics of the labels.
+        matched: Metrics of the labels, which are boxes if no keypoint has a threshold.
         true_boxes: Whether the boxes were the true ones.
     """
+    of_boxes = not matched.keypoint_thrs
     start = _summary_start(matched)
     precision = matched.precision[name_of(REPORTED_OKS[0])]
     if math.isnan(precision):
@@ -304,10 +305,16 @@ def summary_sentence(matched: MatchedMetrics, true_boxes: bool) -> str:
     about = 'at least about' if true_boxes else 'about'
     sentence = (
         f'{start} {about} {1 - precision:.0%} of the pseudo-labeled instances are '
-        f'wrong (OKS below {REPORTED_OKS[0]}; {matched.kept} were looked at)'
+        f'wrong ({"IoU" if of_boxes else "OKS"} below {REPORTED_OKS[0]}; '
+        f'{matched.kept} were looked at)'
     )
     error = matched.error
-    if not math.isnan(error.mean):
+    if not math.isnan(error.mean) and of_boxes:
+        sentence += (
+            f' and the others overlap the true box by {1 - error.mean:.3f} on average '
+            f'(median {1 - error.median:.3f})'
+        )
+    elif not math.isnan(error.mean):
         sentence += (
             f" and a visible keypoint is off by {error.mean:.3f} of the instance's "
             f'size on average (median {error.median:.3f})'

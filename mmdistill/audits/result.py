@@ -177,6 +177,8 @@ class Audit:
         gains: AP of all candidates by the views of labeling.
         gains_error: Mean error by the views of labeling.
         verdict: One sentence about the label noise to expect.
+        of_boxes: Whether labels are boxes: their overlaps are IoUs and no OKS, and
+            their errors what they lack of the true box, 1 - IoU.
         audited: The audited images.
         made_by: Hash and settings of the store whose labels were audited.
     """
@@ -189,8 +191,19 @@ class Audit:
     gains: Mapping[str, float] | None = None
     gains_error: Mapping[str, float] | None = None
     verdict: str = ''
+    of_boxes: bool = False
     audited: AuditedImages | None = None
     made_by: Mapping[str, Any] | None = None
+
+    @property
+    def overlap(self) -> str:
+        """Name of the overlap from which on a label is right."""
+        return 'IoU' if self.of_boxes else 'OKS'
+
+    @property
+    def part(self) -> str:
+        """Name of what errors are of."""
+        return 'box' if self.of_boxes else 'keypoint'
 
     @property
     def nothing_matched(self) -> bool:
@@ -204,6 +217,7 @@ class Audit:
         content = _json_value(self)
         content['per_keypoint'] = content['per_keypoint'] or None
         content['verdict'] = content['verdict'] or None
+        content['of_boxes'] = content['of_boxes'] or None
         if self.audited is not None:
             content['audited'] = _without_none(content['audited'])
         return _without_none(content)
@@ -228,6 +242,7 @@ class Audit:
             gains=_numbers_by_name(content.get('gains')),
             gains_error=_numbers_by_name(content.get('gains_error')),
             verdict=_text(content.get('verdict', '')),
+            of_boxes=bool(content.get('of_boxes', False)),
             audited=_audited(content['audited']) if 'audited' in content else None,
             made_by=content.get('made_by'),
         )

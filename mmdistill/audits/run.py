@@ -16,7 +16,7 @@ from mmdistill.audits.audited_set import (
     checked_annotations,
     shared_images,
 )
-from mmdistill.audits.candidates import MatchedCandidates, match_candidates
+from mmdistill.audits.candidates import BOX, MatchedCandidates, match_candidates
 from mmdistill.audits.label_views import label_views
 from mmdistill.audits.metrics import FUSED, measure
 from mmdistill.audits.result import AUDIT_FILE, Audit, AuditedImages
@@ -25,11 +25,10 @@ from mmdistill.audits.unlabeled_selection import (
     unlabeled_selection_of,
 )
 from mmdistill.config.datasets import unparsed_metainfo
-from mmdistill.config.detectors import check_distills_poses
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.functional.scoring import known_sigmas
-from mmdistill.stages.label_config import labeled_config
-from mmdistill.store import LabelStore
+from mmdistill.stages.label_config import label_store, labeled_config
 from mmdistill.store.manifest import identity
 from mmdistill.utils.files import file_sha256, write_json
 
@@ -54,7 +53,6 @@ def audit(recipe: Recipe, audited: AuditedSet) -> Audit | None:
             is not complete or was labeled with other settings, or the set is not
             usable.
     """
-    check_distills_poses(recipe, 'an audit')
     unlabeled_selection = read_unlabeled_selection(recipe)
     shared = shared_images(recipe, audited)
     audited = checked_annotations(recipe, audited)
@@ -83,7 +81,7 @@ def read_unlabeled_selection(recipe: Recipe) -> UnlabeledSelection:
     Raises:
         UserError: If nothing was labeled or selected yet.
     """
-    return unlabeled_selection_of(LabelStore(recipe.distill.store))
+    return unlabeled_selection_of(label_store(recipe))
 
 
 def audit_folder(recipe: Recipe, audited: AuditedSet) -> Path:
@@ -98,7 +96,12 @@ def audit_folder(recipe: Recipe, audited: AuditedSet) -> Path:
 
 
 def sigmas_of(recipe: Recipe) -> np.ndarray:
-    """Return the standard deviations of a config's keypoints for OKS, (K,)."""
+    """Return the standard deviations of a config's keypoints for OKS, (K,).
+
+    A detector has none.
+    """
+    if distills_boxes(recipe):
+        return np.zeros(0)
     parsed = parse_pose_metainfo(unparsed_metainfo(labeled_config(recipe)))
     return known_sigmas(parsed['sigmas'], parsed['num_keypoints'])
 
@@ -141,14 +144,16 @@ def write_audit(
     Returns:
         The audit.
     """
-    store = LabelStore(recipe.distill.store)
+    store = label_store(recipe)
+    names = store.manifest['keypoints']
     result = replace(
         measure(
             matched,
-            store.manifest['keypoints'],
+            names or [BOX],
             unlabeled_selection,
             audited.boxes == TRUE_BOXES,
         ),
+        of_boxes=not names,
         audited=audited,
         made_by=dict(store=store.digest(), **identity(store.manifest)),
     )

@@ -116,8 +116,8 @@ class UnlabeledSelection:
         kept = np.zeros(count, dtype=bool)
         values[rows], threshold_index[rows] = compared, groups
         kept[rows] = compared >= selection.limits.astype(compared.dtype)[groups]
-        visible = selection.visible(candidates.keypoint_scores).any(axis=1)
-        return values, threshold_index, kept & visible
+        trained = selection.trains(candidates.keypoint_scores)
+        return values, threshold_index, kept & trained
 
     def _rank_products(
         self, scores: Scores, rows: np.ndarray, groups: np.ndarray

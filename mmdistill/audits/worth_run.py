@@ -35,7 +35,7 @@ from mmdistill.audits.metrics import FUSED
 from mmdistill.audits.run import audit_folder, read_unlabeled_selection, sigmas_of
 from mmdistill.audits.unlabeled_selection import UnlabeledSelection
 from mmdistill.cli.main import original_sentence
-from mmdistill.config.detectors import check_distills_poses
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.schema import ViewsConfig
 from mmdistill.engine.runner import release_memory
@@ -43,7 +43,7 @@ from mmdistill.errors import ConfigError, DataError, UserError
 from mmdistill.functional.label_quality import PairedGain, mean_error, paired_gain
 from mmdistill.selection.selection import read_selection
 from mmdistill.stages.image_teachers import are_finders
-from mmdistill.stages.label_config import teacher_models
+from mmdistill.stages.label_config import label_store, teacher_models
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import identity, made_boxes
 from mmdistill.utils.dist import run_on_rank_zero
@@ -115,7 +115,6 @@ def _choose_images(recipe: Recipe) -> _Sample:
     """Choose the images to measure on, and look for an earlier measurement."""
     config, num = recipe.config, recipe.distill.worth_images
     assert num
-    check_distills_poses(recipe, 'the measurement')
     if recipe.distill.audit is None and val_dataset(config, required=False) is None:
         raise ConfigError(
             f'{config.filename} has no single validation set with annotations (or '
@@ -132,8 +131,10 @@ def _choose_images(recipe: Recipe) -> _Sample:
         )
     checked = checked_annotations(recipe, chosen_from)
     folder = audit_folder(recipe, checked).parent
-    audited = sampled_set(checked, num, trained_on, folder / 'samples')
-    made_by = label_digest(LabelStore(recipe.distill.store))
+    audited = sampled_set(
+        *(checked, num, trained_on, folder / 'samples'), distills_boxes(recipe)
+    )
+    made_by = label_digest(label_store(recipe))
     return _Sample(
         audited=audited,
         ann_file=str(chosen_from.ann_file),
@@ -222,6 +223,7 @@ def _worth(
         advice=_advice(recipe, gain, gain_over_flip),
         made_by=sample.made_by,
         measured_on=sample.audited.name,
+        of_boxes=distills_boxes(recipe),
     )
 
 
@@ -234,6 +236,10 @@ def _advice(
     there are none; where there are and they gain nothing, the teacher's errors are the
     same in all of them, and only another teacher or noise makes others.
     """
+    if distills_boxes(recipe):
+        few = len(recipe.distill.views.scales) < 3
+        scales = [f'{"more" if few else "other"} scales (distill.views.scales)']
+        return (*scales, 'another teacher (distill.teacher)')
     distill, models = recipe.distill, teacher_models(recipe)
     found = bool(models) and are_finders(models)
     views = _further_views(distill.views, found)

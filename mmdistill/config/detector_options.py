@@ -68,6 +68,12 @@ class DetectorConfig:
         'views of each image whose boxes are merged by voting, instead of `tta`',
         None,
     )
+    distill: bool = setting(
+        SWITCH,
+        'whether it is distilled, too: its boxes are its labels as well, matched to '
+        'the labeled set of its own config, which trains its student',
+        False,
+    )
     boxes: str | None = setting(
         PATH, 'folder of the detection store; else beside the label store'
     )

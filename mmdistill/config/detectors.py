@@ -14,7 +14,7 @@ from mmdistill.errors import ConfigError
 
 SCOPE = 'mmdet'
 """Scope of MMDetection's registries."""
-OF_POSES = ('weights', 'noise', 'rounds', 'detector', 'audit')
+OF_POSES = ('weights', 'noise', 'rounds', 'detector')
 """Sections of `distill` that are about keypoints or about boxes given to a teacher."""
 BOX_VIEWS = ('scales', 'flip', 'vote_thr')
 """Settings of `distill.views` that a detector has."""
@@ -46,6 +46,16 @@ def distills_boxes(recipe: Recipe) -> bool:
         recipe: The recipe.
     """
     return is_detector(recipe.config)
+
+
+def is_joint(recipe: Recipe) -> bool:
+    """Whether a recipe of poses distills its detector, too.
+
+    Args:
+        recipe: The recipe.
+    """
+    detector = recipe.distill.detector
+    return detector is not None and detector.distill
 
 
 def check_box_settings(recipe: Recipe) -> None:
@@ -80,21 +90,4 @@ def check_box_settings(recipe: Recipe) -> None:
         raise ConfigError(
             'a detector is taught by one teacher, whose views are merged: '
             f'distill.teacher names {len(distill.teachers)}'
-        )
-
-
-def check_distills_poses(recipe: Recipe, action: str) -> None:
-    """Refuse a recipe of a detector where keypoints are needed.
-
-    Args:
-        recipe: The recipe.
-        action: What needs them, as the subject of a sentence.
-
-    Raises:
-        ConfigError: If its pseudo-labels are boxes.
-    """
-    if distills_boxes(recipe):
-        raise ConfigError(
-            f'{action} compares keypoints, and {recipe.config.filename} distills a '
-            'detector, whose labels are boxes'
         )

@@ -188,6 +188,10 @@ class ViewsConfig:
     )
 
 
+SCORE_FLOOR, NMS_THR = 0.01, 0.9
+"""Settings of the labeling of poses that are not stated."""
+
+
 @dataclass(frozen=True)
 class LabelingConfig:
     """The run of the labeling."""
@@ -195,11 +199,16 @@ class LabelingConfig:
     batch_size: int = setting(AT_LEAST_ONE, 'images in a batch', 16)
     num_workers: int = setting(COUNT, 'processes that read', 2)
     chunk_size: int = setting(AT_LEAST_ONE, 'images in a chunk of the store', 256)
-    score_floor: float = setting(
-        NUMBER, 'instance score below which a candidate is not stored', 0.01
+    score_floor: float | None = setting(
+        NUMBER,
+        'instance score below which a candidate is not stored; else '
+        f'{SCORE_FLOOR}, and {DetectorConfig.score_thr} for the boxes of a detector '
+        'that is distilled',
     )
-    nms_thr: float = setting(
-        SHARE, 'OKS above which of two candidates only the better is stored', 0.9
+    nms_thr: float | None = setting(
+        SHARE,
+        'OKS above which of two candidates only the better is stored; else '
+        f'{NMS_THR}, and an overlap of {DetectorConfig.nms_thr} for boxes',
     )
     max_failures: float = setting(
         SHARE, 'share of failed images above which the finished run is an error', 0.05

@@ -103,6 +103,32 @@ def random_images(
     return LabeledSide(images, None, f'{count} {unit} at random, seed {seed}')
 
 
+def percent_of_images(
+    content: Mapping[str, Any], percent: float, fold: int
+) -> LabeledSide:
+    """Draw a percentage of the images, as SoftTeacher and MMDetection do.
+
+    They draw with replacement, so that the images are somewhat fewer than the
+    percentage, and fold 1 of 5 % is not part of fold 1 of 10 %.
+
+    Args:
+        content: A COCO json.
+        percent: Percentage of the images that is drawn.
+        fold: Number of the fold, from 1, which seeds the draw.
+
+    Raises:
+        UserError: If one side would be empty, or the fold is below 0.
+    """
+    ids = [image['id'] for image in content['images']]
+    if fold < 0:
+        raise DataError(f'a fold of images has a number of at least 0, got {fold}')
+    draws = int(percent / 100.0 * len(ids))
+    drawn = np.random.RandomState(fold).choice(len(ids), size=max(draws, 0))
+    images = {ids[index] for index in drawn.tolist()}
+    check_both_sides(images, content, f'{percent:g} % of {len(ids)}')
+    return LabeledSide(images, None, f'{percent:g} % of the images, fold {fold}')
+
+
 def _trained(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The annotations that MMPose's top-down data sets train on, in their order."""
     by_image: dict[int, list[dict[str, Any]]] = {

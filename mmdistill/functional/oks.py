@@ -1,6 +1,7 @@
 """Object keypoint similarity (OKS), matching to true instances, and suppression.
 
-Similarity and matching follow COCO's keypoint evaluation, suppression MMPose's.
+Similarity and matching follow COCO's keypoint evaluation, boxes are matched as in its
+evaluation of boxes, and suppression is MMPose's.
 
 Shapes: `N` candidates and `G` true instances of one image, `K` keypoints.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from mmdistill.functional.box_voting import overlaps
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,40 @@ def instance_similarity(
     total = np.where(labeled, np.exp(-errors), 0).sum(axis=1)
     similar: np.ndarray = total / labeled.sum(axis=1)
     return similar
+
+
+def box_similarity(bboxes: np.ndarray, truth: TrueInstances) -> np.ndarray:
+    """Compute the overlap of every candidate's box with every true instance's.
+
+    It is the intersection over union; over the area of the candidate for a crowd, as in
+    COCO's evaluation.
+
+    Args:
+        bboxes: Boxes of the candidates (x1, y1, x2, y2), pixels, (N, 4).
+        truth: The true instances.
+
+    Returns:
+        Overlaps in [0, 1], (N, G).
+
+    >>> truth = TrueInstances(
+    ...     keypoints=np.zeros((2, 0, 2)),
+    ...     labeled=np.zeros((2, 0), dtype=bool),
+    ...     areas=np.array([100.0, 400.0]),
+    ...     bboxes=np.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 20.0, 20.0]]),
+    ...     ignored=np.array([False, True]),
+    ...     crowd=np.array([False, True]),
+    ...     category_ids=np.array([1, 1]),
+    ... )
+    >>> box_similarity(np.array([[0.0, 0.0, 10.0, 5.0]]), truth).tolist()
+    [[0.5, 1.0]]
+    """
+    similar = overlaps(bboxes, truth.bboxes)
+    areas = (bboxes[:, 2:] - bboxes[:, :2]).prod(axis=1).astype(np.float64)[:, None]
+    # With a union of both areas less their intersection.
+    both = areas + (truth.bboxes[:, 2:] - truth.bboxes[:, :2]).prod(axis=1)
+    shared = similar * both / (1 + similar)
+    within = np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    return np.where(truth.crowd, within, similar)
 
 
 def match(similar: np.ndarray, truth: TrueInstances, oks_thr: float) -> np.ndarray:

@@ -142,17 +142,23 @@ class BoxDetector(BaseTTAModel):
         return sample
 
     @torch.no_grad()
-    def test_step(self, data: Sequence[dict[str, Any]]) -> list[Any]:
+    def test_step(
+        self, data: Sequence[dict[str, Any]] | Mapping[str, Any]
+    ) -> list[Any]:
         """Find the boxes of some images.
 
         Args:
-            data: Samples of a `DetectionDataset`.
+            data: Samples of a `DetectionDataset`; or a batch of MMDetection's own data
+                sets in its form, to evaluate the merged views.
 
         Returns:
             The `image` of each sample, with `pred_instances`: `bboxes` (n, 4), xyxy in
             pixels of the image, `bbox_scores` (n,) and `category_ids` (n,), best first;
-            with `views` also `bbox_agreement` (n,).
+            with `views` also `bbox_agreement` (n,). Of a batch, its data samples as
+            `merge_preds` returns them.
         """
+        if isinstance(data, Mapping):
+            return super().test_step(data)
         same_size = defaultdict(list)
         for sample in data:
             if 'inputs' in sample:

@@ -18,11 +18,12 @@ import numpy as np
 from mmdistill.audits.label_views import SINGLE_VIEW
 from mmdistill.audits.metrics import FUSED
 from mmdistill.audits.result import Audit, read_audit
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.engine.hooks.student_log_hook import KINDS
 from mmdistill.pipeline.verdict import Verdict
 from mmdistill.selection.selection import Selection, read_selection
-from mmdistill.store import LabelStore
+from mmdistill.stages.label_config import label_store
 
 STRICT_OKS = '0.5'
 GOOD_PRECISION = 0.9
@@ -50,6 +51,7 @@ class Measured:
         losses: Loss of the labeled and of the pseudo-labeled samples at the end of the
             training, where they were logged.
         is_noised: Whether the student is noised.
+        of_boxes: Whether it is a detector, which has neither noise nor rounds.
     """
 
     recipe: str
@@ -57,6 +59,7 @@ class Measured:
     selection: Selection | None
     losses: tuple[float, float] | None
     is_noised: bool
+    of_boxes: bool = False
 
     @staticmethod
     def of(recipe: Recipe, file: str) -> Measured:
@@ -69,13 +72,14 @@ class Measured:
         Raises:
             UserError: If a file that it left is damaged.
         """
-        store = LabelStore(recipe.distill.store)
+        store = label_store(recipe)
         return Measured(
             recipe=file,
             audit=read_audit(store.root),
             selection=read_selection(store),
             losses=last_losses(Path(recipe.config.work_dir)),
             is_noised=recipe.distill.noise is not None,
+            of_boxes=distills_boxes(recipe),
         )
 
 
@@ -116,10 +120,15 @@ def next_steps(verdict: Verdict | None, measured: Measured) -> list[str]:
         *_of_amount(measured),
         *_of_validation(verdict),
     ]
+    remain = 'More unlabeled images of other places and days remain'
+    if not measured.of_boxes:
+        remain = (
+            'More unlabeled images of other places and days, or another round '
+            '(distill.rounds), remain'
+        )
     nothing = (
         'Nothing that was measured points to one setting: the labels are about as good '
-        'as they were wanted. More unlabeled images of other places and days, or '
-        'another round (distill.rounds), remain'
+        f'as they were wanted. {remain}'
     )
     return found or [nothing]
 
@@ -171,7 +180,9 @@ def _of_threshold(measured: Measured) -> Iterator[str]:
     by_thr = np.asarray(audit.curve.precision.get(STRICT_OKS, ()))
     left = np.asarray(audit.curve.recall.get(STRICT_OKS, ()))
     fits = (left >= FEWEST_LEFT * recall) & (by_thr >= precision + WORTH)
-    right = f'{precision:.0%} of the kept labels are right (OKS {STRICT_OKS})'
+    right = (
+        f'{precision:.0%} of the kept labels are right ({audit.overlap} {STRICT_OKS})'
+    )
     if not fits.any():
         yield (
             f'{right}, and no threshold finds better ones without losing most: a '
@@ -211,7 +222,7 @@ def _of_noise_and_share(measured: Measured) -> Iterator[str]:
             f'the student knows its labels much better than the pseudo-labels {told}: '
             'a smaller share of labels in each batch (distill.mixing.labeled_share)'
         )
-    elif not measured.is_noised:
+    elif not measured.is_noised and not measured.of_boxes:
         yield (
             f'the pseudo-labels are as easy for the student as its labels {told}: it '
             'learns more where it is noised (distill.noise=dict())'

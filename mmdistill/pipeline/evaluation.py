@@ -25,6 +25,8 @@ PCK_THRS = (0.2, 0.05)
 OKS = 'OKS'
 """The value that decides: it knows how exactly each keypoint can be annotated, and does
 not end at a threshold."""
+AP = 'AP of an image'
+"""The value that decides between detectors."""
 LOADERS = ('val_dataloader', 'test_dataloader')
 OF_THE_TRAINING = ('distill', 'load_from', 'resume')
 
@@ -84,7 +86,7 @@ class ImageResults:
         images: Paths of the images, I of them.
         instances: Number of instances on all of them.
         values: Value of each image by the name of the metric, (I,) each; greater is
-            better.
+            better, and the first one decides.
     """
 
     images: tuple[str, ...]
@@ -107,6 +109,8 @@ class ImageResults:
                 raise ValueError(f'its format is {content["format"]}, not {FORMAT}')
             rows = [str(image) for image in content['images']]
             images, index = np.unique(np.array(rows, dtype=object), return_inverse=True)
+            if 'ap' in content:
+                return _of_boxes(content, rows)
             oks = np.array(content['oks'], dtype=np.float64)
             errors = np.array(content['errors'], dtype=np.float64)
             if len(oks) != len(rows) or len(errors) != len(rows):
@@ -121,3 +125,15 @@ class ImageResults:
         for thr in PCK_THRS:
             values[f'PCK@{thr}'] = image_pck(errors, index, thr)
         return ImageResults(tuple(images), len(rows), values)
+
+
+def _of_boxes(content: Mapping[str, Any], rows: list[str]) -> ImageResults:
+    """Results of a detector, one of each image."""
+    images = np.array(rows, dtype=object)
+    precision = np.array(content['ap'], dtype=np.float64)
+    if len(precision) != len(rows) or len(set(rows)) != len(rows):
+        raise ValueError('its lists differ in length, or an image is there twice')
+    order = np.argsort(images, kind='stable')
+    return ImageResults(
+        tuple(images[order]), sum(content['instances']), {AP: precision[order]}
+    )

@@ -21,15 +21,16 @@ from mmengine.config import Config
 
 from mmdistill.audits.result import AUDIT_FILE
 from mmdistill.config.datasets import members_of
-from mmdistill.config.detectors import check_distills_poses
+from mmdistill.config.detectors import is_joint
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.text import write_config
+from mmdistill.errors import ConfigError
 from mmdistill.pipeline import models
 from mmdistill.pipeline.evaluation import evaluation_config, has_validation
 from mmdistill.pipeline.models import Model
 from mmdistill.selection.selection import has_selection
 from mmdistill.stages.detect_config import detect_config
-from mmdistill.stages.label_config import labeled_members
+from mmdistill.stages.label_config import label_store, labeled_members
 from mmdistill.stages.step_contents import (
     OF_THE_LABELING,
     OF_THE_RUN,
@@ -151,7 +152,12 @@ class Distillation:
         student_words: Words = (),
         has_baseline: bool = True,
     ) -> None:
-        check_distills_poses(recipe, 'tools/distill.py')
+        if is_joint(recipe):
+            raise ConfigError(
+                f'tools/distill.py runs one distillation, and {source} has '
+                'distill.detector.distill, which is two; label with tools/label.py, '
+                'then run it for detector.py and for poses.py of the work folder'
+            )
         self._training_words = training_words
         self._student_words = (*training_words, *student_words)
         self.recipe = recipe
@@ -177,7 +183,7 @@ class Distillation:
     @property
     def store(self) -> LabelStore:
         """The label store, of several rounds that of the first."""
-        return LabelStore(self.recipe.distill.store)
+        return label_store(self.recipe)
 
     @property
     def tested(self) -> list[Model]:

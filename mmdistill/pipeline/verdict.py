@@ -11,7 +11,7 @@ import numpy as np
 
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.bootstrap import Interval, paired_interval
-from mmdistill.pipeline.evaluation import OKS, ImageResults
+from mmdistill.pipeline.evaluation import ImageResults
 from mmdistill.utils.logging import format_table
 
 FEWEST_IMAGES = 10
@@ -25,8 +25,8 @@ class Comparison:
 
     Attributes:
         other: Name of the other model.
-        intervals: Difference by the name of the metric; positive where the first is
-            better.
+        intervals: Difference by the name of the metric, the one that decides first;
+            positive where the first model is better.
         is_goal: Whether the first one should be better: a larger teacher may stay
             ahead of its student.
     """
@@ -38,7 +38,7 @@ class Comparison:
     @property
     def decisive(self) -> Interval:
         """The difference that decides."""
-        return self.intervals[OKS]
+        return next(iter(self.intervals.values()))
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,8 @@ def verdict_sentence(verdict: Verdict, set_name: str = 'validation') -> str:
         set_name: The set of the images.
 
     >>> interval = Interval(0.0625, low=0.03125, high=0.125)
-    >>> means = {'student': {OKS: 0.75}, 'teacher': {OKS: 0.6875}}
-    >>> comparison = Comparison('teacher', {OKS: interval})
+    >>> means = {'student': {'OKS': 0.75}, 'teacher': {'OKS': 0.6875}}
+    >>> comparison = Comparison('teacher', {'OKS': interval})
     >>> print(verdict_sentence(Verdict('student', 50, means, (comparison,))))
     The student is better than the teacher on the 50 validation images: its mean OKS \
 is 0.750, and +0.0625 [+0.0312, +0.1250] against the teacher (95 % of a paired \
@@ -223,7 +223,7 @@ bootstrap over images).
         f'{_in_brackets(each.decisive)} against the {each.other}'
         for each in verdict.comparisons
     )
-    mean = verdict.means[verdict.name][OKS]
+    metric, mean = next(iter(verdict.means[verdict.name].items()))
     larger = [each.other for each in verdict.comparisons if not each.is_goal]
     goals = [each.other for each in verdict.goals]
     ahead = ''
@@ -235,7 +235,7 @@ bootstrap over images).
         )
     return (
         f'The {verdict.name} is {", ".join(claims)} on the {verdict.images} {set_name} '
-        f'images: its mean OKS is {mean:.3f}, and {differences} (95 % of a paired '
+        f'images: its mean {metric} is {mean:.3f}, and {differences} (95 % of a paired '
         f'bootstrap over images).{ahead}'
     )
 

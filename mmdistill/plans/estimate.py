@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
 from mmdistill.config.datasets import fit_converters, labeled_part
-from mmdistill.config.schema import LabelingConfig
+from mmdistill.config.schema import NMS_THR, SCORE_FLOOR, LabelingConfig
 from mmdistill.engine.hooks.checkpoint_guard_hooks import (
     check_keypoint_count,
     load_teachers,
@@ -130,11 +130,10 @@ def _store_differences(stage: Config, model: Any, dataset: Any) -> list[str]:
     store = LabelStore(loop.store)
     if not store.exists:
         return []
-    default = LabelingConfig()
-    options = {
-        name: loop.get(name, getattr(default, name))
-        for name in ('chunk_size', 'score_floor', 'nms_thr')
-    }
+    default = dict(
+        chunk_size=LabelingConfig.chunk_size, score_floor=SCORE_FLOOR, nms_thr=NMS_THR
+    )
+    options = {name: loop.get(name, value) for name, value in default.items()}
     manifest = make_manifest(model, dataset, **options, checkpoint=stage.load_from)
     wanted = identity({'format': FORMAT, **manifest})
     return differences(identity(store.manifest), wanted, complete=store.complete)

@@ -20,10 +20,11 @@ from mmdistill.audits.result import (
 )
 from mmdistill.functional.label_quality import Binned
 from mmdistill.reports.captions import (
-    ERROR_UNIT,
-    NOTHING_MATCHED,
     audited_lines,
+    error_unit,
+    nothing_matched,
     part_name,
+    parts,
 )
 from mmdistill.reports.gallery import save_figure
 from mmdistill.reports.plots import (
@@ -55,17 +56,18 @@ def format_audit(audit: Audit) -> str:
     if audit.matched and audit.curve:
         blocks.append(format_table(_threshold_cells(audit.matched, audit.curve)))
     blocks += [
-        format_table(_view_cells(audit.gains or {}, audit.gains_error or {})),
-        format_table(_keypoint_cells(audit.per_keypoint)),
+        format_table(_view_cells(audit)),
+        format_table(_keypoint_cells(audit.part, audit.per_keypoint)),
     ]
     blocks += [
-        format_table(_calibration_cells(name, table))
+        format_table(_calibration_cells(audit, name, table))
         for name, table in (audit.calibration or {}).items()
     ]
     if audit.rank_correlations:
-        blocks.append(format_table(_correlation_cells(audit.rank_correlations)))
+        cells = _correlation_cells(audit.rank_correlations, audit.of_boxes)
+        blocks.append(format_table(cells))
     if audit.nothing_matched:
-        blocks.append(NOTHING_MATCHED)
+        blocks.append(nothing_matched(audit))
     return '\n\n'.join([*blocks, audit.verdict])
 
 
@@ -104,11 +106,10 @@ def _at_levels(
     return [value for pair in pairs for value in pair]
 
 
-def _view_cells(
-    gains: Mapping[str, float], errors: Mapping[str, float]
-) -> list[list[str]]:
+def _view_cells(audit: Audit) -> list[list[str]]:
+    gains, errors = audit.gains or {}, audit.gains_error or {}
     return [
-        ['views', 'AP', 'keypoint error'],
+        ['views', 'AP', f'{audit.part} error'],
         *(
             [name, _format_number(ap), _format_number(errors.get(name, nan))]
             for name, ap in gains.items()
@@ -116,11 +117,11 @@ def _view_cells(
     ]
 
 
-def _keypoint_cells(keypoints: Iterable[KeypointMetrics]) -> list[list[str]]:
+def _keypoint_cells(part: str, keypoints: Iterable[KeypointMetrics]) -> list[list[str]]:
     """Errors of each keypoint, overall and in the outer bins of the calibration."""
     cells = [
         [
-            'keypoint',
+            part,
             *('labels', 'error', 'median'),
             *('lowest scores', 'highest scores', 'least agreed', 'most agreed'),
         ]
@@ -143,9 +144,9 @@ def _errors_of(keypoint: KeypointMetrics, scale: str) -> np.ndarray:
     return np.zeros(0) if table is None else table.error
 
 
-def _calibration_cells(name: str, table: Binned) -> list[list[str]]:
+def _calibration_cells(audit: Audit, name: str, table: Binned) -> list[list[str]]:
     return [
-        [f'keypoint {name}', 'keypoints', 'error'],
+        [f'{audit.part} {name}', parts(audit), 'error'],
         *(
             [f'{low:.3f} to {high:.3f}', str(count), _format_number(error)]
             for low, high, count, error in zip(
@@ -156,15 +157,17 @@ def _calibration_cells(name: str, table: Binned) -> list[list[str]]:
 
 
 def _correlation_cells(
-    correlations: Mapping[str, Mapping[str, float]],
+    correlations: Mapping[str, Mapping[str, float]], of_boxes: bool
 ) -> list[list[str]]:
+    words = dict(keypoint='kept box', instance='candidate') if of_boxes else {}
     names = list(dict.fromkeys(name for row in correlations.values() for name in row))
+    rows = [
+        [words.get(of, of), *(_format_number(row.get(name, nan)) for name in names)]
+        for of, row in correlations.items()
+    ]
     return [
         ['rank correlation with the error', *names],
-        *(
-            [f'of each {of}', *(_format_number(row.get(name, nan)) for name in names)]
-            for of, row in correlations.items()
-        ),
+        *([f'of each {of}', *numbers] for of, *numbers in rows),
     ]
 
 
@@ -189,19 +192,21 @@ def draw_audit(audit: Audit, path: Path) -> None:
     panels = figure.subplots(2, 3, height_ratios=(UPPER_HEIGHT, lower))
     (curve, score, agreement), (keypoints, keypoint_bins, views) = panels
     if audit.curve:
-        draw_precision_recall(curve, audit.curve, audit.matched)
+        draw_precision_recall(curve, audit.curve, audit.matched, audit.overlap)
     curve.set_title('Labels over the threshold')
     for axes, scale in ((score, 'score'), (agreement, 'agreement')):
         if audit.calibration and scale in audit.calibration:
-            draw_calibration(axes, audit.calibration[scale], scale, ERROR_UNIT)
+            name = f'{scale} of the {audit.part}'
+            draw_calibration(axes, audit.calibration[scale], name, error_unit(audit))
         axes.set_title(f'Calibration: error by {scale}')
-    _draw_keypoints(keypoints, audit.per_keypoint)
-    _draw_keypoint_calibration(keypoint_bins, audit.per_keypoint)
+    _draw_keypoints(keypoints, audit)
+    _draw_keypoint_calibration(keypoint_bins, audit.per_keypoint, audit.part)
     _draw_views(views, audit.gains or {}, audit.gains_error or {})
     save_figure(figure, path)
 
 
-def _draw_keypoints(axes: Axes, keypoints: Sequence[KeypointMetrics]) -> None:
+def _draw_keypoints(axes: Axes, audit: Audit) -> None:
+    keypoints = audit.per_keypoint
     rows = np.arange(len(keypoints))
     means = [keypoint.error for keypoint in keypoints]
     medians = [keypoint.median for keypoint in keypoints]
@@ -210,12 +215,13 @@ def _draw_keypoints(axes: Axes, keypoints: Sequence[KeypointMetrics]) -> None:
     axes.set_yticks(rows, [keypoint.name for keypoint in keypoints], fontsize=8)
     axes.invert_yaxis()
     axes.locator_params(axis='x', nbins=6)
-    axes.set(title='Visible keypoints of kept labels', xlabel=f'error ({ERROR_UNIT})')
+    what = 'Boxes' if audit.of_boxes else 'Visible keypoints'
+    axes.set(title=f'{what} of kept labels', xlabel=f'error ({error_unit(audit)})')
     axes.legend(frameon=False, fontsize=9)
 
 
 def _draw_keypoint_calibration(
-    axes: Axes, keypoints: Sequence[KeypointMetrics]
+    axes: Axes, keypoints: Sequence[KeypointMetrics], part: str
 ) -> None:
     """Draw the errors of each keypoint by score and by agreement, a cell per bin."""
     tables = [
@@ -238,7 +244,7 @@ def _draw_keypoint_calibration(
     middles = [(width - 1) / 2, (width - 1) / 2 + width + 1]
     axes.set_xticks(middles, [f'low to high {scale}' for scale in SCALES])
     axes.set_yticks(range(len(keypoints)), [k.name for k in keypoints], fontsize=8)
-    axes.set_title('Calibration: error of each keypoint')
+    axes.set_title(f'Calibration: error of each {part}')
 
 
 def _draw_views(

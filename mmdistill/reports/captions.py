@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from mmdistill.audits.metrics import FUSED
-from mmdistill.audits.result import AuditedImages, ThresholdMetrics
+from mmdistill.audits.result import Audit, AuditedImages, ThresholdMetrics
 from mmdistill.functional.label_quality import Binned
 from mmdistill.reports.results_table import Results
 from mmdistill.reports.statistics import STEP, ReportData
@@ -17,8 +17,6 @@ from mmdistill.selection import Selection
 from mmdistill.selection.counts import LabeledStatistics
 from mmdistill.selection.threshold_groups import format_range
 
-ERROR_UNIT = 'of the instance’s size'
-"""Unit of errors: distances divided by the square root of the instance's area."""
 NOT_SELECTED = (
     'Nothing is selected yet, so there is no threshold and no kept or rejected label: '
     'run tools/select_labels.py with the config, then make this report again.'
@@ -26,6 +24,9 @@ NOT_SELECTED = (
 NOTHING_MATCHED = (
     'No label matched a labeled instance, so nothing is known of the error of '
     'keypoints.'
+)
+NO_BOX_MATCHED = (
+    'No label matched a labeled box, so nothing is known of the error of boxes.'
 )
 PRECISION_RECALL = (
     'On images whose labels are known. Left of a matched threshold recall is bought '
@@ -88,7 +89,8 @@ def curve_caption(selection: Selection) -> str:
     words += f'The student will see instances {frequency} on unlabeled images.'
     highest = max(selection.curve_means, default=np.inf)
     if unlabeled < labeled and unlabeled >= highest:
-        words += ' Every candidate with a visible keypoint is kept already.'
+        which = '' if selection.of_boxes else ' with a visible keypoint'
+        words += f' Every candidate{which} is kept already.'
     return words
 
 
@@ -157,18 +159,21 @@ def agreement_caption(correlation: float) -> str:
     )
 
 
-def calibration_caption(scale: str, calibration: Binned) -> str:
+def calibration_caption(
+    scale: str, calibration: Binned, plural: str = 'keypoints'
+) -> str:
     """State whether the error of keypoints falls with their score or agreement.
 
     Args:
         scale: 'score' or 'agreement'.
         calibration: Errors in bins of it, of which one is known at least.
+        plural: Name of what errors are of, in the plural.
     """
     known = np.flatnonzero(~np.isnan(calibration.error))
     first, last = calibration.error[known[0]], calibration.error[known[-1]]
     relation = 'predicts the error' if last < first else 'does not predict the error'
     return (
-        f'{calibration.count.sum():,.0f} keypoints. Mean error {first:.3g} in the '
+        f'{calibration.count.sum():,.0f} {plural}. Mean error {first:.3g} in the '
         f'lowest bin, {last:.3g} in the highest: {scale} {relation}.'
     )
 
@@ -230,6 +235,21 @@ def part_name(part: ThresholdMetrics) -> str:
     words = [] if part.source is None else [part.source or 'images without a source']
     words += [] if part.category_id is None else [f'category {part.category_id}']
     return ', '.join(words)
+
+
+def error_unit(audit: Audit) -> str:
+    """Unit of errors: of distances the square root of the instance's area."""
+    return '1 − IoU' if audit.of_boxes else 'of the instance’s size'
+
+
+def parts(audit: Audit) -> str:
+    """What errors are of, in the plural."""
+    return 'boxes' if audit.of_boxes else 'keypoints'
+
+
+def nothing_matched(audit: Audit) -> str:
+    """Say that no error is known."""
+    return NO_BOX_MATCHED if audit.of_boxes else NOTHING_MATCHED
 
 
 def audited_lines(audited: AuditedImages) -> list[str]:

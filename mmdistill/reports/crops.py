@@ -12,9 +12,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from mmdistill.datasets.sources.packed_images import PackedImages
-from mmdistill.errors import DataError, StoreError
+from mmdistill.errors import DataError
 from mmdistill.reports.skeleton import Skeleton
-from mmdistill.store import Candidates, LabelStore
+from mmdistill.store import Candidates
 from mmdistill.store.image_keys import image_file, is_packed
 
 PADDING = 1.35
@@ -27,24 +27,8 @@ RIM = 1.2
 """Width of the rim of a link, on both sides together, points."""
 OUTSIDE = '#e4e4e4'
 """Color beyond the image."""
-
-
-def check_holds_poses(store: LabelStore, action: str) -> None:
-    """Refuse a store of boxes where poses are drawn.
-
-    Args:
-        store: The store.
-        action: What draws them, as the subject of a sentence.
-
-    Raises:
-        StoreError: If there is no such store, or it holds boxes.
-    """
-    if not store.manifest['keypoints']:
-        raise StoreError(
-            f'{action} shows poses, and {store.root} holds boxes; the table of '
-            'tools/select_labels.py has their counts, and its --export-coco writes '
-            'them for any viewer of COCO json'
-        )
+BOX, IGNORED = '#35d0ba', '#ffb454'
+"""Colors of a box that is a label itself, and of one that is ignored."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -87,7 +71,7 @@ def crop_window(candidate: Candidates, image_size: np.ndarray) -> np.ndarray:
     """Compute the square in which a candidate is shown.
 
     It is around the box, or around the keypoints where the box is the whole image, on
-    which an animal may be small.
+    which an animal may be small. A candidate without keypoints has its box alone.
 
     Args:
         candidate: One candidate, without a leading dimension.
@@ -97,7 +81,8 @@ def crop_window(candidate: Candidates, image_size: np.ndarray) -> np.ndarray:
         Corners (x1, y1, x2, y2) in pixels of the image, (4,).
     """
     bbox, points = candidate.bboxes, candidate.keypoints.clip(0, image_size)
-    if (bbox[:2] > 0).any() or (bbox[2:] < image_size).any():
+    is_part = (bbox[:2] > 0).any() or (bbox[2:] < image_size).any()
+    if is_part or not len(points):
         return square_around(bbox)
     pose_box = np.concatenate([points.min(axis=0), points.max(axis=0)])
     return square_around(pose_box, POSE_PADDING)
@@ -112,6 +97,8 @@ def draw_crop(
 ) -> None:
     """Draw a candidate: visible keypoints filled and joined, the others hollow.
 
+    Where there are none, the box is the label.
+
     Args:
         axes: Axes to draw on; their data coordinates become pixels of the image,
             whole numbers at their centers.
@@ -122,11 +109,35 @@ def draw_crop(
     """
     window = crop_window(candidate, np.array(image.shape[1::-1]))
     _draw_window(axes, image, window)
+    if not len(visible):
+        draw_boxes(axes, candidate.bboxes[None], BOX)
+        return
     x1, y1, x2, y2 = candidate.bboxes
     axes.add_patch(
         Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor='white', lw=0.8)
     )
     draw_pose(axes, candidate.keypoints, visible, skeleton)
+
+
+def draw_boxes(axes: Axes, bboxes: np.ndarray, color: str, width: float = 1.6) -> None:
+    """Draw boxes that are labels, on axes of their image.
+
+    Args:
+        axes: Axes to draw on; their limits stay.
+        bboxes: Boxes (x1, y1, x2, y2) in the data coordinates of the axes, (n, 4).
+        color: Their color.
+        width: Width of their edges, points.
+    """
+    axes.autoscale(False)
+    for x1, y1, x2, y2 in bboxes.tolist():
+        # A dark rim keeps the color readable on a background of the same color.
+        for edge, lw, alpha in (('black', width + RIM, 0.6), (color, width, 1.0)):
+            corner, sides = (x1, y1), (x2 - x1, y2 - y1)
+            axes.add_patch(
+                Rectangle(
+                    corner, *sides, fill=False, edgecolor=edge, lw=lw, alpha=alpha
+                )
+            )
 
 
 def draw_pose(

@@ -81,8 +81,10 @@ def count_plots(
     Args:
         data: Statistics of the store.
         labeled: Statistics of the labeled set, if known.
-        names: Names of the keypoints, (K,).
+        names: Names of the keypoints, (K,); boxes have none, and no plots of them.
     """
+    if not names:
+        return [_instances_plot(data, labeled)]
     shares = label_shares(data)
     shares_by_set = {LABELS: shares}
     if labeled is not None:
@@ -133,7 +135,7 @@ def _keypoints_plot(data: ReportData, labeled: LabeledStatistics | None) -> Page
 
 
 def agreement_plot(data: ReportData, selection: Selection | None) -> PagePlot:
-    """Plot score against agreement of candidates with a visible keypoint."""
+    """Plot score against agreement of candidates with a visible keypoint, or boxes."""
     has_keypoint = data.visible > 0
     scores, agreement = data.scores[has_keypoint], data.agreement[has_keypoint]
     draw = partial(
@@ -158,14 +160,17 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
                 'Precision and recall over the threshold',
                 captions.PRECISION_RECALL,
                 partial(
-                    plots.draw_precision_recall, curve=curve, matched=audit.matched
+                    plots.draw_precision_recall,
+                    curve=curve,
+                    matched=audit.matched,
+                    overlap=audit.overlap,
                 ),
                 height=3.2,
             )
         )
     correlations = (audit.rank_correlations or {}).get('keypoint', {})
     page_plots += [
-        _calibration_plot(scale, calibration, correlations)
+        _calibration_plot(audit, scale, calibration, correlations)
         for scale, calibration in (audit.calibration or {}).items()
         if not np.isnan(calibration.error).all()
     ]
@@ -173,17 +178,18 @@ def audit_plots(audit: Audit) -> list[PagePlot]:
 
 
 def _calibration_plot(
-    scale: str, calibration: Binned, correlations: Mapping[str, float]
+    audit: Audit, scale: str, calibration: Binned, correlations: Mapping[str, float]
 ) -> PagePlot:
     draw = partial(
         plots.draw_calibration,
         calibration=calibration,
-        scale=scale,
-        unit=captions.ERROR_UNIT,
+        scale=f'{scale} of the {audit.part}',
+        unit=captions.error_unit(audit),
     )
-    caption = captions.calibration_caption(scale, calibration)
+    caption = captions.calibration_caption(scale, calibration, captions.parts(audit))
     caption += captions.correlation_caption(scale, correlations)
-    return page_plot(f'error-{scale}', f'Keypoint error over {scale}', caption, draw)
+    title = f'{audit.part.capitalize()} error over {scale}'
+    return page_plot(f'error-{scale}', title, caption, draw)
 
 
 def gains_plot(audit: Audit) -> PagePlot | None:

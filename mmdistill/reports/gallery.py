@@ -15,7 +15,7 @@ from mmdistill.config.recipe import stated_store
 from mmdistill.errors import ConfigError
 from mmdistill.functional.ranking import instance_agreement
 from mmdistill.reports.captions import selection_summary
-from mmdistill.reports.crops import StoreImages, check_holds_poses, draw_crop
+from mmdistill.reports.crops import StoreImages, draw_crop
 from mmdistill.reports.plots import (
     KEPT,
     REJECTED,
@@ -67,12 +67,7 @@ def draw_gallery(
     num_rows = -(-num // COLUMNS)
     figure, panels, plots_panel = _layout(num_rows)
     figure.suptitle(selection_summary(selection), fontsize=13)
-    figure.supxlabel(
-        f'filled: keypoints that score above '
-        f'{format_range(selection.keypoint_thrs, 3)}; hollow: the others; below a '
-        'crop its score, in its corner how far the views agree',
-        fontsize=11,
-    )
+    figure.supxlabel(_legend(selection), fontsize=11)
     for panel, (title, color, chosen) in zip(panels, blocks, strict=True):
         if not len(chosen):
             title = f'{title.partition(":")[0]}: none'
@@ -87,6 +82,18 @@ def draw_gallery(
     draw_counting_curve(curve, selection)
     draw_score_histogram(histogram, scores, kept, score_thresholds(selection))
     return figure
+
+
+def _legend(selection: Selection) -> str:
+    """What is drawn on a crop and beside it."""
+    numbers = 'below a crop its score, in its corner how far the views agree'
+    if selection.of_boxes:
+        return numbers
+    thresholds = format_range(selection.keypoint_thrs, 3)
+    return (
+        f'filled: keypoints that score above {thresholds}; hollow: the others; '
+        f'{numbers}'
+    )
 
 
 def _layout(num_rows: int) -> tuple[Figure, list[SubFigure], SubFigure]:
@@ -108,10 +115,14 @@ def _show(axes: Axes, score: float, color: str) -> None:
 def shown_agreement(candidate: Candidates, visible: np.ndarray) -> float:
     """Average the agreement of the views over the visible keypoints of a candidate.
 
+    That of a candidate without keypoints is the agreement on its box.
+
     Args:
         candidate: One candidate, without a leading dimension.
         visible: Which of its keypoints are visible, (K,), bool.
     """
+    if not len(visible):
+        return float(candidate.bbox_agreement)
     (mean,) = instance_agreement(candidate.keypoint_agreement[None], visible[None])
     return float(mean)
 
@@ -163,7 +174,7 @@ class StoredPictures:
             img_root: Folder of the images; that of the store's manifest when None.
 
         Raises:
-            UserError: If the store is not complete, has no selection or holds boxes.
+            UserError: If the store is not complete, has no selection.
         """
         folder = stated_store(config)
         if folder is None:
@@ -171,7 +182,6 @@ class StoredPictures:
                 f'{config.filename} names no label store in distill.store'
             )
         store = LabelStore(folder)
-        check_holds_poses(store, 'a picture of labels')
         labels = store.read()
         images = StoreImages(
             store.root, img_root or Path(store.manifest['about']['img_root'])

@@ -156,7 +156,7 @@ def _draw_density(axes: Axes, scores: np.ndarray, agreement: np.ndarray) -> None
 
 
 def draw_precision_recall(
-    axes: Axes, curve: Curve, matched: MatchedMetrics | None
+    axes: Axes, curve: Curve, matched: MatchedMetrics | None, overlap: str = 'OKS'
 ) -> None:
     """Draw precision and recall over the threshold, and the matched thresholds.
 
@@ -164,6 +164,7 @@ def draw_precision_recall(
         axes: Axes to draw on.
         curve: The curves.
         matched: Metrics at the matched thresholds, a point each, if they are known.
+        overlap: Name of the overlap from which on a label is right.
     """
     parts = matched.parts if matched else ()
     thresholds = [part.score_thr for part in parts]
@@ -172,7 +173,7 @@ def draw_precision_recall(
         ('recall', LABELED, curve.recall, [part.recall for part in parts]),
     ):
         for (oks, values), style in zip(curves.items(), STYLES, strict=False):
-            label = f'{measure} at OKS {oks}'
+            label = f'{measure} at {overlap} {oks}'
             axes.plot(curve.thresholds, values, style, color=color, label=label)
             if points:
                 at_threshold = [point.get(oks, np.nan) for point in points]
@@ -189,12 +190,12 @@ def draw_precision_recall(
 
 
 def draw_calibration(axes: Axes, calibration: Binned, scale: str, unit: str) -> None:
-    """Draw the mean keypoint error over the score or the agreement of keypoints.
+    """Draw the mean error over the score or the agreement of keypoints or boxes.
 
     Args:
         axes: Axes to draw on.
         calibration: Mean errors in bins; NaN where a bin is empty.
-        scale: Name of the quantity on the horizontal axis.
+        scale: The quantity on the horizontal axis, and of what it is.
         unit: Unit of the error.
     """
     edges, error = calibration.edges, calibration.error
@@ -202,9 +203,7 @@ def draw_calibration(axes: Axes, calibration: Binned, scale: str, unit: str) -> 
     axes.bar(
         edges[:-1][known], error[known], np.diff(edges)[known], align='edge', color=KEPT
     )
-    axes.set(
-        xlabel=f'{scale} of the keypoint', ylabel=f'mean error ({unit})', ylim=(0, None)
-    )
+    axes.set(xlabel=scale, ylabel=f'mean error ({unit})', ylim=(0, None))
 
 
 def draw_bars(

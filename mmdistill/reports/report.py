@@ -17,11 +17,12 @@ from mmengine.logging import print_log
 from mmdistill.audits.label_worth import LabelWorth, read_label_worth
 from mmdistill.audits.result import Audit, read_audit
 from mmdistill.audits.worth_run import label_digest
+from mmdistill.config.detectors import is_detector
 from mmdistill.config.recipe import Recipe
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.reports import captions, figures, rounds
-from mmdistill.reports.crops import StoreImages, check_holds_poses
+from mmdistill.reports.crops import StoreImages
 from mmdistill.reports.results_table import mean_and_deviation, read_results
 from mmdistill.reports.skeleton import Skeleton, skeleton_of_config, skeleton_of_names
 from mmdistill.reports.statistics import (
@@ -46,6 +47,7 @@ from mmdistill.selection.threshold_groups import format_range
 from mmdistill.stages.label_config import labeled_config
 from mmdistill.stages.round_results import RoundResult
 from mmdistill.store import LabelStore
+from mmdistill.store.manifest import BOX_LABELS
 from mmdistill.utils.files import write_bytes
 
 MAX_REASONS = 20
@@ -93,9 +95,9 @@ def report(
             was matched to another labeled set than the config's.
         UserError: If the labeled set is not usable, or `write_report` refuses.
     """
-    store = LabelStore(labels)
-    check_holds_poses(store, 'a report')
+    store = _opened(labels)
     if config is not None:
+        _check_kind(store, config)
         config = with_read_annotations(config, images=False)[0]
         dataset = build_labeled(labeled_config(Recipe.of(config)))
         counts = count_labeled(dataset)
@@ -110,6 +112,23 @@ def report(
         )
     write_report(store, path, options)
     print_log(f'wrote {path}', logger='current')
+
+
+def _opened(folder: str) -> LabelStore:
+    """Open a store of poses or of boxes."""
+    store = LabelStore(folder)
+    return store if store.num_keypoints else LabelStore(folder, BOX_LABELS)
+
+
+def _check_kind(store: LabelStore, config: Config) -> None:
+    """Make sure that a store holds what the model of a config learns."""
+    learns_boxes, holds_boxes = is_detector(config), not store.num_keypoints
+    if learns_boxes != holds_boxes:
+        words = {False: 'poses', True: 'boxes'}
+        raise StoreError(
+            f'{store.root} holds {words[holds_boxes]}, and {config.filename} distills '
+            f'{words[learns_boxes]}; give the config whose distill.store it is'
+        )
 
 
 def _selection_of(store: LabelStore) -> Selection | None:
@@ -144,7 +163,6 @@ def write_report(
         UserError: If the store is not complete, its selection, its audit or a file of
             results is not usable, or the page cannot be written.
     """
-    check_holds_poses(store, 'a report')
     options = options or ReportOptions()
     if options.num < 0:
         raise ConfigError(f'a gallery holds at least 0 labels, got {options.num}')
@@ -179,9 +197,8 @@ def template_variables(store: LabelStore, options: ReportOptions) -> dict[str, A
         data=data,
         compared=selection.options.compared if selection else '',
         thresholds=format_range(selection.score_thrs, 3) if selection else '',
-        keypoint_thrs=format_range(
-            selection.keypoint_thrs if selection else [KEYPOINT_THR], 3
-        ),
+        keypoint_thrs=_keypoint_thresholds(selection),
+        class_names=_class_names(manifest),
         threshold_plots=figures.threshold_plots(data, selection),
         count_plots=figures.count_plots(data, options.labeled, manifest['keypoints']),
         keypoint_rows=_keypoint_rows(data, manifest['keypoints'], options.labeled),
@@ -200,6 +217,19 @@ def template_variables(store: LabelStore, options: ReportOptions) -> dict[str, A
         results_plot=figures.results_plot(results) if results else None,
         mean_and_deviation=mean_and_deviation,
     )
+
+
+def _keypoint_thresholds(selection: Selection | None) -> str:
+    """Scores above which keypoints are visible; empty for boxes."""
+    if selection is None:
+        return format_range([KEYPOINT_THR], 3)
+    return '' if selection.of_boxes else format_range(selection.keypoint_thrs, 3)
+
+
+def _class_names(manifest: Mapping[str, Any]) -> dict[int, str]:
+    """Names of the classes of a detector by category."""
+    categories = (manifest.get('detector') or {}).get('categories') or {}
+    return {number: name for name, number in categories.items()}
 
 
 def _round_variables(store: LabelStore, options: ReportOptions) -> dict[str, Any]:
@@ -246,7 +276,7 @@ def _audit_variables(
         audit=audit,
         audited_lines=captions.audited_lines(audit.audited) if audit.audited else [],
         audit_is_stale=_is_stale(audit, selection),
-        nothing_matched=captions.NOTHING_MATCHED,
+        nothing_matched=captions.nothing_matched(audit),
         audit_thresholds=format_range(matched.score_thrs, 3) if matched else '',
         part_name=captions.part_name,
         audit_plots=figures.audit_plots(audit),
@@ -269,6 +299,8 @@ def _keypoint_rows(
     data: ReportData, names: Sequence[str], labeled: LabeledStatistics | None
 ) -> list[dict[str, Any]]:
     """Rows of the table of keypoint types; means are NaN where none is visible."""
+    if not names:
+        return []
     sums = data.keypoints
     counts = np.where(sums.visible, sums.visible, np.nan)
     columns = dict(

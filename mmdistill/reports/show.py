@@ -13,11 +13,13 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdistill import stages
+from mmdistill.config.detectors import is_detector, is_joint
 from mmdistill.config.recipe import Recipe, stated_store
 from mmdistill.datasets.annotation_configs import with_read_annotations
 from mmdistill.engine.runner import release_memory
 from mmdistill.errors import ConfigError
 from mmdistill.models.finders.build import finds_instances
+from mmdistill.reports.box_views import build_box_teacher
 from mmdistill.reports.gallery import (
     StoredPictures,
     draw_labels,
@@ -42,8 +44,8 @@ def show_training(config: Config, num: int) -> None:
     """Write pictures of what a training is about to see.
 
     Args:
-        config: Any training config of a pose model. One with a `distill` section has
-            its labels selected, and no rounds; others have samples alone.
+        config: Any training config of a pose model or a detector. One with a `distill`
+            section has its labels selected, and no rounds; others have samples alone.
         num: Number of pseudo-labels, and of samples of each kind.
 
     Raises:
@@ -64,15 +66,22 @@ def check_shown(config: Config, num: int) -> None:
         num: Number of pictures of a kind.
 
     Raises:
-        UserError: If the number is not positive, no pose model is trained, or the
-            student or a teacher sees whole images.
+        UserError: If the number is not positive, no pose model and no detector is
+            trained, or the student or a teacher of poses sees whole images.
     """
     if num < 1:
         raise ConfigError(f'there must be at least 1 sample to show, got {num}')
+    if is_detector(config):
+        return
+    if 'distill' in config and is_joint(Recipe.of(config)):
+        raise ConfigError(
+            'distill.detector.distill is two trainings; leave out --show, and use '
+            'tools/show.py for detector.py and poses.py of the work folder'
+        )
     scope = config.get('default_scope') or 'mmpose'
     if scope != 'mmpose':
         raise ConfigError(
-            'training samples are shown of pose models, and '
+            'training samples are shown of pose models and of detectors, and '
             f'{config.filename} has the default_scope {scope}; leave out --show'
         )
     models = [config.model] if config.get('model') else []
@@ -128,7 +137,8 @@ def show_views(config: Config, path: Path, num: int) -> None:
             'no pseudo-label is kept whose views could be shown; choose others with '
             'tools/select_labels.py'
         )
-    reader = build_teachers(Recipe.of(with_read_annotations(config, images=False)[0]))
+    recipe = Recipe.of(with_read_annotations(config, images=False)[0])
+    reader = (build_box_teacher if is_detector(config) else build_teachers)(recipe)
     instances = []
     for index in map(int, chosen):
         candidate = candidates[index]

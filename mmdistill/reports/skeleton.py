@@ -15,6 +15,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from mmdistill.config.datasets import labeled_part, unparsed_metainfo
+from mmdistill.config.detectors import is_detector
 from mmdistill.config.metainfo import ordered_metainfo
 from mmdistill.config.recipe import stated_labeled
 from mmdistill.errors import ConfigError
@@ -49,11 +50,14 @@ def skeleton_of_config(config: Config) -> Skeleton:
     """Make the skeleton of a config's test set, else of its validation or labeled set.
 
     Args:
-        config: A config of MMPose; its `distill` section may be incomplete.
+        config: A config of MMPose; its `distill` section may be incomplete. One of a
+            detector has no keypoints.
 
     Raises:
         UserError: If it has no data set, or its section states what cannot be.
     """
+    if is_detector(config):
+        return skeleton_of_names(())
     test, val, train = (
         (config.get(f'{split}_dataloader') or {}).get('dataset')
         for split in ('test', 'val', 'train')
@@ -76,7 +80,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     Returns:
         Its links and colors; without such a data set no links, and cycling colors.
     """
-    datasets = DATASETS.module_dict
+    datasets = DATASETS.module_dict if names else {}
     # The most frequent one first: each further one is another file to read.
     for name in sorted(datasets, key=lambda name: name != 'CocoDataset'):
         metainfo = getattr(datasets[name], 'METAINFO', None)

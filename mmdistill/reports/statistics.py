@@ -54,12 +54,14 @@ class KeypointStatistics:
 class ReportData:
     """Statistics of a store: `M` candidates on `I` images of which `R` were read.
 
-    Without a selection every candidate with a visible keypoint counts as kept.
+    Without a selection every candidate with a visible keypoint counts as kept. A box
+    without keypoints counts as a whole.
 
     Attributes:
         scores: Instance scores, (M,).
-        agreement: Mean agreement of the visible keypoints, 0 without any, (M,).
-        visible: Number of visible keypoints, (M,).
+        agreement: Mean agreement of the visible keypoints, 0 without any, (M,); that
+            on a box where there are no keypoints.
+        visible: Number of visible keypoints, (M,); 1 for a box.
         kept: Which candidates are labels, (M,), bool.
         margins: Compared quantity minus threshold of each candidate, minus infinity
             where it has no such quantity, (M,).
@@ -196,8 +198,12 @@ class _Collector:
         labels = table_to_labels(table, self.num_keypoints)
         candidates = labels.candidates
         visible = self.visible_of(candidates.keypoint_scores)
-        counts = visible.sum(axis=1)
-        agreement = instance_agreement(candidates.keypoint_agreement, visible)
+        if self.num_keypoints:
+            counts = visible.sum(axis=1)
+            agreement = instance_agreement(candidates.keypoint_agreement, visible)
+        else:
+            counts = np.ones(len(candidates), dtype=np.int32)
+            agreement = candidates.bbox_agreement
         margins = self.margins.of_chunk(labels, self.num_candidates)
         kept_at = [(counts > 0) & (margins >= step) for step in (0, STEP, -STEP)]
         self.num_kept += [mask.sum() for mask in kept_at]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from mmdistill.functional.view_plan import ViewPlan
 from mmdistill.functional.views import View, to_view
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.crop_cutter import CropSource
-from mmdistill.reports.crops import draw_pose
+from mmdistill.reports.crops import BOX, draw_boxes, draw_pose
 from mmdistill.reports.plots import KEPT
 from mmdistill.reports.skeleton import Skeleton
 from mmdistill.stages.label_config import label_config, labeled_config
@@ -54,17 +54,21 @@ DOT, LINK = 7.0, 1.2
 class SeenView:
     """What teachers see of an instance in a view, and say of it.
 
+    A detector sees whole images, and says where boxes are.
+
     Attributes:
         name: The view, as `str(View)`.
         image: The network's input before it is normalized, RGB, (H, W, 3), uint8.
         keypoints: The pose of this view alone, pixels of the input, (K, 2).
         scores: Its scores, (K,).
+        bboxes: Boxes of this view alone (x1, y1, x2, y2), pixels of the input, (n, 4).
     """
 
     name: str
     image: np.ndarray
     keypoints: np.ndarray
     scores: np.ndarray
+    bboxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass(frozen=True)
@@ -229,5 +233,7 @@ def _draw_view(
     height, width, _ = view.image.shape
     axes.imshow(view.image, interpolation='nearest')
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    areas = np.full(len(visible), DOT)
-    draw_pose(axes, view.keypoints, visible, skeleton, areas, LINK)
+    draw_boxes(axes, view.bboxes, BOX, LINK)
+    if len(visible):
+        areas = np.full(len(visible), DOT)
+        draw_pose(axes, view.keypoints, visible, skeleton, areas, LINK)

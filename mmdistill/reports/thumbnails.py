@@ -157,7 +157,7 @@ def galleries(
         ),
         (
             'Rejected candidates',
-            'From the highest rejected score to the lowest. Good poses among them are '
+            'From the highest rejected score to the lowest. Good labels among them are '
             'what the threshold costs.',
             choose_spread(data.scores, data.kept, num) if selected else (),
         ),

@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmdistill.config.detectors import SCOPE, is_detector
 from mmdistill.datasets.sample_tags import WEIGHTS
 from mmdistill.datasets.samplers.mixed_ratio_batch_sampler import (
     MixedRatioBatchSampler,
 )
 from mmdistill.datasets.seeded_dataset import SeededIndex, seeded, with_last_step
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.reports.crops import draw_pose
+from mmdistill.reports.crops import BOX, IGNORED, draw_boxes, draw_pose
 from mmdistill.reports.plots import KEPT, LABELED
 from mmdistill.reports.skeleton import Skeleton
 
@@ -54,12 +56,17 @@ class TrainingSample:
         keypoints: Keypoints in pixels of the input, (K, 2).
         weights: Weights of their targets, (K,); 0 for those that count nothing.
         is_pseudo: Whether it is a pseudo-label.
+        bboxes: Boxes of an image that trains a detector (x1, y1, x2, y2), pixels of the
+            input, (n, 4).
+        ignored: Boxes of it that are neither objects nor background, (m, 4).
     """
 
     image: np.ndarray
     keypoints: np.ndarray
     weights: np.ndarray
     is_pseudo: bool
+    bboxes: np.ndarray | None = None
+    ignored: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def first_samples(config: Config, num: int) -> FirstSamples:
     """Draw the first samples of each kind that a training gets.
 
     Args:
-        config: A training config of a pose model, as `stages.training_config` makes it.
+        config: A training config of a pose model or a detector, as
+            `stages.training_config` makes it.
         num: Number of samples of each kind.
 
     Raises:
@@ -90,7 +98,9 @@ def first_samples(config: Config, num: int) -> FirstSamples:
             `TopdownAffine`.
         UserError: If a sample cannot be read, or there is none.
     """
-    init_default_scope('mmpose')
+    of_boxes = is_detector(config)
+    init_default_scope(SCOPE if of_boxes else 'mmpose')
+    show = _shown_boxes if of_boxes else _shown
     stated = (config.get('randomness') or {}).get('seed')
     seed = stated or 0
     loader = _loader(config, seed)
@@ -101,7 +111,7 @@ def first_samples(config: Config, num: int) -> FirstSamples:
     for sample, is_pseudo in draws:
         kind = pseudo if is_pseudo else labeled
         if len(kind) < num:
-            kind.append(_shown(sample(), is_pseudo))
+            kind.append(show(sample(), is_pseudo))
         if len(labeled) == num and (len(pseudo) == num or not has_batches):
             break
     if not labeled:
@@ -117,8 +127,9 @@ def _loader(config: Config, seed: int) -> Any:
     loader = copy.deepcopy(config.train_dataloader.to_dict())
     for key in OF_WORKERS:
         loader.pop(key, None)
-    step = dict(type='PackPoseInputs', pack_transformed=True)
-    loader['dataset'] = with_last_step(loader['dataset'], [step])
+    if not is_detector(config):
+        step = dict(type='PackPoseInputs', pack_transformed=True)
+        loader['dataset'] = with_last_step(loader['dataset'], [step])
     return Runner.build_dataloader({**loader, 'num_workers': 0}, seed=seed)
 
 
@@ -173,6 +184,28 @@ def _shown(sample: Any, is_pseudo: bool) -> TrainingSample:
     )
 
 
+def _shown_boxes(sample: Any, is_pseudo: bool) -> TrainingSample:
+    """What of a packed sample of a detector is drawn."""
+    data = sample['data_samples']
+    pixels = sample['inputs'].numpy()[::-1].transpose(1, 2, 0)
+    ignored = data.get('ignored_instances')
+    return TrainingSample(
+        image=np.clip(pixels, 0, 255).astype(np.uint8),
+        keypoints=np.zeros((0, 2)),
+        weights=np.zeros(0),
+        is_pseudo=is_pseudo,
+        bboxes=_corners(data.gt_instances.bboxes),
+        ignored=np.zeros((0, 4)) if ignored is None else _corners(ignored.bboxes),
+    )
+
+
+def _corners(bboxes: Any) -> np.ndarray:
+    """Boxes of MMDetection, in a structure of its own or a tensor, (n, 4)."""
+    tensor = bboxes if isinstance(bboxes, torch.Tensor) else bboxes.tensor
+    corners: np.ndarray = tensor.float().numpy()
+    return corners
+
+
 def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
     """Draw samples of both kinds, dots as large as their keypoints weigh.
 
@@ -189,7 +222,7 @@ def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
         if chosen
     ]
     every = [sample for _, _, chosen in blocks for sample in chosen]
-    highest = max(float(sample.weights.max()) for sample in every)
+    highest = max(float(sample.weights.max(initial=0)) for sample in every)
     height, width, _ = every[0].image.shape
     cell = (CELL_INCHES - MARGIN) * min(height / width, 2.0) + TEXT_INCHES
     columns = min(max(len(chosen) for _, _, chosen in blocks), COLUMNS)
@@ -198,10 +231,7 @@ def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
     size = (max(columns * CELL_INCHES, LEAST_INCHES), sum(heights) + 2 * HEAD_INCHES)
     figure = Figure(size, layout='constrained')
     figure.suptitle(_title(samples.are_exact), fontsize=12)
-    figure.supxlabel(
-        'size of a dot: weight of its target; hollow: weight 0, not learned',
-        fontsize=10,
-    )
+    figure.supxlabel(_legend(every), fontsize=10)
     panels = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)
     for panel, number, block in zip(panels.flat, rows, blocks, strict=True):
         title, color, chosen = block
@@ -213,6 +243,14 @@ def draw_samples(samples: FirstSamples, skeleton: Skeleton) -> Figure:
             _draw_sample(axes, sample, skeleton, highest or 1.0)
             axes.spines[:].set(color=color, linewidth=1.5)
     return figure
+
+
+def _legend(samples: Sequence[TrainingSample]) -> str:
+    if samples[0].bboxes is None:
+        return 'size of a dot: weight of its target; hollow: weight 0, not learned'
+    if any(len(sample.ignored) for sample in samples if sample.ignored is not None):
+        return 'boxes that are learned, and in orange those that are ignored'
+    return 'boxes that are learned'
 
 
 def _title(are_exact: bool) -> str:
@@ -228,11 +266,27 @@ def _draw_sample(
     height, width, _ = sample.image.shape
     axes.imshow(sample.image, interpolation='nearest')
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    if sample.bboxes is not None:
+        _draw_labeled_boxes(axes, sample)
+        return
     counts = sample.weights > 0
     span = LARGEST_DOT - SMALLEST_DOT
     areas = SMALLEST_DOT + span * sample.weights / highest
     draw_pose(axes, sample.keypoints, counts, skeleton, areas)
     axes.set_xlabel(_weights_text(sample.weights), fontsize=8.5, labelpad=3)
+
+
+def _draw_labeled_boxes(axes: Axes, sample: TrainingSample) -> None:
+    """Draw the boxes of a sample of a detector, with their number below."""
+    assert sample.bboxes is not None
+    assert sample.ignored is not None
+    draw_boxes(axes, sample.bboxes, BOX)
+    draw_boxes(axes, sample.ignored, IGNORED)
+    number = len(sample.bboxes)
+    text = f'{number} box' + 'es' * (number != 1)
+    if len(sample.ignored):
+        text += f', {len(sample.ignored)} ignored'
+    axes.set_xlabel(text, fontsize=8.5, labelpad=3)
 
 
 def _weights_text(weights: np.ndarray) -> str:

@@ -128,12 +128,16 @@ class Selection:
     def visible(self, keypoint_scores: np.ndarray) -> np.ndarray:
         """Mask of the visible keypoints of kept candidates.
 
+        A box, whose scores stand for a keypoint in an audit, is all visible.
+
         Args:
             keypoint_scores: Their scores, (..., K).
 
         Returns:
             Mask, (..., K), bool.
         """
+        if self.of_boxes:
+            return np.ones(np.shape(keypoint_scores), dtype=bool)
         thresholds = [np.inf if thr is None else thr for thr in self.keypoint_thrs]
         return label_keypoints(keypoint_scores, np.array(thresholds))
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
-from mmdistill.config.datasets import leak_guard_config, members_of
+from mmdistill.config.datasets import (
+    end_pipeline,
+    leak_guard_config,
+    members_of,
+    with_end_pipeline,
+)
 from mmdistill.config.detector_options import BoxViewsConfig, DetectorConfig
 from mmdistill.config.detectors import SCOPE, check_box_settings, is_detector
-from mmdistill.config.recipe import Recipe, check_checkpoint
+from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
 from mmdistill.config.schema import is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
+from mmdistill.stages.box_views import view_pipelines
 from mmdistill.stages.detect_config import (
     box_metainfo,
     checked_detector,
@@ -23,6 +30,7 @@ from mmdistill.stages.detect_config import (
     detecting_stage,
     detector_config,
     labeled_files,
+    lower_score_threshold,
 )
 from mmdistill.stages.label_config import labeled_config, labeled_members
 
@@ -88,12 +96,52 @@ def labeling_detector(recipe: Recipe) -> DetectorConfig:
     views, run = distill.views, stated(distill.labeling)
     return DetectorConfig(
         checkpoint=distill.teachers[0].checkpoint,
-        # The defaults of the labeling are those of poses.
         score_thr=run.get('score_floor', DetectorConfig.score_thr),
         nms_thr=run.get('nms_thr', DetectorConfig.nms_thr),
         views=BoxViewsConfig(views.scales, views.flip, views.vote_thr),
         boxes=distill.store,
     )
+
+
+def box_tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
+    """The config of a detector with its views merged, to evaluate it so.
+
+    The data set and the metric stay; each image is seen in the views of
+    `distill.views`, whose boxes are merged as labels are.
+
+    Args:
+        config: A test config of MMDetection, with or without `distill`.
+        checkpoints: Further checkpoints of the model, of which there may be none.
+
+    Raises:
+        ConfigError: If there are further checkpoints, or its pipeline cannot be seen
+            in views.
+    """
+    if checkpoints:
+        raise ConfigError(
+            'the views of one detector are merged, not those of several: --tta takes '
+            f'one checkpoint, got {1 + len(checkpoints)}'
+        )
+    config = copy.deepcopy(config)
+    stated_ones = stated_views(config)
+    views = BoxViewsConfig(stated_ones.scales, stated_ones.flip, stated_ones.vote_thr)
+    dataset = config.test_dataloader.dataset
+    classes = list(classes_of(config))
+    load, *steps = end_pipeline(dataset)
+    seen = [dict(type='Compose', transforms=v) for v in view_pipelines(steps, views)]
+    merging = dict(type='TestTimeAug', transforms=[seen])
+    config.test_dataloader.dataset = with_end_pipeline(dataset, [load, merging])
+    floor = DetectorConfig.score_thr
+    config.model = dict(
+        type='mmdistill.BoxDetector',
+        module=lower_score_threshold(config.model, floor),
+        scope=SCOPE,
+        views=asdict(views),
+        score_thr=floor,
+    )
+    guard = dict(type='mmdistill.DetectorGuardHook', classes=classes, role='tested')
+    config.custom_hooks = [*(config.get('custom_hooks') or []), guard]
+    return config
 
 
 def teacher_source(recipe: Recipe) -> Config:

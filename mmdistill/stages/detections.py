@@ -9,6 +9,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from mmdistill.config.detectors import is_joint
 from mmdistill.config.recipe import Recipe
 from mmdistill.engine.runner import stage_runner
 from mmdistill.errors import ConfigError
@@ -42,6 +43,11 @@ def find_boxes(recipe: Recipe) -> None:
     Raises:
         UserError: If it names a missing file, or the detector does not fit its weights.
     """
+    if is_joint(recipe):
+        raise ConfigError(
+            'the boxes of distill.detector.distill are labels, too, and are found with '
+            'them: use tools/label.py or tools/train.py'
+        )
     stage_runner(detect_config(recipe)).test()
     barrier()
 

@@ -21,14 +21,14 @@ from mmdistill.config.datasets import (
     unparsed_metainfo,
     with_end_pipeline,
 )
-from mmdistill.config.detectors import distills_boxes
+from mmdistill.config.detectors import distills_boxes, is_detector
 from mmdistill.config.metainfo import (
     READ_BY_HEADS,
     keypoint_names,
     order_keypoints,
 )
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
-from mmdistill.config.schema import is_type, stated
+from mmdistill.config.schema import SCORE_FLOOR, is_type, stated
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
 from mmdistill.stages.image_teachers import (
@@ -89,7 +89,8 @@ def label_config(recipe: Recipe, teacher_needed: bool = True) -> Config:
         work_dir=str(Path(config.work_dir, 'label')),
         load_from=distill.teachers[0].checkpoint,
         model=fused_model(
-            teachers, distill.views, parsed['sigmas'].tolist(), labeling.score_floor
+            *(teachers, distill.views, parsed['sigmas'].tolist()),
+            SCORE_FLOOR if labeling.score_floor is None else labeling.score_floor,
         ),
         test_dataloader=dict(
             batch_size=labeling.batch_size,
@@ -239,20 +240,25 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
     teacher's is.
 
     Args:
-        config: A test config of MMPose, with or without `distill`.
+        config: A test config of MMPose or MMDetection, with or without `distill`.
         checkpoints: Further checkpoints of the model, whose outputs are fused with
             those of `load_from`.
 
     Raises:
         ConfigError: If it has no test set, no model or no pipeline that makes inputs.
     """
-    config = copy.deepcopy(config)
-    order_keypoints(config)
     dataset = (config.get('test_dataloader') or {}).get('dataset')
     if not dataset:
         raise ConfigError(
             f'{config.filename} has no test_dataloader.dataset to evaluate on'
         )
+    if is_detector(config):
+        from mmdistill.stages.box_labels import box_tta_config
+
+        return box_tta_config(config, checkpoints)
+    config = copy.deepcopy(config)
+    order_keypoints(config)
+    dataset = config.test_dataloader.dataset
     views, sigmas = stated_views(config), parsed_metainfo(dataset)['sigmas'].tolist()
     config.model = wrapped_config(config, views, sigmas, 1 + len(checkpoints))
     guard: dict[str, Any] = dict(type='mmdistill.TeacherGuardHook', role='tested')
@@ -264,6 +270,28 @@ def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
         dataset, whole_image_pipeline(end_pipeline(dataset))
     )
     return config
+
+
+def image_results(config: Config, file: str) -> dict[str, Any]:
+    """Config of the evaluator that writes the results of each tested image.
+
+    Args:
+        config: A test config of MMPose or MMDetection.
+        file: The file to write.
+
+    Raises:
+        ConfigError: If a detector is tested on several sets, or on one without a json.
+    """
+    if not is_detector(config):
+        return dict(type='mmdistill.InstanceResults', out_file=file)
+    members = members_of(config.test_dataloader.dataset)
+    if len(members) != 1 or not members[0].get('ann_file'):
+        raise ConfigError(
+            'the results of each image of a detector need one test set with an '
+            f'ann_file, that of {config.filename} has {len(members)} data sets; name '
+            'one in test_dataloader.dataset'
+        )
+    return dict(type='mmdistill.BoxResults', out_file=file, **_coco_files(members[0]))
 
 
 def labeled_config(recipe: Recipe) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from mmdistill.config.datasets import fit_converters, parsed_metainfo
-from mmdistill.config.detectors import check_box_settings, distills_boxes
+from mmdistill.config.detectors import check_box_settings, distills_boxes, is_joint
 from mmdistill.config.loops import test_loops, training_loops
 from mmdistill.config.metainfo import order_keypoints
 from mmdistill.config.recipe import Recipe
@@ -50,6 +50,7 @@ from mmdistill.stages.detect_config import images_without_boxes
 from mmdistill.stages.detections import find_boxes
 from mmdistill.stages.finish import with_finish
 from mmdistill.stages.image_students import check_categories, selected_samples
+from mmdistill.stages.joint import LABEL, TRAIN, run_jointly
 from mmdistill.stages.label_config import (
     images_config,
     label_config,
@@ -82,7 +83,11 @@ def label(config: Config) -> None:
     Raises:
         UserError: If the section, the teacher or the images are not usable.
     """
-    _label(_read_recipe(_first_round(Recipe.of(config))))
+    recipe = Recipe.of(config)
+    if is_joint(recipe):
+        run_jointly(recipe, LABEL)
+        return
+    _label(_read_recipe(_first_round(recipe)))
 
 
 def labeling_config(config: Config) -> Config:
@@ -156,7 +161,8 @@ def train(
 ) -> None:
     """Stage 2: train; a config with a `distill` section runs stage 1 first.
 
-    One with `distill.rounds` runs all of its rounds, each step in a process of its own.
+    One with `distill.rounds` runs all of its rounds, each step in a process of its own,
+    and one with `distill.detector.distill` the detector's distillation before its own.
 
     Args:
         config: Any training config of MMPose or MMDetection.
@@ -171,6 +177,9 @@ def train(
     if 'distill' in config:
         recipe = Recipe.of(config)
         _check_detector(recipe)
+        if is_joint(recipe):
+            run_jointly(recipe, TRAIN)
+            return
         if recipe.distill.rounds is not None:
             # Rounds are made of the stages, and so import this module.
             from mmdistill.stages.rounds import train_rounds

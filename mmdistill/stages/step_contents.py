@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.config.datasets import members_of
+from mmdistill.config.detectors import distills_boxes
 from mmdistill.config.recipe import Recipe
 from mmdistill.config.text import config_text
 from mmdistill.selection.selection import SELECTION_FILE, read_selection
@@ -63,7 +64,9 @@ def labeling_content(recipe: Recipe, root: Path) -> tuple[Any, Any]:
     teachers = [file_print(each.checkpoint) for each in recipe.distill.teachers]
     content = [settings_text(stage, OF_THE_LABELING, root), teachers]
     annotations = annotation_prints(labeled_members(recipe))
-    if refit_arguments(recipe, teacher_models(recipe))['refit']:
+    # Boxes that a detector finds are not fitted.
+    poses = not distills_boxes(recipe)
+    if poses and refit_arguments(recipe, teacher_models(recipe))['refit']:
         content.append(annotations)
     hooks = dict(custom_hooks=stage.custom_hooks)
     return content, [content, annotations, settings_text(hooks, OF_THE_RUN, root)]

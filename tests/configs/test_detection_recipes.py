@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -133,7 +134,12 @@ def test_both_stages_have_their_data_and_models(path, read):
 
 
 @pytest.mark.parametrize(
-    'name', ['faster-rcnn_r50_co-35_co-80', 'rtmdet-m_to_rtmdet-nano_person']
+    'name',
+    [
+        'faster-rcnn_r50_co-35_co-80',
+        'rtmdet-s_co-115_un-120',
+        'rtmdet-m_to_rtmdet-nano_person',
+    ],
 )
 def test_a_family_labels_and_trains(name, read):
     config = read(FOLDER / f'{name}.py')
@@ -188,6 +194,14 @@ def _make_quick(config: Config) -> None:
         classes = CocoDataset.METAINFO['classes']
         known = [classes.index(name) for name in CLASSES]
         # Of 80 random classes the best boxes would be of others.
-        model.roi_head.bbox_head.fc_cls.bias.data[known] += 5
+        for layer in _classifiers(model):
+            layer.bias.data[known] += 5
     meta = dict(dataset_meta=dict(classes=tuple(classes)))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), 'teacher.pth')
+
+
+def _classifiers(model: Any) -> list:
+    """Layers that say which class a box is of."""
+    if hasattr(model, 'roi_head'):
+        return [model.roi_head.bbox_head.fc_cls]
+    return list(model.bbox_head.rtm_cls)

@@ -1,5 +1,10 @@
 """Tests of the rules of a split; MMPose's order is tested with what is written."""
 
+import json
+import runpy
+from pathlib import Path
+
+import mmdet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +12,7 @@ from hypothesis import strategies as st
 from mmdistill.datasets.split_rules import (
     check_both_sides,
     listed_images,
+    percent_of_images,
     random_images,
 )
 from mmdistill.errors import UserError
@@ -69,3 +75,39 @@ class TestRandomImages:
 def test_a_side_without_images_is_refused(content):
     with pytest.raises(UserError, match='need images, the rule takes 0 of 8'):
         check_both_sides([], content, 'the rule')
+
+
+class TestPercentOfImages:
+    @pytest.fixture(scope='class')
+    def many(self):
+        """Images in another order than that of their ids."""
+        images = [dict(id=(37 * i) % 401, file_name=f'{i}.jpg') for i in range(401)]
+        rest = dict(annotations=[], categories=[], licenses=[], info={})
+        return dict(rest, images=images)
+
+    @pytest.mark.parametrize('percent', [1, 2, 5, 10])
+    @pytest.mark.parametrize('fold', [1, 5])
+    def test_a_fold_is_that_of_mmdetection(self, many, tmp_path, percent, fold):
+        """Of the script itself, which also wrote SoftTeacher's lists."""
+        folder = tmp_path / 'annotations'
+        folder.mkdir()
+        (folder / 'instances_train2017.json').write_text(json.dumps(many))
+        script = runpy.run_path(
+            str(Path(mmdet.__file__).parent / '.mim/tools/misc/split_coco.py')
+        )
+        script['split_coco'](str(tmp_path), str(tmp_path), percent, fold)
+        written = tmp_path / f'instances_train2017.{fold}@{percent}.json'
+        listed = json.loads(written.read_text())['images']
+
+        chosen = percent_of_images(many, percent, fold)
+
+        assert chosen.images == {image['id'] for image in listed}
+        assert chosen.annotations is None
+
+    def test_images_are_drawn_with_replacement(self, many):
+        assert len(percent_of_images(many, 50, 1).images) < 200
+
+    @pytest.mark.parametrize('percent', [0, -1, 0.1, 10**6])
+    def test_none_or_all_are_refused(self, many, percent):
+        with pytest.raises(UserError, match='both sides of a split need images'):
+            percent_of_images(many, percent, 1)

@@ -14,7 +14,7 @@ from mmdistill.selection.counts import LabeledCounts
 from mmdistill.selection.export import ExportOptions, Surroundings, export_coco
 from mmdistill.selection.ignored_boxes import read_ignored_boxes
 from mmdistill.selection.selection import read_selection
-from mmdistill.selection.summary import scalars, selection_table, summarize
+from mmdistill.selection.summary import scalars, selection_table, summarize, warnings
 from mmdistill.selection.threshold_matching import select
 from mmdistill.selection.training_labels import read_training_labels
 from mmdistill.store import LabelStore
@@ -55,6 +55,20 @@ def test_each_category_keeps_as_many_boxes_as_a_labeled_image_has(make_boxes):
         held.instance_scores[kept & (held.category_ids == c)].min() for c in (3, 7)
     ]
     assert selection.score_thrs == pytest.approx(sorted(lowest))
+
+
+def test_a_class_without_a_labeled_box_keeps_nothing_and_is_named(make_boxes):
+    store = make_boxes()
+    squares = LabeledCounts(4, 4, 4, 'labeled', categories=((7, 4),))
+
+    selection = select(store, squares, SelectionOptions(categories='each'))
+
+    held = store.read().candidates
+    assert set(held.category_ids[selection.kept(held)].tolist()) == {7}
+    assert warnings(selection) == [
+        'nothing is kept of categories that the labeled set does not have: 3; '
+        "categories='together' counts all alike"
+    ]
 
 
 def test_a_box_counts_as_one_and_has_no_keypoints(make_boxes):

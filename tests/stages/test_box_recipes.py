@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmdistill import stages
-from mmdistill.audits import report_label_worth
 from mmdistill.config.detectors import is_detector
 from mmdistill.config.recipe import Recipe
 from mmdistill.engine.hooks.checkpoint_guard_hooks import (
@@ -18,13 +18,11 @@ from mmdistill.engine.hooks.checkpoint_guard_hooks import (
 )
 from mmdistill.errors import UserError
 from mmdistill.pipeline import Distillation
-from mmdistill.reports.gallery import draw_labels
-from mmdistill.reports.report import ReportOptions, report
+from mmdistill.pipeline.run import dry_run
 from mmdistill.stages.box_students import ignore_regions
 from mmdistill.stages.label_config import label_config, labeled_config
 from mmdistill.stages.train_config import student_config
 from tests.helpers.box_recipes import NAMES, box_recipe, write_teacher
-from tests.helpers.box_stores import write_box_store
 from tests.helpers.recipes import STUDENT
 
 
@@ -71,6 +69,23 @@ def test_the_teacher_finds_boxes_into_the_store_of_the_labels(config):
     assert guard.labeled_classes == list(NAMES)
     assert matching.labeled == labeled_config(Recipe.of(config))
     assert len(stage.test_dataloader.dataset.views) == 4
+
+
+@pytest.mark.parametrize(
+    ('labeling', 'thresholds'),
+    [
+        (dict(), (0.05, 0.5)),
+        # What poses have without a setting counts where it is stated.
+        (dict(score_floor=0.01, nms_thr=0.9), (0.01, 0.9)),
+        (dict(nms_thr=0.6), (0.05, 0.6)),
+    ],
+)
+def test_a_floor_counts_as_it_is_stated(config, labeling, thresholds):
+    config.distill.labeling = labeling
+
+    model = label_config(Recipe.of(config)).model
+
+    assert (model.score_thr, model.nms_thr) == thresholds
 
 
 def test_pseudo_labels_are_seen_as_labeled_images_are(config):
@@ -204,6 +219,17 @@ def test_a_teacher_without_the_labeled_classes_is_refused(config, tmp_path):
         stages.label(config)
 
 
+def test_a_labeled_set_without_a_box_is_refused(config, tmp_path):
+    path = tmp_path / 'bare.json'
+    dataset = config.train_dataloader.dataset
+    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+    path.write_text(json.dumps(dict(content, annotations=[])))
+    dataset.ann_file = str(path)
+
+    with pytest.raises(UserError, match=r'no sample|no instance'):
+        stages.label(config)
+
+
 def test_classes_in_another_order_than_the_json_s_are_refused():
     listed = [dict(name='dog'), dict(name='square'), dict(name='bar')]
 
@@ -235,16 +261,15 @@ def test_a_set_that_is_not_registered_is_refused(config):
         labeled_config(Recipe.of(config))
 
 
-def test_tools_of_keypoints_say_so(config, tmp_path, logged):
-    recipe = Recipe.of(config)
+def test_all_steps_of_a_detector_are_planned(config, tmp_path):
+    config.work_dir = str(tmp_path / 'work')
+    config.val_dataloader = copy.deepcopy(config.test_dataloader)
+    config.val_evaluator = dict(type='CocoMetric', ann_file='val.json')
 
-    assert report_label_worth(config) is None
-    assert any('the measurement compares keypoints' in line for line in logged)
-    with pytest.raises(UserError, match=r'distill\.py compares keypoints, and'):
-        Distillation(recipe, Path('recipe.py'))
-    store = write_box_store(tmp_path / 'boxes')
-    with pytest.raises(UserError, match=r'a report shows poses, and .*boxes holds'):
-        report(str(store.root), tmp_path / 'a.html', ReportOptions())
-    config.distill.store = str(store.root)
-    with pytest.raises(UserError, match='a picture of labels shows poses, and'):
-        draw_labels(config, tmp_path / 'a.png')
+    lines = dry_run(Distillation(Recipe.of(config), Path('recipe.py'))).splitlines()
+
+    titles = [line.removeprefix('# ') for line in lines if line.startswith('# ')]
+    assert titles == [
+        *('label and select', 'audit the labels', 'train the student'),
+        *('test the student', 'test the teacher', 'write the report'),
+    ]

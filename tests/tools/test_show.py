@@ -92,9 +92,19 @@ def test_what_cannot_be_shown_is_a_sentence(workshop, capsys):
     arguments = ('--show', '2', '--write-config', 'made.py')
     assert call_tool('train', STUDENT, *arguments) == 2
     assert 'use tools/show.py' in capsys.readouterr().err
+    other = Config.fromfile(TEACHER)
+    other.default_scope = 'mmpretrain'
+    with pytest.raises(ConfigError, match='default_scope mmpretrain'):
+        show_training(other, 2)
+
+
+def test_a_detector_that_is_no_student_has_samples_alone(workshop):
     detector = Config.fromfile(Path(TEACHER).with_name('detector.py'))
-    with pytest.raises(ConfigError, match='default_scope mmdet'):
-        show_training(detector, 2)
+    detector.work_dir = 'detector'
+
+    show_training(detector, 2)
+
+    assert [path.name for path in Path('detector/show').iterdir()] == ['samples.png']
 
 
 def test_models_of_whole_images_are_refused_before_they_label(workshop, capsys):

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from mmdistill.config.schema import LabelingConfig
+from mmdistill.config.schema import NMS_THR, SCORE_FLOOR, LabelingConfig
 from mmdistill.engine.loops.failure_limit import no_finite_number
 from mmdistill.engine.loops.rows import has_instances, sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
@@ -40,8 +40,10 @@ class LabelLoop(StoreLoop):
         evaluator: Not used: there is nothing to evaluate against.
         store: Folder of the label store.
         chunk_size: Images in a chunk.
-        score_floor: Instance score below which a candidate is not stored.
-        nms_thr: OKS above which of two candidates only the better is stored.
+        score_floor: Instance score below which a candidate is not stored; None for
+            `SCORE_FLOOR`.
+        nms_thr: OKS above which of two candidates only the better is stored; None for
+            `NMS_THR`.
         max_failures: Share of failed images above which the run, with everything
             written, ends in an error.
     """
@@ -53,8 +55,8 @@ class LabelLoop(StoreLoop):
         evaluator: Any = None,
         store: str = '',
         chunk_size: int = LabelingConfig.chunk_size,
-        score_floor: float = LabelingConfig.score_floor,
-        nms_thr: float = LabelingConfig.nms_thr,
+        score_floor: float | None = None,
+        nms_thr: float | None = None,
         max_failures: float = LabelingConfig.max_failures,
     ) -> None:
         if not store:
@@ -65,8 +67,8 @@ class LabelLoop(StoreLoop):
         metainfo = self.dataset.metainfo
         sigmas = known_sigmas(metainfo['sigmas'], metainfo['num_keypoints'])
         self._sigmas = sigmas.tolist()
-        self.score_floor = score_floor
-        self.nms_thr = nms_thr
+        self.score_floor = SCORE_FLOOR if score_floor is None else score_floor
+        self.nms_thr = NMS_THR if nms_thr is None else nms_thr
         self._is_finite = False
         self._not_finite = 0
         self._doubtful: PoseDataSample | None = None

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mmdistill.audits.ground_truth import read_truth
+from mmdistill.datasets.coco.ground_truth import read_truth
 from mmdistill.errors import UserError
 
 SEEN = [1, 2, 2, 3, 4, 1]
