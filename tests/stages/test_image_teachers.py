@@ -119,9 +119,9 @@ def test_what_a_finder_cannot_have_is_refused_by_its_name(config, name):
 
 
 def test_a_head_that_is_not_known_is_refused(config, tmp_path):
-    config.distill.teacher.config = write_teacher(tmp_path / 'ed.py', 'EDPoseHead')
+    config.distill.teacher.config = write_teacher(tmp_path / 'ed.py', 'HeatmapHead')
 
-    with pytest.raises(UserError, match='instances that EDPoseHead finds'):
+    with pytest.raises(UserError, match='instances that HeatmapHead finds'):
         label_config(Recipe.of(config))
 
 
