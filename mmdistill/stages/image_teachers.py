@@ -188,8 +188,8 @@ def check_image_teachers(recipe: Recipe, models: Sequence[Mapping[str, Any]]) ->
         models: Configs of its teachers.
 
     Raises:
-        ConfigError: If no finder is known for a model, or the recipe states boxes, how
-            they are fitted, or rounds.
+        ConfigError: If no finder is known for a model, or the recipe states boxes, or
+            how they are fitted.
     """
     for model in models:
         # The look-up refuses those that are not known.
@@ -210,11 +210,6 @@ def check_image_teachers(recipe: Recipe, models: Sequence[Mapping[str, Any]]) ->
         raise ConfigError(
             f'distill.{given[0]} is about boxes, and {name} finds the instances of an '
             'image itself; leave it out, or use a top-down teacher'
-        )
-    if distill.rounds is not None:
-        raise ConfigError(
-            f'distill.rounds needs boxes for the students that teach, and {name} finds '
-            'instances itself; label with it in one round, without distill.rounds'
         )
 
 
