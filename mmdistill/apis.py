@@ -1,7 +1,8 @@
 """Multi-view inference in scripts, as a companion of `mmpose.apis`.
 
-`fuse_views` wraps a model of `mmpose.apis.init_model`, and `inference_topdown` is
-called as that of `mmpose.apis`. In the examples `model` is a model of 17 keypoints:
+`fuse_views` wraps a model of `mmpose.apis.init_model`; `inference_topdown` and, for
+models that find instances themselves, `inference_bottomup` are called as those of
+`mmpose.apis`. In the examples `model` is a model of 17 keypoints:
 
     model = init_model('config.py', 'checkpoint.pth', device='cpu')
 """
@@ -15,13 +16,15 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.models import BottomupPoseEstimator
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from mmdistill.config.metainfo import keypoint_names, true_flip_indices
 from mmdistill.engine import checkpoint  # noqa: F401  (registers the safe loaders)
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.models import HeatmapFusionTTA
+from mmdistill.models import HeatmapFusionTTA, PoseFinder
+from mmdistill.stages.image_teachers import resize_settings
 from mmdistill.stages.label_config import whole_image_pipeline
 from mmdistill.stages.teachers import crop_pipeline, crop_settings
 from mmdistill.utils.logging import warn
@@ -30,22 +33,24 @@ BBOX_FORMATS = ('xyxy', 'xywh')
 """Formats of boxes: two corners, or corner and size."""
 
 
-def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
+def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA | PoseFinder:
     """Wrap a model of `mmpose.apis.init_model` so that it fuses several views.
 
     Args:
-        model: A top-down estimator with its `cfg` and `dataset_meta`; it is
-            wrapped and not copied. Of a list of several with the same keypoints by
-            name all are fused, and keypoints are those of the first, in its order.
-        **views: Arguments of `HeatmapFusionTTA`, such as `scales` and `flip`.
+        model: An estimator with its `cfg` and `dataset_meta`; it is wrapped and not
+            copied. Of a list of several with the same keypoints by name all are fused,
+            and keypoints are those of the first, in its order.
+        **views: Arguments of `HeatmapFusionTTA`, such as `scales` and `flip`; of
+            `PoseFinder`, such as `resolutions`, where the model finds instances itself.
 
     Returns:
-        The wrapper, on the model's device and with its `dataset_meta`. Crops are
-        cut as the test pipeline of the model's config cuts them.
+        The wrapper, on the model's device and with its `dataset_meta`. Inputs are made
+        as the test pipeline of the model's config makes them.
 
     Raises:
         UserError: If a model or a view cannot be fused, or the models have other
-            keypoints; of a list it names the model by its place and its config.
+            keypoints or some find instances; of a list it names the model by its place
+            and its config.
 
     >>> fused = fuse_views(model, scales=(0.8, 1.0), flip=False)
     >>> type(fused).__name__, fused.padding
@@ -54,17 +59,32 @@ def fuse_views(model: Any, **views: Any) -> HeatmapFusionTTA:
     2
     """
     first, *others = model if isinstance(model, (list, tuple)) else [model]
-    sigmas = first.dataset_meta['sigmas']
-    settings = {**crop_settings(crop_pipeline(first.cfg)), 'sigmas': sigmas, **views}
+    finds = isinstance(first, BottomupPoseEstimator)
+    settings = {
+        **_input_settings(first),
+        'sigmas': first.dataset_meta['sigmas'],
+        **views,
+    }
     if others:
         names = _returned_names(first)
         settings['ensemble'] = [
-            _member(other, names, _name(other, number))
+            _member(other, names, _name(other, number), finds)
             for number, other in enumerate(others, start=1)
         ]
-    wrapper = HeatmapFusionTTA(first, **settings)
+    wrapper = (
+        PoseFinder(first, **settings) if finds else HeatmapFusionTTA(first, **settings)
+    )
     wrapper.dataset_meta = _with_true_pairs(first.dataset_meta)
-    return wrapper.eval()
+    fused: HeatmapFusionTTA | PoseFinder = wrapper.eval()
+    return fused
+
+
+def _input_settings(model: Any) -> dict[str, Any]:
+    """How the test pipeline of a model's config makes its inputs."""
+    pipeline = crop_pipeline(model.cfg)
+    if isinstance(model, BottomupPoseEstimator):
+        return resize_settings(pipeline, type(model.head).__name__)
+    return crop_settings(pipeline)
 
 
 def _name(model: Any, number: int) -> str:
@@ -74,21 +94,29 @@ def _name(model: Any, number: int) -> str:
     return f'model[{number}], of {file}' if file else f'model[{number}]'
 
 
-def _member(model: Any, names: Sequence[str], name: str) -> dict[str, Any]:
-    """A further model as `HeatmapFusionTTA(ensemble=...)` takes it, by its names."""
+def _member(model: Any, names: Sequence[str], name: str, finds: bool) -> dict[str, Any]:
+    """A further model as the wrapper's `ensemble` takes it, by its names."""
+    if isinstance(model, BottomupPoseEstimator) != finds:
+        raise ConfigError(
+            f'{name}: models that are fused must all find instances themselves or all '
+            f'take boxes, and {type(model.head).__name__} does not as the first'
+        )
     own = _returned_names(model)
     if sorted(own) != sorted(names):
         raise ConfigError(
             f'{name}: models that are fused must have the same keypoints by name, got '
             f'{list(names)} and {list(own)}'
         )
-    kept = model.test_cfg.get('output_keypoint_indices') or range(len(own))
-    return dict(
-        name=name,
-        module=model,
-        keypoints=[kept[own.index(name)] for name in names],
-        **crop_settings(crop_pipeline(model.cfg)),
-    )
+    member = dict(name=name, module=model, **_input_settings(model))
+    if not finds:
+        kept = model.test_cfg.get('output_keypoint_indices') or range(len(own))
+        return dict(member, keypoints=[kept[own.index(name)] for name in names])
+    if own != list(names):
+        raise ConfigError(
+            f'{name}: models that find instances return their keypoints in their own '
+            f'order, which must be that of the first, got {list(names)} and {own}'
+        )
+    return member
 
 
 def _returned_names(model: Any) -> list[str]:
@@ -149,6 +177,28 @@ def inference_topdown(
     )
     (sample,) = model.test_step(pseudo_collate([item]))
     return [_instance(sample, i) for i in range(len(boxes))]
+
+
+def inference_bottomup(
+    model: PoseFinder, img: np.ndarray | str | PathLike
+) -> list[PoseDataSample]:
+    """Find fused poses in an image, with the signature of MMPose's function.
+
+    Args:
+        model: A wrapper of `fuse_views` around a model that finds instances itself.
+        img: Path of the image, or the image itself, BGR, (height, width, 3).
+
+    Returns:
+        One data sample, with `pred_instances` of all that were found, best first: the
+        fields of MMPose, `keypoint_agreement`, `num_views`, and more.
+
+    Raises:
+        UserError: If the image is neither a path nor a BGR array.
+    """
+    init_default_scope('mmpose')
+    pipeline = Compose(whole_image_pipeline(crop_pipeline(model.module.cfg)))
+    item = pipeline(dict(_image(img), **model.dataset_meta))
+    return model.test_step(pseudo_collate([item]))
 
 
 def _with_true_pairs(metainfo: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmpose.apis import inference_bottomup as find_with_mmpose
 from mmpose.apis import inference_topdown as inference_of_mmpose
 from mmpose.codecs import MegviiHeatmap
 from mmpose.structures import PoseDataSample, merge_data_samples
 
-from mmdistill.apis import fuse_views, inference_topdown
+from mmdistill.apis import fuse_views, inference_bottomup, inference_topdown
 from mmdistill.errors import UserError
+from tests.helpers.finder_models import META, RESIZE, SIGMAS, build_finder_model
 from tests.helpers.small_model import init_small_model
 
 BOXES = [[10.0, 20.0, 90.0, 150.0], [60.0, 5.0, 150.0, 110.0]]
@@ -206,3 +208,48 @@ def test_mirror_partners_of_a_scrambled_training_are_those_of_the_pairs(model, i
         np.testing.assert_array_equal(
             mine.pred_instances.keypoints, other.pred_instances.keypoints
         )
+
+
+@pytest.fixture
+def finder():
+    """A model that finds instances, as `mmpose.apis.init_model` gives it."""
+    model = build_finder_model('YOLOX-Pose')
+    resize = dict(RESIZE, type='BottomupResize')
+    pipeline = [dict(type='LoadImage'), resize, dict(type='PackPoseInputs')]
+    pipeline[-1]['meta_keys'] = (
+        *('ori_shape', 'img_shape', 'input_size', 'input_center', 'input_scale'),
+        *META,
+    )
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    names = {i: f'k{i}' for i in range(3)}
+    named = dict(keypoint_id2name=names, num_keypoints=3, sigmas=SIGMAS)
+    model.dataset_meta = dict(META, **named)
+    return model
+
+
+def test_one_view_of_a_finder_is_the_inference_of_mmpose(finder, image):
+    (theirs,) = find_with_mmpose(finder, image)
+    (ours,) = inference_bottomup(fuse_views(finder, flip=False), image)
+
+    order = np.argsort(-theirs.pred_instances.bbox_scores, kind='stable')
+    expected = theirs.pred_instances[order]
+    assert len(expected) >= 3
+    for key, atol in (('keypoints', 1e-3), ('bboxes', 1e-3), ('bbox_scores', 1e-4)):
+        np.testing.assert_allclose(ours.pred_instances[key], expected[key], atol=atol)
+
+
+def test_finders_are_fused_with_each_other_alone(finder, model, image):
+    (alone,) = inference_bottomup(fuse_views(finder), image)
+    (twice,) = inference_bottomup(fuse_views([finder, finder]), image)
+    assert (twice.pred_instances.num_views == 2 * alone.pred_instances.num_views).all()
+    np.testing.assert_allclose(
+        twice.pred_instances.keypoints, alone.pred_instances.keypoints, atol=1e-3
+    )
+
+    with pytest.raises(UserError, match=r'model\[1\]: .* all find instances'):
+        fuse_views([finder, model])
+    other = copy.copy(finder)
+    names = {i: f'k{2 - i}' for i in range(3)}
+    other.dataset_meta = dict(finder.dataset_meta, keypoint_id2name=names)
+    with pytest.raises(UserError, match=r'order, which must be that of the first'):
+        fuse_views([finder, other])

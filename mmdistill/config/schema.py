@@ -252,8 +252,9 @@ class MixingConfig:
     )
     ignore_rejected: bool = setting(
         SWITCH,
-        'for detectors: whether the best rejected boxes, as many as are kept, are '
-        "neither objects nor background, where the student's assigners can ignore",
+        'for detectors and students of whole images: whether the best rejected boxes, '
+        'as many as are kept, are neither objects nor background, where the '
+        "student's losses can ignore",
         False,
     )
 

@@ -1,6 +1,7 @@
 """Data sets of unlabeled images and pseudo-labels, and the sampler that mixes them."""
 
 from mmdistill.datasets.detection_dataset import DetectionDataset
+from mmdistill.datasets.mask_ignored import MaskIgnored
 from mmdistill.datasets.noise_transforms import JointOcclusion, NoiseSwitch
 from mmdistill.datasets.pose_codec import PoseAnnotationProcessor
 from mmdistill.datasets.pseudo_box_dataset import PseudoBoxDataset
@@ -17,6 +18,7 @@ __all__ = [
     'DropNoneValues',
     'FinishBatchSampler',
     'JointOcclusion',
+    'MaskIgnored',
     'MixedRatioBatchSampler',
     'NoiseSwitch',
     'PoseAnnotationProcessor',

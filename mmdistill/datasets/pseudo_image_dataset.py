@@ -13,6 +13,7 @@ from mmdistill.datasets.sample_tags import MARK
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.functional.scoring import AREA_OF_BOX
 from mmdistill.registry import DATASETS
+from mmdistill.selection.ignored_boxes import read_ignored_boxes
 from mmdistill.store.image_keys import image_file
 
 
@@ -43,6 +44,9 @@ class PseudoImageDataset(PseudoLabelDataset):
             channels, visibility and the weight with which it is learned.
         num_classes: Number of classes of the student's head, where the category of an
             instance is what it learns.
+        ignore_rejected: Whether the best rejected candidates, as many as are kept, are
+            instances without a visible keypoint, for `mmdistill.MaskIgnored` in the
+            pipeline; of images with labels.
 
     Raises:
         UserError: As `PseudoLabelDataset`, and if the weight is not 1 or a category is
@@ -61,6 +65,7 @@ class PseudoImageDataset(PseudoLabelDataset):
         pseudo_weight: float = MixingConfig.pseudo_weight,
         visibility_weights: bool = False,
         num_classes: int | None = None,
+        ignore_rejected: bool = MixingConfig.ignore_rejected,
     ) -> None:
         if pseudo_weight != 1:
             raise ConfigError(
@@ -69,6 +74,7 @@ class PseudoImageDataset(PseudoLabelDataset):
             )
         self.visibility_weights = visibility_weights
         self.num_classes = num_classes
+        self.ignore_rejected = ignore_rejected
         super().__init__(
             *(store, metainfo, pipeline, img_root),
             *(score_thr, keypoint_thr, max_refetch),
@@ -84,9 +90,11 @@ class PseudoImageDataset(PseudoLabelDataset):
             return
         super().full_init()
         self._check_categories()
-        # Labels come image by image.
-        numbers = np.arange(len(self.labels.paths) + 1)
-        self._starts = np.searchsorted(self.labels.path_index, numbers)
+        self._starts = self._first_rows(self.labels.path_index)
+        if self.ignore_rejected:
+            selection = self.selection.overridden(self._score_thr, self._keypoint_thr)
+            self.ignored = read_ignored_boxes(self.store, selection, self.labels)
+            self._ignored_starts = self._first_rows(self.ignored.path_index)
 
     @property
     def num_labels(self) -> int:
@@ -104,10 +112,10 @@ class PseudoImageDataset(PseudoLabelDataset):
         """
         labels = self.labels
         rows = slice(*self._starts[idx : idx + 2].tolist())
-        boxes, visible = labels.bboxes[rows].copy(), labels.visible[rows]
+        boxes, keypoints, visible, categories = self._instances(idx, rows)
         path, written = labels.paths[idx].as_py(), bool(labels.written[idx])
         areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) * AREA_OF_BOX
-        count = len(boxes)
+        count, numbers = len(boxes), range(rows.start, rows.stop)
         # Transforms of the host change arrays in place: all are copies.
         info = dict(
             img_id=int(labels.image_index[rows.start]),
@@ -115,13 +123,13 @@ class PseudoImageDataset(PseudoLabelDataset):
             bbox=boxes,
             bbox_score=np.ones(count, dtype=np.float32),
             num_keypoints=visible.sum(axis=1).tolist(),
-            keypoints=labels.keypoints[rows].copy(),
+            keypoints=keypoints,
             keypoints_visible=self._visibility(visible.astype(np.float32)),
             area=np.maximum(areas, 1).astype(np.float32),
             iscrowd=[0] * count,
-            id=[*range(rows.start, rows.stop)],
+            id=[*numbers, *[-1] * (count - len(numbers))],
             sample_idx=int(idx),
-            category_id=labels.category_ids[rows].copy(),
+            category_id=categories,
             invalid_segs=[],
         )
         info[MARK] = True
@@ -140,6 +148,26 @@ class PseudoImageDataset(PseudoLabelDataset):
         if packed and len(sample['data_samples'].gt_instances) == 0:
             return None
         return super().finished(sample)
+
+    def _first_rows(self, path_index: np.ndarray) -> np.ndarray:
+        """Row of the first instance of each image, and their number, (J + 1,)."""
+        # They come image by image.
+        numbers = np.arange(len(self.labels.paths) + 1)
+        starts: np.ndarray = np.searchsorted(path_index, numbers)
+        return starts
+
+    def _instances(self, idx: int, rows: slice) -> tuple[np.ndarray, ...]:
+        """Boxes, keypoints, visibilities and categories of an image, as copies."""
+        labels = self.labels
+        parts = (labels.bboxes, labels.keypoints, labels.visible, labels.category_ids)
+        kept = [part[rows].copy() for part in parts]
+        if not self.ignore_rejected:
+            return tuple(kept)
+        others = slice(*self._ignored_starts[idx : idx + 2].tolist())
+        boxes = self.ignored.bboxes[others]
+        unseen = [np.zeros((len(boxes), *part.shape[1:]), part.dtype) for part in kept]
+        unseen[0], unseen[3] = boxes, self.ignored.category_ids[others]
+        return tuple(map(np.concatenate, zip(kept, unseen, strict=True)))
 
     def _visibility(self, visible: np.ndarray) -> np.ndarray:
         """Visibilities (n, K), or with the weights that they are learned with."""

@@ -17,8 +17,9 @@ import numpy as np
 
 Size = tuple[int, int]
 """Width and height, pixels."""
-RESIZE_MODES = ('fit', 'expand')
-"""Modes of `BottomupResize`: the image fits into the input, or fills at least it."""
+RESIZE_MODES = ('fit', 'expand', 'rescale')
+"""Modes of `BottomupResize`, the image fits into the input or fills at least it, and
+that of `BottomupRandomChoiceResize`, where the input is the image alone."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,15 @@ class ImageFrame:
 
 @dataclass(frozen=True)
 class ResizeRule:
-    """Rule by which whole images become network inputs: MMPose's `BottomupResize`.
+    """Rule by which whole images become network inputs, as by transforms of MMPose.
 
     Attributes:
         input_size: Width and height of the input at resolution 1, pixels.
-        mode: 'fit', where the whole image fits into an input of that size, or
-            'expand', where the shorter side fills it and the input grows with the
-            longer one.
-        size_factor: Number that divides both sides of an input.
+        mode: 'fit', where the whole image fits into an input of that size, 'expand',
+            where the shorter side fills it and the input grows with the longer one, or
+            'rescale', where the input is the image, as large as its longer and shorter
+            sides fit into those of `input_size`.
+        size_factor: Number that divides both sides of an input, unless it is the image.
 
     Raises:
         ValueError: If the mode is none of these, a size is not positive, or an input
@@ -122,6 +124,8 @@ class ResizeRule:
     (200.0, 200.0)
     >>> ResizeRule((64, 64), mode='expand', size_factor=32).frame((200, 100)).size
     (128, 64)
+    >>> ResizeRule((80, 60), mode='rescale', size_factor=1).frame((100, 200)).size
+    (40, 80)
     """
 
     input_size: Size
@@ -151,6 +155,8 @@ class ResizeRule:
                 multiples of `size_factor`.
         """
         width, height = image_size
+        if self.mode == 'rescale':
+            return self._rescaled(image_size, resolution)
         ratio = width / height
         padded = self.base_size(resolution)
         x, y = padded
@@ -167,6 +173,21 @@ class ResizeRule:
             center=(width / 2, height / 2),
             extent=(width * padded[0] / actual[0], height * padded[1] / actual[1]),
         )
+
+    def _rescaled(self, image_size: Size, resolution: float) -> ImageFrame:
+        """Frame of an image that is the whole input, rounded as in MMCV.
+
+        MMPose brings each coordinate back by the factor of the other side, which is
+        the same but for the rounding of the input.
+        """
+        limits = [side * resolution for side in sorted(self.input_size)]
+        factor = min(
+            limit / side for limit, side in zip(limits, sorted(image_size), strict=True)
+        )
+        width, height = (max(int(side * factor + 0.5), 1) for side in image_size)
+        x = width * image_size[1] / height
+        y = height * image_size[0] / width
+        return ImageFrame((width, height), (x / 2, y / 2), (x, y))
 
     def base_size(self, resolution: float) -> Size:
         """Compute the size of the input of a square image, before it is expanded.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmpose.structures import PoseDataSample
@@ -24,18 +25,23 @@ from mmdistill.models.finders.build import build_finder
 from mmdistill.models.input_normalizer import InputNormalizer
 from mmdistill.models.network import Network, features_of
 
+BACKENDS = ('cv2', 'pillow')
+"""Libraries by which MMCV resizes."""
+
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """How whole images become network inputs, as MMPose's `BottomupResize` has it.
+    """How whole images become network inputs, as a transform of MMPose has it.
 
     Attributes:
         rule: Sizes of the inputs.
         pad_val: Value of the pixels beyond the image, one a channel.
+        backend: 'cv2' or 'pillow', which resizes an image that is the whole input.
     """
 
     rule: ResizeRule
     pad_val: tuple[float, ...]
+    backend: str = 'cv2'
 
     @staticmethod
     def of(
@@ -43,15 +49,17 @@ class ImageInputs:
         resize_mode: str = 'fit',
         size_factor: int = 32,
         pad_val: float | Sequence[float] = (0, 0, 0),
+        backend: str = 'cv2',
     ) -> ImageInputs:
         """Make the rule of the arguments of `BottomupResize`.
 
         Args:
             input_size: Width and height of the input.
-            resize_mode: 'fit' or 'expand', see `ResizeRule`.
+            resize_mode: 'fit', 'expand' or 'rescale', see `ResizeRule`.
             size_factor: Number that divides both sides of an input.
             pad_val: Value of the pixels beyond the image; a number, as in OpenCV, is
                 that of the first channel.
+            backend: Library that resizes where the mode is 'rescale'.
 
         Raises:
             ConfigError: If one of them is invalid.
@@ -61,16 +69,20 @@ class ImageInputs:
             rule = ResizeRule((width, height), resize_mode, size_factor)
         except (TypeError, ValueError) as error:
             raise ConfigError(f'BottomupResize: {error}') from error
+        if backend not in BACKENDS:
+            raise ConfigError(f'backend must be one of {[*BACKENDS]}, got {backend!r}')
         values = pad_val if isinstance(pad_val, Sequence) else (pad_val,)
-        return ImageInputs(rule, tuple(float(value) for value in values))
+        return ImageInputs(rule, tuple(float(value) for value in values), backend)
 
     def provenance(self) -> dict[str, Any]:
         """Settings that decide the inputs, as JSON values."""
+        own = {'backend': self.backend} if self.rule.mode == 'rescale' else {}
         return {
             'input_size': list(self.rule.input_size),
             'resize_mode': self.rule.mode,
             'size_factor': self.rule.size_factor,
             'pad_val': list(self.pad_val),
+            **own,
         }
 
     def cut(self, image: np.ndarray, frame: ImageFrame) -> Tensor:
@@ -83,6 +95,9 @@ class ImageInputs:
         Returns:
             The input, uint8, (3, H, W).
         """
+        if self.rule.mode == 'rescale':
+            resized = mmcv.imresize(image, frame.size, backend=self.backend)
+            return torch.from_numpy(resized).permute(2, 0, 1)
         center, extent = np.array([frame.center, frame.extent], dtype=np.float32)
         warp = get_warp_matrix(center, extent, 0, frame.size)
         pixels = cv2.warpAffine(

@@ -53,7 +53,7 @@ class PoseFinder(BaseTTAModel):
         module: The pose estimator, or its config.
         input_size: Width and height of its input, as `BottomupResize` of its own test
             pipeline has them, and so the three after it.
-        resize_mode: 'fit' or 'expand'.
+        resize_mode: 'fit' or 'expand', or 'rescale' where the image is the input.
         size_factor: Number that divides both sides of an input.
         pad_val: Value of the pixels beyond the image.
         flip: Whether every view is also mirrored.
@@ -76,6 +76,7 @@ class PoseFinder(BaseTTAModel):
             neck, and only these, under autocast.
         ensemble: Further teachers, each with its `module` and the settings of its
             input; their views are views as those of `module` are.
+        backend: Library that resizes an image that is the input, 'cv2' or 'pillow'.
 
     Attributes:
         teachers: The teachers, that of `module` first.
@@ -107,6 +108,7 @@ class PoseFinder(BaseTTAModel):
         precision: str = ViewsConfig.precision,
         data_preprocessor: dict | torch.nn.Module | None = None,
         ensemble: Sequence[Mapping[str, Any]] = (),
+        backend: str = 'cv2',
     ) -> None:
         super().__init__(
             module=ordered_module(module), data_preprocessor=data_preprocessor
@@ -129,7 +131,9 @@ class PoseFinder(BaseTTAModel):
         self.precision = precision
         memory = torch.channels_last if channels_last else torch.contiguous_format
         running = (score_floor, memory, precision, fold_batch_norm)
-        inputs = ImageInputs.of(input_size, resize_mode, size_factor, pad_val)
+        inputs = ImageInputs.of(
+            *(input_size, resize_mode, size_factor, pad_val, backend)
+        )
         first = ImageTeacher(self.module, inputs, *running)
         # Not submodules, as those of `HeatmapFusionTTA`.
         others = [_build_teacher(part, running) for part in ensemble]

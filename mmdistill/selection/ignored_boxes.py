@@ -2,7 +2,7 @@
 
 The teacher is unsure of the candidates just below the threshold. A student that takes
 them for background learns to miss objects; where its losses can ignore a region, these
-are ignored.
+are ignored. So are poses that are kept and have no visible keypoint to train.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from mmdistill.functional.box_voting import overlaps
 from mmdistill.functional.count_matching import next_best
-from mmdistill.selection.scores import TableCandidates, read_scores
+from mmdistill.selection.scores import Scores, TableCandidates, read_scores
 from mmdistill.selection.selection import Selection
-from mmdistill.selection.training_labels import TrainingLabels
+from mmdistill.selection.training_labels import TrainingLabels, clipped_boxes
 from mmdistill.store.schema import candidate_counts
 from mmdistill.store.store import LabelStore
 from mmdistill.utils.growing_array import GrowingArray
@@ -50,13 +50,14 @@ class IgnoredBoxes:
 def read_ignored_boxes(
     store: LabelStore, selection: Selection, labels: TrainingLabels
 ) -> IgnoredBoxes:
-    """Read the best rejected boxes of a store, as many of a category as are kept.
+    """Read the best rejected boxes of a store, as many of a threshold as are kept.
 
     Those that overlap a kept box of their image by `KNOWN_THR` are left out, and those
-    of images without a kept box, which train nothing.
+    of images without a kept box, which train nothing. Of poses, those that are kept
+    without a visible keypoint are among them.
 
     Args:
-        store: A complete detection store.
+        store: A complete store of boxes or poses.
         selection: Its selection.
         labels: Its training labels under this selection.
 
@@ -68,18 +69,24 @@ def read_ignored_boxes(
     >>> read_ignored_boxes(store, selection, labels).bboxes.shape
     (0, 4)
     """
-    wanted = _unsure(store, selection)
+    scores = read_scores(
+        store, selection.options.counted_thr, selection.needs_agreement
+    ).scores
+    kept = selection.above_threshold(scores)
+    wanted = _unsure(scores, kept, selection)
     ends = np.cumsum(np.bincount(labels.path_index, minlength=len(labels.paths)))
     # Index in the store of each image with labels.
     images = labels.image_index[np.minimum(ends - 1, max(len(labels) - 1, 0))]
     collected = _Collector()
     first_image = first_candidate = 0
-    for table in store.scan(['bboxes', 'instance_scores', 'category_ids']):
-        candidates = TableCandidates(table, num_keypoints=0)
+    columns = ['bboxes', 'instance_scores', 'category_ids']
+    columns += ['keypoint_scores'] if store.num_keypoints else []
+    for table in store.scan(columns):
+        candidates = TableCandidates(table, store.num_keypoints)
         counts = candidate_counts(table)
-        rows = np.flatnonzero(
-            wanted[first_candidate : first_candidate + int(counts.sum())]
-        )
+        span = slice(first_candidate, first_candidate + int(counts.sum()))
+        unseen = kept[span] & ~selection.trains(candidates.keypoint_scores)
+        rows = np.flatnonzero(wanted[span] | unseen)
         of_rows = np.repeat(np.arange(len(counts)), counts)[rows] + first_image
         path_index = np.searchsorted(images, of_rows)
         found = path_index < len(images)
@@ -90,14 +97,11 @@ def read_ignored_boxes(
     return collected.result()
 
 
-def _unsure(store: LabelStore, selection: Selection) -> np.ndarray:
+def _unsure(scores: Scores, kept: np.ndarray, selection: Selection) -> np.ndarray:
     """Mask of the next best candidates of each threshold, (M,), bool."""
-    options = selection.options
-    scores = read_scores(store, options.counted_thr, selection.needs_agreement).scores
     rows, groups, values = selection.compared(scores)
-    kept = selection.above_threshold(scores)[rows]
     wanted = np.zeros(len(scores), dtype=bool)
-    wanted[rows] = next_best(values, groups, kept, len(selection.thresholds))
+    wanted[rows] = next_best(values, groups, kept[rows], len(selection.thresholds))
     return wanted
 
 
@@ -117,6 +121,8 @@ class _Collector:
         labels: TrainingLabels,
     ) -> None:
         bboxes = candidates.bboxes[rows]
+        if labels.keypoints.shape[1]:
+            bboxes = clipped_boxes(bboxes, labels.sizes[path_index])
         sized = (bboxes[:, 2:] > bboxes[:, :2]).all(axis=1)
         for image in np.unique(path_index):
             own = np.flatnonzero((path_index == image) & sized)

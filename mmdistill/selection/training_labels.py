@@ -228,7 +228,7 @@ class _LabelCollector:
         visible = selection.visible(candidates.keypoint_scores)
         boxes = candidates.bboxes
         if not selection.of_boxes:
-            boxes = _clipped(boxes, sizes[images])
+            boxes = clipped_boxes(boxes, sizes[images])
         seen = selection.trains(candidates.keypoint_scores)
         kept = chosen & seen
         rows = np.flatnonzero(kept & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
@@ -293,8 +293,17 @@ def _weights(
     return keypoint_weights(values, options.power, options.floor)
 
 
-def _clipped(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Clip boxes (N, 4) to images of sizes (N, 2), as MMPose clips annotated ones."""
+def clipped_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Clip boxes to their images, as MMPose clips annotated ones.
+
+    Args:
+        boxes: Boxes (x1, y1, x2, y2), (N, 4).
+        sizes: Width and height of the image of each, (N, 2).
+
+    >>> boxes = np.array([[-1.0, 0.0, 30.0, 8.0]])
+    >>> clipped_boxes(boxes, np.array([[20, 10]])).tolist()
+    [[0.0, 0.0, 19.0, 8.0]]
+    """
     return np.clip(boxes, 0, np.tile(sizes, 2) - 1).astype(np.float32)
 
 

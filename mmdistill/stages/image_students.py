@@ -6,7 +6,7 @@ a sample: an image, while labels are instances for every student.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -31,6 +31,12 @@ CODEC = 'YOLOXPoseAnnotationProcessor'
 OWN_CODEC = 'PoseAnnotationProcessor'
 """Codec of heads that learn categories and visibilities, and ours in its place."""
 GUARD = 'InstanceGuardHook'
+MASK = 'mmdistill.MaskIgnored'
+TARGET = 'GenerateTarget'
+FILTER = 'FilterAnnotations'
+"""Transform that removes instances without a visible keypoint."""
+PIPELINES = ('pipeline', 'new_train_pipeline', 'switch_pipeline')
+"""Keys of data sets and hooks that hold a pipeline."""
 WARP, FLIP = 'BottomupRandomAffine', 'RandomFlip'
 
 
@@ -103,12 +109,15 @@ def fit_image_sources(config: Config) -> None:
 
     Where the student learns visibilities, a keypoint that the teacher did not see is
     unknown; where it learns categories, those of the labels must be among its classes.
+    Where rejected candidates are ignored, so are people without keypoints.
 
     Args:
         config: A training config; it is changed, unless it has no such pseudo-labels.
     """
     dataset = config.train_dataloader.dataset
     sources = [each for each in dicts_within(dataset) if is_type(each, IMAGES)]
+    if any(source.get('ignore_rejected') for source in sources):
+        _mask_ignored(config)
     if not sources or not _learns_categories(config):
         return
     for part in (dataset, config.get('custom_hooks') or []):
@@ -121,6 +130,38 @@ def fit_image_sources(config: Config) -> None:
     hooks = config.get('custom_hooks') or []
     if not any(is_type(hook, GUARD) for hook in hooks):
         config.custom_hooks = [*hooks, dict(type=f'mmdistill.{GUARD}')]
+
+
+def _mask_ignored(config: Config) -> None:
+    """Let all pipelines of a training make masks of whom its losses ignore."""
+    for part in (config.train_dataloader.dataset, config.get('custom_hooks') or []):
+        for owner in dicts_within(part):
+            for key in PIPELINES:
+                steps = owner.get(key)
+                if steps and any(is_type(step, TARGET) for step in steps):
+                    owner[key] = _masked(steps)
+
+
+def _masked(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """A pipeline that encodes, with the mask where its codec takes it."""
+    steps = [dict(step) for step in pipeline]
+    if any(is_type(step, 'MaskIgnored') for step in steps):
+        return steps
+    at = next(i for i, step in enumerate(steps) if is_type(step, TARGET))
+    encoder = steps[at]['encoder']
+    if not (is_type(encoder, CODEC) or is_type(encoder, OWN_CODEC)):
+        packing = [i for i, step in enumerate(steps) if is_type(step, 'PackPoseInputs')]
+        steps.insert(packing[0] if packing else len(steps), dict(type=MASK))
+        return steps
+    filters = [
+        i
+        for i, step in enumerate(steps[:at])
+        if is_type(step, FILTER) and step.get('by_kpt', True)
+    ]
+    mask = dict(type=MASK, get_invalid=True)
+    steps[at:at] = [] if filters else [dict(type=FILTER, keep_empty=False)]
+    steps.insert(filters[0] if filters else at, mask)
+    return steps
 
 
 def selected_samples(config: Config, store: LabelStore) -> tuple[int, int]:

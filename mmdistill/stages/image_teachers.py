@@ -19,6 +19,9 @@ IMAGE_VIEWS = (
     *('forward_batch_size', 'channels_last', 'fold_batch_norm', 'precision'),
 )
 """Settings of `distill.views` that `PoseFinder` takes."""
+RESCALES = 'BottomupRandomChoiceResize'
+RESIZES = ('BottomupResize', RESCALES)
+"""Transforms that make network inputs of whole images."""
 OF_CROPS = {
     'scales': 'state them as distill.views.resolutions, with distill.views.scales=(1,)',
     'aspect_ratios': 'leave them out',
@@ -75,19 +78,22 @@ def resize_settings(pipeline: Sequence[Mapping[str, Any]], name: str) -> dict[st
         name: The model, for messages.
 
     Returns:
-        `input_size`, `resize_mode`, `size_factor` and `pad_val` for `PoseFinder`, those
-        that are stated.
+        `input_size`, `resize_mode`, `size_factor`, `pad_val` and `backend` for
+        `PoseFinder`, those that are stated.
 
     Raises:
-        ConfigError: If there is no `BottomupResize`, or it makes inputs that MMPose
-            does not bring back exactly.
+        ConfigError: If no transform resizes, or it makes inputs that MMPose does not
+            bring back exactly, or of several sizes.
     """
-    step = next((step for step in pipeline if is_type(step, 'BottomupResize')), None)
+    step = next((step for step in pipeline if resizes(step)), None)
     if step is None:
         raise ConfigError(
-            f'the test pipeline of {name} must have BottomupResize, which says how '
-            f'images become inputs, got {[str(step.get("type")) for step in pipeline]}'
+            f'the test pipeline of {name} must have {" or ".join(RESIZES)}, which says '
+            'how images become inputs, got '
+            f'{[str(step.get("type")) for step in pipeline]}'
         )
+    if is_type(step, RESCALES):
+        return _rescale_settings(step, name)
     for option in ('use_udp', 'aug_scales'):
         if step.get(option):
             raise ConfigError(
@@ -97,6 +103,39 @@ def resize_settings(pipeline: Sequence[Mapping[str, Any]], name: str) -> dict[st
             )
     names = ('input_size', 'resize_mode', 'size_factor', 'pad_val')
     return {key: step[key] for key in names if key in step}
+
+
+def resizes(step: Mapping[str, Any]) -> bool:
+    """Whether a transform makes network inputs of whole images.
+
+    Args:
+        step: Its config.
+    """
+    return any(is_type(step, name) for name in RESIZES)
+
+
+def _rescale_settings(step: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Settings of inputs that are images, each as large as the scale allows."""
+    scales = step.get('scales')
+    one = scales[0] if isinstance(scales, list) and len(scales) == 1 else scales
+    sides = one if isinstance(one, (list, tuple)) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ConfigError(
+            f'{RESCALES} of the test pipeline of {name} must have one scale of two '
+            f'sides, as scales=[(800, 1333)], got scales={scales!r}'
+        )
+    if not step.get('keep_ratio', False):
+        raise ConfigError(
+            f'{RESCALES} of the test pipeline of {name} must have keep_ratio=True, '
+            f'since views keep the shape of the image, got '
+            f'{step.get("keep_ratio", False)!r}'
+        )
+    return dict(
+        input_size=tuple(sides),
+        resize_mode='rescale',
+        size_factor=1,
+        backend=step.get('backend', 'cv2'),
+    )
 
 
 def image_views(views: ViewsConfig, name: str) -> dict[str, Any]:
@@ -149,8 +188,8 @@ def check_image_teachers(recipe: Recipe, models: Sequence[Mapping[str, Any]]) ->
         models: Configs of its teachers.
 
     Raises:
-        ConfigError: If no finder is known for a model, or the recipe states boxes, how
-            they are fitted, or rounds.
+        ConfigError: If no finder is known for a model, or the recipe states boxes, or
+            how they are fitted.
     """
     for model in models:
         # The look-up refuses those that are not known.
@@ -171,11 +210,6 @@ def check_image_teachers(recipe: Recipe, models: Sequence[Mapping[str, Any]]) ->
         raise ConfigError(
             f'distill.{given[0]} is about boxes, and {name} finds the instances of an '
             'image itself; leave it out, or use a top-down teacher'
-        )
-    if distill.rounds is not None:
-        raise ConfigError(
-            f'distill.rounds needs boxes for the students that teach, and {name} finds '
-            'instances itself; label with it in one round, without distill.rounds'
         )
 
 

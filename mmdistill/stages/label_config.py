@@ -35,6 +35,7 @@ from mmdistill.stages.image_teachers import (
     are_finders,
     check_image_teachers,
     refit_arguments,
+    resizes,
 )
 from mmdistill.stages.teachers import (
     fused_model,
@@ -356,9 +357,9 @@ def whole_image_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[Any]:
     kept = [
         step
         for step in pipeline
-        if not is_type(step, 'TopdownAffine') and not is_type(step, 'BottomupResize')
+        if not is_type(step, 'TopdownAffine') and not resizes(step)
     ]
-    if not any(is_type(step, 'BottomupResize') for step in pipeline):
+    if not any(map(resizes, pipeline)):
         return kept
     return [
         _packing_partners(step) if is_type(step, 'PackPoseInputs') else step

@@ -25,7 +25,11 @@ from mmdistill.engine.dry_build import check_training_parts, check_validation
 from mmdistill.engine.initial_weights import check_initial_weights
 from mmdistill.errors import ConfigError, DataError, UserError
 from mmdistill.stages.holdout import holdout_config, holdout_files
-from mmdistill.stages.label_config import labeled_config, labeled_members
+from mmdistill.stages.label_config import (
+    label_config,
+    labeled_config,
+    labeled_members,
+)
 from mmdistill.stages.noise import noised_student_config
 from mmdistill.stages.round_configs import Rounds
 from mmdistill.utils.files import write_json
@@ -63,6 +67,8 @@ def check_rounds(rounds: Rounds, keep_hashes: bool = True) -> None:
         for number in numbers:
             write_config(trial.config(number), trial.recipe_file(number))
         for number in numbers:
+            if number > 1 and trial.finds_instances(number):
+                _check_labeling(trial, number)
             if number == 1 or rounds.options.of_round(number):
                 _check_round(trial, number, Path(folder))
         if rounds.options.start == 'previous':
@@ -84,6 +90,17 @@ def _check_round(rounds: Rounds, number: int, folder: Path) -> None:
         if number == 1:
             raise
         raise type(error)(f'round {number}: {error}') from error
+
+
+def _check_labeling(rounds: Rounds, number: int) -> None:
+    """Refuse views of crops in a round whose teachers see whole images."""
+    try:
+        label_config(Recipe.of(rounds.config(number)), teacher_needed=False)
+    except UserError as error:
+        raise type(error)(
+            f'round {number}: {error}; state what is of this round in '
+            f'distill.rounds.settings[{number - 1}]'
+        ) from error
 
 
 def _check_keypoints(rounds: Rounds, number: int) -> None:

@@ -1,7 +1,8 @@
 """The configs of rounds: each round is a recipe of its own, made of the user's.
 
 From the second round on the students of the one before are its teachers, boxes are
-those that the first one found, and the round's own settings hold. Rounds meet in files:
+those that the first one found, unless these students find instances themselves, and the
+round's own settings hold. Rounds meet in files:
 
     work_dir/rounds.json             what was done, and what it was made of
     work_dir/round_1/recipe.py       the recipe of the round, for all other tools
@@ -30,9 +31,12 @@ from mmdistill.config.schema import DistillConfig
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.errors import ConfigError
 from mmdistill.stages.holdout import holdout_files
+from mmdistill.stages.teachers import teacher_config
 
 OF_ALL_ROUNDS = ('teacher', 'store', 'unlabeled', 'detector', 'labeled', 'rounds')
 """Sections of `distill` that are the same in each round, or follow from the rounds."""
+OF_BOXES = ('bbox_file', 'detections', 'follow', 'category_ids', 'max_boxes')
+"""Settings of `distill.unlabeled` about boxes."""
 OF_THE_RUN = (
     *('launcher', 'work_dir', 'randomness', 'log_level', 'env_cfg', 'visualizer'),
 )
@@ -169,8 +173,37 @@ class Rounds:
                 config[key] = copy.deepcopy(recipe[key])
         return config
 
+    def finds_instances(self, number: int) -> bool:
+        """Whether the teachers of a round find instances themselves.
+
+        Args:
+            number: Number of the round, from 1.
+        """
+        # The models of MMPose take seconds to import, which choosing labels need not.
+        from mmdistill.models.finders.build import finds_instances
+
+        if number > 1:
+            return finds_instances(self.config(number - 1).get('model') or {})
+        config = self.recipe.config
+        models = [
+            teacher_config(config, teacher).get('model') or {}
+            for teacher in self.recipe.distill.teachers
+            if teacher.config is None or Path(teacher.config).is_file()
+        ]
+        return any(map(finds_instances, models))
+
     def _give_boxes(self, section: Any, number: int) -> None:
         """State where the boxes are: the first round finds them, the others read."""
+        if number > 1 and self.finds_instances(number):
+            _leave_boxes_out(section)
+            return
+        if number > 1 and self.finds_instances(1):
+            raise ConfigError(
+                f'distill.rounds: the students of round {number - 1} see crops, and '
+                'there are no boxes for which they could label, since the teacher of '
+                'round 1 finds instances itself; train students of whole images, or '
+                'label in one round'
+            )
         folder = self.recipe.distill.boxes_folder
         if folder is None:
             return
@@ -179,6 +212,15 @@ class Rounds:
         else:
             section.detector = None
             section.unlabeled.detections = str(folder)
+
+
+def _leave_boxes_out(section: Any) -> None:
+    """Take out what is about boxes, which teachers of whole images do not take."""
+    section.detector = None
+    for key in OF_BOXES:
+        section.unlabeled.pop(key, None)
+    if section.get('labeling'):
+        section.labeling.pop('refit_boxes', None)
 
 
 def _merge(config: Config, settings: Mapping[str, Any], name: str) -> None:

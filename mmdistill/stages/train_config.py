@@ -93,8 +93,9 @@ def student_config(recipe: Recipe) -> Config:
         switch_all_sources(config)
         config.custom_hooks = _hooks(config)
     if mixing.ignore_rejected:
-        _check_ignores(boxes)
-        ignore_regions(config.model)
+        _check_ignores(boxes, loader['dataset'])
+        if boxes:
+            ignore_regions(config.model)
     _state_weights(loader['dataset'], recipe.distill.weights)
     fit_image_sources(config)
     _check_hooks(config)
@@ -135,11 +136,12 @@ def _check_not_stated_twice(mixing: MixingConfig) -> None:
         )
 
 
-def _check_ignores(boxes: bool) -> None:
-    if not boxes:
+def _check_ignores(boxes: bool, dataset: Any) -> None:
+    if not boxes and not gives_images(labeled_part(dataset)):
         raise ConfigError(
-            'distill.mixing.ignore_rejected is for detectors, whose assigners can '
-            'ignore boxes, and this student is none; leave it out'
+            'distill.mixing.ignore_rejected is for detectors and students of whole '
+            'images, whose losses can ignore regions, and this student sees crops; '
+            'leave it out'
         )
 
 

@@ -104,7 +104,7 @@ def test_points_and_boxes_are_mirrored_as_the_host_mirrors_them():
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
-        (dict(mode='pad'), 'one of ..fit., .expand.., got pad'),
+        (dict(mode='pad'), 'one of ..fit., .expand., .rescale.., got pad'),
         (dict(input_size=(100, 96)), r'multiples of size_factor=32, got \(100, 96\)'),
         (dict(input_size=(0, 96)), 'must be positive'),
     ],

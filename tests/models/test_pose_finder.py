@@ -333,9 +333,9 @@ def test_teachers_that_score_otherwise_are_refused(models):
 
 
 def test_heads_that_are_not_known_are_refused_by_name():
-    model = dict(type='BottomupPoseEstimator', head=dict(type='mmpose.EDPoseHead'))
+    model = dict(type='BottomupPoseEstimator', head=dict(type='mmpose.HeatmapHead'))
 
-    with pytest.raises(UserError, match=r'instances that EDPoseHead finds .* RTMO'):
+    with pytest.raises(UserError, match=r'instances that HeatmapHead finds .* RTMO'):
         finder_class(model)
     with pytest.raises(UserError, match=r'RTMOHead needs model\.test_cfg\.nms_thr'):
         build_finder(build_finder_model('RTMO', nms_thr=1.0))

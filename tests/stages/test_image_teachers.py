@@ -97,7 +97,6 @@ REFUSED = {
     'unlabeled.max_boxes': (dict(unlabeled=dict(max_boxes=3)), 'finds'),
     'detector': (dict(detector=dict(config='d.py', checkpoint='d.pth')), 'RTMOHead'),
     'labeling.refit_boxes': (dict(labeling=dict(refit_boxes=True)), 'RTMOHead'),
-    'rounds': (dict(rounds=dict(number=2)), 'without distill.rounds'),
     'views.scales': (dict(views=dict(scales=(0.5, 1.0))), 'distill.views.resolutions'),
     'views.rotations': (dict(views=dict(rotations=(30,))), 'whole images'),
     'views.aspect_ratios': (dict(views=dict(aspect_ratios=(1.2,))), 'whole images'),
@@ -119,9 +118,9 @@ def test_what_a_finder_cannot_have_is_refused_by_its_name(config, name):
 
 
 def test_a_head_that_is_not_known_is_refused(config, tmp_path):
-    config.distill.teacher.config = write_teacher(tmp_path / 'ed.py', 'EDPoseHead')
+    config.distill.teacher.config = write_teacher(tmp_path / 'ed.py', 'HeatmapHead')
 
-    with pytest.raises(UserError, match='instances that EDPoseHead finds'):
+    with pytest.raises(UserError, match='instances that HeatmapHead finds'):
         label_config(Recipe.of(config))
 
 

@@ -130,6 +130,47 @@ def test_boxes_that_a_detector_finds_are_those_of_the_first_round():
     assert first.refit_arguments == later.refit_arguments
 
 
+FINDER = dict(type='BottomupPoseEstimator', head=dict(type='RTMOHead'))
+TOP_DOWN = "model = dict(type='TopdownPoseEstimator')"
+
+
+def test_students_of_whole_images_label_without_the_boxes_of_the_first_round(tmp_path):
+    (tmp_path / 'teacher.py').write_text(TOP_DOWN)
+    made = rounds(
+        dict(
+            teacher=dict(checkpoint='t.pth', config=str(tmp_path / 'teacher.py')),
+            detector=dict(config='d.py', checkpoint='d.pth', boxes='found'),
+            unlabeled=dict(data_root='images', category_ids=[1], max_boxes=3),
+            labeling=dict(refit_boxes=True, nms_thr=0.5),
+        ),
+        settings=[dict(), dict(views=dict(scales=(1.0,), resolutions=(1.0, 1.5)))],
+    )
+    made.recipe.config.model = FINDER
+
+    assert not made.finds_instances(1)
+    assert made.config(1).distill.detector.boxes == 'found'
+    for number in (2, 3):
+        assert made.finds_instances(number)
+        later = Recipe.of(made.config(number)).distill
+        assert later.detector is None
+        assert not later.unlabeled.box_sources
+        assert later.unlabeled.category_ids is None
+        assert later.labeling.refit_boxes is None
+        assert later.labeling.nms_thr == 0.5
+    assert Recipe.of(made.config(2)).distill.views.resolutions == (1.0, 1.5)
+
+
+def test_students_of_crops_have_no_boxes_where_the_first_teacher_finds_them(tmp_path):
+    (tmp_path / 'finder.py').write_text(f'model = {FINDER!r}')
+    made = rounds(
+        dict(teacher=dict(checkpoint='t.pth', config=str(tmp_path / 'finder.py')))
+    )
+
+    made.config(1)
+    with pytest.raises(ConfigError, match='students of round 1 see crops'):
+        made.config(2)
+
+
 def test_held_out_images_are_not_labeled():
     holdout = dict(ann_file='h.json', data_root='d', data_prefix=dict(img='i/'))
     made = rounds(holdout=holdout)

@@ -102,10 +102,10 @@ distill = dict(
 """
 
 
-def write_teacher(path: str) -> None:
+def write_teacher(path: str, seed: int = 0) -> None:
     """Random weights for the teacher; its scores are around a fourth."""
     init_default_scope('mmpose')
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = MODELS.build(Config.fromfile('finder.py').model)
     torch.save(dict(state_dict=model.state_dict()), path)
 
@@ -203,6 +203,36 @@ def test_a_finder_is_evaluated_in_several_views(workshop):
 
     assert call_tool('test', 'finder.py', CHECKPOINT, *options) == 0
     assert 'coco/AP' in json.loads(Path('metrics.json').read_text())
+
+
+def test_several_finders_label_and_are_evaluated_together(workshop):
+    write_teacher('work_dirs/other.pth', seed=1)
+    two = "teacher=[dict(config='finder.py', checkpoint=file) for file in FILES]"
+    text = STUDENT.replace(
+        f"teacher=dict(config='finder.py', checkpoint='{CHECKPOINT}')", two
+    ).replace(str(LABELS), 'work_dirs/two/labels')
+    files = f"FILES = ('{CHECKPOINT}', 'work_dirs/other.pth')"
+    Path('two.py').write_text(f'{files}\n{text}')
+
+    assert call_tool('label', 'two.py') == 0
+    store = LabelStore('work_dirs/two/labels')
+    manifest = store.manifest
+    assert len(manifest['teacher']['ensemble']) == 1
+    assert len(manifest['views']['ensemble']) == 1
+    # Views of both that found an instance are of one candidate.
+    alone, both = LabelStore(LABELS).read(), store.read()
+    assert len(alone.candidates) < len(both.candidates) < 3 * len(alone.candidates)
+    before = contents(store.root)
+    Path(store.root, 'chunks', '000001.parquet').unlink()
+    assert call_tool('label', 'two.py') == 0
+    assert contents(store.root) == before
+
+    options = ['--tta', '--out', 'metrics.json']
+    checkpoints = (CHECKPOINT, 'work_dirs/other.pth')
+    assert call_tool('test', 'finder.py', *checkpoints, *options) == 0
+    both = json.loads(Path('metrics.json').read_text())
+    assert call_tool('test', 'finder.py', CHECKPOINT, *options) == 0
+    assert both.keys() == json.loads(Path('metrics.json').read_text()).keys()
 
 
 def test_a_finder_that_gives_nan_alone_is_refused(workshop, capfd):

@@ -11,10 +11,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
+from mmdistill.config.recipe import Recipe
+from mmdistill.stages.rounds import train_rounds
 from mmdistill.store import LabelStore
 from tests.helpers.image_students import published, shrink
-from tests.helpers.recipes import STUDENT, TEACHER
-from tests.helpers.workshop import DISTILL
+from tests.helpers.recipes import RECIPES, STUDENT, TEACHER
+from tests.helpers.rounds import RealTools
+from tests.helpers.workshop import BOXES, DISTILL, QUICK, TEACHER_FILE
 
 LABELS = 'work_dirs/toy/labels'
 IDENTITY = dict(
@@ -100,6 +103,19 @@ def test_a_published_student_trains(workshop, tool, capfd, name):
         assert 'those of BatchSyncRandomResize are not repeated' in said
 
 
+def test_the_toy_recipe_trains_and_ignores_whom_it_is_unsure_of(workshop, tool, capfd):
+    recipe = str(RECIPES.parent / 'toy_one_stage' / 'student.py')
+    quick = [*QUICK, 'train_cfg.max_iters=2', 'distill.schedule=None']
+
+    options = [*quick, 'distill.mixing.ignore_rejected=True']
+    assert train(tool, recipe, *options) == 0
+
+    assert 'the student saw 6 labeled and 4 pseudo-labeled' in capfd.readouterr().out
+    trained = Config.fromfile('student/student.py').train_dataloader.dataset
+    for source in trained.dataset.datasets:
+        assert 'mmdistill.MaskIgnored' in [step.type for step in source.pipeline]
+
+
 def test_a_student_is_taught_by_a_model_of_its_kind(workshop, tool, capfd):
     recipe = write_recipe(
         'yoloxpose-s',
@@ -126,6 +142,47 @@ def test_a_student_is_taught_by_a_model_of_its_kind(workshop, tool, capfd):
     provenance = LabelStore('own/labels').manifest['views']
     assert provenance['fusion'] == 'matched poses'
     assert len(provenance['views']) == 4
+
+
+@pytest.mark.slow
+def test_students_of_whole_images_teach_the_next_round(workshop, logged):
+    """The first teacher takes crops in given boxes, those of round 2 whole images."""
+    init_default_scope('mmpose')
+    recipe = write_recipe(
+        'yoloxpose-s',
+        detector=None,
+        store='work_dirs/rounds/round_1/labels',
+        views=dict(scales=(1.0,), flip=False),
+        labeling=dict(chunk_size=2, num_workers=0, score_floor=-1, nms_thr=0.5),
+        selection=dict(keypoint_thr=-1),
+        worth_images=None,
+        rounds=dict(
+            number=2,
+            students=2,
+            settings=[dict(), dict(views=dict(resolutions=(1.0, 4 / 3)))],
+        ),
+    )
+    config = Config.fromfile(recipe)
+    config.distill.teacher.checkpoint = TEACHER_FILE
+    config.distill.unlabeled.bbox_file = BOXES
+    config.work_dir = 'work_dirs/rounds'
+    config.train_cfg.max_epochs = config.default_hooks.checkpoint.interval = 1
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    tools = RealTools()
+
+    train_rounds(Recipe.of(config), tools)
+
+    assert len(tools.called) == 6
+    first, second = (
+        LabelStore(f'work_dirs/rounds/round_{number}/labels').manifest
+        for number in (1, 2)
+    )
+    assert first['views']['fusion'] == 'mean'
+    assert second['views']['fusion'] == 'matched poses'
+    assert len(second['teacher']['ensemble']) == 1
+    assert len(second['views']['views']) == 2
+    assert Path('work_dirs/rounds/student.pth').is_file()
+    assert any(line.startswith('round 2 of 2: threshold') for line in logged)
 
 
 def test_a_plan_counts_images(workshop, tool, capfd):

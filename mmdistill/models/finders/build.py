@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmpose.models import BottomupPoseEstimator
-from mmpose.models.heads import AssociativeEmbeddingHead, CIDHead, DEKRHead
+from mmpose.models.heads import (
+    AssociativeEmbeddingHead,
+    CIDHead,
+    DEKRHead,
+    EDPoseHead,
+)
 from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
 from mmpose.registry import MODELS
 
@@ -14,15 +19,17 @@ from mmdistill.errors import ConfigError
 from mmdistill.models.finders.base import Finder
 from mmdistill.models.finders.bottom_up import CenterFinder, TagFinder
 from mmdistill.models.finders.one_stage import OneStageFinder
+from mmdistill.models.finders.queries import QueryFinder
 
 FINDERS: dict[type, type[Finder]] = {
     YOLOXPoseHead: OneStageFinder,
     DEKRHead: CenterFinder,
     CIDHead: CenterFinder,
     AssociativeEmbeddingHead: TagFinder,
+    EDPoseHead: QueryFinder,
 }
 """Finders by the head; RTMO's head is one of YOLOX-Pose."""
-KNOWN = 'RTMO, YOLOX-Pose, DEKR, CID and associative embedding'
+KNOWN = 'RTMO, YOLOX-Pose, DEKR, CID, associative embedding and EDPose'
 """Models that can be fused, in words."""
 
 
