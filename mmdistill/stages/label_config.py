@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmpose.datasets.transforms import PackPoseInputs
 
 from mmdistill.config.datasets import (
@@ -28,7 +30,13 @@ from mmdistill.config.metainfo import (
     order_keypoints,
 )
 from mmdistill.config.recipe import Recipe, check_checkpoint, stated_views
-from mmdistill.config.schema import SCORE_FLOOR, is_type, stated
+from mmdistill.config.schema import (
+    SCORE_FLOOR,
+    TeacherConfig,
+    dicts_within,
+    is_type,
+    stated,
+)
 from mmdistill.config.text import TextConfig
 from mmdistill.errors import ConfigError
 from mmdistill.stages.image_teachers import (
@@ -231,6 +239,39 @@ def _coco_files(dataset: Mapping[str, Any]) -> dict[str, str]:
     return dict(
         ann_file=str(Path(root, dataset['ann_file'])), img_root=str(Path(root, prefix))
     )
+
+
+def tested_config(config: Config, checkpoints: Sequence[str]) -> Config:
+    """The config that checkpoints are tested by: a teacher's own, where they are its.
+
+    Args:
+        config: A test config, with or without `distill`.
+        checkpoints: The checkpoints.
+
+    Returns:
+        The config that `distill.teacher` names for one of these checkpoints, with the
+        recipe's section, work folder and weights; else `config` itself.
+    """
+    section = config.get('distill') or {}
+    paths = {os.path.realpath(path) for path in checkpoints}
+    own = [
+        TeacherConfig(part['checkpoint'], part['config'])
+        for part in dicts_within(section.get('teacher'))
+        if part.get('config')
+        and part.get('checkpoint')
+        and os.path.realpath(part['checkpoint']) in paths
+    ]
+    if not own:
+        return config
+    read = teacher_config(config, own[0])
+    for key in ('distill', 'work_dir', 'load_from', 'launcher'):
+        read[key] = config.get(key)
+    print_log(
+        f'{own[0].checkpoint} is a teacher of {config.filename}: it is tested by its '
+        f'own config {own[0].config}',
+        logger='current',
+    )
+    return read
 
 
 def tta_config(config: Config, checkpoints: Sequence[str] = ()) -> Config:
