@@ -23,8 +23,10 @@ distill = dict(
         bbox_file='data/lspe/annotations/unlabeled_boxes.json',
     ),
     store='work_dirs/lspe/labels',
-    # A larger teacher labels well enough for most of a batch. Chosen on val.
+    # A larger teacher labels well enough for most of a batch, and for its doubtful
+    # keypoints to be of use. Both chosen on val.
     mixing=dict(labeled_share=0.3),
+    selection=dict(keypoint_thr=0.1),
     schedule=dict(max_factor=1.0),  # as long as the baseline
     finish=dict(),
 )
