@@ -2,8 +2,9 @@
 
 A student that learns its labels perfectly is as good as they are, and its teacher
 already is as good as it is in a single view. What lies between is all that the labels
-of fused views can teach; it is measured on labeled images that the teacher was not
-trained on, and stands in `label_worth.json` in the folder of the store.
+of fused views can teach, unless the teacher has another model. It is measured on
+labeled images that the teacher was not trained on, and stands in `label_worth.json` in
+the folder of the store.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class LabelWorth:
         measured_on: Hash of the measured images and their boxes.
         of_boxes: Whether labels are boxes, whose errors are 1 - IoU; `keypoints` counts
             them then.
+        of_another_model: Whether the teachers have a model of their own, so that a
+            student can learn from them what they know without fusing.
     """
 
     ann_file: str
@@ -70,11 +73,15 @@ class LabelWorth:
     made_by: str
     measured_on: str
     of_boxes: bool = False
+    of_another_model: bool = False
 
     @property
     def is_little(self) -> bool:
-        """Whether the labels are hardly better than the teacher, or worse."""
-        return self.gain.share < LEAST_GAIN
+        """Whether the labels are hardly better than the teacher, or worse.
+
+        Those of a teacher of another model need not be better than it.
+        """
+        return self.gain.share < LEAST_GAIN and not self.of_another_model
 
     @property
     def is_known(self) -> bool:
@@ -103,8 +110,7 @@ class LabelWorth:
             f'({self.keypoints} {"boxes" if self.of_boxes else "keypoints"}); '
             f'AP {precision[0]}, {precision[1]} and {precision[2]}',
             f'the labels are {_gain(self.gain)} the truth than {who} in a single view'
-            f'{self._flip_clause()}: that is the most that a student can learn from '
-            'them alone',
+            f'{self._flip_clause()}: {self._limit()}',
         ]
 
     def warning(self) -> str:
@@ -159,7 +165,16 @@ class LabelWorth:
             gain_over_flip=_paired_gain(content['gain_over_flip']),
             advice=tuple(_typed(text, str) for text in content['advice']),
             of_boxes=_typed(content.get('of_boxes', False), bool),
+            of_another_model=_typed(content.get('of_another_model', False), bool),
         )
+
+    def _limit(self) -> str:
+        if self.of_another_model:
+            return (
+                'a student of another model can learn from them what this teacher '
+                'knows, and this beside it'
+            )
+        return 'that is the most that a student can learn from them alone'
 
     def _flip_clause(self) -> str:
         if self.gain_over_flip == PairedGain(0.0, 0.0):  # it has no other views

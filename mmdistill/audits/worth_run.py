@@ -224,6 +224,7 @@ def _worth(
         made_by=sample.made_by,
         measured_on=sample.audited.name,
         of_boxes=distills_boxes(recipe),
+        of_another_model=any(t.config is not None for t in recipe.distill.teachers),
     )
 
 

@@ -100,6 +100,14 @@ def test_a_warning_is_of_a_small_gain_and_a_doubt_of_an_unclear_one(
         assert worth.warning().endswith('; try a second teacher, or noise')
 
 
+def test_labels_of_another_model_bound_nothing_and_need_not_gain_by_fusing():
+    little = replace(WORTH, gain=PairedGain(-0.05, 0.01), of_another_model=True)
+    assert 'a student of another model can learn' in little.sentences()[1]
+    assert 'the most that a student' not in little.sentences()[1]
+    assert not little.warning()
+    assert replace(little, of_another_model=False).warning()
+
+
 def test_where_nothing_is_common_nothing_is_known():
     worth = replace(WORTH, gain=NOTHING, gain_over_flip=NOTHING, keypoints=0)
     (sentence,) = worth.sentences()
