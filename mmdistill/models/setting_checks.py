@@ -112,7 +112,7 @@ def check_images(images: Sequence[Tensor], boxes: Sequence[np.ndarray]) -> None:
             )
 
 
-def whole_images(data: Mapping[str, Any]) -> tuple[Sequence[Tensor], Sequence[Any]]:
+def whole_images(data: Mapping[str, Any]) -> tuple[Sequence[Tensor], list]:
     """Return the images and data samples of a batch of whole images.
 
     Args:
