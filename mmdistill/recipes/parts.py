@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmdistill.recipes.config_text import WIDTH, Reasoned
@@ -72,6 +74,14 @@ class Parts:
     boxes_reason: str
     labeled_share: float | None
     seed: int
+
+    @property
+    def model_base(self) -> str:
+        """The config of the model, as one in the folder of the recipe names it."""
+        base = self.model.base
+        if '::' in base or Path(base).is_absolute():
+            return base
+        return Path(os.path.relpath(base, self.folder)).as_posix()
 
     @property
     def modules(self) -> list[str]:

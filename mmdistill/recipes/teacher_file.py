@@ -38,7 +38,7 @@ def teacher_text(parts: Parts) -> str:
     statements = [
         Statement(
             '_base_',
-            [parts.model.base, 'dataset.py'],
+            [parts.model_base, 'dataset.py'],
             sentence('Model: ' + parts.model.reason),
         ),
         Statement('work_dir', f'{parts.work_dir}/teacher'),
