@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,15 @@ pytest_plugins = [
 # No deadline: how long an example takes says nothing about whether it is right.
 settings.register_profile('mmdistill', deadline=None, derandomize=True)
 settings.load_profile('mmdistill')
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives as long as the session: modules and tests.
+
+    There are millions of objects, and each release of memory would visit all of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

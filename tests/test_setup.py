@@ -62,7 +62,8 @@ def test_shipped_tools_run_with_the_shipped_package(wheel):
     scripts = [wheel / 'mmdistill' / '.mim' / 'tools' / f'{tool}.py' for tool in tools]
     # One process, since the imports of the host are most of what it does.
     done = subprocess.run(
-        [sys.executable, '-P', '-c', SHOW_HELP, *map(str, scripts)],
+        [sys.executable, '-c', SHOW_HELP, *map(str, scripts)],
+        cwd=wheel,
         env={'PYTHONPATH': str(wheel), 'PATH': ''},
         capture_output=True,
         text=True,

@@ -323,8 +323,26 @@ def test_headers_of_this_python_are_found(setup_env):
     assert setup_env._runs(Path(sys.prefix), '-c', setup_env.FIND_HEADERS)
 
 
+def write_python(path, exit_code):
+    path.parent.mkdir(parents=True)
+    path.write_text(f'#!/bin/sh\nexit {exit_code}\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_python_of_pyenv_is_found_behind_a_command_that_fails(
+    setup_env, tmp_path, monkeypatch
+):
+    shim = write_python(tmp_path / 'shims' / 'python3.10', 1)
+    python = write_python(tmp_path / 'versions' / '3.10.13' / 'bin' / 'python3.10', 0)
+    monkeypatch.setenv('PYENV_ROOT', str(tmp_path))
+    monkeypatch.setattr(setup_env.shutil, 'which', lambda name: shim)
+    assert setup_env._find_python('python3.10') == python
+
+
 def test_missing_python_is_told(setup_env, environment, monkeypatch):
     monkeypatch.setattr(setup_env.shutil, 'which', lambda name: None)
+    monkeypatch.setenv('PYENV_ROOT', str(environment.venv))
     with pytest.raises(setup_env.SetupError, match='apt-get install python3'):
         setup_env._create_venv(environment)
 
@@ -340,7 +358,7 @@ def test_failure_of_pip_names_its_log(setup_env, environment):
 def test_failed_setup_exits_2_in_one_line(tmp_path):
     result = subprocess.run(
         [sys.executable, SCRIPT, '--venv', tmp_path / 'venv'],
-        env={'PATH': ''},
+        env={'PATH': '', 'PYENV_ROOT': str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -50,13 +50,14 @@ claim_work_dir() {
   echo "$wanted" >"$made_by"
 }
 
-# The detector is the one setting of the data: several figures are on an image, and
-# distill.py trains it where its checkpoint is missing.
+# A small model that starts from nothing, and a detector, as several figures are on an
+# image; distill.py trains both.
 write_recipe() {
   local command=(
     python tools/new_recipe.py "$(basename "$WORK_DIR")"
     --labeled $DATA/annotations/labeled.json --val $DATA/annotations/val.json
     --unlabeled $DATA/images/unlabeled
+    --model configs/distill/toy/teacher.py --iterations 700
     --detector configs/distill/toy/detector.py
     --detector-checkpoint "$WORK_DIR/detector/iter_400.pth"
     --seed "$SEED" --out "$RECIPE" --work-dir "$WORK_DIR" --yes

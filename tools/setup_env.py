@@ -205,12 +205,30 @@ def _create_venv(environment: Environment) -> None:
     exists = site.exists() and (venv / 'bin' / 'python').exists()
     if exists and _runs(venv, '-m', 'pip', '--version'):
         return
-    python = shutil.which(environment.python)
+    python = _find_python(environment.python)
     fix = f'run `apt-get install {environment.python}-venv {environment.python}-dev`'
     if not python:
         raise SetupError(f'{environment.python} is not on the PATH; {fix}')
     if subprocess.run([python, '-m', 'venv', '--clear', venv], check=False).returncode:
         raise SetupError(f'{python} cannot create {venv}; {fix}')
+
+
+def _find_python(name: str) -> str | None:
+    """Find a Python that starts, on the PATH or among those of pyenv.
+
+    pyenv puts a command on the PATH for each of its versions, which starts the
+    selected ones only.
+    """
+    pyenv = pathlib.Path(os.environ.get('PYENV_ROOT') or pathlib.Path.home() / '.pyenv')
+    candidates = [shutil.which(name), *sorted(pyenv.glob(f'versions/*/bin/{name}'))]
+    return next(
+        (str(python) for python in candidates if python and _starts(python)), None
+    )
+
+
+def _starts(python: str | pathlib.Path) -> bool:
+    command = [str(python), '--version']
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _output(venv: pathlib.Path, *arguments: str) -> str | None:

@@ -151,7 +151,7 @@ def _torch_version(load: LoadModule) -> tuple[int, ...] | None:
 
 
 def _check_torch(load: LoadModule) -> None:
-    # The oldest that is tested.
+    # The oldest that `make test-oldest` has an environment for.
     version = _torch_version(load)
     if version is not None and version < OLDEST_TORCH:
         raise ConfigError(

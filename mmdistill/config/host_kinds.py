@@ -6,7 +6,6 @@ labeling, and with a traceback.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,7 +29,12 @@ from mmdistill.errors import ConfigError, shortened
 
 SECTION = Fields()
 SECTIONS = ListOf(SECTION)
-LEVELS = Either((Choice(tuple(logging.getLevelNamesMapping())), Range(whole=True)))
+LEVEL_NAMES = (
+    *('CRITICAL', 'FATAL', 'ERROR', 'WARN', 'WARNING'),
+    *('INFO', 'DEBUG', 'NOTSET'),
+)
+"""Names of the levels of `logging`, which older versions of Python do not list."""
+LEVELS = Either((Choice(LEVEL_NAMES), Range(whole=True)))
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
 

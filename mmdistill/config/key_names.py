@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable
+from functools import cache
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -30,6 +31,8 @@ VARIABLES = ('mode', 'models')
 """Words of their own that are one letter away from a key."""
 LONG = 10
 """Letters of a name from which on two errors still leave it recognizable."""
+MOST_ERRORS = 2
+"""Errors after which it is."""
 
 
 def check_key_names(config: Config) -> None:
@@ -88,16 +91,24 @@ def misspelled_key(name: str) -> str | None:
     """
     if name in KNOWN or name in VARIABLES or name.startswith('_'):
         return None
-    near = [(_distance(name, key), key) for key in sorted(KNOWN)]
-    fitting = [(distance, key) for distance, key in near if _is_near(name, key)]
+    return _nearest_key(name)
+
+
+@cache
+def _nearest_key(name: str) -> str | None:
+    """Key that another name is near to, remembered: configs have the same names."""
+    # No distance is less than the difference of the lengths.
+    alike = [key for key in KNOWN if abs(len(key) - len(name)) <= MOST_ERRORS]
+    near = [(_distance(name, key), key) for key in alike]
+    fitting = [pair for pair in near if _is_near(name, pair[1], pair[0])]
     return min(fitting)[1] if fitting else None
 
 
-def _is_near(name: str, key: str) -> bool:
+def _is_near(name: str, key: str, distance: int) -> bool:
     if len(key) >= LONG:
-        return _distance(name, key) <= 2
+        return distance <= MOST_ERRORS
     is_swapped = sorted(name) == sorted(key)
-    return _distance(name, key) == 1 and (is_swapped or len(name) != len(key))
+    return distance == 1 and (is_swapped or len(name) != len(key))
 
 
 def _distance(left: str, right: str) -> int:

@@ -75,10 +75,10 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def weight_objects() -> dict[str, Any]:
-    """Return what torch's own reader of weights allows, by name."""
+    """Return what torch's own reader of weights allows, and bytes, by name."""
     from torch._weights_only_unpickler import _get_allowed_globals
 
-    return dict(_get_allowed_globals())
+    return {**_get_allowed_globals(), '_codecs.encode': _encoded}
 
 
 def downloaded(url: str) -> Path:
@@ -96,6 +96,13 @@ def downloaded(url: str) -> Path:
     if not path.exists():
         download_url_to_file(url, str(path))
     return path
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Replace `_codecs.encode`, by which old pickles hold bytes."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'GLOBAL {encoding} was not on the list')
+    return text.encode(encoding)
 
 
 def _named(allowed: Allowed) -> tuple[str, Any]:

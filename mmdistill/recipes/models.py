@@ -39,6 +39,19 @@ LARGE_MEMORY = 12.0
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """Length of a training.
+
+    Attributes:
+        iterations: Number of iterations.
+        batch_size: Samples in each.
+    """
+
+    iterations: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
 class Model:
     """A model and the weights that its backbone starts from.
 
@@ -76,6 +89,18 @@ class Model:
         """Whether its input may have another size, its output growing with it."""
         kind = str(self.config.model.head.type).rpartition('.')[2]
         return kind == 'HeatmapHead' and 'heatmap_size' in self.codec
+
+    @property
+    def own_schedule(self) -> Schedule | None:
+        """The schedule of a stated config that counts iterations.
+
+        Somebody made it for data of about this size; MMPose's own count epochs of COCO.
+        """
+        length = (self.config.get('train_cfg') or {}).get('max_iters')
+        batch_size = (self.config.get('train_dataloader') or {}).get('batch_size')
+        if not (self.is_stated and length and batch_size):
+            return None
+        return Schedule(int(length), int(batch_size))
 
     @property
     def number_key(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmdistill.recipes.config_text import WIDTH, Reasoned
@@ -95,6 +97,17 @@ class Parts:
     def student(self) -> Network:
         """The model of the student and of the baseline."""
         return Network(self.model, self.settings.codec, self.settings.lr)
+
+    def base_of(self, model: Model) -> str:
+        """Name the config of a model as one in the folder of the recipe does.
+
+        Args:
+            model: The model.
+        """
+        base = model.base
+        if '::' in base or Path(base).is_absolute():
+            return base
+        return Path(os.path.relpath(base, self.folder)).as_posix()
 
     @property
     def modules(self) -> list[str]:

@@ -119,12 +119,12 @@ def recommend(
             cannot have another size.
     """
     _check_stated(stated)
-    batch_size = _batch_size(labeled, machine, stated)
+    batch_size = _batch_size(labeled, model, machine, stated)
     codec = _codec(labeled, keypoints, model, machine, stated, searched)
     return Settings(
         codec=codec,
         batch_size=batch_size,
-        iterations=_iterations(labeled, machine, batch_size.value, stated),
+        iterations=_iterations(labeled, model, machine, batch_size.value, stated),
         lr=learning_rate(model, batch_size.value, stated),
         flip=_flip(keypoints, stated),
         rotate_factor=_rotate_factor(labeled, keypoints),
@@ -190,12 +190,17 @@ def _check_stated(stated: Overrides) -> None:
 
 
 def _batch_size(
-    labeled: LabeledSet, machine: Machine, stated: Overrides
+    labeled: LabeledSet, model: Model, machine: Machine, stated: Overrides
 ) -> Recommended[int]:
     if stated.batch_size is not None:
         return Recommended(stated.batch_size, 'stated')
     usual = BATCH_GPU if machine.gpus else BATCH_CPU
-    if len(labeled) >= usual:
+    own = model.own_schedule
+    if own is not None:
+        usual = own.batch_size
+        if len(labeled) >= usual:
+            return Recommended(usual, f'that of {model.base}')
+    elif len(labeled) >= usual:
         return Recommended(usual, f'a usual one for {len(labeled)} instances')
     fitting = max(2, 2 ** int(math.log2(len(labeled))))
     return Recommended(
@@ -204,10 +209,16 @@ def _batch_size(
 
 
 def _iterations(
-    labeled: LabeledSet, machine: Machine, batch_size: int, stated: Overrides
+    labeled: LabeledSet,
+    model: Model,
+    machine: Machine,
+    batch_size: int,
+    stated: Overrides,
 ) -> Recommended[int]:
     if stated.iterations is not None:
         return Recommended(stated.iterations, 'stated')
+    if model.own_schedule is not None:
+        return Recommended(model.own_schedule.iterations, f'those of {model.base}')
     passes = PASSES * len(labeled) / batch_size
     longest = LONGEST_GPU if machine.gpus else LONGEST_CPU
     rounded = 100 * math.ceil(passes / 100)
@@ -243,6 +254,8 @@ def learning_rate(
         )
     optimizer = model.config.optim_wrapper.optimizer
     base = (model.config.get('auto_scale_lr') or {}).get('base_batch_size', 512)
+    if model.own_schedule is not None:
+        base = model.own_schedule.batch_size
     rate = float(f'{optimizer.lr * math.sqrt(batch_size / base):.2g}')
     return Recommended(
         rate,
@@ -403,7 +416,7 @@ def _scales(
         return Recommended(
             (0.8, 1.0), 'a box that is made of a pose may cut the animal off'
         )
-    if crop >= MAGNIFIED[1] * side:
+    if crop >= max(MAGNIFIED) * side:
         return Recommended(MAGNIFIED, f'{sizes}: a magnified view shows more')
     return Recommended((0.9, 1.0, 1.1), f'{sizes}: magnifying shows little new')
 

@@ -44,7 +44,7 @@ def training_text(parts: Parts, file: str, title: str, network: Network) -> str:
     statements = [
         Statement(
             '_base_',
-            [network.model.base, 'dataset.py'],
+            [parts.base_of(network.model), 'dataset.py'],
             sentence('Model: ' + network.model.reason),
         ),
         Statement('work_dir', f'{parts.work_dir}/{file}'),

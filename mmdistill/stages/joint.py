@@ -32,6 +32,7 @@ from mmdistill.config.text import write_config
 from mmdistill.engine.hooks.plain_model_hook import MODEL_FILE
 from mmdistill.errors import ConfigError, StoreError
 from mmdistill.stages.detect_config import detector_config
+from mmdistill.stages.kept_student import STUDENT_FILE
 from mmdistill.stages.label_config import labeled_members
 from mmdistill.stages.round_commands import Followers, round_commands
 from mmdistill.stages.step_contents import (
@@ -42,9 +43,9 @@ from mmdistill.stages.step_contents import (
 )
 from mmdistill.store import LabelStore
 from mmdistill.store.manifest import BOX_LABELS
-from mmdistill.utils.commands import locked
+from mmdistill.utils.commands import LOCK_FILE, locked
 from mmdistill.utils.files import json_sha256, read_json
-from mmdistill.utils.ledger import Execute, FileRecords, Ledger, Step
+from mmdistill.utils.ledger import LAST_CHECKPOINT, Execute, FileRecords, Ledger, Step
 
 LEDGER_FILE = 'joint.json'
 DETECTOR, POSES = 'detector', 'poses'
@@ -145,25 +146,27 @@ class Joint:
             execute(command, self.root / 'label.txt')
             return
         folder = Path(config.work_dir)
+        rounds = config.distill.get('rounds') is not None
         step = Step(
             name=name,
             commands=[command],
             folder=folder,
             fingerprint=json_sha256(_content(config, self.root)),
-            # Rounds have a ledger of their own.
-            stays=config.distill.get('rounds') is not None,
+            # Rounds have a ledger of their own, and what is not trained is not moved.
+            stays=rounds or not (folder / LAST_CHECKPOINT).is_file(),
             keeps=self._kept(name),
         )
-        made = folder / MODEL_FILE
+        made = folder / (STUDENT_FILE if rounds else MODEL_FILE)
         ledger = Ledger(FileRecords(self.root / LEDGER_FILE))
-        ledger.ensure(step, execute, lambda: step.stays or made.is_file())
+        ledger.ensure(step, execute, made.is_file)
 
     def _kept(self, name: str) -> Sequence[Path]:
         """What lies in the folder of a step and is of others."""
         if name == DETECTOR:
             return []
         store = Path(self.recipe.distill.store)
-        own = [self.file(DETECTOR), self.file(POSES), self.root / LEDGER_FILE]
+        files = (LEDGER_FILE, LOCK_FILE, f'{DETECTOR}.py', f'{POSES}.py')
+        own = [self.root / file for file in files]
         audits = store.with_name(f'{store.name}-audit')
         return [*own, self.root / DETECTOR, self.boxes, store, audits]
 

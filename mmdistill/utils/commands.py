@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import IO, BinaryIO
 
 from mmdistill.errors import StoreError, UserError
 
+LAST_LINES_SECONDS = 10.0
+"""Time that the last lines of a command that ended have to be printed."""
 LOCK_FILE = '.lock'
 """Name of the lock file in a work folder."""
 _DIE_WITH_PARENT = """
@@ -64,22 +67,27 @@ def run_command(
         env={**os.environ, **(environment or {})},
         close_fds=False,  # the children hold the lock of the work folder on
     )
+    reader = threading.Thread(target=_print_lines, args=(process.stdout, prefix))
+    reader.daemon = True
+    reader.start()
     try:
-        if process.stdout is not None:
-            _print_lines(process.stdout, prefix)
         _, status, usage = os.wait4(process.pid, 0)
     except KeyboardInterrupt:
         # The terminal interrupts all processes; its own end comes first.
         process.wait()
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
+    # Whatever a command leaves behind may hold its output open.
+    reader.join(LAST_LINES_SECONDS)
     if process.returncode:
         raise UserError(f'{name} ended with {process.returncode}{remedy}')
     return usage.ru_utime + usage.ru_stime
 
 
-def _print_lines(lines: IO[bytes], prefix: str) -> None:
+def _print_lines(lines: IO[bytes] | None, prefix: str) -> None:
     """Print lines as they come, each with its prefix, to their end."""
+    if lines is None:
+        return
     with lines:
         for line in lines:
             sys.stdout.write(prefix + line.decode(errors='replace'))

@@ -26,6 +26,8 @@ import pyarrow as pa
 
 from mmdistill.errors import DataError, UserError
 
+BLOCK = 2**20
+"""Number of bytes that are hashed at once."""
 LONGEST_STEM = 200
 """Maximum bytes of a name that a temporary one is made of."""
 SYSTEM_NAMES = frozenset(
@@ -221,7 +223,10 @@ def file_sha256(path: Path) -> str:
         OSError: If it cannot be read.
     """
     with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        digest = hashlib.sha256()
+        while block := file.read(BLOCK):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def json_sha256(content: Any) -> str:

@@ -138,7 +138,7 @@ def test_host_is_not_imported_before_the_check():
 
 
 @pytest.mark.parametrize('version', ['1.13.1', '2.0.1+cpu'])
-def test_a_torch_that_is_not_tested_is_refused(version):
+def test_a_torch_older_than_the_oldest_environment_is_refused(version):
     def load(name):
         return mock.Mock(__version__=version)
 

@@ -29,6 +29,7 @@ from tests.helpers.recipe_data import (
     change_json,
     write_labels,
 )
+from tests.helpers.recipes import TEACHER
 from tests.helpers.workshop import contents
 
 CPU = Machine(2)
@@ -87,6 +88,17 @@ def test_the_student_is_a_distillation(here, monkeypatch):
     assert distill.unlabeled.data_prefix == dict(img='more/')
     assert distill.schedule.max_factor == 1
     assert distill.store == 'work_dirs/mice/labels'
+
+
+@pytest.mark.parametrize('out', [None, Path('elsewhere')])
+def test_a_model_that_is_a_file_is_found_from_the_recipe(here, monkeypatch, out):
+    Path('own').mkdir()
+    shutil.copy(TEACHER, 'own/small.py')
+    stated = replace(MICE, out=out, overrides=Overrides(model='own/small.py'))
+    config = written(monkeypatch, stated)
+
+    assert config.model.backbone.base_channels == 32
+    assert config.train_cfg.max_iters == 500
 
 
 def test_work_folder_and_seed_are_those_that_are_stated(here, monkeypatch):

@@ -12,6 +12,7 @@ from mmdistill.recipes.models import LITE, MOBILENET, RES50, choose_model
 from mmdistill.recipes.recommend import recommend
 from mmdistill.recipes.request import Overrides
 from tests.helpers.recipe_data import PERSON, PERSON_POSE, read_labels
+from tests.helpers.recipes import TEACHER
 
 CPU, GPU = Machine(2), Machine(16, gpus=1, gpu_memory=80.0)
 SIMCC = 'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192.py'
@@ -92,6 +93,18 @@ def test_small_boxes_are_not_enlarged_beyond_their_pixels(tmp_path):
     assert max(settings.codec.value['input_size']) == 96
 
 
+def test_a_config_that_counts_iterations_keeps_its_schedule(tmp_path):
+    labeled = many(read_labels(tmp_path, **PEOPLE), 40)
+    settings = settings_of(labeled, model=TEACHER)
+    found = settings.iterations.value, settings.batch_size.value, settings.lr.value
+    assert found == (500, 16, 3e-3)
+    assert TEACHER in settings.iterations.reason
+    stated = settings_of(labeled, model=TEACHER, batch_size=4, iterations=700)
+    assert (stated.iterations.value, stated.lr.value) == (700, 1.5e-3)
+    # Epochs of COCO are none of these labels.
+    assert settings_of(labeled, model=RES50).iterations.value == 600
+
+
 def test_turned_bodies_are_seen_turned(tmp_path):
     upright = settings_of(read_labels(tmp_path / 'a', **PEOPLE))
     leaning = settings_of(read_labels(tmp_path / 'b', angles=[0, 90] * 3, **PEOPLE))
@@ -104,16 +117,16 @@ def test_turned_bodies_are_seen_turned(tmp_path):
 
 
 def test_views_magnify_where_the_crop_has_more_pixels_than_the_input(tmp_path):
-    large = read_labels(tmp_path / 'a', half=135.0, size=(400, 300))
+    large = read_labels(tmp_path / 'a', half=145.0, size=(400, 300))
     assert settings_of(large).scales.value == (1.0, 1.2, 1.4)
     small = read_labels(tmp_path / 'b')
     assert settings_of(small).scales.value == (0.9, 1.0, 1.1)
     assert settings_of(small, searched=True).scales.value == (0.8, 1.0)
-    # A crop that is hardly larger than the input has no more to show.
+    # Its crop does not have the pixels of a view at 1.4.
     between = read_labels(tmp_path / 'c', half=110.0, size=(400, 300))
     settings = settings_of(between)
     ratio = 1.25 * between.median_side / max(settings.codec.value['input_size'])
-    assert 1 < ratio < 1.2
+    assert 1 < ratio < 1.4
     assert settings.scales.value == (0.9, 1.0, 1.1)
 
 

@@ -100,6 +100,8 @@ def test_both_are_distilled_in_the_same_boxes(recipe):
     run_jointly(recipe, TRAIN, tools)
 
     assert len(tools.called) == 2
+    # Nothing was moved aside.
+    assert [path.name for path in ROOT.parent.glob(f'{ROOT.name}*')] == [ROOT.name]
 
 
 def test_what_is_killed_in_each_step_ends_alike(recipe):

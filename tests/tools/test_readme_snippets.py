@@ -156,6 +156,8 @@ def on_small_data(name, arguments):
         toy['labels_images/'] = 'data/toy/images/labeled'
         return [toy.get(word, word) for word in arguments]
     annotations = Path('data/toy/annotations').resolve()
+    if 'data/mine/labeled.json' in arguments:
+        write_own_data(annotations)
     made = []
     for word in arguments:
         if re.fullmatch(r'CONFIG|configs/.*(student|teacher|baseline)\.py', word):
@@ -190,6 +192,21 @@ def on_small_data(name, arguments):
     quick = QUICK if name == 'train' else ()
     distill = DISTILL if STUDENT in made else ()
     return [*made, '--cfg-options', *quick, *distill]
+
+
+def write_own_data(annotations):
+    """The folder that the first page begins with: two splits in one folder."""
+    shutil.copytree('data/toy/images/unlabeled', 'data/mine/unlabeled')
+    for name in ('labeled', 'val'):
+        content = json.loads((annotations / f'{name}.json').read_text())
+        for image in content['images']:
+            file = f'{name}_{image["file_name"]}'
+            source = Path('data/toy/images', name, image['file_name'])
+            target = Path('data/mine/images', file)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target)
+            image['file_name'] = file
+        Path(f'data/mine/{name}.json').write_text(json.dumps(content))
 
 
 def half_of(path):

@@ -145,7 +145,7 @@ def test_a_student_is_taught_by_a_model_of_its_kind(workshop, tool, capfd):
 
 
 @pytest.mark.slow
-def test_students_of_whole_images_teach_the_next_round(workshop, logged):
+def test_students_of_whole_images_teach_the_next_round(workshop, tool, logged):
     """The first teacher takes crops in given boxes, those of round 2 whole images."""
     init_default_scope('mmpose')
     recipe = write_recipe(
@@ -168,6 +168,8 @@ def test_students_of_whole_images_teach_the_next_round(workshop, logged):
     config.work_dir = 'work_dirs/rounds'
     config.train_cfg.max_epochs = config.default_hooks.checkpoint.interval = 1
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    config.dump('rounds.py')
+    assert tool('plan', 'rounds.py') == 0
     tools = RealTools()
 
     train_rounds(Recipe.of(config), tools)

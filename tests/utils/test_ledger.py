@@ -1,6 +1,8 @@
 """The ledger with all records in one file; that of folders is the benchmark's."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -152,6 +154,14 @@ def test_lines_of_a_command_beside_others_have_its_name(capsys):
     with pytest.raises(UserError, match='sh ended with 3'):
         run_command(['sh', '-c', 'echo said; exit 3'], 'sh', prefix='[a] ')
     assert capsys.readouterr().out == '[a] said\n'
+
+
+def test_what_a_command_leaves_behind_is_not_waited_for(monkeypatch, capsys):
+    monkeypatch.setattr('mmdistill.utils.commands.LAST_LINES_SECONDS', 0.5)
+    start = time.monotonic()
+    run_command(['sh', '-c', 'sleep 60 & echo $!'], 'sh', prefix='pid ')
+    assert time.monotonic() - start < 30
+    os.kill(int(capsys.readouterr().out.split()[1]), signal.SIGKILL)
 
 
 def test_a_command_holds_the_lock_of_the_one_that_started_it(tmp_path):

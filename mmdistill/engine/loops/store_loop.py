@@ -18,12 +18,13 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.chunk_writer import ChunkWriter
 from mmdistill.engine.loops.failure_limit import check_failures
+from mmdistill.engine.loops.sent_samples import SentSamples
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError, UserError
 from mmdistill.store import ImageRow, LabelStore
@@ -231,7 +232,9 @@ class StoreLoop(BaseLoop):
         writer: ChunkWriter[ImageRow],
     ) -> None:
         unfinished: dict[int, list[ImageRow]] = {}
-        for number, batch in enumerate(self.dataloader):
+        for number, sent in enumerate(self.dataloader):
+            samples = sent.unpacked() if isinstance(sent, SentSamples) else sent
+            batch = self.collate(samples)
             chunk = chunks[self._batches.chunks[number]]
             rows = unfinished.setdefault(chunk, [])
             before = len(rows)
@@ -277,7 +280,7 @@ class StoreLoop(BaseLoop):
         return DataLoader(
             self.dataset,
             batch_sampler=self._batches,
-            collate_fn=self.collate,
+            collate_fn=_sent,
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
         )
 
@@ -287,6 +290,11 @@ class StoreLoop(BaseLoop):
             f'{self.store.root}, {len(self.dataset) - to_do} are done',
             logger='current',
         )
+
+
+def _sent(samples: list[Any]) -> Any:
+    """Prepare the samples of a batch for the way from a worker, if there is one."""
+    return samples if get_worker_info() is None else SentSamples(samples)
 
 
 def claim_on_all_ranks(

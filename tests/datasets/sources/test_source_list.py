@@ -47,11 +47,12 @@ def test_an_image_of_two_sources_belongs_to_the_first(tmp_path, write_images, bu
 
 
 def test_a_source_without_images_is_logged_and_the_others_are_used(
-    tmp_path, write_images, build, caplog
+    tmp_path, write_images, build, logged
 ):
     write_images(tmp_path, 'a/0.png')
     listed = dict(type='ListSource', path='gone.txt')
     assert keys(build(listed, folder('a'))) == ['a/0.png']
+    assert any('gone.txt' in line for line in logged)
 
 
 def test_without_any_image_all_problems_are_listed(build):

@@ -3,19 +3,16 @@ from __future__ import annotations
 import logging
 
 import pytest
-from mmengine.logging import MessageHub, MMLogger
+from mmengine.logging import MessageHub
 
 from mmdistill.engine.hooks.label_mix_hook import warn_if_mix_changed
 from tests.helpers.pseudo import Pseudo
 
 
 @pytest.fixture
-def warnings(caplog):
-    """Warnings of the current logger, which hands nothing on by itself."""
-    logger = MMLogger.get_instance('resumed_mix')
-    logger.addHandler(caplog.handler)
-    yield lambda: [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    logger.removeHandler(caplog.handler)
+def warnings(logged_levels):
+    """Warnings that were logged."""
+    return lambda: [line for level, line in logged_levels if level == logging.WARNING]
 
 
 def pseudo(root, selection) -> Pseudo:

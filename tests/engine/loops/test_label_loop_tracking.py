@@ -183,7 +183,8 @@ def test_processes_and_a_kill_change_nothing(filmed):
     label(filmed, 'once')
 
     assert run_together(filmed, 1, last=CHUNK + 5) == [-signal.SIGKILL]
-    assert LabelStore(filmed / 'labels').missing_chunks() == [1, 2]
+    # The first chunk was being written, or was already.
+    assert LabelStore(filmed / 'labels').missing_chunks() in ([1, 2], [0, 1, 2])
     assert run_together(filmed, 2) == [0, 0]
 
     assert files(filmed / 'labels') == files(filmed / 'once')
