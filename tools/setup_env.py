@@ -93,7 +93,8 @@ RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1)
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
 # Three quarters of the compiler's time is torch's headers, which each of mmcv's 77
-# files reads anew: so they are joined to a few units.
+# files reads anew: MMCV_JOIN_UNITS=1 joins them to a few units. Not yet built to its
+# end once, so not the default.
 JOINED_UNITS = 2
 # These define what others of their folder define too.
 SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')
@@ -270,7 +271,7 @@ def _wheel_folder(environment: Environment) -> pathlib.Path:
 
 
 def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
-    """Download mmcv's source, in joined units; one that is there is compiled on."""
+    """Download mmcv's source, or go on with the one that is there."""
     folder = environment.venv / 'mmcv-source'
     if not folder.exists():
         partial = environment.venv / 'mmcv-download'
@@ -281,7 +282,8 @@ def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
         shutil.unpack_archive(archive, partial)
         archive.unlink()
         (source,) = partial.iterdir()
-        join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
+        if os.environ.get('MMCV_JOIN_UNITS') == '1':
+            join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
         partial.rename(folder)
     (source,) = folder.iterdir()
     return source
