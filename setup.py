@@ -72,7 +72,7 @@ setup(
         'mmengine>=0.10.7',
         'numpy>=1.26.4',
         'pillow',
-        'pyarrow>=16.1.0,<26',
+        'pyarrow>=17.0.0,<26',
         'torch>=2.1.0',
         'jinja2>=3.0.3',
         'matplotlib>=3.8.0',

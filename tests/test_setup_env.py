@@ -219,6 +219,7 @@ def compiler(setup_env, environment, monkeypatch):
 
     monkeypatch.setattr(setup_env, '_install', install)
     monkeypatch.setattr(setup_env, '_check_compiler', lambda environment: None)
+    monkeypatch.setenv('MMCV_JOIN_UNITS', '1')
     monkeypatch.setattr(setup_env, '_output', lambda *command: str(environment.venv))
     return calls
 

@@ -49,7 +49,7 @@ OLDEST = {
     'mmcv': 'mmcv==2.1.0 opencv-python==4.11.0.86',
     'mmpose': 'mmengine==0.10.7 mmdet==3.3.0 mmpose==1.3.2 chumpy==0.70 '
     'xtcocotools==1.14.3 pycocotools==2.0.11 scipy==1.15.3 matplotlib==3.8.0 '
-    'pyarrow==16.1.0 jinja2==3.0.3 av==14.2.0 ImageHash==4.3.2 PyWavelets==1.8.0',
+    'pyarrow==17.0.0 jinja2==3.0.3 av==14.2.0 ImageHash==4.3.2 PyWavelets==1.8.0',
     'transforms': 'albumentations==1.3.1 qudida==0.0.4 scikit-image==0.25.2 '
     'scikit-learn==1.7.2',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 duckdb==1.5.6 '
@@ -94,7 +94,8 @@ RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1)
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
 # Three quarters of the compiler's time is torch's headers, which each of mmcv's 77
-# files reads anew: so they are joined to a few units.
+# files reads anew: MMCV_JOIN_UNITS=1 joins them to a few units. Not yet built to its
+# end once, so not the default.
 JOINED_UNITS = 2
 # These define what others of their folder define too.
 SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')
@@ -271,7 +272,7 @@ def _wheel_folder(environment: Environment) -> pathlib.Path:
 
 
 def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
-    """Download mmcv's source, in joined units; one that is there is compiled on."""
+    """Download mmcv's source, or go on with the one that is there."""
     folder = environment.venv / 'mmcv-source'
     if not folder.exists():
         partial = environment.venv / 'mmcv-download'
@@ -282,7 +283,8 @@ def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
         shutil.unpack_archive(archive, partial)
         archive.unlink()
         (source,) = partial.iterdir()
-        join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
+        if os.environ.get('MMCV_JOIN_UNITS') == '1':
+            join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
         partial.rename(folder)
     (source,) = folder.iterdir()
     return source
