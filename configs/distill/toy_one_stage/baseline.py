@@ -2,8 +2,8 @@
 
     python tools/train.py configs/distill/toy_one_stage/baseline.py
 
-As many iterations as the students beside it: about six minutes on an idle core. Not
-trained to its end here.
+As many iterations as the students beside it. Not trained to its end here; after 350
+iterations neither it nor the student finds a pose (AP 0.00002 and 0.00004).
 """
 
 _base_ = 'mmpose::body_2d_keypoint/yoloxpose/coco/yoloxpose_s_8xb32-300e_coco-640.py'
