@@ -93,9 +93,8 @@ FROM_SOURCE = 'mmcv,albumentations,qudida'
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
-# Three quarters of the compiler's time is torch's headers, which each of mmcv's 77
-# files reads anew: MMCV_JOIN_UNITS=1 joins them to a few units. Not yet built to its
-# end once, so not the default.
+# MMCV_JOIN_UNITS=1 joins mmcv's 77 C++ files to a few units, so that fewer read torch's
+# headers. Not yet built to its end once, so not the default.
 JOINED_UNITS = 2
 # These define what others of their folder define too.
 SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')
