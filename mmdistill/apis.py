@@ -194,6 +194,12 @@ def inference_bottomup(
 
     Raises:
         UserError: If the image is neither a path nor a BGR array.
+
+    >>> image = np.zeros((160, 176, 3), dtype=np.uint8)
+    >>> fused = fuse_views(finder, flip=True)
+    >>> (sample,) = inference_bottomup(fused, image)
+    >>> sample.pred_instances.num_views.max() <= 2
+    True
     """
     init_default_scope('mmpose')
     pipeline = Compose(whole_image_pipeline(crop_pipeline(model.module.cfg)))

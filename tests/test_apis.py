@@ -14,7 +14,7 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from mmdistill.apis import fuse_views, inference_bottomup, inference_topdown
 from mmdistill.errors import UserError
-from tests.helpers.finder_models import META, RESIZE, SIGMAS, build_finder_model
+from tests.helpers.finder_models import init_finder_model
 from tests.helpers.small_model import init_small_model
 
 BOXES = [[10.0, 20.0, 90.0, 150.0], [60.0, 5.0, 150.0, 110.0]]
@@ -212,19 +212,7 @@ def test_mirror_partners_of_a_scrambled_training_are_those_of_the_pairs(model, i
 
 @pytest.fixture
 def finder():
-    """A model that finds instances, as `mmpose.apis.init_model` gives it."""
-    model = build_finder_model('YOLOX-Pose')
-    resize = dict(RESIZE, type='BottomupResize')
-    pipeline = [dict(type='LoadImage'), resize, dict(type='PackPoseInputs')]
-    pipeline[-1]['meta_keys'] = (
-        *('ori_shape', 'img_shape', 'input_size', 'input_center', 'input_scale'),
-        *META,
-    )
-    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
-    names = {i: f'k{i}' for i in range(3)}
-    named = dict(keypoint_id2name=names, num_keypoints=3, sigmas=SIGMAS)
-    model.dataset_meta = dict(META, **named)
-    return model
+    return init_finder_model()
 
 
 def test_one_view_of_a_finder_is_the_inference_of_mmpose(finder, image):

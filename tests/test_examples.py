@@ -18,6 +18,7 @@ from mmdistill.selection.counts import LabeledCounts, build_labeled
 from mmdistill.selection.threshold_matching import select
 from mmdistill.store import Candidates, ImageRow
 from mmdistill.store.schema import empty_candidates
+from tests.helpers.finder_models import init_finder_model
 from tests.helpers.small_model import init_small_model
 
 REPOSITORY = Path(__file__).parents[1]
@@ -99,7 +100,7 @@ def test_every_public_name_has_an_example(path):
 def test_examples_run(name, names):
     module = importlib.import_module(name)
     if name == 'mmdistill.apis':
-        names['model'] = init_small_model()
+        names |= dict(model=init_small_model(), finder=init_finder_model())
 
     failed, run = doctest.testmod(module, extraglobs=names)
 

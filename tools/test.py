@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmdistill.cli.arguments import add_config_arguments, load_config
     from mmdistill.config.loops import check_test
     from mmdistill.config.output_files import check_output
-    from mmdistill.stages.label_config import tested_config, tta_config
+    from mmdistill.stages.label_config import own_teacher_config, tta_config
     from mmdistill.utils.files import write_json
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if others and not arguments.tta:
         parser.error(f'several checkpoints are fused with --tta, got {others} besides')
     config.load_from = first
-    config = tested_config(config, arguments.checkpoints)
+    config = own_teacher_config(config, arguments.checkpoints)
     inputs = {f'the checkpoint {path}': path for path in arguments.checkpoints}
     for flag, file in (
         ('--out', arguments.out),

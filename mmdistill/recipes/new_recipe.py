@@ -14,15 +14,10 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.recipes.keypoints import Keypoints, describe_keypoints
 from mmdistill.recipes.labeled_set import LabeledSet, read_labeled_set
 from mmdistill.recipes.machine import Machine
-from mmdistill.recipes.models import Model, choose_model, choose_teacher
-from mmdistill.recipes.parts import DataFiles, Network, Parts
-from mmdistill.recipes.recommend import (
-    Settings,
-    learning_rate,
-    recommend,
-    teacher_codec,
-)
-from mmdistill.recipes.request import Overrides, RecipeRequest
+from mmdistill.recipes.models import choose_model
+from mmdistill.recipes.parts import DataFiles, Parts
+from mmdistill.recipes.recommend import recommend
+from mmdistill.recipes.request import RecipeRequest
 from mmdistill.recipes.requested_boxes import (
     box_entries,
     boxes_reason,
@@ -37,6 +32,7 @@ from mmdistill.recipes.summary import (
     find_cautions,
     setting_notes,
 )
+from mmdistill.recipes.teacher_network import teacher_network
 from mmdistill.recipes.unlabeled_set import (
     UnlabeledSet,
     check_disk,
@@ -141,7 +137,7 @@ def _parts(
         instances=len(training),
         keypoints=keypoints,
         model=model,
-        teacher=_teacher(model, settings, stated),
+        teacher=teacher_network(model, settings, stated),
         settings=settings,
         machine=machine.description,
         train=sides.train,
@@ -149,20 +145,11 @@ def _parts(
         val_rule=sides.rule,
         truth=_truth(request, labeled, sides),
         unlabeled=unlabeled,
-        boxes=box_entries(request),
+        boxes=box_entries(request, training, keypoints),
         boxes_reason=boxes_reason(request, labeled),
         labeled_share=stated.labeled_share,
         seed=request.seed,
     )
-
-
-def _teacher(model: Model, settings: Settings, stated: Overrides) -> Network | None:
-    """The teacher's model, where it is not the student's."""
-    teacher = choose_teacher(model, stated.teacher_model)
-    if teacher is model:
-        return None
-    rate = learning_rate(teacher, settings.batch_size.value, stated)
-    return Network(teacher, teacher_codec(settings.codec, teacher), rate)
 
 
 def write_recipe(recipe: NewRecipe) -> None:

@@ -26,8 +26,6 @@ STEP = 32
 """Pixels that sides of the input are multiples of."""
 SMALLEST, LARGEST = 96, 256
 """Longer sides of the input, pixels."""
-TEACHER_SCALE = 4 / 3
-"""Sides of the input of a larger teacher over those of the student's."""
 MAGNIFIED = (1.0, 1.2, 1.4)
 """Scales of the views where crops have pixels that the input does not show."""
 FRAME_CELLS = 12
@@ -135,29 +133,6 @@ def recommend(
         color=_color(labeled),
         pck=_pck(keypoints),
         workers=Recommended(machine.workers, f'{machine.description}'),
-    )
-
-
-def teacher_codec(
-    codec: Recommended[Mapping[str, Any]], teacher: Model
-) -> Recommended[Mapping[str, Any]]:
-    """Recommend the codec of a teacher that has a model of its own.
-
-    Args:
-        codec: That of the student.
-        teacher: The teacher's model.
-    """
-    if teacher.lite is None:
-        return Recommended(teacher.codec, 'its own')
-    width, height = (
-        min(LARGEST, max(side, STEP * round(TEACHER_SCALE * side / STEP)))
-        for side in codec.value['input_size']
-    )
-    own = 'x'.join(str(side) for side in codec.value['input_size'])
-    if (width, height) == tuple(codec.value['input_size']):
-        return Recommended(codec.value, "the student's")
-    return Recommended(
-        _heatmaps(width, height, 32), f'finer than the {own} of the student'
     )
 
 
@@ -313,11 +288,11 @@ def _codec(
         cells = (width * grid[0] // own[0], height * grid[1] // own[1])
         codec = {**model.codec, 'input_size': size.value, 'heatmap_size': cells}
         return Recommended(codec, size.reason)
-    return Recommended(_heatmaps(width, height), size.reason)
+    return Recommended(lite_codec(width, height), size.reason)
 
 
-def _heatmaps(width: int, height: int, fine: int = 48) -> Mapping[str, Any]:
-    """Codec of a network with EfficientNet-Lite.
+def lite_codec(width: int, height: int, fine: int = 48) -> Mapping[str, Any]:
+    """Return the codec of a network with EfficientNet-Lite.
 
     Args:
         width: Width of its input, pixels.

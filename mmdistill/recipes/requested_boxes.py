@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from mmpose.evaluation.functional.nms import oks_iou
+
 from mmdistill.config.detector_options import DetectorConfig
+from mmdistill.config.schema import NMS_THR
 from mmdistill.errors import ConfigError
+from mmdistill.recipes.config_text import Reasoned
+from mmdistill.recipes.keypoints import Keypoints
 from mmdistill.recipes.labeled_set import LabeledSet
 from mmdistill.recipes.request import RecipeRequest
 from mmdistill.recipes.unlabeled_set import UnlabeledSet
@@ -14,6 +20,12 @@ from mmdistill.utils.files import read_json
 
 SMALL_COVER = 0.3
 """Share of an image below which what is in it has to be searched."""
+
+
+FEWEST_COMMON = 0.5
+"""OKS below which two poses are always taken for two instances."""
+CROWDED = 0.99
+"""Share of labeled instances that are less like any other than the threshold."""
 
 
 def check_boxes(request: RecipeRequest) -> None:
@@ -96,17 +108,23 @@ def is_searched(request: RecipeRequest, labeled: LabeledSet) -> bool:
     return request.follow or (not has_boxes and is_small)
 
 
-def box_entries(request: RecipeRequest) -> tuple[dict[str, Any], dict[str, Any]]:
+def box_entries(
+    request: RecipeRequest, labeled: LabeledSet, keypoints: Keypoints
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the entries of `distill`, and of its `unlabeled`, about boxes.
 
     Args:
         request: What is asked for.
+        labeled: The labeled set.
+        keypoints: Its keypoints.
     """
     if request.boxes is not None:
-        return {}, dict(bbox_file=request.boxes.as_posix())
+        file = dict(bbox_file=request.boxes.as_posix())
+        return dict(labeling=_labeling(labeled, keypoints)), file
     if request.detector is not None:
         detector = dict(config=request.detector, checkpoint=request.detector_checkpoint)
-        return dict(detector=detector), {}
+        labeling = _labeling(labeled, keypoints)
+        return dict(detector=detector, labeling=labeling), {}
     if request.follow:
         return {}, dict(follow=dict(padding=1.5))
     return {}, {}
@@ -128,4 +146,45 @@ def boxes_reason(request: RecipeRequest, labeled: LabeledSet) -> str:
     return (
         'none are given, so each image is one box, looked at twice; in the labels a '
         f'box covers {100 * labeled.cover:.0f} % of its image'
+    )
+
+
+def closest_poses(labeled: LabeledSet, keypoints: Keypoints) -> np.ndarray:
+    """Compute how alike labeled instances of one image are.
+
+    Args:
+        labeled: The labeled set.
+        keypoints: Its keypoints.
+
+    Returns:
+        OKS of each instance with the most similar other one on its image, (M,), for
+        the M instances that have another one.
+    """
+    images = np.asarray(labeled.trained_images)
+    poses = np.concatenate([labeled.points, labeled.visible[..., None]], axis=-1)
+    poses = poses.reshape(len(poses), -1).astype(float)
+    areas = 0.53 * labeled.boxes[:, 2:].prod(axis=1)
+    sigmas, most = np.asarray(keypoints.sigmas), []
+    for number, (pose, area) in enumerate(zip(poses, areas, strict=True)):
+        others = images == images[number]
+        others[number] = False
+        if others.any():
+            found = oks_iou(pose, poses[others], area, areas[others], sigmas, 0.5)
+            most.append(float(np.max(found)))
+    return np.asarray(most)
+
+
+def _labeling(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
+    """Up to which OKS two candidates are two: as close as labeled ones get.
+
+    A detector finds some instances several times; each of these takes the place of
+    another one when counts are matched.
+    """
+    closest = closest_poses(labeled, keypoints)
+    most = float(np.quantile(closest, CROWDED)) if len(closest) else 0.0
+    thr = min(NMS_THR, max(FEWEST_COMMON, np.ceil(20 * most) / 20))
+    return Reasoned(
+        dict(nms_thr=round(float(thr), 2)),
+        f'Labeled instances of one image are up to {most:.2f} alike (OKS); what is '
+        'more is one instance, found twice.',
     )

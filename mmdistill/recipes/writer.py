@@ -141,15 +141,7 @@ def student_text(parts: Parts) -> str:
         **of_distill,
         store=f'{parts.work_dir}/labels',
     )
-    if parts.labeled_share is not None:
-        distill['mixing'] = Reasoned(
-            dict(labeled_share=parts.labeled_share), 'Share of labels: stated.'
-        )
-    elif parts.teacher is not None and _usual_share(parts) > LABELED_SHARE:
-        distill['mixing'] = Reasoned(
-            dict(labeled_share=LABELED_SHARE),
-            'A larger teacher labels well enough for most of a batch.',
-        )
+    distill.update(_mixing(parts))
     distill['schedule'] = Reasoned(
         dict(max_factor=1.0), 'As long as the baseline, to be compared with it.'
     )
@@ -199,6 +191,17 @@ def upper_bound_text(parts: Parts) -> str:
             Statement('train_dataloader', dict(dataset=dataset), gap=True),
         ],
     )
+
+
+def _mixing(parts: Parts) -> dict[str, Any]:
+    """The share of labels, where it is not the usual one."""
+    share, reason = parts.labeled_share, 'Share of labels: stated.'
+    if share is None:
+        if parts.teacher is None or _usual_share(parts) <= LABELED_SHARE:
+            return {}
+        share = LABELED_SHARE
+        reason = 'A larger teacher labels well enough for most of a batch.'
+    return dict(mixing=Reasoned(dict(labeled_share=share), reason))
 
 
 def _usual_share(parts: Parts) -> float:

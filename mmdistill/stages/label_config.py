@@ -241,7 +241,7 @@ def _coco_files(dataset: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def tested_config(config: Config, checkpoints: Sequence[str]) -> Config:
+def own_teacher_config(config: Config, checkpoints: Sequence[str]) -> Config:
     """The config that checkpoints are tested by: a teacher's own, where they are its.
 
     Args:

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -231,8 +232,10 @@ def pins():
     path = REPOSITORY / 'tools' / 'setup_env.py'
     spec = importlib.util.spec_from_file_location('setup_env', path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    words = ' '.join(module.STEPS.values()).split()
+    # Data classes look their module up.
+    with mock.patch.dict(sys.modules, setup_env=module):
+        spec.loader.exec_module(module)
+    words = module.ENVIRONMENTS['2.12'].pins.split()
     return dict(word.split('==') for word in words)
 
 

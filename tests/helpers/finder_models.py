@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
@@ -215,3 +216,19 @@ def batch_of(images: Sequence[np.ndarray]) -> dict[str, Any]:
         for image in images
     ]
     return pseudo_collate(items)
+
+
+def init_finder_model():
+    """A model that finds instances, as `mmpose.apis.init_model` gives it."""
+    model = build_finder_model('YOLOX-Pose')
+    resize = dict(RESIZE, type='BottomupResize')
+    pipeline = [dict(type='LoadImage'), resize, dict(type='PackPoseInputs')]
+    pipeline[-1]['meta_keys'] = (
+        *('ori_shape', 'img_shape', 'input_size', 'input_center', 'input_scale'),
+        *META,
+    )
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    names = {i: f'k{i}' for i in range(3)}
+    named = dict(keypoint_id2name=names, num_keypoints=3, sigmas=SIGMAS)
+    model.dataset_meta = dict(META, **named)
+    return model

@@ -3,7 +3,7 @@ from mmengine.config import Config
 
 from mmdistill.config.recipe import Recipe
 from mmdistill.errors import UserError
-from mmdistill.stages.label_config import label_config, tested_config, tta_config
+from mmdistill.stages.label_config import label_config, own_teacher_config, tta_config
 
 COCO = dict(from_file='configs/_base_/datasets/coco.py')
 
@@ -182,11 +182,11 @@ def test_a_teacher_is_tested_by_its_own_config(tmp_path):
     )
     recipe = Config(dict(model=dict(type='Small'), distill=section, work_dir='here'))
     for checkpoint in ('large.pth', 'other/../large.pth'):
-        tested = tested_config(recipe, [str(tmp_path / checkpoint)])
+        tested = own_teacher_config(recipe, [str(tmp_path / checkpoint)])
         assert tested.model.type == 'Larger'
         assert tested.test_dataloader.batch_size == 3
         assert tested.distill.views.scales == [1.0, 1.2]
         assert tested.work_dir == 'here'
-    assert tested_config(recipe, [str(tmp_path / 'small.pth')]) is recipe
+    assert own_teacher_config(recipe, [str(tmp_path / 'small.pth')]) is recipe
     plain = Config(dict(model=dict(type='Small')))
-    assert tested_config(plain, [str(tmp_path / 'large.pth')]) is plain
+    assert own_teacher_config(plain, [str(tmp_path / 'large.pth')]) is plain

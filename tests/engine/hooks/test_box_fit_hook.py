@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,14 @@ class Finder(Teacher):
                 bbox_scores=sample.gt_instances.bbox_scores,
             )
         return batch['data_samples']
+
+
+class SlowFinder(Finder):
+    """Takes longer for a batch than a chunk takes to be written."""
+
+    def test_step(self, batch: dict) -> list:
+        time.sleep(0.5)
+        return super().test_step(batch)
 
 
 OPENINGS = ('in the labeled set a pose fills', 'boxes are not compared')
@@ -129,8 +138,9 @@ class TestComparison:
         )
 
     def test_it_is_said_as_soon_as_the_first_chunk_is_there(self, label):
-        # Three batches fill the first chunk; the next one finds it.
-        _, store, said = label(stop_after=4)
+        # Three batches fill the first chunk, which is written beside the loop; the
+        # next one finds it, given the time.
+        _, store, said = label(SlowFinder(), stop_after=4)
         assert store.missing_chunks() == [1]
         assert len(said) == 1
 
