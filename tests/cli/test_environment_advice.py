@@ -29,7 +29,7 @@ from mmdistill.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLISHED = {
-    'torch': ('2.15.0', '2.12.1', '2.5.1'),
+    'torch': ('2.15.0', '2.12.1', '2.0.1'),
     'torchvision': ('0.30.0', '0.27.1', '0.20.1'),
     'setuptools': ('84.2.1', '80.10.2'),
     'numpy': ('2.4.0', '1.26.4'),
@@ -151,14 +151,14 @@ def without(*names, **others):
     return {name: version for name, version in versions.items() if name not in names}
 
 
-OLD = dict(torch='2.5.1', torchvision='0.20.1')
+OLD = dict(torch='2.0.1', torchvision='0.20.1')
 NEW = dict(torch='2.15.0', torchvision='0.30.0')
 RUNS = dict(ops_for='2.12.1')
 MACHINES = {
     'nothing is there': dict(versions={}),
     'only the newest setuptools': dict(versions=dict(setuptools='84.2.1')),
     'a torch for which mmcv does not compile': dict(versions=without('mmcv', **NEW)),
-    'an old torch': dict(versions={**RIGHT, **OLD}, ops_for='2.5.1'),
+    'an old torch': dict(versions={**RIGHT, **OLD}, ops_for='2.0.1'),
     'an old torch, no mmcv': dict(versions=without('mmcv', **OLD)),
     'mmcv-lite': dict(versions={**without('mmcv'), 'mmcv-lite': '2.1.0'}),
     'mmcv without operators': dict(versions=RIGHT),

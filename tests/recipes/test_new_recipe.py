@@ -306,7 +306,11 @@ def test_stated_settings_are_in_the_recipe(here, monkeypatch):
 
 
 def test_the_share_of_labels_is_left_to_the_default(here, monkeypatch):
-    assert 'mixing' not in written(monkeypatch, MICE).distill
+    """But beside a larger teacher, whose labels are good enough for more of them."""
+    same = replace(MICE, overrides=Overrides(teacher_model='same'))
+    assert 'mixing' not in written(monkeypatch, same).distill
+    larger = written(monkeypatch, replace(MICE, name='larger'))
+    assert larger.distill.mixing == dict(labeled_share=0.3)
 
 
 def lost_images():
