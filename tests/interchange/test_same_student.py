@@ -139,7 +139,9 @@ def test_the_student_is_the_same_from_json_deeplabcut_and_sleap(tmp_path, monkey
         monkeypatch.chdir(root)
         source(frames)
         students[source], labels[source] = trained(), annotations()
-        recipes[source] = contents(RECIPE)
+        # A module of the recipe is compiled by the process that imports it first.
+        written = contents(RECIPE).items()
+        recipes[source] = {name: text for name, text in written if '.pyc' not in name}
 
     for source in (from_deeplabcut, from_sleap):
         assert recipes[source] == recipes[from_json]
