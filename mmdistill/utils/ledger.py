@@ -296,4 +296,8 @@ def _is_training(command: Sequence[str]) -> bool:
 
 
 def _resumed(command: Sequence[str]) -> list[str]:
+    """Resume a training from its own last checkpoint, not from where it began."""
+    if '--resume' in command:
+        at = list(command).index('--resume')
+        command = [*command[:at], *command[at + 2 :]]
     return [*command[:2], '--resume', *command[2:]]

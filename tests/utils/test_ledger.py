@@ -85,6 +85,19 @@ def test_a_step_that_was_killed_goes_on(ledger, step, killed_at):
     assert ledger.result(step)
 
 
+def test_one_that_began_at_a_checkpoint_goes_on_from_its_own(ledger, step):
+    (tool, config, *options), second = step.commands
+    first = [tool, config, '--resume', 'other/iter_8.pth', *options]
+    step = replace(step, commands=[first, second])
+    tools = Tools(1)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.perform(step, tools)
+    assert tools.called == [first]
+    again = Tools()
+    ledger.perform(step, again)
+    assert again.called == [[tool, config, '--resume', *options], second]
+
+
 def test_what_was_made_otherwise_is_moved_aside(ledger, step, tmp_path):
     ledger.perform(step, Tools())
     ledger.perform(replace(step, fingerprint='second'), Tools())

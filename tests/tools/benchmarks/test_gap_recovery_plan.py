@@ -360,6 +360,42 @@ def test_a_student_is_tested_where_its_training_ends(with_arms, plan_at):
     assert runs['seed3/rounds'].commands[1][2] == 'runs/seed3/rounds/student.pth'
 
 
+def test_a_finish_goes_on_from_the_same_training_without_it(with_arms, plan_at, stack):
+    stack = replace(stack, ingredients=['finish'])
+    arms = ['finish', 'noise+finish', 'finish+ema', 'fusion', 'ema', 'noise']
+    lengths = dict.fromkeys(('finish', 'noise+finish', 'finish+ema'), 1100)
+    runs = plan_at(with_arms(*arms, stack=stack, iterations=lengths), 500, 1000)
+    goes_on = {
+        name: run.commands[0][3]
+        for name, run in runs.items()
+        if run.commands[0][2] == '--resume'
+    }
+    assert goes_on == {
+        f'seed3/{run}': f'runs/seed3/{plain}/iter_{length}.pth'
+        for run, plain, length in [
+            ('supervised_500+finish', 'supervised_500', 500),
+            ('supervised_1000+finish', 'supervised_1000', 1000),
+            ('supervised_2000+finish', 'supervised_2000', 2000),
+            ('upper_bound+finish', 'upper_bound', 1000),
+            ('finish', 'fusion', 1000),
+            ('noise+finish', 'noise', 1000),
+        ]
+    }
+    names = [*runs]
+    for name, checkpoint in goes_on.items():
+        plain = checkpoint.removeprefix('runs/').rpartition('/')[0]
+        assert plain in runs[name].needs
+        assert names.index(plain) < names.index(name)
+
+
+def test_a_finish_alone_is_trained_from_the_beginning(with_arms, plan_at, stack):
+    stack = replace(stack, ingredients=['finish'])
+    setting = replace(with_arms('finish', stack=stack), seeds=(3, 4))
+    runs = plan_at(setting, 500, 2000)
+    for name in ('seed4/supervised_2000+finish', 'seed3/finish'):
+        assert '--resume' not in runs[name].commands[0]
+
+
 def test_settings_of_an_absent_ingredient_do_not_turn_it_on(with_arms, plan_at):
     color = 'distill.noise.color=False'
     runs = plan_at(with_arms('fusion', 'noise', student_options=[color]))

@@ -16,6 +16,7 @@ from tools.benchmarks.gap_recovery.arms import (
     ingredient_options,
     joined,
 )
+from tools.benchmarks.gap_recovery.continued import Run, continued
 
 CANDIDATES = (0.5, 1.0, 2.0)
 """Lengths of the supervised schedules to try, relative to the student's."""
@@ -133,23 +134,6 @@ class Best:
     stacked: int | None = None
 
 
-@dataclass(frozen=True)
-class Run:
-    """A training with its test, a labeling, or a detection.
-
-    Attributes:
-        name: Seed and what is run; its folder below the work folder.
-        config: Path of its config.
-        commands: What is called one after the other, without the interpreter.
-        needs: Names of the runs that it reads the results of.
-    """
-
-    name: str
-    config: str
-    commands: Sequence[Sequence[str]]
-    needs: Sequence[str] = ()
-
-
 def plan(recipe: Recipe, setting: Setting, best: Best) -> list[Run]:
     """List the runs in the order of execution.
 
@@ -168,7 +152,7 @@ def plan(recipe: Recipe, setting: Setting, best: Best) -> list[Run]:
     for seed in setting.seeds:
         for run in _runs_of_seed(recipe, setting, seed, best):
             runs.setdefault(run.name, run)
-    return list(runs.values())
+    return continued(list(runs.values()))
 
 
 def supervised_name(seed: int, length: int, stack: Stack | None = None) -> str:
