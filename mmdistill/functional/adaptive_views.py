@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,10 @@ class AdaptiveRule:
 
     agreement: float
     groups: tuple[int, ...] = (2, 4)
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert the rule to JSON values, as manifests state it."""
+        return {'agreement': self.agreement, 'groups': [*self.groups]}
 
     def split(self, views: Sequence[View]) -> list[tuple[View, ...]]:
         """Split views into the groups that are shown one after the other.

@@ -227,10 +227,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         }
 
     def _adaptive_provenance(self) -> dict[str, Any]:
-        if self.adaptive is None:
-            return {}
-        rule = self.adaptive
-        return {'adaptive': {'agreement': rule.agreement, 'groups': [*rule.groups]}}
+        return {} if self.adaptive is None else {'adaptive': self.adaptive.as_json()}
 
     def _ensemble_provenance(self) -> dict[str, Any]:
         others = [

@@ -18,27 +18,25 @@ from torch import Tensor
 
 from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.functional.box_fit import DEFAULT_MARGINS, BoxFit, boxes_around
-from mmdistill.functional.pose_matching import (
-    MergedPoses,
-    ViewPoses,
-    join_views,
-    match_poses,
-    merge_poses,
-)
-from mmdistill.functional.view_plan import ViewPlan, make_views, suits
+from mmdistill.functional.box_fit import DEFAULT_MARGINS, BoxFit
+from mmdistill.functional.pose_matching import MergedPoses
+from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.ensemble import names_of, ordered_module
-from mmdistill.models.finders.base import OF_KEYPOINTS
+from mmdistill.models.image_runs import ImageRun, SeenImage
 from mmdistill.models.image_teacher import ImageInputs, ImageTeacher
 from mmdistill.models.keypoints import flip_indices_of, sigmas_of
 from mmdistill.models.network import batch_size_on
 from mmdistill.models.setting_checks import (
+    adaptive_rule,
     check_fusion,
     check_switches,
     views_refused,
     whole_images,
 )
 from mmdistill.registry import MODELS
+
+_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
+"""Pixels of an image that cannot be read."""
 
 
 @MODELS.register_module()
@@ -77,6 +75,11 @@ class PoseFinder(BaseTTAModel):
         ensemble: Further teachers, each with its `module` and the settings of its
             input; their views are views as those of `module` are.
         backend: Library that resizes an image that is the input, 'cv2' or 'pillow'.
+        adaptive: Agreement from which on an image is shown in no further views: that
+            of its instances, weighted by their evidence. By default every image is
+            shown in all.
+        adaptive_groups: Number of views in each group that is shown before agreement
+            is compared; the last group has the rest.
 
     Attributes:
         teachers: The teachers, that of `module` first.
@@ -109,6 +112,8 @@ class PoseFinder(BaseTTAModel):
         data_preprocessor: dict | torch.nn.Module | None = None,
         ensemble: Sequence[Mapping[str, Any]] = (),
         backend: str = 'cv2',
+        adaptive: float | None = ViewsConfig.adaptive,
+        adaptive_groups: Sequence[int] = ViewsConfig.adaptive_groups,
     ) -> None:
         super().__init__(
             module=ordered_module(module), data_preprocessor=data_preprocessor
@@ -138,6 +143,7 @@ class PoseFinder(BaseTTAModel):
         # Not submodules, as those of `HeatmapFusionTTA`.
         others = [_build_teacher(part, running) for part in ensemble]
         self.teachers = (first, *others)
+        self.adaptive = adaptive_rule(adaptive, adaptive_groups)
         self._resolutions = tuple(dict.fromkeys(view.resolution for view in views))
         self._check_teachers(names_of(ensemble))
 
@@ -201,6 +207,7 @@ class PoseFinder(BaseTTAModel):
             **inputs,
             **self._box_provenance(),
             **({'ensemble': others} if others else {}),
+            **({} if self.adaptive is None else {'adaptive': self.adaptive.as_json()}),
         }
 
     def _box_provenance(self) -> dict[str, Any]:
@@ -222,7 +229,8 @@ class PoseFinder(BaseTTAModel):
         Returns:
             The data samples, with `pred_instances` set, best instance first: the
             fields of MMPose, `keypoint_agreement`, `keypoints_known`, `num_views` (of
-            the views that found it), `bboxes`, `bbox_scores`, `instance_scores` and
+            the views that found it; where they are adaptive, those that were shown),
+            `bboxes`, `bbox_scores`, `instance_scores` and
             `category_ids`; coordinates in pixels of the image.
 
         Raises:
@@ -235,13 +243,14 @@ class PoseFinder(BaseTTAModel):
             return []
         metainfo = [self._metainfo(sample.metainfo) for sample in samples]
         readable = [i for i, image in enumerate(images) if image.numel()]
-        pixels = [_pixels(images[i]) for i in readable]
-        found = self._show(pixels, [metainfo[i] for i in readable])
-        by_number = dict(zip(readable, found, strict=True))
+        run = self._run
+        seen = run.show(
+            [_pixels(images[i]) for i in readable], [metainfo[i] for i in readable]
+        )
+        by_number = dict(zip(readable, seen, strict=True))
         for number, sample in enumerate(samples):
-            height, width = images[number].shape[-2:]
-            parts, broken = by_number.get(number, ([], False))
-            self._pack(sample, self._fuse(parts, (width, height)), broken)
+            image = by_number.get(number) or SeenImage(_NO_PIXELS, metainfo[number])
+            self._pack(sample, run.fuse(image), image)
         return samples
 
     def val_step(self, data: dict) -> list:
@@ -267,106 +276,39 @@ class PoseFinder(BaseTTAModel):
             )
         return {**metainfo, 'flip_indices': list(partners)}
 
-    def _show(
-        self, images: Sequence[np.ndarray], metainfo: Sequence[Mapping[str, Any]]
-    ) -> list[tuple[list[ViewPoses], bool]]:
-        """Poses of all views of each image, and whether a view was not finite."""
-        found: list[list[ViewPoses]] = [[] for _ in images]
-        broken = [False] * len(images)
+    @property
+    def _run(self) -> ImageRun:
         device = next(self.module.parameters()).device
-        size = self.forward_batch_size or batch_size_on(device)
-        for t, teacher in enumerate(self.teachers):
-            teacher.module.to(device)
-            teacher.refresh_if_changed()
-            for resolution in self._resolutions:
-                views = [v for v in self.plan.views if v.resolution == resolution]
-                many = max(1, int(size / max(1.0, resolution**2)))
-                shown = teacher.show(images, metainfo, views, many, device)
-                for number, view, poses in shown:
-                    if poses is None:
-                        broken[number] = True
-                        continue
-                    view_number = t * len(self.plan.views) + self.plan.views.index(view)
-                    poses.views[:] = view_number
-                    height, width = images[number].shape[:2]
-                    finite = self._finite(poses, (width, height))
-                    broken[number] |= len(poses) > len(finite) == 0
-                    found[number].append(self._suited(finite))
-        return list(zip(found, broken, strict=True))
-
-    def _finite(self, poses: ViewPoses, image_size: tuple[int, int]) -> ViewPoses:
-        """The poses of a view all of whose values are finite, with boxes."""
-        if not self.teachers[0].finder.has_boxes:
-            poses.bboxes[:] = self._boxes_around(
-                poses.keypoints, poses.keypoint_scores, image_size
-            )
-        finite = np.isfinite(poses.scores) & np.isfinite(poses.bboxes).all(axis=1)
-        finite &= np.isfinite(poses.keypoints).all(axis=(1, 2))
-        finite &= np.isfinite(poses.keypoint_scores).all(axis=1)
-        return poses[finite]
-
-    def _suited(self, poses: ViewPoses) -> ViewPoses:
-        """The poses of a view that suit it by their size."""
-        if self.plan.areas is None or not len(poses):
-            return poses
-        view = self.plan.views[poses.views[0] % len(self.plan.views)]
-        return poses[
-            suits(view, torch.from_numpy(poses.areas), *self.plan.areas).numpy()
-        ]
-
-    def _boxes_around(
-        self, keypoints: np.ndarray, scores: np.ndarray, image_size: tuple[int, int]
-    ) -> np.ndarray:
-        margins = DEFAULT_MARGINS if self.box_fit is None else self.box_fit.margins
-        return boxes_around(keypoints, scores, margins, image_size)
-
-    def _fuse(
-        self, parts: Sequence[ViewPoses], image_size: tuple[int, int]
-    ) -> MergedPoses:
-        """Fused poses of an image."""
-        poses = join_views([*parts, _no_poses(self.num_keypoints)])
-        sigmas = np.array(sigmas_of(self.sigmas, None, self.num_keypoints))
-        groups = match_poses(poses, sigmas, self.match_thr)
-        finder = self.teachers[0].finder
-        merged = merge_poses(
-            *(poses, groups, self._num_views(poses, groups), sigmas),
-            scores_of_all=finder.score_mode == OF_KEYPOINTS,
+        return ImageRun(
+            self.teachers,
+            self.plan,
+            self.forward_batch_size or batch_size_on(device),
+            device,
+            self.match_thr,
+            np.array(sigmas_of(self.sigmas, None, self.num_keypoints)),
+            DEFAULT_MARGINS if self.box_fit is None else self.box_fit.margins,
+            self.adaptive,
         )
-        if not finder.has_boxes:
-            merged.bboxes[:] = self._boxes_around(
-                merged.keypoints, merged.keypoint_scores, image_size
-            )
-        return merged
 
-    def _num_views(self, poses: ViewPoses, groups: np.ndarray) -> int | np.ndarray:
-        """Number of views that could show each group, (G,), or all groups."""
-        if self.plan.areas is None:
-            return self.views_per_box
-        members = np.bincount(groups)
-        areas = np.bincount(groups, weights=poses.areas) / np.maximum(members, 1)
-        shown = [
-            suits(view, torch.from_numpy(areas), *self.plan.areas).numpy()
-            for view in self.plan.views
-        ]
-        return len(self.teachers) * np.sum(shown, axis=0)
-
-    def _pack(self, sample: Any, poses: MergedPoses, broken: bool) -> None:
+    def _pack(self, sample: Any, poses: MergedPoses, image: SeenImage) -> None:
         """Set the predictions of one image, as the wrapped estimator would.
 
         An image of which nothing is finite has one instance that is unknown.
         """
-        unknown = broken and not len(poses)
+        unknown = image.broken and not len(poses)
         if unknown:
             poses = _unknown_pose(self.num_keypoints)
         scores = poses.keypoint_scores.astype(np.float32)
         of_instances = poses.scores.astype(np.float32)
+        shown = len(self.teachers) * len(image.views)
+        all_shown = np.full(len(poses), shown, dtype=np.int32)
         sample.pred_instances = InstanceData(
             keypoints=poses.keypoints.astype(np.float32),
             keypoint_scores=scores,
             keypoints_visible=scores,
             keypoint_agreement=poses.keypoint_agreement.astype(np.float32),
             keypoints_known=np.full(scores.shape, not unknown),
-            num_views=poses.num_views,
+            num_views=poses.num_views if self.adaptive is None else all_shown,
             bboxes=poses.bboxes.astype(np.float32),
             bbox_scores=of_instances,
             instance_scores=of_instances,
@@ -390,14 +332,6 @@ def _pixels(image: Tensor) -> np.ndarray:
             f'an image must have the shape (3, height, width), got {tuple(image.shape)}'
         )
     return np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-
-
-def _no_poses(num_keypoints: int) -> ViewPoses:
-    keypoints = np.zeros((0, num_keypoints, 2))
-    none = np.zeros(0, dtype=np.int64)
-    return ViewPoses(
-        *(keypoints, keypoints[..., 0], np.zeros((0, 4)), np.zeros(0), none, none)
-    )
 
 
 def _unknown_pose(num_keypoints: int) -> MergedPoses:

@@ -17,6 +17,7 @@ IMAGE_VIEWS = (
     *('flip', 'resolutions', 'match_thr'),
     *('size_dependent', 'small_area', 'large_area'),
     *('forward_batch_size', 'channels_last', 'fold_batch_norm', 'precision'),
+    *('adaptive', 'adaptive_groups'),
 )
 """Settings of `distill.views` that `PoseFinder` takes."""
 RESCALES = 'BottomupRandomChoiceResize'
@@ -30,7 +31,6 @@ OF_CROPS = {
 }
 """Settings that are about crops of instances, with the way on."""
 OF_INSTANCES = {
-    'adaptive': 'every view of an image is shown; leave it out',
     'fusion': "poses are fused by their mean; state 'mean'",
     'compile': 'its inputs have many sizes; leave it out',
     'offload': 'teachers that find instances stay on the device; leave it out',

@@ -101,7 +101,6 @@ REFUSED = {
     'views.rotations': (dict(views=dict(rotations=(30,))), 'whole images'),
     'views.aspect_ratios': (dict(views=dict(aspect_ratios=(1.2,))), 'whole images'),
     'views.fusion_resolution': (dict(views=dict(fusion_resolution=1.5)), 'leave it'),
-    'views.adaptive': (dict(views=dict(adaptive=0.9)), 'every view of an image'),
     'views.fusion': (dict(views=dict(fusion='max')), "state 'mean'"),
     'views.compile': (dict(views=dict(compile=True)), 'many sizes'),
     'views.offload': (dict(views=dict(offload=True)), 'stay on the device'),
