@@ -216,15 +216,16 @@ def _of_noise_and_share(measured: Measured) -> Iterator[str]:
     if measured.losses is None:
         return
     labeled, pseudo = measured.losses
-    told = f'(loss {labeled:.3g} on labels, {pseudo:.3g} on pseudo-labels)'
+    losses = f'(loss {labeled:.3g} on labels, {pseudo:.3g} on pseudo-labels)'
     if labeled < MUCH_LOWER * pseudo:
         yield (
-            f'the student knows its labels much better than the pseudo-labels {told}: '
-            'a smaller share of labels in each batch (distill.mixing.labeled_share)'
+            'the student knows its labels much better than the pseudo-labels '
+            f'{losses}: a smaller share of labels in each batch '
+            '(distill.mixing.labeled_share)'
         )
     elif not measured.is_noised and not measured.of_boxes:
         yield (
-            f'the pseudo-labels are as easy for the student as its labels {told}: it '
+            f'the pseudo-labels are as easy for the student as its labels {losses}: it '
             'learns more where it is noised (distill.noise=dict())'
         )
 

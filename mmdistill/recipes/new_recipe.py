@@ -14,7 +14,7 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.recipes.keypoints import Keypoints, describe_keypoints
 from mmdistill.recipes.labeled_set import LabeledSet, read_labeled_set
 from mmdistill.recipes.machine import Machine
-from mmdistill.recipes.models import choose_model
+from mmdistill.recipes.models import choose_model, choose_teacher
 from mmdistill.recipes.parts import DataFiles, Parts
 from mmdistill.recipes.recommend import recommend
 from mmdistill.recipes.request import RecipeRequest
@@ -127,7 +127,8 @@ def _parts(
     training, stated = sides.training, request.overrides
     model = choose_model(machine, len(training), stated.model, stated.weights)
     searched = is_searched(request, labeled)
-    settings = recommend(training, keypoints, model, machine, stated, searched)
+    teacher = choose_teacher(model, stated.teacher_model)
+    settings = recommend(training, keypoints, model, machine, stated, searched, teacher)
     return Parts(
         name=request.name,
         folder=request.folder.as_posix(),
@@ -137,7 +138,7 @@ def _parts(
         instances=len(training),
         keypoints=keypoints,
         model=model,
-        teacher=teacher_network(model, settings, stated),
+        teacher=teacher_network(model, teacher, settings, stated),
         settings=settings,
         machine=machine.description,
         train=sides.train,

@@ -100,6 +100,7 @@ def recommend(
     machine: Machine,
     stated: Overrides,
     searched: bool,
+    teacher: Model | None = None,
 ) -> Settings:
     """Recommend all settings; those that are stated are taken.
 
@@ -111,6 +112,7 @@ def recommend(
         stated: The settings that are stated.
         searched: Whether the teacher has to find an animal on whole frames: boxes that
             are followed, or whole images much larger than what is in them.
+        teacher: The teacher's model, where it is another one.
 
     Raises:
         ConfigError: If a stated setting is out of its range, or the model's input
@@ -128,7 +130,7 @@ def recommend(
         rotate_factor=_rotate_factor(labeled, keypoints),
         scale_factor=_scale_factor(searched),
         scales=_scales(labeled, codec.value['input_size'], searched, stated),
-        rotations=_rotations(labeled, model, stated),
+        rotations=_rotations(labeled, teacher or model, stated),
         whole_frame=_whole_frame(searched),
         color=_color(labeled),
         pck=_pck(keypoints),
@@ -397,16 +399,16 @@ def _scales(
 
 
 def _rotations(
-    labeled: LabeledSet, model: Model, stated: Overrides
+    labeled: LabeledSet, teacher: Model, stated: Overrides
 ) -> Recommended[tuple[float, ...]]:
-    if stated.rotations and not model.takes_turned_views:
+    if stated.rotations and not teacher.takes_turned_views:
         raise ConfigError(
-            f'views of {model.base} cannot be turned, got --rotations '
+            f'views of {teacher.base} cannot be turned, got --rotations '
             f'{" ".join(f"{angle:g}" for angle in stated.rotations)}: leave it out'
         )
     if stated.rotations is not None:
         return Recommended(stated.rotations, 'stated')
-    if not model.takes_turned_views:
+    if not teacher.takes_turned_views:
         return Recommended((), 'vectors of an axis cannot be turned back')
     share = f'{100 * labeled.turned_share:.0f} % of the poses'
     if labeled.turned_share < LEANING:

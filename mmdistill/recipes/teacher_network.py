@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmdistill.recipes.models import Model, choose_teacher
+from mmdistill.recipes.models import Model
 from mmdistill.recipes.parts import Network
 from mmdistill.recipes.recommend import (
     LARGEST,
@@ -24,22 +24,19 @@ FINE_CELLS = 32
 
 
 def teacher_network(
-    student: Model, settings: Settings, stated: Overrides
+    student: Model, teacher: Model, settings: Settings, stated: Overrides
 ) -> Network | None:
-    """Choose the teacher's network.
+    """Recommend the input and the learning rate of the teacher's network.
 
     Args:
         student: The student's model.
+        teacher: The teacher's model.
         settings: The student's settings.
         stated: The settings that are stated.
 
     Returns:
         The network, None where it is the student's.
-
-    Raises:
-        ConfigError: If the stated config cannot be read or is no top-down model.
     """
-    teacher = choose_teacher(student, stated.teacher_model)
     if teacher is student:
         return None
     rate = learning_rate(teacher, settings.batch_size.value, stated)

@@ -229,6 +229,20 @@ def test_models_and_their_views_are_ones_that_can_label(here, monkeypatch, model
     assert bool(turned) == (model != SIMCC)
 
 
+@pytest.mark.parametrize(('student', 'teacher'), [(None, SIMCC), (SIMCC, RES50)])
+def test_views_are_those_of_the_teacher_that_labels(
+    here, monkeypatch, student, teacher
+):
+    models = Overrides(model=student, teacher_model=teacher)
+    config = written(monkeypatch, replace(MICE, overrides=models))
+
+    init_default_scope('mmpose')
+    stage = label_config(Recipe.of(config), teacher_needed=False)
+    views = MODELS.build(stage.model).plan.views
+
+    assert any(view.rotation for view in views) == (teacher != SIMCC)
+
+
 @pytest.mark.parametrize('model', [SIMCC, RES50])
 def test_models_of_the_zoo_are_taken(here, monkeypatch, model):
     request = replace(MICE, overrides=Overrides(model=model))
