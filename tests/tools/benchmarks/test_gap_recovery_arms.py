@@ -41,6 +41,15 @@ def test_by_default_each_ingredient_is_added_to_fusion_alone_then_all(arms):
     assert 'upper_bound' in names
 
 
+def test_of_a_detector_only_what_it_states_is_added(arms):
+    assert arms.default_arms([], of_boxes=True) == (
+        ['fusion', 'upper_bound', 'single_view', 'all_candidates', 'flip']
+    )
+    assert arms.default_arms(['finish'], of_boxes=True)[:4] == (
+        ['fusion', 'all', 'upper_bound', 'finish']
+    )
+
+
 def test_an_arm_comes_once(arms):
     found = arms.students(['noise', 'all', 'noise'], ['noise'])
     assert [arm.name for arm in found] == ['noise']

@@ -45,6 +45,7 @@ def evaluator(*parts) -> dict:
         ('lspe', ['PCK@0.2', 'PCK@0.1', 'PCK@0.05', 'AP', 'AR']),
         ('openfield', ['PCK@0.05', 'EPE [px]']),
         ('toy', ['AP', 'AR']),
+        ('toy_detection', ['AP', 'AP .5', 'AP .75']),
     ],
 )
 def test_each_recipe_is_compared_by_its_own_metrics(read, recipe, titles):

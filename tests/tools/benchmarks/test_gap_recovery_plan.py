@@ -152,6 +152,18 @@ def test_views_of_an_arm(setting, arm, views, plan_at):
     assert make_views(**{**RICH_VIEWS, **stated}) == views
 
 
+@pytest.mark.parametrize(
+    ('arm', 'views'),
+    [('single_view', dict(scales=[1.0], flip=False)), ('flip', dict(scales=[1.0]))],
+)
+def test_a_detector_has_no_views_of_crops(setting, recipe, arm, views, plan_at):
+    runs = plan_at(setting, 500, recipe=replace(recipe, of_boxes=True))
+    changed = options(runs[f'seed3/labels_{arm}'].commands[0])
+    prefix = 'distill.views.'
+    stated = {k.removeprefix(prefix): v for k, v in changed.items() if prefix in k}
+    assert stated == {'flip': True, **views}
+
+
 def test_all_arms_of_a_seed_have_its_seed_and_the_same_length(gap, recipe, setting):
     for run in gap.plan(recipe, setting, gap.Best(1000)):
         training = options(run.commands[0])

@@ -88,6 +88,15 @@ def test_boxes_of_a_detector_without_a_folder_are_found_by_the_comparison(recipe
 
 
 @pytest.mark.parametrize(
+    ('name', 'of_boxes'), [('toy', False), ('toy_detection', True)]
+)
+def test_a_recipe_of_a_detector_is_known_as_one(recipes, name, of_boxes):
+    student = str(RECIPE.parent / name / 'student.py')
+    recipe, _ = recipes.read_recipe(student, has_upper_bound=False)
+    assert recipe.of_boxes == of_boxes
+
+
+@pytest.mark.parametrize(
     ('section', 'ingredients', 'teachers'),
     [
         ("teacher=dict(checkpoint='a')", [], 1),

@@ -170,7 +170,7 @@ def _setting(
 ) -> Setting:
     """Work out what students and supervised arms train."""
     options = arguments.student_options
-    names = arguments.arms or default_arms(recipe.ingredients)
+    names = arguments.arms or default_arms(recipe.ingredients, recipe.of_boxes)
     arms = students(names, recipe.ingredients)
     check_teachers(recipe, arms)
     iterations, finished = {}, {}

@@ -12,17 +12,11 @@ from dataclasses import dataclass
 
 from mmdistill.errors import ConfigError
 
-ONE_SCALE = (
-    'distill.views.scales=[1.0]',
-    'distill.views.aspect_ratios=[]',
-    'distill.views.rotations=[]',
-)
-VIEWS = {
-    'single_view': (*ONE_SCALE, 'distill.views.flip=False'),
-    'flip': (*ONE_SCALE, 'distill.views.flip=True'),
-    'fusion': (),
-}
-"""Settings of the views of labels, by the arm that they are named after."""
+ONE_SCALE = 'distill.views.scales=[1.0]'
+OF_CROPS = ('distill.views.aspect_ratios=[]', 'distill.views.rotations=[]')
+"""Settings of views that detectors, which see whole images, do not have."""
+FLIP = {'single_view': False, 'flip': True}
+"""Whether crops of one scale are mirrored, too, by the arm that has no others."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ class Arm:
         title: What it is called in tables.
         before: Names of the arms that it is compared with.
         ingredients: Keys of `INGREDIENTS`, in their order.
-        views: The views of its labels, a key of `VIEWS`.
+        views: The views of its labels: 'fusion' for all, or a key of `FLIP`.
         options: Settings of its own, each ``key=value``.
     """
 
@@ -129,16 +123,38 @@ def joined(name: str, ingredients: Sequence[str]) -> str:
     return '+'.join([name, *ingredients])
 
 
-def default_arms(stated: Sequence[str]) -> list[str]:
+def default_arms(stated: Sequence[str], of_boxes: bool = False) -> list[str]:
     """List the arms of a comparison in order of importance.
 
     Args:
         stated: Ingredients of the recipe; without any, all known ones are compared.
+        of_boxes: Whether it distills a detector, of which only those are compared that
+            it states: most are about poses.
+
+    >>> default_arms([], of_boxes=True)
+    ['fusion', 'upper_bound', 'single_view', 'all_candidates', 'flip']
     """
-    ingredients = stated or tuple(INGREDIENTS)
+    ingredients = stated or (() if of_boxes else tuple(INGREDIENTS))
     rest = [arm.name for arm in PAPER if arm.name != 'fusion']
     known = [name for name in ingredients if stated or name != LARGE_TEACHER]
-    return ['fusion', EVERYTHING, UPPER_BOUND, *known, *rest]
+    together = [EVERYTHING] if known else []
+    return ['fusion', *together, UPPER_BOUND, *known, *rest]
+
+
+def view_options(views: str, of_boxes: bool = False) -> list[str]:
+    """Return settings of the views of labels, each ``key=value``.
+
+    Args:
+        views: The views of an arm.
+        of_boxes: Whether its teacher is a detector.
+
+    >>> view_options('flip', of_boxes=True)
+    ['distill.views.scales=[1.0]', 'distill.views.flip=True']
+    """
+    if views not in FLIP:
+        return []
+    of_crops = () if of_boxes else OF_CROPS
+    return [ONE_SCALE, *of_crops, f'distill.views.flip={FLIP[views]}']
 
 
 def everything(stated: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmdistill.config.detectors import is_detector
 from mmdistill.config.schema import dicts_within, is_type
 from mmdistill.errors import ConfigError
 
@@ -21,8 +22,12 @@ PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}
 """MMPose's names by what distances are normalized by."""
 SINGLE = {'EPE': 'EPE [px]', 'NME': 'NME', 'AUC': 'AUC'}
 """Titles of what a metric of that type gives."""
-PRECISION = 'coco/AP'
-"""The metric that chooses where there is one: PCK does not see precision."""
+PRECISION = ('coco/AP', 'coco/bbox_mAP')
+"""Metrics that choose where there is one of them: PCK does not see precision."""
+OF_POSES = {'AP': 'AP', 'AR': 'AR'}
+"""Titles of what MMPose's `CocoMetric` gives."""
+OF_BOXES = {'bbox_mAP': 'AP', 'bbox_mAP_50': 'AP .5', 'bbox_mAP_75': 'AP .75'}
+"""Titles of what MMDetection's `CocoMetric` gives of boxes."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,15 @@ def metrics_of(config: Mapping[str, Any]) -> list[Metric]:
         config: A config with a `test_evaluator`.
     """
     parts = [*dicts_within(config.get('test_evaluator'))]
+    coco = OF_BOXES if is_detector(config) else OF_POSES
     radii = sorted(_pck_of(parts), key=lambda found: -found[0])
     metrics = [metric for _, metric in radii]
     for part in parts:
         if is_type(part, 'CocoMetric'):
             prefix = part.get('prefix') or 'coco'
-            metrics += [Metric(f'{prefix}/{name}', name) for name in ('AP', 'AR')]
+            metrics += [
+                Metric(f'{prefix}/{name}', title) for name, title in coco.items()
+            ]
     for name, title in SINGLE.items():
         metrics += [
             Metric(_prefixed(part, name), title)
@@ -108,7 +116,7 @@ def choose_metrics(
         )
     if choose_by is not None:
         return shown, named(choose_by)
-    precise = [each for each in shown if each.name == PRECISION]
+    precise = [each for each in shown if each.name in PRECISION]
     return shown, [*precise, *shown][0]
 
 

@@ -10,11 +10,11 @@ from tools.benchmarks.gap_recovery.arms import (
     LARGE_TEACHER,
     PAPER,
     UPPER_BOUND,
-    VIEWS,
     Arm,
     fitting_options,
     ingredient_options,
     joined,
+    view_options,
 )
 from tools.benchmarks.gap_recovery.continued import Run, continued
 
@@ -43,6 +43,7 @@ class Recipe:
         teacher: Path of the config of its teacher, where it states one.
         teacher_iterations: Iterations that it trains.
         detects: Whether a detector finds its boxes, for which it states no folder.
+        of_boxes: Whether it distills a detector.
     """
 
     student: str
@@ -58,6 +59,7 @@ class Recipe:
     teacher: str | None = None
     teacher_iterations: int = 0
     detects: bool = False
+    of_boxes: bool = False
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ def _student_runs(
         _teacher_option(recipe, arm, checkpoints),
         f'distill.store={folder}/store',
         *(_boxes_option(setting) if boxes else []),
-        *VIEWS[arm.views],
+        *view_options(arm.views, recipe.of_boxes),
         *ingredient_options(arm.ingredients, recipe.ingredients, of_labels=True),
     ]
     labeling = ['tools/label.py', recipe.student, '--work-dir', folder]

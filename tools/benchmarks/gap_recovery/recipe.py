@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmdistill.cli.arguments import load_config
 from mmdistill.config.datasets import is_pseudo
+from mmdistill.config.detectors import is_detector
 from mmdistill.config.files import recipe_file
 from mmdistill.config.schema import dicts_within
 from mmdistill.errors import ConfigError
@@ -84,6 +85,7 @@ def read_recipe(
         teacher=teacher,
         teacher_iterations=_length(teacher, configs[teacher]) if teacher else 0,
         detects=bool(distill.get('detector')) and not distill.detector.get('boxes'),
+        of_boxes=is_detector(configs[student]),
     )
     return recipe, configs
 
