@@ -27,7 +27,7 @@ from mmdistill.models.image_teacher import ImageTeacher
 
 @dataclass
 class SeenImage:
-    """What teachers found in one image so far.
+    """An image, and the poses that teachers predicted in it so far.
 
     Attributes:
         pixels: The image, uint8, (height, width, 3).
@@ -91,7 +91,7 @@ class ImageRun:
             metainfo: Metainfo of each image's sample.
 
         Returns:
-            What was found in each image.
+            Each image with its poses.
         """
         for teacher in self.teachers:
             teacher.module.to(self.device)
@@ -108,7 +108,7 @@ class ImageRun:
         """Compute the fused poses of an image.
 
         Args:
-            image: What was found in it.
+            image: The image with the poses of its views.
         """
         finder = self.teachers[0].finder
         poses = join_views([*image.parts, _no_poses(len(self.sigmas))])

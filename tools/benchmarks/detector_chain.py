@@ -90,10 +90,10 @@ def _runs_of_detector(
     finding += ['test_evaluator.format_only=True']
     finding += [f'test_evaluator.outfile_prefix={boxes}']
     found = f'test_dataloader.dataset.bbox_file={boxes}.bbox.json'
-    label = f'{work_dir}/{teacher}/iter_500.pth'
+    trained = f'{work_dir}/{teacher}/iter_500.pth'
     training = _training(STUDENT, f'{work_dir}/{name}/student', seed)
     training += [
-        f'distill.teacher.checkpoint={label}',
+        f'distill.teacher.checkpoint={trained}',
         f'distill.store={work_dir}/{name}/labels',
         f'distill.detector.config={DETECTOR}',
         f'distill.detector.checkpoint={checkpoint}',
@@ -103,7 +103,7 @@ def _runs_of_detector(
         Run(
             f'{name}/teacher',
             TEACHER,
-            [_test(TEACHER, label, f'{work_dir}/{name}/teacher', found)],
+            [_test(TEACHER, trained, f'{work_dir}/{name}/teacher', found)],
             [teacher, f'{name}/boxes'],
         ),
         Run(
@@ -170,7 +170,7 @@ def _mean(values: Sequence[float] | np.ndarray, sign: str = '') -> str:
 
 
 def contents(seeds: Sequence[int]) -> dict[str, object]:
-    """What runs are made of beside their commands, by `Run.config`.
+    """Collect the inputs of the runs beside their commands, by `Run.config`.
 
     Args:
         seeds: The seeds.
