@@ -56,6 +56,19 @@ def test_what_is_no_image_is_sent_as_it_is():
     assert views['inputs'] == samples[3]['inputs']
 
 
+def test_an_image_keeps_its_order_in_memory():
+    pixels = torch.arange(2 * 4 * 3, dtype=torch.uint8).view(2, 4, 3)
+    orders = [pixels, pixels.permute(2, 0, 1), pixels.transpose(0, 1), pixels[:, ::2]]
+    sent = SentSamples([dict(inputs=each) for each in orders]).unpacked()
+    strides = [sample['inputs'].stride() for sample in sent]
+    # Where there are gaps, they are closed.
+    assert strides == [(12, 3, 1), (1, 12, 3), (3, 12, 1), (6, 3, 1)]
+    assert_equal(
+        [dict(sample, data_samples='') for sample in sent],
+        [dict(inputs=each, data_samples='') for each in orders],
+    )
+
+
 def test_a_worker_sends_one_tensor():
     """All images are views of one block of memory."""
     loader = DataLoader(Images(), len(SHAPES), num_workers=1, collate_fn=SentSamples)
