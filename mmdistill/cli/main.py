@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mmdistill.errors import UserError
+from mmdistill.utils.allocator import keep_freed_memory
 from mmdistill.utils.worker_failures import FAILURES, disk_cause, failure_cause
 
 Main = Callable[[Sequence[str] | None], int | None]
@@ -65,6 +66,7 @@ def run(main: Main, argv: Sequence[str] | None = None, worker_advice: str = '') 
     # OpenMP's threads spin while they wait, and on few cores slow down the loader's
     # processes. It is read when torch is imported, so it must be set before.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    keep_freed_memory()
     # A line that a full disk refuses is not worth a traceback of `logging`.
     logging.raiseExceptions = False
     try:
