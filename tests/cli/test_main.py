@@ -163,14 +163,23 @@ def test_process_ends_with_the_code():
     assert (result.returncode, result.stderr) == (2, 'error: no teacher\n')
 
 
-def test_idle_threads_do_not_spin_unless_asked_to(monkeypatch):
+def test_idle_threads_soon_sleep_unless_asked_not_to(monkeypatch):
+    names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
     seen = []
-    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
-    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
-    monkeypatch.delenv('OMP_WAIT_POLICY')
-    run(lambda argv: seen.append(os.environ['OMP_WAIT_POLICY']))
 
-    assert seen == ['ACTIVE', 'PASSIVE']
+    def note(argv):
+        seen.append([os.environ.get(name) for name in names])
+
+    for variables in ({}, dict(zip(names, ('ACTIVE', '7'), strict=True))):
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        run(note)
+    monkeypatch.delenv('GOMP_SPINCOUNT')
+    run(note)
+
+    assert seen == [['PASSIVE', '20000'], ['ACTIVE', '7'], ['ACTIVE', None]]
 
 
 @pytest.mark.parametrize(
