@@ -21,7 +21,12 @@ from mmdistill.utils.files import read_json
 SMALL_COVER = 0.3
 """Share of an image below which what is in it has to be searched."""
 
-
+FITTED = Reasoned(
+    True,
+    'The boxes of a detector are rough: each is fitted around the pose in it and '
+    'looked at again.',
+)
+"""Setting of recipes whose boxes a detector finds."""
 FEWEST_COMMON = 0.5
 """OKS below which two poses are always taken for two instances."""
 CROWDED = 0.99
@@ -120,10 +125,10 @@ def box_entries(
     """
     if request.boxes is not None:
         file = dict(bbox_file=request.boxes.as_posix())
-        return dict(labeling=_labeling(labeled, keypoints)), file
+        return dict(labeling=dict(nms_thr=_nms_thr(labeled, keypoints))), file
     if request.detector is not None:
         detector = dict(config=request.detector, checkpoint=request.detector_checkpoint)
-        labeling = _labeling(labeled, keypoints)
+        labeling = dict(nms_thr=_nms_thr(labeled, keypoints), refit_boxes=FITTED)
         return dict(detector=detector, labeling=labeling), {}
     if request.follow:
         return {}, dict(follow=dict(padding=1.5))
@@ -174,7 +179,7 @@ def closest_poses(labeled: LabeledSet, keypoints: Keypoints) -> np.ndarray:
     return np.asarray(most)
 
 
-def _labeling(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
+def _nms_thr(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
     """Up to which OKS two candidates are two: as close as labeled ones get.
 
     A detector finds some instances several times; each of these takes the place of
@@ -184,7 +189,7 @@ def _labeling(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
     most = float(np.quantile(closest, CROWDED)) if len(closest) else 0.0
     thr = min(NMS_THR, max(FEWEST_COMMON, np.ceil(20 * most) / 20))
     return Reasoned(
-        dict(nms_thr=round(float(thr), 2)),
+        round(float(thr), 2),
         f'Labeled instances of one image are up to {most:.2f} alike (OKS); what is '
         'more is one instance, found twice.',
     )

@@ -53,10 +53,12 @@ def test_candidates_may_be_as_alike_as_labels_are(labeled, tmp_path, shifts, thr
         name='mice', labeled=labeled.path, unlabeled=('x',), detector='d.py'
     )
     entries, _ = box_entries(request, shown, describe_keypoints(labeled))
-    assert entries['labeling'].value == dict(nms_thr=thr)
+    assert entries['labeling']['nms_thr'].value == thr
+    assert entries['labeling']['refit_boxes'].value is True  # they are rough
     given = replace(request, detector=None, boxes=tmp_path / 'boxes.json')
     entries, unlabeled = box_entries(given, shown, describe_keypoints(labeled))
-    assert entries['labeling'].value == dict(nms_thr=thr)
+    assert entries['labeling'].keys() == {'nms_thr'}
+    assert entries['labeling']['nms_thr'].value == thr
     assert unlabeled == dict(bbox_file=(tmp_path / 'boxes.json').as_posix())
     none = replace(request, detector=None)
     assert box_entries(none, shown, describe_keypoints(labeled)) == ({}, {})
