@@ -225,8 +225,9 @@ def _of_noise_and_share(measured: Measured) -> Iterator[str]:
         )
     elif not measured.is_noised and not measured.of_boxes:
         yield (
-            f'the pseudo-labels are as easy for the student as its labels {losses}: it '
-            'learns more where it is noised (distill.noise=dict())'
+            f'the pseudo-labels are as easy for the student as its labels {losses}: in '
+            'a training several times as long it learns more where it is noised '
+            '(distill.noise=dict()), in a short one noise costs more than it gives'
         )
 
 
