@@ -9,7 +9,9 @@ from mmpose.evaluation.functional.nms import oks_iou
 
 from mmdistill.config.detector_options import DetectorConfig
 from mmdistill.config.schema import NMS_THR
+from mmdistill.engine.box_fits import MIN_OVERLAP
 from mmdistill.errors import ConfigError
+from mmdistill.functional.box_fit import measure_fill
 from mmdistill.recipes.config_text import Reasoned
 from mmdistill.recipes.keypoints import Keypoints
 from mmdistill.recipes.labeled_set import LabeledSet
@@ -20,13 +22,6 @@ from mmdistill.utils.files import read_json
 
 SMALL_COVER = 0.3
 """Share of an image below which what is in it has to be searched."""
-
-FITTED = Reasoned(
-    True,
-    'The boxes of a detector are rough: each is fitted around the pose in it and '
-    'looked at again.',
-)
-"""Setting of recipes whose boxes a detector finds."""
 FEWEST_COMMON = 0.5
 """OKS below which two poses are always taken for two instances."""
 CROWDED = 0.99
@@ -128,7 +123,7 @@ def box_entries(
         return dict(labeling=dict(nms_thr=_nms_thr(labeled, keypoints))), file
     if request.detector is not None:
         detector = dict(config=request.detector, checkpoint=request.detector_checkpoint)
-        labeling = dict(nms_thr=_nms_thr(labeled, keypoints), refit_boxes=FITTED)
+        labeling = dict(nms_thr=_nms_thr(labeled, keypoints), **_refit_boxes(labeled))
         return dict(detector=detector, labeling=labeling), {}
     if request.follow:
         return {}, dict(follow=dict(padding=1.5))
@@ -180,7 +175,7 @@ def closest_poses(labeled: LabeledSet, keypoints: Keypoints) -> np.ndarray:
 
 
 def _nms_thr(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
-    """Up to which OKS two candidates are two: as close as labeled ones get.
+    """Choose the OKS above which two candidates are one, by the labeled instances.
 
     A detector finds some instances several times; each of these takes the place of
     another one when counts are matched.
@@ -193,3 +188,17 @@ def _nms_thr(labeled: LabeledSet, keypoints: Keypoints) -> Reasoned:
         f'Labeled instances of one image are up to {most:.2f} alike (OKS); what is '
         'more is one instance, found twice.',
     )
+
+
+def _refit_boxes(labeled: LabeledSet) -> dict[str, Reasoned]:
+    """Fit the boxes of a detector, if labeled ones say how a box lies around a pose."""
+    ends = labeled.boxes[:, :2] + labeled.boxes[:, 2:]
+    corners = np.concatenate([labeled.boxes[:, :2], ends], axis=1)
+    fill = measure_fill(corners, labeled.points, labeled.visible)
+    if fill is None or fill.overlap < MIN_OVERLAP:
+        return {}
+    reason = (
+        'The boxes of a detector are rough: each is fitted around the pose in it and '
+        'looked at again.'
+    )
+    return dict(refit_boxes=Reasoned(True, reason))

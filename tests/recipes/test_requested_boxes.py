@@ -25,7 +25,8 @@ def on_one_image(labeled, shifts):
         labeled,
         points=np.repeat(labeled.points[:1], number, axis=0) + moved[:, None],
         visible=np.repeat(labeled.visible[:1], number, axis=0),
-        boxes=np.repeat(labeled.boxes[:1], number, axis=0),
+        boxes=np.repeat(labeled.boxes[:1], number, axis=0)
+        + np.pad(moved, ((0, 0), (0, 2))),
         trained_images=(0,) * number,
     )
 
@@ -54,7 +55,7 @@ def test_candidates_may_be_as_alike_as_labels_are(labeled, tmp_path, shifts, thr
     )
     entries, _ = box_entries(request, shown, describe_keypoints(labeled))
     assert entries['labeling']['nms_thr'].value == thr
-    assert entries['labeling']['refit_boxes'].value is True  # they are rough
+    assert entries['labeling']['refit_boxes'].value is True
     given = replace(request, detector=None, boxes=tmp_path / 'boxes.json')
     entries, unlabeled = box_entries(given, shown, describe_keypoints(labeled))
     assert entries['labeling'].keys() == {'nms_thr'}
@@ -62,3 +63,17 @@ def test_candidates_may_be_as_alike_as_labels_are(labeled, tmp_path, shifts, thr
     assert unlabeled == dict(bbox_file=(tmp_path / 'boxes.json').as_posix())
     none = replace(request, detector=None)
     assert box_entries(none, shown, describe_keypoints(labeled)) == ({}, {})
+
+
+def test_boxes_are_not_fitted_where_labeled_ones_do_not_follow_their_poses(labeled):
+    """Boxes that lie elsewhere around each pose say nothing of margins."""
+    request = RecipeRequest(
+        name='mice', labeled=labeled.path, unlabeled=('x',), detector='d.py'
+    )
+    keypoints = describe_keypoints(labeled)
+    apart = labeled.boxes.copy()
+    apart[:, 0] += np.arange(len(apart)) * apart[:, 2]
+    entries, _ = box_entries(request, replace(labeled, boxes=apart), keypoints)
+    assert entries['labeling'].keys() == {'nms_thr'}
+    entries, _ = box_entries(request, labeled, keypoints)
+    assert entries['labeling'].keys() == {'nms_thr', 'refit_boxes'}
