@@ -1,7 +1,7 @@
 """Memory of a process that is freed and needed again, as that of every batch.
 
 glibc returns freed memory to the system, which hands it out again page by page, each
-filled with zeros: a third of what a loader's worker costs beside decoding.
+filled with zeros: almost half of what a loader's worker costs beside decoding.
 """
 
 from __future__ import annotations

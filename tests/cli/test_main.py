@@ -163,6 +163,14 @@ def test_process_ends_with_the_code():
     assert (result.returncode, result.stderr) == (2, 'error: no teacher\n')
 
 
+@pytest.mark.parametrize('keeps_memory', [True, False])
+def test_memory_is_kept_unless_a_tool_says_no(monkeypatch, keeps_memory):
+    calls = []
+    monkeypatch.setattr('mmdistill.cli.main.keep_freed_memory', lambda: calls.append(1))
+    run(lambda argv: None, keeps_memory=keeps_memory)
+    assert calls == [1] * keeps_memory
+
+
 def test_idle_threads_soon_sleep_unless_asked_not_to(monkeypatch):
     names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
     seen = []
