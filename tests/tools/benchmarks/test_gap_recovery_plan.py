@@ -195,6 +195,22 @@ def test_fewer_labels_reach_every_config_at_its_own_place(gap, recipe):
             assert given[f'{place}.ann_file'] == '/few.json'
 
 
+def test_fewer_labels_reach_rounds_where_there_are_rounds(recipe, with_arms, plan_at):
+    own = 'distill.rounds.settings.0.train_dataloader.dataset'
+    labeled = {**recipe.labeled, 'student.py': ['train_dataloader.dataset', own]}
+    recipe = replace(recipe, labeled=labeled, ingredients=['rounds'])
+    setting = replace(with_arms('fusion', 'rounds'), ann_file='/few.json')
+    runs = plan_at(setting, recipe=recipe)
+    given = {
+        name: options(runs[f'seed3/{name}'].commands[0])
+        for name in ('labels_fusion', 'fusion', 'rounds')
+    }
+    for name, each in given.items():
+        assert each['train_dataloader.dataset.ann_file'] == '/few.json'
+        assert (f'{own}.ann_file' in each) == (name == 'rounds')
+    assert given['fusion']['distill.rounds'] is None
+
+
 def test_settings_of_students_reach_their_trainings_alone(gap, plan_at):
     plain = plan_at(gap.Setting('runs', (3,)))
     share = 'distill.mixing.labeled_share=0.3'

@@ -60,6 +60,27 @@ def test_every_config_has_the_labeled_set_at_its_place(read):
     }
 
 
+def test_a_round_with_a_config_of_its_own_has_the_same_labeled_set(
+    recipes, write_recipe, load, tmp_path
+):
+    other = tmp_path / 'other.py'
+    other.write_text("_base_ = 'baseline.py'\ntrain_cfg = dict(max_iters=30)\n")
+    section = f"rounds=dict(number=3, settings=[{{}}, dict(config='{other}')])"
+    student = write_recipe(section)
+    read, configs = recipes.read_recipe(student, has_upper_bound=False)
+    keys = read.labeled[student]
+    own = 'distill.rounds.settings.1.train_dataloader.dataset'
+    assert keys == ['train_dataloader.dataset', own]
+    assert read.round_configs == [str(other)]
+    changed = load('gap_recovery.stacks')._changed(
+        configs[student], [f'{key}.ann_file=few.json' for key in keys]
+    )
+    assert changed.train_dataloader.dataset.ann_file == 'few.json'
+    assert changed.distill.rounds.settings[1].to_dict() == dict(
+        config=str(other), train_dataloader=dict(dataset=dict(ann_file='few.json'))
+    )
+
+
 def test_a_schedule_that_would_be_all_warm_up_is_refused(recipes, read):
     with pytest.raises(UserError, match='50 iterations would end in its warm-up of 50'):
         recipes.read_recipe(read.student, iterations=100)

@@ -24,6 +24,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -148,7 +149,12 @@ def prepare(arguments: argparse.Namespace) -> Comparison:
         ann_file = work_dir.resolve() / 'labeled.json'
         write_subset(configs[recipe.baseline], arguments.labeled, ann_file)
     setting = _setting(arguments, recipe, configs, str(ann_file) if ann_file else None)
-    contents = {path: config.to_dict() for path, config in configs.items()}
+    contents: dict[str, Any] = {
+        path: config.to_dict() for path, config in configs.items()
+    }
+    if recipe.round_configs:
+        paths = [recipe.student, *recipe.round_configs]
+        contents[recipe.student] = [contents[path] for path in paths]
     if setting.stack:
         for written in setting.stack.configs.values():
             contents[written.path] = written.content

@@ -44,6 +44,7 @@ class Recipe:
         teacher_iterations: Iterations that it trains.
         detects: Whether a detector finds its boxes, for which it states no folder.
         of_boxes: Whether it distills a detector.
+        round_configs: Paths of the configs that single rounds have instead.
     """
 
     student: str
@@ -60,6 +61,7 @@ class Recipe:
     teacher_iterations: int = 0
     detects: bool = False
     of_boxes: bool = False
+    round_configs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ def _student_runs(
     ]
     labeling = ['tools/label.py', recipe.student, '--work-dir', folder]
     labeling += ['--cfg-options', *options]
-    labeling += _labeled_options(setting, recipe.labeled[recipe.student])
+    labeling += _student_labeled(recipe, setting, ())
     needs = [run.name for run in (*teachers, *boxes)]
     labels = Run(labels_name, recipe.student, [labeling], needs)
     # Every arm has the same budget, so the schedule does not grow with the data.
@@ -306,7 +308,7 @@ def _student_training(
     length = setting.iterations.get(arm.name, recipe.iterations)
     options = [
         *length_options(recipe, recipe.iterations),
-        *_labeled_options(setting, recipe.labeled[recipe.student]),
+        *_student_labeled(recipe, setting, arm.ingredients),
         *options,
     ]
     checkpoint = setting.finished.get(arm.name, f'iter_{length}.pth')
@@ -351,7 +353,7 @@ def _detection(recipe: Recipe, setting: Setting) -> Run:
     folder = f'{setting.work_dir}/boxes'
     command = ['tools/detect.py', recipe.student, '--work-dir', folder]
     command += ['--cfg-options', *_boxes_option(setting)]
-    command += _labeled_options(setting, recipe.labeled[recipe.student])
+    command += _student_labeled(recipe, setting, ())
     return Run('boxes', recipe.student, [command])
 
 
@@ -425,6 +427,14 @@ def _labeled_options(setting: Setting, keys: Sequence[str]) -> list[str]:
     if setting.ann_file is None:
         return []
     return [f'{key}.ann_file={setting.ann_file}' for key in keys]
+
+
+def _student_labeled(
+    recipe: Recipe, setting: Setting, ingredients: Collection[str]
+) -> list[str]:
+    """Name the labeled set of a student, where it has rounds that of each."""
+    options = _labeled_options(setting, recipe.labeled[recipe.student])
+    return fitting_options(ingredients, options)
 
 
 def _stacked_name(name: str, stack: Stack | None) -> str:

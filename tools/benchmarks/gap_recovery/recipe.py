@@ -71,6 +71,12 @@ def read_recipe(
     teacher = _teacher_config(distill)
     if teacher is not None:
         configs[teacher] = _read(teacher)
+    labeled = {path: keys_of(each, ann_file) for path, each in configs.items()}
+    of_rounds = _round_configs(distill)
+    for key, path in of_rounds.items():
+        configs.setdefault(path, _read(path))
+        own = keys_of(configs[path], ann_file)
+        labeled[student] += [f'{key}.{each}' for each in own]
     recipe = Recipe(
         student=student,
         baseline=baseline,
@@ -78,7 +84,7 @@ def read_recipe(
         iterations=iterations or stated,
         stated=stated,
         schedulers=_schedulers(configs[student], stated),
-        labeled={path: keys_of(each, ann_file) for path, each in configs.items()},
+        labeled=labeled,
         ann_file=ann_file,
         ingredients=_stated_ingredients(distill),
         teachers=_num_teachers(student, distill),
@@ -86,6 +92,7 @@ def read_recipe(
         teacher_iterations=_length(teacher, configs[teacher]) if teacher else 0,
         detects=bool(distill.get('detector')) and not distill.detector.get('boxes'),
         of_boxes=is_detector(configs[student]),
+        round_configs=[*of_rounds.values()],
     )
     return recipe, configs
 
@@ -263,6 +270,16 @@ def _teacher_config(distill: Mapping[str, Any]) -> str | None:
     """Path of the config of a section's only teacher, where it states one."""
     teacher = distill.get('teacher')
     return teacher.get('config') if isinstance(teacher, Mapping) else None
+
+
+def _round_configs(distill: Mapping[str, Any]) -> dict[str, str]:
+    """Paths of the configs that rounds have instead, by the key of their settings."""
+    settings = (distill.get('rounds') or {}).get('settings') or []
+    return {
+        f'distill.rounds.settings.{i}': each['config']
+        for i, each in enumerate(settings)
+        if each.get('config') is not None
+    }
 
 
 def _sources(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
