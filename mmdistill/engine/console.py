@@ -21,6 +21,9 @@ LogCall = tuple[str, str]
 
 START_LINES: tuple[LogCall, ...] = (('runner', '_log_env'), ('runner', '__init__'))
 """Functions by which MMEngine's runner logs environment, config and hooks."""
+START_TEXTS = ('paramwise_options -- ', ' is skipped since its requires_grad=')
+"""Parts of the lines by which MMEngine logs each parameter of an optimizer: the
+settings of those that learn, and, as a warning, which ones a config freezes."""
 BATCH_LINES: tuple[LogCall, ...] = (
     ('logger_hook', 'after_test_iter'),
     ('logger_hook', 'after_test_epoch'),
@@ -31,9 +34,10 @@ FILE_ONLY = 'file_only'
 
 
 class ConsoleFilter(logging.Filter):
-    """Filter that hides lines meant for the log file only, but never a warning.
+    """Filter that hides lines meant for the log file only.
 
-    A bar in the terminal's last line is erased before a line is shown.
+    A warning is shown unless its text is one to hide. A bar in the terminal's last line
+    is erased before a line is shown.
 
     Args:
         handler: The handler that writes to the terminal.
@@ -43,6 +47,7 @@ class ConsoleFilter(logging.Filter):
         super().__init__()
         self._handler = handler
         self._hidden: set[LogCall] = set()
+        self._hidden_texts: set[str] = set()
         self._bar_is_shown = False
 
     @property
@@ -50,13 +55,15 @@ class ConsoleFilter(logging.Filter):
         """The terminal."""
         return self._handler.stream
 
-    def hide(self, calls: Iterable[LogCall]) -> None:
-        """Hide the lines of some functions.
+    def hide(self, calls: Iterable[LogCall], texts: Iterable[str] = ()) -> None:
+        """Hide the lines of some functions, but for warnings, and those with some text.
 
         Args:
             calls: The functions.
+            texts: Parts of lines, of warnings too.
         """
         self._hidden.update(calls)
+        self._hidden_texts.update(texts)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown.
@@ -67,6 +74,10 @@ class ConsoleFilter(logging.Filter):
         if record.levelno < logging.WARNING:
             call = (record.module, record.funcName)
             if call in self._hidden or FILE_ONLY in vars(record):
+                return False
+        if self._hidden_texts:
+            message = record.getMessage()
+            if any(text in message for text in self._hidden_texts):
                 return False
         self.erase_bar()
         return True

@@ -11,11 +11,11 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from mmdistill.engine.console import START_LINES, console_filters
+from mmdistill.engine.console import START_LINES, START_TEXTS, console_filters
 
 
 class QuietRunner(Runner):
-    """Runner that logs environment, config and hooks to the log file alone."""
+    """Runner that logs environment, config, hooks and parameters to the file alone."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; its terminal shows events, not settings.
@@ -26,5 +26,5 @@ class QuietRunner(Runner):
         """
         logger = super().build_logger(*args, **kwargs)
         for console in console_filters(logger):
-            console.hide(START_LINES)
+            console.hide(START_LINES, START_TEXTS)
         return logger

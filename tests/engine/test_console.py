@@ -54,6 +54,17 @@ def test_no_warning_is_hidden(terminal, level):
     assert 'lines' in stream.getvalue()
 
 
+@pytest.mark.parametrize('level', [logging.INFO, logging.WARNING])
+def test_a_line_with_a_hidden_text_is_in_the_file_alone(terminal, level):
+    logger, stream, file = terminal
+    (console,) = console_filters(logger)
+    console.hide((), ['two hundred'])
+    noise(logger, level)
+    logger.warning('what is odd')
+    assert stream.getvalue().count('\n') == 1
+    assert 'two hundred lines' in file.read_text()
+
+
 def test_a_handler_has_one_filter_and_files_have_none(terminal):
     logger, _, _ = terminal
     assert console_filters(logger) == console_filters(logger)

@@ -39,6 +39,24 @@ def test_settings_are_in_the_log_file_and_not_on_the_terminal(tmp_path, capfd):
         assert text in shown
 
 
+def test_parameters_of_the_optimizer_are_in_the_log_file_alone(tmp_path, capfd):
+    model = Plain()
+    model.frozen, model.free = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    model.frozen.requires_grad_(False)
+    runner = QuietRunner(model, str(tmp_path), experiment_name='lines')
+    settings = dict(custom_keys=dict(free=dict(lr_mult=0.5)))
+    optimizer = dict(type='SGD', lr=1.0)
+    runner.build_optim_wrapper(
+        dict(optimizer=optimizer, paramwise_cfg=settings, type='OptimWrapper')
+    )
+    shown = capfd.readouterr().out
+    (file,) = tmp_path.rglob('*.log')
+
+    for text in ('frozen.weight is skipped', 'free.weight:lr=0.5'):
+        assert text in file.read_text()
+        assert text not in shown
+
+
 def test_the_log_file_is_that_of_the_host(tmp_path):
     ours, theirs = (
         started(kind, tmp_path, name).count('\n')
