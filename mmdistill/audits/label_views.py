@@ -68,7 +68,7 @@ def label_views(
     # The store that is compared with that of the config comes first: a mismatch is
     # reported before the others are labeled.
     for name, views in reversed(views_by_name.items()):
-        store = LabelStore(folder / name.replace(' ', '_'), own_kind)
+        store = LabelStore(_store_folder(folder, name), own_kind)
         if FUSED in stores and _same_views(views, views_by_name[FUSED]):
             stores[name] = stores[FUSED]
             continue
@@ -78,6 +78,28 @@ def label_views(
         if name == FUSED:
             check_same_views(recipe, store, *ignored_fields)
     return {name: stores[name] for name in views_by_name}, source
+
+
+def are_labeled(recipe: Recipe, folder: Path) -> bool:
+    """Whether `label_views` has nothing to do in a folder.
+
+    Args:
+        recipe: The recipe.
+        folder: Folder of the stores.
+    """
+    by_name, kind = _views_of(recipe.distill.views), label_store(recipe).kind
+    stores = {
+        name: LabelStore(_store_folder(folder, name), kind)
+        for name, views in by_name.items()
+        if name == FUSED or not _same_views(views, by_name[FUSED])
+    }
+    if not all(store.complete for store in stores.values()):
+        return False
+    try:
+        check_same_views(recipe, stores[FUSED])
+    except StoreError:
+        return False
+    return True
 
 
 def check_same_views(recipe: Recipe, store: LabelStore, *ignored_fields: str) -> None:
@@ -108,6 +130,10 @@ def check_same_views(recipe: Recipe, store: LabelStore, *ignored_fields: str) ->
             'settings, or label into another folder'
             + ''.join(f'\n- {line}' for line in lines)
         )
+
+
+def _store_folder(folder: Path, name: str) -> Path:
+    return folder / name.replace(' ', '_')
 
 
 def _views_of(views: ViewsConfig) -> dict[str, ViewsConfig]:

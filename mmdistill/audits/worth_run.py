@@ -25,7 +25,7 @@ from mmdistill.audits.candidates import (
     match_candidates,
     pair_errors,
 )
-from mmdistill.audits.label_views import FLIP, SINGLE_VIEW, label_views
+from mmdistill.audits.label_views import FLIP, SINGLE_VIEW, are_labeled, label_views
 from mmdistill.audits.label_worth import (
     WORTH_FILE,
     LabelWorth,
@@ -59,9 +59,10 @@ def report_label_worth(config: Config) -> LabelWorth | None:
 
     At most `distill.worth_images` labeled images are labeled in a single view, with its
     mirror image and in all views, into label stores beside that of the config
-    (`...-audit`); a measurement that was stopped resumes, and one of the same labels
-    and images is not repeated. The result is `label_worth.json` in the store of the
-    config. Where nothing can be measured, a sentence says why; that is no error.
+    (`...-audit`); where an audit has labeled the whole set, all of it counts. A
+    measurement that was stopped resumes, and one of the same labels and images is not
+    repeated. The result is `label_worth.json` in the store of the config. Where nothing
+    can be measured, a sentence says why; that is no error.
 
     Args:
         config: A config whose images are labeled and whose labels are selected.
@@ -130,10 +131,13 @@ def _choose_images(recipe: Recipe) -> _Sample:
             'labels there are better than elsewhere; name others in distill.audit'
         )
     checked = checked_annotations(recipe, chosen_from)
-    folder = audit_folder(recipe, checked).parent
-    audited = sampled_set(
-        *(checked, num, trained_on, folder / 'samples'), distills_boxes(recipe)
-    )
+    folder = audit_folder(recipe, checked)
+    audited = checked
+    if trained_on or not are_labeled(recipe, folder):
+        samples = folder.parent / 'samples'
+        audited = sampled_set(
+            *(checked, num, trained_on, samples), distills_boxes(recipe)
+        )
     made_by = label_digest(label_store(recipe))
     return _Sample(
         audited=audited,

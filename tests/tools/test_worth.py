@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmdistill.audits import audit, audited_set, report_label_worth
+from mmdistill.audits.label_views import are_labeled
 from mmdistill.cli.arguments import add_config_arguments, load_config
 from mmdistill.config.recipe import Recipe
 from tests.helpers.recipes import STUDENT
@@ -70,6 +72,7 @@ def test_what_is_known_is_not_measured_again(workshop, logged, monkeypatch):
     assert FILE.read_bytes() == written
     assert any('worth (measured before): on 2 images' in line for line in logged)
     # Of other images it is measured anew.
+    shutil.rmtree(STORES)
     with pytest.raises(pytest.fail.Exception, match='again'):
         report_label_worth(read('distill.worth_images=1'))
 
@@ -90,6 +93,36 @@ def test_a_sample_is_labeled_alone(workshop):
     assert (worth.images, worth.listed) == (1, 2)
     (sample,) = STORES.glob('samples/*.json')
     assert len(json.loads(sample.read_text())['images']) == 1
+
+
+def test_where_an_audit_is_there_nothing_is_labeled_for_it(workshop):
+    recipe = Recipe.of(read())
+    found = audit(recipe, audited_set(recipe))
+    before = contents(STORES)
+
+    worth = report_label_worth(read('distill.worth_images=1'))
+
+    assert (worth.images, worth.listed) == (2, 2)
+    assert worth.precision == found.gains
+    assert contents(STORES) == before
+
+
+def test_an_audit_that_was_stopped_is_not_used(workshop):
+    recipe = Recipe.of(read())
+    audit(recipe, audited_set(recipe))
+    next(STORES.rglob('flip/chunks/*.parquet')).unlink()
+    assert report_label_worth(read('distill.worth_images=1')).images == 1
+
+
+def test_an_audit_of_other_labels_is_not_used(workshop):
+    recipe = Recipe.of(read())
+    audit(recipe, audited_set(recipe))
+    (folder,) = (path.parent for path in STORES.rglob('fused'))
+    assert are_labeled(recipe, folder)
+    shutil.rmtree(LABELS)
+    others = 'distill.views.scales=[1.0,1.5]'
+    assert call_tool('label', STUDENT, '--cfg-options', *DISTILL, others) == 0
+    assert not are_labeled(Recipe.of(read(others)), folder)
 
 
 @pytest.mark.parametrize('num', ['0', 'None'])
