@@ -93,13 +93,13 @@ def are_labeled(recipe: Recipe, folder: Path) -> bool:
         for name, views in by_name.items()
         if name == FUSED or not _same_views(views, by_name[FUSED])
     }
-    if not all(store.complete for store in stores.values()):
-        return False
     try:
-        check_same_views(recipe, stores[FUSED])
-    except StoreError:
+        complete = all(store.complete for store in stores.values())
+        if complete:
+            check_same_views(recipe, stores[FUSED])
+    except StoreError:  # damaged, or of other labels
         return False
-    return True
+    return complete
 
 
 def check_same_views(recipe: Recipe, store: LabelStore, *ignored_fields: str) -> None:
