@@ -335,7 +335,7 @@ class DistillConfig:
             kind=COUNT,
             meaning='labeled images, at most, on which it is measured before the '
             'training what the labels can be worth: of `audit`, or of the validation '
-            'set; 0 and None measure nothing',
+            'set, all of which counts once it is audited; 0 and None measure nothing',
             none_is_off=True,
         ),
     )
