@@ -230,13 +230,15 @@ def distinct_poses(
     while len(left):
         best, left = left[0], left[1:]
         kept.append(best)
-        # Differences and areas in the precision of the candidates, as in MMPose.
-        x, y = np.moveaxis(keypoints[left] - keypoints[best], -1, 0)
-        squares = x**2 + y**2
-        sizes = ((areas[left] + areas[best]) / 2).astype(np.float64) + np.spacing(1)
-        near = np.exp(-(squares / variances / sizes[:, None] / 2))
-        similar = (near.sum(axis=1) / near.shape[1]).astype(np.float32)
-        left = left[similar <= oks_thr]
+        # Differences and areas in the precision of the candidates, as in MMPose; those
+        # of an untrained model may be too far apart for it, and then are not alike.
+        with np.errstate(over='ignore', invalid='ignore'):
+            x, y = np.moveaxis(keypoints[left] - keypoints[best], -1, 0)
+            squares = x**2 + y**2
+            sizes = ((areas[left] + areas[best]) / 2).astype(np.float64) + np.spacing(1)
+            near = np.exp(-(squares / variances / sizes[:, None] / 2))
+            similar = (near.sum(axis=1) / near.shape[1]).astype(np.float32)
+        left = left[~(similar > oks_thr)]
     return np.array(kept, dtype=np.int64)
 
 

@@ -128,6 +128,15 @@ def test_distinct_poses_are_those_of_mmposes_slow_loop(seed, dtype):
     assert 0 < len(distinct_poses(keypoints, scores, areas, sigmas, 0.3)) < count
 
 
+def test_poses_too_far_apart_for_their_precision_are_distinct():
+    keypoints = np.float32([[[0, 0]], [[1e30, 0]], [[-1e38, 1e38]], [[1, 0]]])
+    areas = np.float32([100, np.inf, np.inf, 100])
+
+    kept = distinct_poses(keypoints, np.float32([4, 3, 2, 1]), areas, np.ones(1), 0.5)
+
+    assert kept.tolist() == [0, 1, 2]
+
+
 def test_of_no_poses_none_is_distinct():
     none = distinct_poses(np.zeros((0, 3, 2)), *np.zeros((2, 0)), np.ones(3), 0.9)
 
