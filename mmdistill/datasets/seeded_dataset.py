@@ -32,6 +32,9 @@ from mmdistill.errors import ConfigError, DataError
 from mmdistill.registry import DATASETS
 from mmdistill.utils.dataset_members import concatenated
 
+HOST_REJECTS = 'Cannot find valid image'
+"""Beginning of the message where a data set of MMEngine has no accepted sample."""
+
 
 @DATASETS.register_module()
 class SeededDataset(CombinedDataset):
@@ -142,7 +145,7 @@ class SeededDataset(CombinedDataset):
         if not isinstance(self.dataset, BaseDataset):
             # A concatenation: each source has its own pipeline, and replaces rejected
             # samples by its own.
-            sample = self.dataset[index]
+            sample = self._accepted(index, source)
             if isinstance(source, MixedImages) and pseudo_of(source) is not None:
                 # It is packed only once it is mixed.
                 sample = tag_pseudo(sample)
@@ -159,6 +162,19 @@ class SeededDataset(CombinedDataset):
             f'{type(source).__name__} that was tried, '
             f'{self.dataset.max_refetch + 1} of them'
         )
+
+    def _accepted(self, index: int, source: Any) -> Any:
+        """A sample of a concatenation that the pipeline of its source accepts."""
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            # MMEngine's data sets raise no class of their own.
+            if not str(error).startswith(HOST_REJECTS):
+                raise
+            raise DataError(
+                f'the pipeline of {type(source).__name__} rejects every sample of it '
+                f'that was tried: {error}'
+            ) from error
 
     def _prepared(self, index: int, source: Any) -> Any:
         """A sample through the pipeline of the combined set, its weights with it."""

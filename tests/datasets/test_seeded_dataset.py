@@ -158,6 +158,14 @@ def test_a_source_that_gives_up_everything_is_named(combined):
         SeededDataset(dataset)[SeededIndex(len(dataset) - 1, 0)]
 
 
+def test_a_source_of_a_concatenation_that_gives_up_everything_is_named(sources):
+    both = sources(STEPS, [GiveUp({*range(11)}), *STEPS])
+    both[1].max_refetch = 3
+    seeded = SeededDataset(ConcatDataset(both, ignore_keys='CLASSES'))
+    with pytest.raises(UserError, match='PseudoLabelDataset rejects every sample'):
+        seeded[SeededIndex(len(seeded) - 1, 0)]
+
+
 def test_sources_may_have_different_pipelines(sources):
     dataset = SeededDataset(ConcatDataset(sources(PLAIN, STEPS), ignore_keys='CLASSES'))
     labeled, pseudo = (
