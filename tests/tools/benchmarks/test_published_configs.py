@@ -30,16 +30,15 @@ SAMPLE = {
     'td-hm_res50_8xb64-210e_deepfashion_upper-256x192',
     'animal': 'animal_2d_keypoint/topdown_heatmap/zebra/'
     'td-hm_res50_8xb64-210e_zebra-160x160',
+    'whole images': f'{BODY}/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640',
     'whole body': 'wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/'
     'td-hm_vipnas-mbv3_8xb64-210e_coco-wholebody-256x192',
 }
 REFUSED = {
     'AssociativeEmbeddingHead': f'{BODY}/associative_embedding/coco/'
     'ae_hrnet-w32_8xb24-300e_coco-512x512',
-    'CIDHead': f'{BODY}/cid/coco/cid_hrnet-w32_8xb20-140e_coco-512x512',
-    'DEKRHead': f'{BODY}/dekr/coco/dekr_hrnet-w32_8xb10-140e_coco-512x512',
-    'RTMOHead': f'{BODY}/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640',
-    'YOLOXPoseHead': f'{BODY}/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416',
+    'the transform PackPoseInputs': f'{BODY}/yoloxpose/coco/'
+    'yoloxpose_tiny_4xb64-300e_coco-416',
     'DWPoseDistiller': 'wholebody_2d_keypoint/dwpose/coco-wholebody/s1_dis/'
     'dwpose_l_dis_m_coco-256x192',
     r'edpose_res50_8xb2-50e_coco-800x1333\.py has the new form of configs': f'{BODY}/'

@@ -1,4 +1,4 @@
-"""Run plan, label, select and two training steps on every top-down config of MMPose.
+"""Run plan, label, select and two training steps on every 2-D config of MMPose.
 
     python -m tools.benchmarks.published_configs [--only PATTERN] [--jobs N]
         [--resume FILE] [--write configs/README.md]

@@ -124,6 +124,17 @@ def _write_labeled(
         savemat(headboxes, dict(headboxes_src=heads))
 
 
+def smooth_noise(rng: np.random.Generator, side: int) -> np.ndarray:
+    """Draw an image of smooth noise, uint8, (side, side, 3).
+
+    Args:
+        rng: The source of the noise.
+        side: Pixels along each axis.
+    """
+    coarse = rng.integers(0, 256, (10, 10, 3), np.uint8)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
 def num_keypoints(dataset: Mapping[str, Any]) -> int:
     """Return the number of keypoints of a data set, the body's for whole-body sets."""
     if dataset['type'].startswith(('CocoWholeBody', 'UBody2d')):
@@ -217,9 +228,7 @@ def _box(image_id: str | int) -> dict[str, Any]:
 
 def _write_image(path: Path, rng: np.random.Generator) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    coarse = rng.integers(0, 256, (10, 10, 3), np.uint8)
-    picture = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(path), picture)
+    cv2.imwrite(str(path), smooth_noise(rng, SIDE))
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -10,29 +10,42 @@ import contextlib
 import copy
 import importlib.util
 import io
+import math
 import os
 import resource
 import shutil
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.config.config import ConfigParsingError
 from mmengine.registry import init_default_scope
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 
 from mmdistill.cli.main import run
 from mmdistill.config.schema import is_type
 from mmdistill.engine.initial_weights import initial_weights
-from tools.benchmarks.published_configs.data import leaves, write_data
+from mmdistill.models.finders.build import finds_instances
+from tools.benchmarks.published_configs.data import (
+    leaves,
+    smooth_noise,
+    write_data,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STAGES = ('plan', 'label', 'select_labels', 'train')
 BATCH = 2
+SEEN_SIDE = 640
+"""Pixels along each axis of the images that batch norms are given."""
 MANY_MEMBERS = 8
 """Number of members of a mix from which two iterations are less than an epoch."""
 
@@ -42,14 +55,15 @@ distill = dict(
     teacher=dict(checkpoint='teacher.pth'),
     unlabeled=dict(
         data_root='',
-        data_prefix=dict(img='unlabeled/'),
-        bbox_file='unlabeled.bbox.json',
+        data_prefix=dict(img='unlabeled/'),{boxes}
     ),
     views=dict(scales=(1.0,), flip=True),
     mixing=dict(labeled_share=0.5),
     store='labels',
 )
 """
+BOXES = """
+        bbox_file='unlabeled.bbox.json',"""
 TWO_ITERATIONS = """train_cfg = dict(_delete_=True, by_epoch=False, max_iters=2)
 param_scheduler = []
 """
@@ -114,10 +128,17 @@ def describe(config: Config) -> dict[str, Any]:
 
 
 def write_recipe(name: str, config: Config | None = None) -> str:
-    """Write the recipe of a published config into the current folder."""
+    """Write the recipe of a published config into the current folder.
+
+    Args:
+        name: Its path below MMPose's configs.
+        config: The config, where it can be read; a model that finds instances itself
+            gets no boxes.
+    """
     base = REPOSITORY / 'configs' / '_base_' / 'distill.py'
     recipe = Path('recipe.py')
-    text = RECIPE.format(name=name, base=base)
+    boxes = '' if config is not None and finds_instances(config.model) else BOXES
+    text = RECIPE.format(name=name, base=base, boxes=boxes)
     if config is not None and has_many_members(config):
         text += TWO_ITERATIONS
     recipe.write_text(text)
@@ -129,11 +150,37 @@ def prepare(config: Config) -> None:
     write_data(config, Path('unlabeled'))
     torch.manual_seed(0)
     try:
-        weights = MODELS.build(copy.deepcopy(config.model)).state_dict()
+        weights = _random_weights(config.model)
     except Exception:
         # A model that can't be built here has to be refused, with whatever weights.
         weights = {}
     torch.save(dict(state_dict=weights), 'teacher.pth')
+
+
+def _random_weights(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Random weights of a model.
+
+    One-stage heads are given no boxes that bound their poses. Theirs are about eight
+    cells wide once batch norms know the statistics of these weights; else poses lie far
+    outside of the image, and no pipeline takes them.
+    """
+    module = MODELS.build(copy.deepcopy(dict(model)))
+    if isinstance(module.head, YOLOXPoseHead):
+        rng = np.random.default_rng(0)
+        pictures = [smooth_noise(rng, SEEN_SIDE) for _ in range(BATCH)]
+        images = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
+        batch = dict(inputs=images, data_samples=[PoseDataSample() for _ in images])
+        for part in module.modules():
+            if isinstance(part, _BatchNorm):
+                part.momentum = None  # the mean of all inputs
+        with torch.no_grad():
+            inputs = module.data_preprocessor(batch)['inputs']
+            module.train().head(module.extract_feat(inputs))
+            for convolution in module.head.head_module.out_bbox:
+                convolution.weight.mul_(0.01)
+                convolution.bias[2:] = math.log(8)
+    weights: dict[str, Any] = module.state_dict()
+    return weights
 
 
 def short_training(config: Config) -> list[str]:
