@@ -76,7 +76,7 @@ setup(
         'torch>=2.1.0',
         'jinja2>=3.0.3',
         'matplotlib>=3.8.0',
-        'av>=14.2.0,<19',
+        'av>=17.0.0,<19',
         'ImageHash>=4.3.2,<5',
     ],
     # The versions that are tested, beside numpy 1.

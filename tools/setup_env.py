@@ -49,7 +49,7 @@ OLDEST = {
     'mmcv': 'mmcv==2.1.0 opencv-python==4.11.0.86',
     'mmpose': 'mmengine==0.10.7 mmdet==3.3.0 mmpose==1.3.2 chumpy==0.70 '
     'xtcocotools==1.14.3 pycocotools==2.0.11 scipy==1.15.3 matplotlib==3.8.0 '
-    'pyarrow==17.0.0 jinja2==3.0.3 av==14.2.0 ImageHash==4.3.2 PyWavelets==1.8.0',
+    'pyarrow==17.0.0 jinja2==3.0.3 av==17.0.0 ImageHash==4.3.2 PyWavelets==1.8.0',
     'transforms': 'albumentations==1.3.1 qudida==0.0.4 scikit-image==0.25.2 '
     'scikit-learn==1.7.2',
     'tools': 'pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 duckdb==1.5.6 '
