@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from _compat_pickle import IMPORT_MAPPING
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,10 +76,14 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def weight_objects() -> dict[str, Any]:
-    """Return what torch's own reader of weights allows, and bytes, by name."""
+    """Return what torch's own reader of weights allows, by name.
+
+    Bytes and counters, which steps of the learning rate are, only later versions allow.
+    """
     from torch._weights_only_unpickler import _get_allowed_globals
 
-    return {**_get_allowed_globals(), '_codecs.encode': _encoded}
+    further = {'_codecs.encode': _encoded, 'collections.Counter': Counter}
+    return {**_get_allowed_globals(), **further}
 
 
 def downloaded(url: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_history_of_a_run_comes_back(tmp_path):
     history = scalars['train/loss']
     assert isinstance(history, HistoryBuffer)
     assert history.mean() == np.mean(history.data[0])
+
+
+def test_the_steps_of_a_learning_rate_come_back(tmp_path):
+    weight = nn.Parameter(torch.zeros(1))
+    steps = torch.optim.lr_scheduler.MultiStepLR(torch.optim.SGD([weight], 1.0), [3, 5])
+    save(tmp_path / 'a.pth', **steps.state_dict())
+    assert load(tmp_path / 'a.pth')['milestones'] == Counter([3, 5])
 
 
 def test_a_run_is_resumed(tmp_path):
