@@ -59,7 +59,7 @@ class FeatureDropoutHook(Hook):
         self.rate = rate
         self.sources = sources
         self._rows: list[bool] = []
-        self._generator = torch.Generator()
+        self._seed = 0
         self._handle: Any = None
 
     def before_train(self, runner: Runner) -> None:
@@ -94,7 +94,7 @@ class FeatureDropoutHook(Hook):
         self._rows = noised_rows(data_batch['data_samples'], self.sources)
         key = hash_key(runner.seed or 0, runner.iter, get_rank())
         # Seeds of torch's generators are 64 bits with a sign.
-        self._generator.manual_seed(key >> 1)
+        self._seed = key >> 1
 
     def after_train_iter(
         self,
@@ -126,21 +126,23 @@ class FeatureDropoutHook(Hook):
     def _drop(self, module: nn.Module, inputs: Any, features: Any) -> Any:
         if not (module.training and any(self._rows)):
             return None
-        return self._dropped(features)
+        # Made here: a copy of the model has a copy of this hook, and torch before 2.6
+        # cannot copy a generator.
+        generator = torch.Generator()
+        generator.manual_seed(self._seed)
+        return self._dropped(features, generator)
 
-    def _dropped(self, features: Any) -> Any:
+    def _dropped(self, features: Any, generator: torch.Generator) -> Any:
         """The features, tensors (B, C, ...) or sequences of such, without channels."""
         if isinstance(features, (list, tuple)):
-            return type(features)(map(self._dropped, features))
+            return type(features)(self._dropped(each, generator) for each in features)
         if not isinstance(features, Tensor) or len(features) != len(self._rows):
             raise ConfigError(
                 'FeatureDropoutHook needs features with a row for each of the '
                 f'{len(self._rows)} samples of a batch, got {_described(features)}; '
                 'set distill.noise.feature_dropout to 0'
             )
-        factors = channel_factors(
-            self._rows, features.shape[1], self.rate, self._generator
-        )
+        factors = channel_factors(self._rows, features.shape[1], self.rate, generator)
         return scale_channels(features, factors)
 
 
