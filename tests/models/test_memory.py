@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from mmdistill.models import HeatmapFusionTTA
 
@@ -24,7 +24,7 @@ class LiveBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(output):
+        for tensor in tree_flatten(output)[0]:
             if isinstance(tensor, torch.Tensor):
                 self._count(tensor.untyped_storage())
         return output

@@ -16,7 +16,7 @@ from mmdistill.models.network import (
     forward_of,
 )
 from mmdistill.utils import torch_version
-from mmdistill.utils.torch_version import is_full
+from tests.helpers.devices import NEEDS_FULL_TORCH
 
 SIZES = dict(input_size=(48, 64), heatmap_size=(12, 16))
 HEAD = dict(
@@ -26,10 +26,9 @@ HEAD = dict(
     deconv_out_channels=None,
     decoder=dict(type='MSRAHeatmap', sigma=1, **SIZES),
 )
-is_new = pytest.mark.skipif(not is_full(), reason='needs torch 2.6')
 has_compiler = (
     pytest.mark.slow,
-    is_new,
+    NEEDS_FULL_TORCH,
     pytest.mark.skipif(shutil.which('g++') is None, reason='needs a C++ compiler'),
 )
 
@@ -181,7 +180,7 @@ def test_a_model_that_folding_would_change_runs_unfolded(inputs):
     assert torch.equal(outputs, own(estimator, inputs))
 
 
-@is_new
+@NEEDS_FULL_TORCH
 def test_bfloat16_is_for_the_network(estimator, inputs):
     outputs = run(Network(estimator, precision='bfloat16'), inputs)
     assert outputs.dtype == torch.bfloat16

@@ -16,6 +16,7 @@ from mmdistill.models import PoseFinder
 from mmdistill.models.finders.bottom_up import CenterFinder, TagFinder
 from mmdistill.models.finders.build import build_finder, finder_class, finds_instances
 from mmdistill.models.finders.one_stage import OneStageFinder
+from tests.helpers.devices import NEEDS_FULL_TORCH
 from tests.helpers.finder_models import (
     FLIP_INDICES,
     MODELS,
@@ -264,6 +265,7 @@ def test_folding_and_channels_last_change_rounding_alone(models):
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 
 
+@NEEDS_FULL_TORCH
 def test_half_precision_is_that_of_backbone_and_neck(models):
     (one,) = find(models['CID'], IMAGES[:1])
     (half,) = find(models['CID'], IMAGES[:1], precision='bfloat16')

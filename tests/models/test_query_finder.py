@@ -110,6 +110,8 @@ def model() -> Any:
         for part in (built.head.out_head, built.head.enc_out_class_embed):
             for weights in part.parameters():
                 weights.add_(torch.randn_like(weights) * 0.05)
+        # It begins as whatever lies in the memory.
+        torch.nn.init.normal_(built.head.level_embed)
     return built.eval()
 
 

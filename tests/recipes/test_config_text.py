@@ -72,6 +72,7 @@ def test_the_text_says_what_was_given(name):
 
 
 def test_a_formatter_changes_nothing(tmp_path):
+    pytest.importorskip('ruff')
     path = tmp_path / 'config.py'
     path.write_text(TEXT)
     options = ['--isolated', '--config', 'format.quote-style="single"', '--check']

@@ -115,6 +115,7 @@ def test_work_folder_and_seed_are_those_that_are_stated(here, monkeypatch):
 
 
 def test_the_files_of_a_recipe_are_formatted(here):
+    pytest.importorskip('ruff')
     truth = replace(MICE, truth=Path('mice/truth.json'))
     shutil.copytree('mice/images', 'other/images')
     write_labels(Path('other'), size=(200, 150))

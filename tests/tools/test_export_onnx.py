@@ -19,6 +19,7 @@ from mmdistill.stages.onnx_export import (
     flatten,
     import_packages,
 )
+from tests.helpers.devices import NEEDS_FULL_TORCH
 from tests.helpers.recipes import TEACHER
 from tests.helpers.tiny_heads import HEADS, INPUT, tiny_estimator
 from tests.helpers.workshop import TEACHER_FILE
@@ -87,6 +88,7 @@ def test_keypoints_that_moved_are_refused_though_outputs_are_close(monkeypatch):
         compare_outputs(model, crops, outputs, [each + 0.01 for each in outputs])
 
 
+@NEEDS_FULL_TORCH
 def test_a_missing_package_is_one_sentence(monkeypatch):
     monkeypatch.setattr(onnx_export, 'MODULES', ('no_such_package',))
     with pytest.raises(ConfigError, match=r'needs the package no_such_package.*onnx\]'):

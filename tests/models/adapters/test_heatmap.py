@@ -67,7 +67,7 @@ def test_a_magnified_view_changes_nothing_outside_of_its_middle(
     alone.add(REFERENCE, (heatmaps,), crops, EVERY)
     both.add(REFERENCE, (heatmaps,), crops, EVERY)
     both.add(View(2.0), (heatmaps + 1,), crops, EVERY)
-    changed = (both.result() != alone.result()).all(dim=(0, 1))
+    changed = (both.result() != alone.result()).flatten(0, 1).all(dim=0)
     middle = torch.zeros(32, 24, dtype=torch.bool)
     middle[8:24, 6:18] = True
     assert torch.equal(changed, middle)
