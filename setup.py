@@ -64,10 +64,10 @@ setup(
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
     package_data={'mmdistill.reports': ['templates/*']},
     python_requires='>=3.10',
-    # The lower bounds are the versions of `make test-oldest`, in which the suite has
-    # not been run as a whole yet. MMPose, MMDetection and mmcv are not named: pip
-    # would follow their own requirements too, reach for chumpy or compile mmcv a
-    # second time. `mmdistill.cli.environment` tells what is missing of them.
+    # The lower bounds are the versions of `make test-oldest`. MMPose, MMDetection and
+    # mmcv are not named: pip would follow their own requirements too, reach for chumpy
+    # or compile mmcv a second time. `mmdistill.cli.environment` tells what is missing
+    # of them.
     install_requires=[
         'mmengine>=0.10.7',
         'numpy>=1.26.4',

@@ -15,31 +15,26 @@ NINE = tuple(np.linspace(0.5, 1.5, 9))
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages that operators made and nobody freed."""
+    """Counts the bytes of all tensors that operators made and nobody freed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
+        self.peak = 0
+        # Weak references to storages are not kept by torch 2.1.
+        self._made: list[weakref.ref[torch.Tensor]] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
-        for tensor in tree_flatten(output)[0]:
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
+        made = [each for each in tree_flatten(output)[0] if torch.is_tensor(each)]
+        self._made += map(weakref.ref, made)
+        self.peak = max(self.peak, self._now())
         return output
 
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
+    def _now(self) -> int:
+        live = [tensor for ref in self._made if (tensor := ref()) is not None]
+        self._made = [weakref.ref(tensor) for tensor in live]
+        storages = [tensor.untyped_storage() for tensor in live]
+        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 @pytest.fixture
