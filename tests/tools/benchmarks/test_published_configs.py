@@ -182,6 +182,12 @@ def test_the_table_has_every_config_with_what_it_comes_to(table):
     ]
 
 
+def test_the_table_names_the_commits_of_several_runs(table):
+    at = [dict(row, revision=name) for row, name in zip(ROWS, 'aba', strict=True)]
+    assert 'commit c from runs of 2 at a, 1 at b, with' in table.render(at, [], 'c')
+    assert 'commit c, with' in table.render(at[:1], [], 'c')
+
+
 def test_the_table_takes_the_place_of_the_one_before(table, tmp_path):
     path = tmp_path / 'README.md'
 

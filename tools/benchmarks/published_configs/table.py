@@ -52,11 +52,11 @@ def render(rows: Iterable[dict[str, Any]], names: Sequence[str], revision: str) 
         *(BEGIN, '## Every published config of MMPose', ''),
         _summary(counts, len(names)),
         *('', '```shell', COMMAND, '```', ''),
-        f'Written at commit {revision}, with MMPose 1.3.2. Each config is the base of '
-        'a recipe of ten lines, with a teacher of random weights and generated data of '
-        "its data set's own form: `plan`, `label`, `select_labels`, then two training "
-        'steps, on a CPU. Weights that would be downloaded are switched off, as `plan` '
-        'advises without a network.',
+        f'Written at commit {revision}{_runs(results.values())}, with MMPose 1.3.2. '
+        'Each config is the base of a recipe of ten lines, with a teacher of random '
+        "weights and generated data of its data set's own form: `plan`, `label`, "
+        '`select_labels`, then two training steps, on a CPU. Weights that would be '
+        'downloaded are switched off, as `plan` advises without a network.',
         '',
         'A run that was stopped goes on with the same command: results are kept in '
         '`work_dirs/published_configs.jsonl`, a line each with its commit, and only '
@@ -92,6 +92,15 @@ def _summary(counts: Counter[str], total: int) -> str:
     if counts.get(OPEN):
         parts.append(f'{counts[OPEN]} are open')
     return f'Of {total} 2-D configs {", ".join(parts)}.'
+
+
+def _runs(rows: Iterable[dict[str, Any]]) -> str:
+    """Name the commits that configs were run at, where there are several."""
+    counts = Counter(row['revision'] for row in rows if row.get('revision'))
+    if len(counts) < 2:
+        return ''
+    parts = [f'{count} at {revision}' for revision, count in counts.most_common()]
+    return f' from runs of {", ".join(parts)}'
 
 
 def _described(row: dict[str, Any] | None) -> tuple[str, str]:
