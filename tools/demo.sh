@@ -50,9 +50,9 @@ claim_work_dir() {
   echo "$wanted" >"$made_by"
 }
 
-# A detector, as several figures are on an image, which distill.py trains; a teacher of
-# the student's size and a short schedule, so that it takes minutes. All else is as
-# new_recipe.py recommends.
+# A detector, as several figures are on an image, which distill.py trains; a short
+# schedule and few views, so that it takes minutes. All else is as new_recipe.py
+# recommends.
 write_recipe() {
   local command=(
     python tools/new_recipe.py "$(basename "$WORK_DIR")"
@@ -60,7 +60,7 @@ write_recipe() {
     --unlabeled $DATA/images/unlabeled
     --detector configs/distill/toy/detector.py
     --detector-checkpoint "$WORK_DIR/detector/iter_400.pth"
-    --teacher-model same --iterations 300
+    --iterations 300 --scales 1
     --seed "$SEED" --out "$RECIPE" --work-dir "$WORK_DIR" --yes
   )
   if [[ -d $RECIPE ]]; then
