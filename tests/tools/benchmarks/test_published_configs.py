@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,6 @@ SAMPLE = {
     'td-hm_res50_8xb64-210e_deepfashion_upper-256x192',
     'animal': 'animal_2d_keypoint/topdown_heatmap/zebra/'
     'td-hm_res50_8xb64-210e_zebra-160x160',
-    'whole images': f'{BODY}/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640',
     'whole body': 'wholebody_2d_keypoint/topdown_heatmap/coco-wholebody/'
     'td-hm_vipnas-mbv3_8xb64-210e_coco-wholebody-256x192',
 }
@@ -91,6 +91,22 @@ def test_a_model_or_data_set_of_another_kind_is_refused_in_the_same_words(name, 
 
     assert re.match(f'refused: .*{name}', stages['plan'])
     assert stages['plan'] == stages['label'] == stages['train']
+
+
+@pytest.mark.parametrize(
+    ('name', 'boxes'),
+    [
+        (f'{BODY}/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640', False),
+        (SAMPLE['animal'], True),
+    ],
+)
+def test_a_model_that_finds_instances_itself_gets_no_boxes(
+    name, boxes, trial, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    config = trial.read_published(f'{name}.py')
+    recipe = Path(trial.write_recipe(f'{name}.py', config)).read_text()
+    assert ('bbox_file' in recipe) == boxes
 
 
 def test_every_config_of_the_wheel_is_taken(suite, trial):
