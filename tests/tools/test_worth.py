@@ -114,6 +114,13 @@ def test_an_audit_that_was_stopped_is_not_used(workshop):
     assert report_label_worth(read('distill.worth_images=1')).images == 1
 
 
+def test_an_audit_that_is_damaged_is_not_used(workshop):
+    recipe = Recipe.of(read())
+    audit(recipe, audited_set(recipe))
+    next(STORES.rglob('fused/manifest.json')).write_text('{')
+    assert report_label_worth(read('distill.worth_images=1')).images == 1
+
+
 def test_an_audit_of_other_labels_is_not_used(workshop):
     recipe = Recipe.of(read())
     audit(recipe, audited_set(recipe))
