@@ -3,6 +3,7 @@
 Needs nothing but Python, and states every version. A step whose packages are
 installed is skipped, so an interrupted set-up continues; a stamp marks a finished one.
 `--torch 2.1` makes a second environment with the oldest versions beside the first.
+mmcv is compiled in a few joined units; MMCV_JOIN_UNITS=0 compiles each file alone.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ FROM_SOURCE = 'mmcv,albumentations,qudida'
 RUN_MMCV = 'import mmcv.ops, torch; mmcv.ops.nms(torch.ones(1, 4), torch.ones(1), 0.5)'
 FIND_HEADERS = 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")'
 
-# mmcv's 77 C++ files are joined to a few units: fewer read torch's headers, which
-# is most of their time. MMCV_JOIN_UNITS=0 compiles each alone.
+# Of mmcv's dispatchers; fewer units read torch's headers less often, which is most of
+# the time of its 77 C++ files.
 JOINED_UNITS = 2
 # These define what others of their folder define too.
 SINGLE_UNITS = ('roi_align', 'roi_align_rotated', 'rotated_feature_align')

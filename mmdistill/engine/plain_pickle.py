@@ -78,7 +78,8 @@ class PlainUnpickler(pickle.Unpickler):
 def weight_objects() -> dict[str, Any]:
     """Return what torch's own reader of weights allows, by name.
 
-    Bytes and counters, which steps of the learning rate are, only later versions allow.
+    Bytes, and counters such as the milestones of a `MultiStepLR`, are added: only later
+    versions allow them.
     """
     from torch._weights_only_unpickler import _get_allowed_globals
 

@@ -158,29 +158,33 @@ def prepare(config: Config) -> None:
 
 
 def _random_weights(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Random weights of a model.
-
-    One-stage heads are given no boxes that bound their poses. Theirs are about eight
-    cells wide once batch norms know the statistics of these weights; else poses lie far
-    outside of the image, and no pipeline takes them.
-    """
+    """Random weights of a model, whose poses lie in the image."""
     module = MODELS.build(copy.deepcopy(dict(model)))
     if isinstance(module.head, YOLOXPoseHead):
-        rng = np.random.default_rng(0)
-        pictures = [smooth_noise(rng, SEEN_SIDE) for _ in range(BATCH)]
-        images = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
-        batch = dict(inputs=images, data_samples=[PoseDataSample() for _ in images])
-        for part in module.modules():
-            if isinstance(part, _BatchNorm):
-                part.momentum = None  # the mean of all inputs
-        with torch.no_grad():
-            inputs = module.data_preprocessor(batch)['inputs']
-            module.train().head(module.extract_feat(inputs))
-            for convolution in module.head.head_module.out_bbox:
-                convolution.weight.mul_(0.01)
-                convolution.bias[2:] = math.log(8)
+        _bound_boxes(module)
     weights: dict[str, Any] = module.state_dict()
     return weights
+
+
+@torch.no_grad()
+def _bound_boxes(module: Any) -> None:
+    """Make the boxes of a one-stage model about eight cells wide.
+
+    They bound its poses. With random weights they are far larger than the image, which
+    no pipeline takes, unless batch norms know the statistics of these weights.
+    """
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.momentum = None  # the mean of all inputs
+    rng = np.random.default_rng(0)
+    pictures = [smooth_noise(rng, SEEN_SIDE) for _ in range(BATCH)]
+    images = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
+    batch = dict(inputs=images, data_samples=[PoseDataSample() for _ in images])
+    inputs = module.data_preprocessor(batch)['inputs']
+    module.train().head(module.extract_feat(inputs))
+    for convolution in module.head.head_module.out_bbox:
+        convolution.weight.mul_(0.01)
+        convolution.bias[2:] = math.log(8)
 
 
 def short_training(config: Config) -> list[str]:
