@@ -20,7 +20,7 @@ BOX_VIEWS = ('scales', 'flip', 'vote_thr')
 """Settings of `distill.views` that a detector has."""
 OF_POSE_SECTIONS = {
     'unlabeled': ('bbox_file', 'category_ids', 'max_boxes', 'detections', 'follow'),
-    'labeling': ('refit_boxes',),
+    'labeling': ('refit_boxes', 'reduced_decoding'),
     'selection': ('keypoint_thr',),
     'mixing': ('keypoint_thr',),
 }

@@ -218,11 +218,20 @@ class LabelingConfig:
         'whether each box is looked at twice, the second time fitted around its pose '
         "with the labeled set's margins; else where each image is one box",
     )
+    reduced_decoding: bool = setting(
+        SWITCH,
+        'whether a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the views of '
+        'its boxes need no more pixels, which is faster and changes labels a little',
+        False,
+    )
 
     @property
     def loop_arguments(self) -> dict[str, Any]:
         """Those that `LabelLoop` takes."""
-        names = ('chunk_size', 'score_floor', 'nms_thr', 'max_failures')
+        names = (
+            *('chunk_size', 'score_floor', 'nms_thr', 'max_failures'),
+            'reduced_decoding',
+        )
         return {k: v for k, v in stated(self).items() if k in names}
 
 

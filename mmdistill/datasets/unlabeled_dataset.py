@@ -14,7 +14,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 
 from mmdistill.config.metainfo import keypoint_names, ordered_metainfo
-from mmdistill.datasets.box_providers import build_box_provider
+from mmdistill.datasets.box_providers import BoxColumns, build_box_provider
 from mmdistill.datasets.box_tracker import BoxTracker
 from mmdistill.datasets.boxes import MAX_BOXES
 from mmdistill.datasets.leakage import drop_leaked_images
@@ -28,6 +28,7 @@ from mmdistill.datasets.sources.image_reader import (
 )
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import ConfigError
+from mmdistill.functional.reductions import REDUCTION, Sampling, reduction_of
 from mmdistill.registry import DATASETS
 from mmdistill.store.schema import FAILED, OK
 from mmdistill.utils.dist import run_on_rank_zero
@@ -109,6 +110,7 @@ class UnlabeledDataset:
         self.metainfo = parse_pose_metainfo(ordered_metainfo(metainfo))
         self.img_root = root / _prefix(data_prefix)
         self._reader = ImageReader(max_pixels, LabeledDepth(labeled))
+        self._sampling: Sampling | None = None
         if sources is None:
             source_list = [_default_source(self.img_root, root, ann_file or '', hidden)]
         elif ann_file or data_prefix or hidden:
@@ -162,6 +164,22 @@ class UnlabeledDataset:
         """
         return self._boxes.sha256(self._numbers[numbers])
 
+    def reduce(self, sampling: Sampling) -> None:
+        """Decode JPEGs at a part of their size from now on, where that is enough.
+
+        Args:
+            sampling: How densely the teachers sample an image.
+
+        Raises:
+            ConfigError: If boxes are propagated from frame to frame.
+        """
+        if self.tracker is not None:
+            raise ConfigError(
+                'reduced_decoding needs boxes that are known before an image is '
+                'decoded, got `follow`, which moves them afterwards: leave one out'
+            )
+        self._sampling = sampling
+
     @property
     def in_order(self) -> bool:
         """Whether one process should read consecutive images."""
@@ -197,6 +215,7 @@ class UnlabeledDataset:
             'keypoints': keypoint_names(self.metainfo),
             # They undo mirrored views.
             'flip_indices': [int(i) for i in self.metainfo['flip_indices']],
+            **({} if self._sampling is None else {'reduced_decoding': True}),
         }
 
     def __len__(self) -> int:
@@ -204,12 +223,9 @@ class UnlabeledDataset:
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Return `inputs`, (3, height, width), uint8, BGR, and `data_samples`."""
-        image = self.read(number)
-        height, width = image.shape
-        boxes, scores, category_ids = self._boxes.of_image(
-            self._numbers[number], width, height
-        )
-        on_image = _overlap_image(boxes, width, height) & (not image.reason)
+        image = self._read_for_views(number)
+        boxes, scores, category_ids = self._boxes_of(number, image.shape)
+        on_image = _overlap_image(boxes, image.shape) & (not image.reason)
         if not image.reason and not on_image.all():
             notes = filter(None, [image.note, BOX_OFF_IMAGE])
             image = replace(image, note='; '.join(notes))
@@ -245,6 +261,7 @@ class UnlabeledDataset:
                 ori_shape=image.shape,
                 status=FAILED if image.reason else OK,
                 reason=image.reason or image.note,
+                **({REDUCTION: image.reduction} if image.reduction > 1 else {}),
             )
         )
         # The same for all images: not copied for each, and sent by a worker once a
@@ -264,6 +281,24 @@ class UnlabeledDataset:
             if name is None or images.numbers.get(name) != number:
                 name = path
             yield path, name
+
+    def _read_for_views(self, number: int) -> ReadImage:
+        """Read an image, with no more pixels than the views of its boxes need."""
+        sampling = self._sampling
+        if sampling is None:
+            return self.read(number)
+
+        def reduction(shape: tuple[int, int]) -> int:
+            boxes, *_ = self._boxes_of(number, shape)
+            boxes = boxes[_overlap_image(boxes, shape)]
+            return reduction_of(sampling.least_step(boxes, shape[::-1]))
+
+        return self._images.read(number, self._reader.reducing(reduction))
+
+    def _boxes_of(self, number: int, shape: tuple[int, int]) -> BoxColumns:
+        """Boxes, scores and categories of an image of a height and width."""
+        height, width = shape
+        return self._boxes.of_image(self._numbers[number], width, height)
 
     def _frame_before(self, number: int) -> str | None:
         """Path of the previous frame; None if it was dropped."""
@@ -291,5 +326,5 @@ def _default_source(img_root: Path, root: Path, ann_file: str, hidden: bool) -> 
     return FolderSource(img_root, name='', hidden=hidden)
 
 
-def _overlap_image(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    return (boxes[:, :2] < [width, height]).all(1) & (boxes[:, 2:] > 0).all(1)
+def _overlap_image(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return (boxes[:, :2] < shape[::-1]).all(1) & (boxes[:, 2:] > 0).all(1)

@@ -57,6 +57,25 @@ class Crops:
     def __getitem__(self, rows: slice | Tensor) -> Crops:
         return Crops(self.centers[rows], self.extents[rows], self.box_areas[rows])
 
+    def reduced(self, reductions: Tensor) -> Crops:
+        """Convert to pixels of images that were decoded at a part of their size.
+
+        A pixel of such an image covers as many pixels of the image along both axes as
+        it was reduced by, as libjpeg decodes.
+
+        Args:
+            reductions: Factor by which the image of each instance is smaller, (N,).
+
+        >>> crops = Crops(torch.tensor([[50.5, 40.5]]), torch.tensor([[20.0, 10.0]]),
+        ...               torch.tensor([200.0]))
+        >>> reduced = crops.reduced(torch.tensor([2]))
+        >>> reduced.centers.tolist(), reduced.extents.tolist()
+        ([[25.0, 20.0]], [[10.0, 5.0]])
+        """
+        factors = reductions[:, None].to(self.centers)
+        centers = (self.centers + 0.5) / factors - 0.5
+        return Crops(centers, self.extents / factors, self.box_areas)
+
     def to_image(self, positions: Tensor) -> Tensor:
         """Convert relative positions to image coordinates.
 

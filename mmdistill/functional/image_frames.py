@@ -41,6 +41,22 @@ class ImageFrame:
     center: tuple[float, float]
     extent: tuple[float, float]
 
+    def reduced(self, reduction: int) -> ImageFrame:
+        """Convert to pixels of the image as it was decoded at a part of its size.
+
+        Args:
+            reduction: Factor by which the decoded image is smaller.
+
+        >>> frame = ImageFrame((32, 32), center=(49.5, 24.5), extent=(100.0, 100.0))
+        >>> frame.reduced(2).center, frame.reduced(2).extent
+        ((24.5, 12.0), (50.0, 50.0))
+        """
+        if reduction == 1:
+            return self
+        x, y = ((value + 0.5) / reduction - 0.5 for value in self.center)
+        width, height = (value / reduction for value in self.extent)
+        return ImageFrame(self.size, (x, y), (width, height))
+
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Convert points in the input to pixels of the image, as MMPose does.
 

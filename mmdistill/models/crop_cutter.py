@@ -62,15 +62,26 @@ class CropSource:
             float, or all uint8 in channels-last memory on the CPU.
         owners: Index of each instance's image, ascending, (N,).
         crops: The reference crops of the instances.
+        reductions: Factor by which the image of each instance was decoded smaller,
+            (N,); by default none was.
     """
 
     images: Sequence[Tensor]
     owners: np.ndarray
     crops: Crops
+    reductions: np.ndarray | None = None
 
     def __getitem__(self, rows: slice) -> CropSource:
         """Select some of the instances."""
-        return CropSource(self.images, self.owners[rows], self.crops[rows])
+        reductions = None if self.reductions is None else self.reductions[rows]
+        return CropSource(self.images, self.owners[rows], self.crops[rows], reductions)
+
+    @property
+    def in_pixels(self) -> Crops:
+        """The reference crops in pixels of the images as they were decoded."""
+        if self.reductions is None:
+            return self.crops
+        return self.crops.reduced(torch.from_numpy(self.reductions))
 
 
 class CropCutter:
@@ -95,7 +106,7 @@ class CropCutter:
         Returns:
             Crops of successive instances, together (n, 3, H, W), of the images' type.
         """
-        crops = source.crops[rows]
+        crops = source.in_pixels[rows]
         owners = source.owners[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
         walk, frame = self._walk_of(view), self._frame_of(view)
         if len(owners) and source.images[owners[0]].dtype == torch.uint8:

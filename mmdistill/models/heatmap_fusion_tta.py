@@ -24,6 +24,7 @@ from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops
+from mmdistill.functional.reductions import REDUCTION, Sampling, SamplingOfAll
 from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
@@ -240,6 +241,21 @@ class HeatmapFusionTTA(BaseTTAModel):
         ]
         return {'ensemble': others} if others else {}
 
+    def sampling(self) -> Sampling:
+        """Return how densely the views sample the images of boxes.
+
+        Raises:
+            ConfigError: If boxes are fitted, so that they are not known beforehand.
+        """
+        if self.box_fit is not None:
+            raise ConfigError(
+                'reduced_decoding needs boxes that are known before an image is '
+                'decoded, but they are fitted to a first pose: give boxes, or set '
+                'distill.labeling.refit_boxes=False'
+            )
+        parts = [teacher.sampling(self.plan.views) for teacher in self.teachers]
+        return SamplingOfAll(parts)
+
     @property
     def views_per_box(self) -> int:
         """Number of crops of a box in a network, with those of the first pass."""
@@ -276,7 +292,8 @@ class HeatmapFusionTTA(BaseTTAModel):
         flip_indices = self._flip_indices(samples[0].metainfo)
         if self.box_fit is not None:
             boxes = self._fitted(self.box_fit, images, boxes, flip_indices)
-        poses = self.fuse(images, boxes, flip_indices)
+        reductions = [s.metainfo.get(REDUCTION, 1) for s in samples]
+        poses = self.fuse(images, boxes, flip_indices, reductions=reductions)
         ends = np.cumsum([len(rows) for rows in boxes])
         for sample, rows, end in zip(samples, boxes, ends, strict=True):
             self._pack(sample, rows, poses[end - len(rows) : end])
@@ -320,6 +337,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         boxes: Sequence[np.ndarray],
         flip_indices: Sequence[int],
         plan: ViewPlan | None = None,
+        reductions: Sequence[int] | None = None,
     ) -> FusedPoses:
         """Compute the fused poses of all boxes of some images.
 
@@ -329,6 +347,8 @@ class HeatmapFusionTTA(BaseTTAModel):
             boxes: Boxes (x1, y1, x2, y2) of each image, pixels, each (n, 4).
             flip_indices: Mirror partner of each keypoint, (K,).
             plan: Plan of the views, by default that of the wrapper.
+            reductions: Factor by which each image was decoded smaller, by default 1;
+                boxes and poses are in pixels of the image at its full size.
 
         Returns:
             The poses of all boxes, image by image.
@@ -339,7 +359,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         check_images(images, boxes)
         device = next(self.module.parameters()).device
         run = self._run(plan or self.plan, flip_indices, device)
-        return run.of_boxes(images, boxes)
+        return run.of_boxes(images, boxes, reductions)
 
     @torch.no_grad()
     def fuse_crops(

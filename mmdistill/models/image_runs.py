@@ -22,7 +22,7 @@ from mmdistill.functional.pose_matching import (
 from mmdistill.functional.view_plan import ViewPlan, suits
 from mmdistill.functional.views import View
 from mmdistill.models.finders.base import OF_KEYPOINTS
-from mmdistill.models.image_teacher import ImageTeacher
+from mmdistill.models.image_teacher import ImageTeacher, image_size
 
 
 @dataclass
@@ -46,8 +46,7 @@ class SeenImage:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the image."""
-        height, width = self.pixels.shape[:2]
-        return width, height
+        return image_size(self.pixels, self.metainfo)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from mmdistill.config.metainfo import READ_BY_HEADS
 from mmdistill.errors import ConfigError
-from mmdistill.functional.image_frames import ImageFrame, ResizeRule
+from mmdistill.functional.image_frames import ImageFrame, ResizeRule, Size
 from mmdistill.functional.pose_matching import ViewPoses
+from mmdistill.functional.reductions import REDUCTION
 from mmdistill.functional.views import View
 from mmdistill.models.finders.base import Finder, Found
 from mmdistill.models.finders.build import build_finder
@@ -211,15 +212,17 @@ class ImageTeacher:
         by_size = defaultdict(list)
         rule, resolution = self.inputs.rule, views[0].resolution
         for number, image in enumerate(images):
-            height, width = image.shape[:2]
-            frame = rule.frame((width, height), resolution)
+            size = image_size(image, metainfo[number])
+            frame = rule.frame(size, resolution)
             by_size[frame.size].append((number, frame))
         for shown in by_size.values():
             for start in range(0, len(shown), batch_size):
                 batch = shown[start : start + batch_size]
-                pixels = torch.stack(
-                    [self.inputs.cut(images[number], frame) for number, frame in batch]
-                )
+                cut = [
+                    self.inputs.cut(images[i], frame.reduced(_reduction(metainfo[i])))
+                    for i, frame in batch
+                ]
+                pixels = torch.stack(cut)
                 inputs = self._normalizer.inputs([pixels.to(device).float()])
                 for view in views:
                     viewed = inputs.flip(-1) if view.flip else inputs
@@ -259,6 +262,24 @@ class ImageTeacher:
             for row, of_image in zip(part, instances, strict=True):
                 found[row] = of_image
         return found
+
+
+def image_size(image: np.ndarray, about: Mapping[str, Any]) -> Size:
+    """Return the width and height of an image before it was reduced.
+
+    Args:
+        image: The image as it was decoded, (height, width, 3).
+        about: Metainfo of its sample, which has `ori_shape` if it was reduced.
+    """
+    height, width = image.shape[:2]
+    if _reduction(about) > 1:
+        height, width = about['ori_shape']
+    return width, height
+
+
+def _reduction(about: Mapping[str, Any]) -> int:
+    reduction: int = about.get(REDUCTION, 1)
+    return reduction
 
 
 def _sample(about: Mapping[str, Any], frame: ImageFrame) -> PoseDataSample:

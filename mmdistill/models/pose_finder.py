@@ -20,6 +20,7 @@ from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.box_fit import DEFAULT_MARGINS, BoxFit
 from mmdistill.functional.pose_matching import MergedPoses
+from mmdistill.functional.reductions import ImageSampling, Sampling, SamplingOfAll
 from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.ensemble import names_of, ordered_module
 from mmdistill.models.image_runs import ImageRun, SeenImage
@@ -181,6 +182,15 @@ class PoseFinder(BaseTTAModel):
     def num_keypoints(self) -> int:
         """Number of keypoints that are returned, K."""
         return self.teachers[0].num_keypoints
+
+    def sampling(self) -> Sampling:
+        """Return how densely the views sample an image."""
+        return SamplingOfAll(
+            [
+                ImageSampling(teacher.inputs.rule, self._resolutions)
+                for teacher in self.teachers
+            ]
+        )
 
     @property
     def views_per_box(self) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdistill.functional.crops import Crops, boxes_to_crops
+from mmdistill.functional.crops import Crops, boxes_to_crops, input_walk
+from mmdistill.functional.reductions import CropSampling
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, count_keypoints
 from mmdistill.models.adapters.layouts import Resolutions
@@ -125,6 +126,16 @@ class Teacher:
             boxes: Boxes (x1, y1, x2, y2) in pixels of the image, (N, 4).
         """
         return boxes_to_crops(boxes, self.padding, self.aspect_ratio)
+
+    def sampling(self, views: Sequence[View]) -> CropSampling:
+        """Return how densely views sample the image of a box.
+
+        Args:
+            views: The views.
+        """
+        walks = [input_walk(view, self.adapter.frame_of(view)) for view in views]
+        steps = torch.stack(walks)[:, 1:].numpy()
+        return CropSampling(self.padding, self.aspect_ratio, steps)
 
     def shows_same(self, other: Teacher) -> bool:
         """Whether another teacher is shown the same region of an instance.

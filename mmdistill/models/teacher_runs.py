@@ -42,7 +42,10 @@ class TeacherRun:
     offload: bool | None = None
 
     def of_boxes(
-        self, images: Sequence[Tensor], boxes: Sequence[np.ndarray]
+        self,
+        images: Sequence[Tensor],
+        boxes: Sequence[np.ndarray],
+        reductions: Sequence[int] | None = None,
     ) -> FusedPoses:
         """Compute the fused poses of all boxes of some images.
 
@@ -50,6 +53,8 @@ class TeacherRun:
             images: Images in the channel order of the models' pipelines, values 0 to
                 255, each (3, height, width).
             boxes: Boxes (x1, y1, x2, y2) of each image, pixels, each (n, 4).
+            reductions: Factor by which each image was decoded smaller, by default 1;
+                boxes and poses are in pixels of the image at its full size.
 
         Returns:
             The poses of all boxes, image by image.
@@ -59,8 +64,10 @@ class TeacherRun:
             np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32)
         ).to(self.device)
         pixels = source_images(images, owners, self.device)
+        reduced = np.array(reductions or [1])
+        factors = None if (reduced == 1).all() else reduced[owners]
         sources = [
-            CropSource(pixels, owners, teacher.crops(joined))
+            CropSource(pixels, owners, teacher.crops(joined), factors)
             for teacher in self.teachers
         ]
         self._refresh()

@@ -15,6 +15,7 @@ from mmdistill.functional.quantization import (
     STEPS_PER_PIXEL,
     rounded,
 )
+from mmdistill.functional.reductions import CropSampling
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.store import Candidates, ImageRow, LabelStore
 
@@ -52,6 +53,12 @@ class StubTeacher(torch.nn.Module):
     def provenance(self) -> dict[str, str]:
         """Return its entry in a manifest."""
         return dict(views='stub')
+
+    def sampling(self) -> CropSampling:
+        """Return the sampling of an input of 192×256 at scales up to 1.5."""
+        finest = 1 / 1.5
+        steps = [[finest / 192, 0.0], [0.0, finest / 256]]
+        return CropSampling(padding=1.25, aspect_ratio=0.75, steps=np.array([steps]))
 
     def test_step(self, batch: dict) -> list:
         """Predict, as `HeatmapFusionTTA` does."""

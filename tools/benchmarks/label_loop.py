@@ -96,10 +96,22 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
     )
 
 
-def decode_all(pictures: Sequence[bytes], images: int) -> None:
-    """Decode as the data set does, and do nothing with it."""
+def decode_whole(picture: bytes) -> None:
+    """Decode all pixels, as the data set does."""
+    mmcv.imfrombytes(picture, backend='cv2')
+
+
+def decode_half(picture: bytes) -> None:
+    """Decode at half the size, as the data set does for boxes of whole images."""
+    cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+
+
+def decode_all(
+    pictures: Sequence[bytes], images: int, decode: Callable[[bytes], None]
+) -> None:
+    """Decode images, and do nothing with them."""
     for number in range(images):
-        mmcv.imfrombytes(pictures[number % len(pictures)], backend='cv2')
+        decode(pictures[number % len(pictures)])
 
 
 def make_loop(folder: Path, store: Path, options: argparse.Namespace) -> LabelLoop:
@@ -119,7 +131,7 @@ def make_loop(folder: Path, store: Path, options: argparse.Namespace) -> LabelLo
         visualizer=SimpleNamespace(),
         call_hook=lambda name, **arguments: None,
     )
-    return LabelLoop(runner, loader, store=str(store))
+    return LabelLoop(runner, loader, store=str(store), reduced_decoding=options.reduced)
 
 
 def profiled(work: Callable[[], Any]) -> None:
@@ -138,8 +150,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     if options.profile:
         here = argparse.Namespace(**{**vars(options), 'workers': 0})
         profiled(make_loop(folder, folder / 'profiled', here).run)
-    decode_all(pictures, DIFFERENT)
-    decoder = timed(lambda: decode_all(pictures, options.images))
+    decode = decode_half if options.reduced else decode_whole
+    decode_all(pictures, DIFFERENT, decode)
+    decoder = timed(lambda: decode_all(pictures, options.images, decode))
     loop = make_loop(folder, folder / 'labels', options)
     ours = timed(loop.run)
     cores = len(os.sched_getaffinity(0))
@@ -169,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add('--shards', type=int, default=4)
     add('--workers', type=int, default=2, help='loader processes')
     add('--batch-size', type=int, default=16)
+    add('--reduced', action='store_true', help='decode at half the size')
     add('--profile', action='store_true')
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:

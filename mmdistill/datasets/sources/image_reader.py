@@ -10,9 +10,10 @@ through MMPose learned them dark, and they are decoded dark for it.
 
 from __future__ import annotations
 
+import copy
 import stat
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,12 +23,13 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmdistill.config.schema import UnlabeledConfig
 from mmdistill.datasets.sources.folder_walk import is_file
 from mmdistill.datasets.sources.image_list import images_of_coco
 from mmdistill.errors import ConfigError, DataError
+from mmdistill.functional.reductions import reduced_size
 from mmdistill.store.image_keys import SCALED
 
 MAX_PIXELS = UnlabeledConfig.max_pixels
@@ -36,8 +38,18 @@ BYTES_PER_PIXEL = 8
 """Upper bound of a file's size: four channels of 16 bits."""
 FIRST_PAGE = 'the first of several pictures in the file'
 """Note of an image whose other pages or frames are not read."""
-
-
+JPEG_FORMATS = ('JPEG', 'MPO')
+"""Pillow's names of files that begin with a JPEG."""
+QUARTER_TURNS = (5, 6, 7, 8)
+"""Orientations of EXIF by which width and height are exchanged."""
+REDUCED_FLAGS = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+"""Flags by which OpenCV decodes at a part of the size, by the factor."""
+ReductionOf = Callable[[tuple[int, int]], int]
+"""Function that chooses the reduction of an image by its height and width."""
 NO_HEADER = 'not an image: no header that Pillow reads'
 
 
@@ -52,12 +64,15 @@ class ReadImage:
             that failures of one kind have equal reasons.
         note: Remark on an image that was read, else empty. If it starts with
             `SCALED`, the pixels differ from those of MMPose's loader.
+        reduction: Factor by which the pixels are fewer along both axes; `shape` is
+            that of the whole image.
     """
 
     pixels: np.ndarray
     shape: tuple[int, int]
     reason: str
     note: str = ''
+    reduction: int = 1
 
     @property
     def is_scaled(self) -> bool:
@@ -91,6 +106,18 @@ class ImageReader:
             raise ConfigError(f'max_pixels must be 1 to {most}, got {max_pixels}')
         self.max_pixels = max_pixels
         self._labeled = labeled or LabeledDepth()
+        self._reduction_of: ReductionOf | None = None
+
+    def reducing(self, reduction_of: ReductionOf) -> ImageReader:
+        """Return a reader alike that decodes JPEGs at a part of their size.
+
+        Args:
+            reduction_of: Function that chooses 1, 2, 4 or 8 for an image by its height
+                and width.
+        """
+        reader = copy.copy(self)
+        reader._reduction_of = reduction_of
+        return reader
 
     def read(self, path: Path) -> ReadImage:
         """Read one image; a failure is returned as a reason.
@@ -136,20 +163,39 @@ class ImageReader:
         return ''
 
     def _decoded(self, file: Path | BytesIO) -> ReadImage:
-        shape, pages = self._header(file)
+        header = self._header(file)
         try:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+            reduced = self._reduced(header, data)
+            if reduced is not None:
+                return reduced
             pixels, note = self._pixels(data)
         except OSError as error:
-            return failed_image(shape, error.strerror or str(error))
+            return failed_image(header.shape, error.strerror or str(error))
         except MemoryError:
-            return failed_image(shape, 'more memory than there is')
+            return failed_image(header.shape, 'more memory than there is')
         if pixels is None:
-            return failed_image(shape, 'not an image that OpenCV decodes')
+            return failed_image(header.shape, 'not an image that OpenCV decodes')
         notes = [note] if note else []
-        notes += [FIRST_PAGE] if pages > 1 else []
+        notes += [FIRST_PAGE] if header.pages > 1 else []
         height, width = pixels.shape[:2]
         return ReadImage(pixels, (height, width), '', '; '.join(notes))
+
+    def _reduced(self, header: _Header, data: bytes) -> ReadImage | None:
+        """The image at a part of its size; None if all of it is to be decoded."""
+        if self._reduction_of is None or not header.is_jpeg:
+            return None
+        shape = header.upright_shape
+        reduction = self._reduction_of(shape)
+        if reduction == 1:
+            return None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED_FLAGS[reduction])
+        # OpenCV may read another orientation than Pillow, or give up.
+        if pixels is None or pixels.shape[1::-1] != reduced_size(
+            shape[::-1], reduction
+        ):
+            return None
+        return ReadImage(pixels, shape, '', reduction=reduction)
 
     def _pixels(self, data: bytes) -> tuple[np.ndarray | None, str]:
         """Decode an image file to pixels and a note."""
@@ -178,14 +224,17 @@ class ImageReader:
         if size > BYTES_PER_PIXEL * self.max_pixels + 2**20:
             raise _BadFileError('more bytes than max_pixels may need')
 
-    def _header(self, file: Path | BytesIO) -> tuple[tuple[int, int], int]:
-        """Height and width before rotation by EXIF, and the number of pages."""
+    def _header(self, file: Path | BytesIO) -> _Header:
+        """Header of a file, parsed by Pillow."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 with Image.open(file) as image:
                     width, height = image.size
-                    pages = _pages(image)
+                    is_jpeg = image.format in JPEG_FORMATS
+                    wanted = is_jpeg and self._reduction_of is not None
+                    turned = wanted and _is_turned(image)
+                    header = _Header((height, width), _pages(image), is_jpeg, turned)
         except Image.DecompressionBombError as error:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
             shape = _claimed_shape(data)
@@ -200,7 +249,35 @@ class ImageReader:
             raise _BadFileError(NO_HEADER) from error
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
-        return (height, width), pages
+        return header
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the header of an image file states.
+
+    Attributes:
+        shape: Height and width before rotation by EXIF.
+        pages: Number of pages.
+        is_jpeg: Whether it is a JPEG.
+        is_turned: Whether EXIF rotates it by a quarter; known where it is asked.
+    """
+
+    shape: tuple[int, int]
+    pages: int
+    is_jpeg: bool
+    is_turned: bool
+
+    @property
+    def upright_shape(self) -> tuple[int, int]:
+        """Height and width after rotation."""
+        height, width = self.shape
+        return (width, height) if self.is_turned else (height, width)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether the orientation that EXIF states exchanges width and height."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
 
 
 def _pages(image: Image.Image) -> int:

@@ -17,6 +17,7 @@ from mmdistill.engine.loops.failure_limit import no_finite_number
 from mmdistill.engine.loops.rows import has_instances, sample_to_row
 from mmdistill.engine.loops.store_loop import BatchParts, StoreLoop
 from mmdistill.engine.loops.store_manifest import make_manifest
+from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import CheckpointError, ConfigError
 from mmdistill.functional.scoring import known_sigmas
 from mmdistill.registry import LOOPS
@@ -46,6 +47,8 @@ class LabelLoop(StoreLoop):
             `NMS_THR`.
         max_failures: Share of failed images above which the run, with everything
             written, ends in an error.
+        reduced_decoding: Whether a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
+            where the views of its boxes need no more pixels.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class LabelLoop(StoreLoop):
         score_floor: float | None = None,
         nms_thr: float | None = None,
         max_failures: float = LabelingConfig.max_failures,
+        reduced_decoding: bool = LabelingConfig.reduced_decoding,
     ) -> None:
         if not store:
             raise ConfigError('LabelLoop needs a folder for the label store, got none')
@@ -69,9 +73,15 @@ class LabelLoop(StoreLoop):
         self._sigmas = sigmas.tolist()
         self.score_floor = SCORE_FLOOR if score_floor is None else score_floor
         self.nms_thr = NMS_THR if nms_thr is None else nms_thr
+        self.reduced_decoding = reduced_decoding
         self._is_finite = False
         self._not_finite = 0
         self._doubtful: PoseDataSample | None = None
+
+    def prepare(self) -> None:
+        """Let the data set decode no more pixels than the teacher's views need."""
+        if self.reduced_decoding:
+            self.dataset.reduce(unwrap_model(self.runner.model).sampling())
 
     def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.

@@ -196,8 +196,12 @@ class StoreLoop(BaseLoop):
             logger.error(str(error))
         return error
 
+    def prepare(self) -> None:
+        """Prepare the data set once hooks have set up the model."""
+
     def _run(self, lock: RunLock) -> None:
         self.runner.call_hook('before_test')
+        self.prepare()
         order, missing = claim_on_all_ranks(
             self.store, lock, self._manifest, self.dataset
         )

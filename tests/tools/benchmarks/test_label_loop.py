@@ -27,12 +27,15 @@ def test_the_shards_hold_every_image_once(benchmark, tmp_path):
     assert content == [b'one', b'one', b'one', b'other', b'other']
 
 
-def test_workers_write_the_same_bytes(benchmark, tmp_path):
+@pytest.mark.parametrize('reduced', [False, True])
+def test_workers_write_the_same_bytes(benchmark, tmp_path, reduced):
     benchmark.write_shards(tmp_path, benchmark.encoded_pictures()[:3], 9, 2)
     stores = []
     for workers in (0, 2):
         store = tmp_path / f'labels{workers}'
-        options = benchmark.argparse.Namespace(workers=workers, batch_size=4)
+        options = benchmark.argparse.Namespace(
+            workers=workers, batch_size=4, reduced=reduced
+        )
         benchmark.make_loop(tmp_path, store, options).run()
         assert len(LabelStore(store).paths()) == 9
         chunks = sorted(store.glob('chunks/*.parquet'))
