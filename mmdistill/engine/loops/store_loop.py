@@ -24,7 +24,7 @@ from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.chunk_writer import ChunkWriter
 from mmdistill.engine.loops.failure_limit import check_failures
-from mmdistill.engine.loops.sent_samples import SentSamples
+from mmdistill.engine.loops.sent_samples import SentSamples, SharedBlocks
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError, UserError
 from mmdistill.store import ImageRow, LabelStore
@@ -243,6 +243,8 @@ class StoreLoop(BaseLoop):
             rows = unfinished.setdefault(chunk, [])
             before = len(rows)
             self._run_iter(number, batch, rows)
+            if isinstance(sent, SentSamples):
+                sent.release()
             progress.advance(len(rows) - before)
             if len(rows) == len(spans[chunk]):
                 self.check_chunk()
@@ -298,7 +300,11 @@ class StoreLoop(BaseLoop):
 
 def _sent(samples: list[Any]) -> Any:
     """Prepare the samples of a batch for the way from a worker, if there is one."""
-    return samples if get_worker_info() is None else SentSamples(samples)
+    return samples if get_worker_info() is None else SentSamples(samples, _BLOCKS)
+
+
+_BLOCKS = SharedBlocks()
+"""Blocks of this process, if it is a worker."""
 
 
 def claim_on_all_ranks(
