@@ -9,7 +9,7 @@ _base_ = ['baseline.py', '../../_base_/distill.py']
 work_dir = 'work_dirs/toy_one_stage/own_student'
 
 distill = dict(
-    teacher=dict(checkpoint='work_dirs/toy_one_stage/baseline/iter_2000.pth'),
+    teacher=dict(checkpoint='work_dirs/toy_one_stage/baseline/iter_1500.pth'),
     views=dict(scales=(1.0,), resolutions=(0.75, 1.0, 1.25)),
     labeling=dict(nms_thr=0.5),
     unlabeled=dict(

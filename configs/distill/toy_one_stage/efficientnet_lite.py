@@ -1,0 +1,1 @@
+../lspe/efficientnet_lite.py
