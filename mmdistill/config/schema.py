@@ -221,7 +221,7 @@ class LabelingConfig:
     reduced_decoding: bool = setting(
         SWITCH,
         'whether a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the views of '
-        'its boxes need no more pixels, which is faster and changes labels a little',
+        'its boxes need no more pixels; that is faster and changes labels a little',
         False,
     )
 

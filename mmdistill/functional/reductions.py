@@ -2,8 +2,9 @@
 
 A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a part of the time.
 Each pixel is then the mean of a square of the image, which bilinear reading of the
-whole image is not; so labels differ a little. An image is reduced only as far as no
-input pixel of any view becomes smaller than a pixel of the reduced image.
+whole image is not; so labels differ a little. An image is reduced only as far as an
+input pixel of every view is still two pixels of the reduced image wide: at one, crops
+are blurred and labels become worse.
 
 Shapes: `N` boxes, `V` views.
 """
@@ -24,12 +25,14 @@ REDUCTION = 'reduction'
 """Entry of a sample's metainfo: the reduction of its image, where it is not 1."""
 REDUCTIONS = (8, 4, 2)
 """Factors by which decoders reduce JPEGs, the largest first."""
+LEAST_STEP = 2
+"""Pixels of a reduced image between neighboring input pixels, at least."""
 
 
 class Sampling(Protocol):
     """How densely the views of teachers sample an image.
 
-    >>> sampling: Sampling = ImageSampling(ResizeRule((320, 320)), resolutions=(1.0,))
+    >>> sampling: Sampling = ImageSampling(ResizeRule((160, 160)), resolutions=(1.0,))
     >>> reduction_of(sampling.least_step(np.zeros((0, 4)), image_size=(640, 480)))
     2
     """
@@ -53,12 +56,12 @@ def reduction_of(step: float) -> int:
         step: Least step between neighboring input pixels, pixels of the image.
 
     Returns:
-        The largest of `REDUCTIONS` that is not above the step, else 1.
+        The largest of `REDUCTIONS` that leaves a step of `LEAST_STEP`, else 1.
 
-    >>> [reduction_of(step) for step in (1.9, 2.0, 7.0, float('inf'))]
+    >>> [reduction_of(step) for step in (3.9, 4.0, 15.0, float('inf'))]
     [1, 2, 4, 8]
     """
-    return next((factor for factor in REDUCTIONS if factor <= step), 1)
+    return next((f for f in REDUCTIONS if f * LEAST_STEP <= step), 1)
 
 
 def reduced_size(size: Size, reduction: int) -> Size:

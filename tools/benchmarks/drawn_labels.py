@@ -55,9 +55,8 @@ class StubTeacher(torch.nn.Module):
         return dict(views='stub')
 
     def sampling(self) -> CropSampling:
-        """Return the sampling of an input of 192×256 at scales up to 1.5."""
-        finest = 1 / 1.5
-        steps = [[finest / 192, 0.0], [0.0, finest / 256]]
+        """Return the sampling of an input of 192×256."""
+        steps = [[1 / 192, 0.0], [0.0, 1 / 256]]
         return CropSampling(padding=1.25, aspect_ratio=0.75, steps=np.array([steps]))
 
     def test_step(self, batch: dict) -> list:

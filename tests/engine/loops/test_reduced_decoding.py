@@ -13,14 +13,14 @@ from tests.helpers.labeling import Teacher, run_loop
 
 
 class ReducedTeacher(Teacher):
-    """A teacher whose input pixels are two pixels of a whole image of 64 x 48."""
+    """A teacher whose input pixels are four pixels of a whole image of 64 x 48."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shapes: list[tuple[int, ...]] = []
 
     def sampling(self) -> CropSampling:
-        steps = np.array([[[1 / 32, 0.0], [0.0, 1 / 24]]])
+        steps = np.array([[[1 / 16, 0.0], [0.0, 1 / 12]]])
         return CropSampling(1.0, 64 / 48, steps)
 
     def test_step(self, batch: dict) -> list:
