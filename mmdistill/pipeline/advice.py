@@ -36,6 +36,8 @@ MUCH_LOWER = 0.8
 """Ratio of two losses from which on one is much lower."""
 LAST_SHARE = 0.2
 """Part of the log, its end, that losses are averaged over."""
+MOST_IMAGES = 20_000
+"""Images of the largest validation set that one would label; COCO's has 5,000."""
 FEW_PER_LABEL = 2
 """Pseudo-labels for each label below which there are few."""
 
@@ -247,7 +249,14 @@ def _of_amount(measured: Measured) -> Iterator[str]:
 def _of_validation(verdict: Verdict) -> Iterator[str]:
     """More validation images, where chance may be all of the difference."""
     needed = verdict.images_to_tell()
-    if verdict.enough and needed is not None:
+    if not verdict.enough or needed is None:
+        return
+    if needed > MOST_IMAGES:
+        yield (
+            f'the difference is as good as none: not even {MOST_IMAGES} validation '
+            f'images would tell it from chance, and there are {verdict.images}'
+        )
+    else:
         yield (
             f'a difference like this one can be told from chance on about {needed} '
             f'validation images, and there are {verdict.images}'

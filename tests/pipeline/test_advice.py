@@ -108,6 +108,18 @@ def test_an_undecided_difference_asks_for_images():
     assert sentence.endswith('on about 160 validation images, and there are 40')
 
 
+def test_a_difference_that_no_set_would_tell_is_as_good_as_none():
+    tiny = verdict(-0.1 + 1e-4, 0.1 + 1e-4)
+
+    (sentence,) = next_steps(tiny, measured(is_noised=True))
+
+    assert tiny.images_to_tell() > 10**7
+    assert sentence == (
+        'the difference is as good as none: not even 20000 validation images would '
+        'tell it from chance, and there are 40'
+    )
+
+
 def test_losses_are_those_of_the_end_of_the_log(tmp_path):
     path = tmp_path / '2026/vis_data/scalars.json'
     path.parent.mkdir(parents=True)
