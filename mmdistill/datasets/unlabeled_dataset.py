@@ -28,7 +28,7 @@ from mmdistill.datasets.sources.image_reader import (
 )
 from mmdistill.datasets.sources.source_list import SourceList, build_sources
 from mmdistill.errors import ConfigError
-from mmdistill.functional.reductions import REDUCTION, Sampling, reduction_of
+from mmdistill.functional.reduced_decoding import REDUCTION, Sampling, reduction_of
 from mmdistill.registry import DATASETS
 from mmdistill.store.schema import FAILED, OK
 from mmdistill.utils.dist import run_on_rank_zero
@@ -164,7 +164,7 @@ class UnlabeledDataset:
         """
         return self._boxes.sha256(self._numbers[numbers])
 
-    def reduce(self, sampling: Sampling) -> None:
+    def decode_reduced(self, sampling: Sampling) -> None:
         """Decode JPEGs at a part of their size from now on, where that is enough.
 
         Args:

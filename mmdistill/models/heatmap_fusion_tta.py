@@ -24,7 +24,7 @@ from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.crops import Crops
-from mmdistill.functional.reductions import REDUCTION, Sampling, SamplingOfAll
+from mmdistill.functional.reduced_decoding import Sampling, SamplingOfAll, reduction_in
 from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.adapters.base import Adapter
 from mmdistill.models.adapters.layouts import Resolutions
@@ -292,7 +292,7 @@ class HeatmapFusionTTA(BaseTTAModel):
         flip_indices = self._flip_indices(samples[0].metainfo)
         if self.box_fit is not None:
             boxes = self._fitted(self.box_fit, images, boxes, flip_indices)
-        reductions = [s.metainfo.get(REDUCTION, 1) for s in samples]
+        reductions = [reduction_in(sample.metainfo) for sample in samples]
         poses = self.fuse(images, boxes, flip_indices, reductions=reductions)
         ends = np.cumsum([len(rows) for rows in boxes])
         for sample, rows, end in zip(samples, boxes, ends, strict=True):

@@ -19,7 +19,7 @@ from mmdistill.config.metainfo import READ_BY_HEADS
 from mmdistill.errors import ConfigError
 from mmdistill.functional.image_frames import ImageFrame, ResizeRule, Size
 from mmdistill.functional.pose_matching import ViewPoses
-from mmdistill.functional.reductions import REDUCTION
+from mmdistill.functional.reduced_decoding import reduction_in
 from mmdistill.functional.views import View
 from mmdistill.models.finders.base import Finder, Found
 from mmdistill.models.finders.build import build_finder
@@ -219,7 +219,7 @@ class ImageTeacher:
             for start in range(0, len(shown), batch_size):
                 batch = shown[start : start + batch_size]
                 cut = [
-                    self.inputs.cut(images[i], frame.reduced(_reduction(metainfo[i])))
+                    self.inputs.cut(images[i], frame.reduced(reduction_in(metainfo[i])))
                     for i, frame in batch
                 ]
                 pixels = torch.stack(cut)
@@ -272,14 +272,9 @@ def image_size(image: np.ndarray, about: Mapping[str, Any]) -> Size:
         about: Metainfo of its sample, which has `ori_shape` if it was reduced.
     """
     height, width = image.shape[:2]
-    if _reduction(about) > 1:
+    if reduction_in(about) > 1:
         height, width = about['ori_shape']
     return width, height
-
-
-def _reduction(about: Mapping[str, Any]) -> int:
-    reduction: int = about.get(REDUCTION, 1)
-    return reduction
 
 
 def _sample(about: Mapping[str, Any], frame: ImageFrame) -> PoseDataSample:

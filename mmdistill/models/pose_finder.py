@@ -20,7 +20,7 @@ from mmdistill.config.schema import ViewsConfig
 from mmdistill.errors import ConfigError, DataError
 from mmdistill.functional.box_fit import DEFAULT_MARGINS, BoxFit
 from mmdistill.functional.pose_matching import MergedPoses
-from mmdistill.functional.reductions import ImageSampling, Sampling, SamplingOfAll
+from mmdistill.functional.reduced_decoding import ImageSampling, Sampling, SamplingOfAll
 from mmdistill.functional.view_plan import ViewPlan, make_views
 from mmdistill.models.ensemble import names_of, ordered_module
 from mmdistill.models.image_runs import ImageRun, SeenImage

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmdistill.functional.crops import Crops, boxes_to_crops, input_walk
-from mmdistill.functional.reductions import CropSampling
+from mmdistill.functional.reduced_decoding import CropSampling
 from mmdistill.functional.views import View
 from mmdistill.models.adapters.build import build_adapter, count_keypoints
 from mmdistill.models.adapters.layouts import Resolutions

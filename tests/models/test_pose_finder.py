@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -94,6 +95,28 @@ def test_one_view_is_that_of_the_host_where_inputs_grow_with_the_image(models, n
     for ours, sample in zip(found, hosts, strict=True):
         host = by_score(sample.pred_instances, rule)
         np.testing.assert_allclose(ours.keypoints, host.keypoints, atol=1e-3)
+
+
+@pytest.mark.parametrize('mode', ['fit', 'expand'])
+@pytest.mark.parametrize('name', ['YOLOX-Pose', 'DEKR'])
+def test_poses_on_a_reduced_image_are_in_pixels_of_the_whole_one(models, name, mode):
+    image = cv2.resize(noise_image((90, 66)), (540, 396))
+    # Squares of pixels have become their means, as a JPEG is decoded.
+    small = cv2.resize(image, (135, 99), interpolation=cv2.INTER_AREA)
+    settings = {**RESIZE, 'resize_mode': mode, 'sigmas': SIGMAS, 'flip': False}
+    finder = PoseFinder(models[name], channels_last=False, **settings).eval()
+
+    (whole,) = finder.test_step(batch_of([image]))
+    batch = batch_of([small])
+    about = dict(ori_shape=image.shape[:2], reduction=4)
+    batch['data_samples'][0].set_metainfo(about)
+    (reduced,) = finder.test_step(batch)
+
+    ours, theirs = reduced.pred_instances, whole.pred_instances
+    assert min(len(ours), len(theirs)) >= 3
+    # An input pixel is more than 6 pixels of the image.
+    np.testing.assert_allclose(ours.keypoints[0], theirs.keypoints[0], atol=3)
+    np.testing.assert_allclose(ours.bboxes[0], theirs.bboxes[0], atol=3)
 
 
 def test_a_view_of_tags_is_what_the_host_flips_without_its_mirror_image():

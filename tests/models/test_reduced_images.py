@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from mmdistill.datasets.sources.image_reader import ImageReader
 from mmdistill.errors import ConfigError
 from mmdistill.functional.box_fit import BoxFit
 from mmdistill.functional.image_frames import ResizeRule
-from mmdistill.functional.reductions import reduced_size
+from mmdistill.functional.reduced_decoding import reduced_size
 from mmdistill.models import HeatmapFusionTTA
 from mmdistill.models.image_teacher import ImageInputs
 
@@ -71,7 +72,7 @@ def labeled_as(tmp_path, make_estimator, draw_person):
         results = []
         for reduced in (False, True):
             if reduced:
-                dataset.reduce(model.sampling())
+                dataset.decode_reduced(model.sampling())
             entry = dataset[0]
             (sample,) = model.test_step(
                 dict(inputs=[entry['inputs']], data_samples=[entry['data_samples']])
@@ -138,11 +139,12 @@ def test_an_image_without_boxes_is_reduced_most(labeled_as):
 
 @pytest.mark.parametrize('factor', [2, 4, 8])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_a_reduced_image_is_turned_as_the_whole_one(factor, orientation):
+@pytest.mark.parametrize('size', [(80, 128), (42, 68), (45, 70)])
+def test_a_reduced_image_is_turned_as_the_whole_one(factor, orientation, size):
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    Image.fromarray(plane(44, 70)).save(file, 'JPEG', quality=98, exif=exif)
+    Image.fromarray(plane(*size)).save(file, 'JPEG', quality=98, exif=exif)
     reader = ImageReader()
 
     whole = reader.decode(file.getvalue())
@@ -152,13 +154,40 @@ def test_a_reduced_image_is_turned_as_the_whole_one(factor, orientation):
     )
 
     assert shapes == [whole.shape] == [reduced.shape]
-    assert reduced.reduction == factor
-    rows, columns = (side // factor for side in whole.shape)
-    kept = whole.pixels[: rows * factor, : columns * factor].astype(float)
-    means = kept.reshape(rows, factor, columns, factor, 3).mean(axis=(1, 3))
-    if orientation in (1, 5):  # else what is left of a side comes first
-        apart = np.abs(reduced.pixels[:rows, :columns] - means)
-        assert apart[: rows - 1, : columns - 1].max() < 4
+    # Squares begin at the upright corner: else some divide both sides, or none.
+    divides = math.gcd(factor, *size)
+    assert reduced.reduction == (factor if orientation in (1, 5) else divides)
+    step = reduced.reduction
+    rows, columns = (side // step for side in whole.shape)
+    kept = whole.pixels[: rows * step, : columns * step].astype(float)
+    means = kept.reshape(rows, step, columns, step, 3).mean(axis=(1, 3))
+    apart = np.abs(reduced.pixels[:rows, :columns] - means)
+    # A square at the border may be cut off within the JPEG's own blocks.
+    assert apart[: rows - 1, : columns - 1].max() < 4
+
+
+def test_an_image_whose_orientation_is_unreadable_is_decoded_whole(monkeypatch):
+    def malformed(image):
+        raise SyntaxError('not a TIFF file')
+
+    monkeypatch.setattr(Image.Image, 'getexif', malformed)
+    data = encoded(plane())
+
+    image = ImageReader().reducing(lambda shape: 4).decode(data)
+
+    assert (image.reason, image.reduction) == ('', 1)
+    np.testing.assert_array_equal(image.pixels, ImageReader().decode(data).pixels)
+
+
+def test_an_image_that_opencv_gives_up_has_the_reason_of_a_whole_one(monkeypatch):
+    def give_up(*args):
+        raise cv2.error('too large')
+
+    monkeypatch.setattr(cv2, 'imdecode', give_up)
+
+    image = ImageReader().reducing(lambda shape: 4).decode(encoded(plane()))
+
+    assert image.reason == 'not an image that OpenCV decodes'
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mmdistill.functional.quantization import (
     STEPS_PER_PIXEL,
     rounded,
 )
-from mmdistill.functional.reductions import CropSampling
+from mmdistill.functional.reduced_decoding import CropSampling
 from mmdistill.functional.scoring import instance_scores
 from mmdistill.store import Candidates, ImageRow, LabelStore
 

@@ -29,7 +29,7 @@ from mmdistill.config.schema import UnlabeledConfig
 from mmdistill.datasets.sources.folder_walk import is_file
 from mmdistill.datasets.sources.image_list import images_of_coco
 from mmdistill.errors import ConfigError, DataError
-from mmdistill.functional.reductions import reduced_size
+from mmdistill.functional.reduced_decoding import reduced_size
 from mmdistill.store.image_keys import SCALED
 
 MAX_PIXELS = UnlabeledConfig.max_pixels
@@ -42,6 +42,8 @@ JPEG_FORMATS = ('JPEG', 'MPO')
 """Pillow's names of files that begin with a JPEG."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """Orientations of EXIF by which width and height are exchanged."""
+FIRST_STAYS = (1, 5)
+"""Orientations by which the first pixel of a file is that of the upright image."""
 REDUCED_FLAGS = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -183,17 +185,20 @@ class ImageReader:
 
     def _reduced(self, header: _Header, data: bytes) -> ReadImage | None:
         """The image at a part of its size; None if all of it is to be decoded."""
-        if self._reduction_of is None or not header.is_jpeg:
+        if self._reduction_of is None or header.orientation is None:
             return None
         shape = header.upright_shape
-        reduction = self._reduction_of(shape)
+        reduction = header.aligned(self._reduction_of(shape))
         if reduction == 1:
             return None
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED_FLAGS[reduction])
+        try:
+            encoded = np.frombuffer(data, dtype=np.uint8)
+            pixels = cv2.imdecode(encoded, REDUCED_FLAGS[reduction])
+        except cv2.error:
+            return None
         # OpenCV may read another orientation than Pillow, or give up.
-        if pixels is None or pixels.shape[1::-1] != reduced_size(
-            shape[::-1], reduction
-        ):
+        expected = reduced_size(shape[::-1], reduction)
+        if pixels is None or pixels.shape[1::-1] != expected:
             return None
         return ReadImage(pixels, shape, '', reduction=reduction)
 
@@ -231,10 +236,9 @@ class ImageReader:
                 warnings.simplefilter('ignore')
                 with Image.open(file) as image:
                     width, height = image.size
-                    is_jpeg = image.format in JPEG_FORMATS
-                    wanted = is_jpeg and self._reduction_of is not None
-                    turned = wanted and _is_turned(image)
-                    header = _Header((height, width), _pages(image), is_jpeg, turned)
+                    pages = _pages(image)
+                    reduces = self._reduction_of is not None
+                    orientation = _orientation(image) if reduces else None
         except Image.DecompressionBombError as error:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
             shape = _claimed_shape(data)
@@ -249,7 +253,7 @@ class ImageReader:
             raise _BadFileError(NO_HEADER) from error
         if width * height > self.max_pixels:
             raise _BadFileError('more pixels than max_pixels', (height, width))
-        return header
+        return _Header((height, width), pages, orientation)
 
 
 @dataclass(frozen=True)
@@ -259,25 +263,42 @@ class _Header:
     Attributes:
         shape: Height and width before rotation by EXIF.
         pages: Number of pages.
-        is_jpeg: Whether it is a JPEG.
-        is_turned: Whether EXIF rotates it by a quarter; known where it is asked.
+        orientation: Orientation by EXIF of a JPEG that may be reduced, else None.
     """
 
     shape: tuple[int, int]
     pages: int
-    is_jpeg: bool
-    is_turned: bool
+    orientation: int | None
 
     @property
     def upright_shape(self) -> tuple[int, int]:
         """Height and width after rotation."""
         height, width = self.shape
-        return (width, height) if self.is_turned else (height, width)
+        turned = self.orientation in QUARTER_TURNS
+        return (width, height) if turned else (height, width)
+
+    def aligned(self, reduction: int) -> int:
+        """Lessen a reduction until its pixels begin at the upright image's corner.
+
+        Pixels of a reduced image are squares from the first pixel of the file on, the
+        last ones being cut off. Where rotation puts another pixel first, they would lie
+        by a part of a pixel elsewhere unless they divide the image.
+        """
+        while self.orientation not in FIRST_STAYS and any(
+            side % reduction for side in self.shape
+        ):
+            reduction //= 2
+        return reduction
 
 
-def _is_turned(image: Image.Image) -> bool:
-    """Whether the orientation that EXIF states exchanges width and height."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
+def _orientation(image: Image.Image) -> int | None:
+    """Orientation of a JPEG by EXIF; None of other files and where it is unreadable."""
+    if image.format not in JPEG_FORMATS:
+        return None
+    # Pillow's parser raises nearly any error on malformed bytes.
+    with suppress(Exception):
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
 
 
 def _pages(image: Image.Image) -> int:

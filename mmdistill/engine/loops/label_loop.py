@@ -81,7 +81,7 @@ class LabelLoop(StoreLoop):
     def prepare(self) -> None:
         """Let the data set decode no more pixels than the teacher's views need."""
         if self.reduced_decoding:
-            self.dataset.reduce(unwrap_model(self.runner.model).sampling())
+            self.dataset.decode_reduced(unwrap_model(self.runner.model).sampling())
 
     def manifest(self, model: Any) -> dict[str, Any]:
         """Everything that decides what the store holds, as JSON values.

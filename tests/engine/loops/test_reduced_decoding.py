@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmdistill.errors import ConfigError, UserError
-from mmdistill.functional.reductions import CropSampling
+from mmdistill.functional.reduced_decoding import CropSampling
 from mmdistill.store import LabelStore
 from tests.helpers.labeling import Teacher, run_loop
 

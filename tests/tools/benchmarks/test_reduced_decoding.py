@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmdistill.datasets import UnlabeledDataset
-from mmdistill.functional.reductions import CropSampling
+from mmdistill.functional.reduced_decoding import CropSampling
 
 SPOTS = [(12, 7), (30, 22)]
 
@@ -96,7 +96,7 @@ def test_errors_are_shares_of_the_longer_side(benchmark, config, tmp_path):
     teacher = Right(labeled, shift=[32.4, 0])
 
     whole = benchmark.evaluate(teacher, dataset, labeled)
-    dataset.reduce(CropSampling(padding=1.0, aspect_ratio=1.25, steps=steps))
+    dataset.decode_reduced(CropSampling(padding=1.0, aspect_ratio=1.25, steps=steps))
     reduced = benchmark.evaluate(teacher, dataset, labeled)
 
     for figures, reduction in ((whole, 1), (reduced, 2)):

@@ -1,4 +1,4 @@
-"""Reduction: decoding an image smaller where no view needs all of its pixels.
+"""Reduced decoding: an image is decoded smaller where no view needs all its pixels.
 
 A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a part of the time.
 Each pixel is then the mean of a square of the image, which bilinear reading of the
@@ -11,9 +11,9 @@ Shapes: `N` boxes, `V` views.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -62,6 +62,19 @@ def reduction_of(step: float) -> int:
     [1, 2, 4, 8]
     """
     return next((f for f in REDUCTIONS if f * LEAST_STEP <= step), 1)
+
+
+def reduction_in(metainfo: Mapping[str, Any]) -> int:
+    """Return by how much the image of a sample was reduced, 1 if it was not.
+
+    Args:
+        metainfo: Metainfo of the sample.
+
+    >>> reduction_in({'ori_shape': (480, 640)}), reduction_in({REDUCTION: 4})
+    (1, 4)
+    """
+    reduction: int = metainfo.get(REDUCTION, 1)
+    return reduction
 
 
 def reduced_size(size: Size, reduction: int) -> Size:
