@@ -76,14 +76,16 @@ def try_labeling(
 
     Raises:
         UserError: If the teacher's checkpoint cannot be read or does not fit, no
-            keypoint of a trained teacher is finite, or the teacher has other keypoints
-            than the labels.
+            keypoint of a trained teacher is finite, the teacher has other keypoints
+            than the labels, or images cannot be decoded as the config states.
     """
     init_default_scope(stage.get('default_scope', 'mmpose'))
     model = MODELS.build(copy.deepcopy(stage.model)).to(get_device()).eval()
     trained = load_teachers(stage, model)
     check_keypoint_count(model, dataset.metainfo['num_keypoints'])
     model.box_fit = box_fit
+    if stage.test_cfg.get('reduced_decoding'):
+        dataset.decode_reduced(model.sampling())
     stale = _store_differences(stage, model, dataset) if trained else []
     num_images = min(len(dataset), batch_size * (BATCHES + 1))
     numbers = np.linspace(0, len(dataset) - 1, num_images).astype(int)

@@ -38,3 +38,25 @@ def test_a_store_that_was_made_otherwise_is_said(workshop, tool, capsys):
     out = plan('distill.views.scales=[1.0]')
     lines = [line for line in out.splitlines() if 'made otherwise' in line]
     assert any('views.' in line and '1.25' in line for line in lines), out
+
+
+def test_a_store_of_reduced_images_is_as_the_recipe_states_it(workshop, tool, capsys):
+    reduced = 'distill.labeling.reduced_decoding=True'
+    options = ('--cfg-options', *DISTILL, 'distill.store=reduced')
+    assert tool('label', STUDENT, *options, reduced) == 0
+
+    capsys.readouterr()
+    assert tool('plan', STUDENT, *options, reduced) == 0
+    assert 'made otherwise' not in capsys.readouterr().out
+
+    assert tool('plan', STUDENT, *options) == 0
+    assert 'made otherwise reduced_decoding' in capsys.readouterr().out
+
+
+def test_boxes_that_are_fitted_are_refused_before_labeling(workshop, tool, capsys):
+    reduced = 'distill.labeling.reduced_decoding=True'
+    fitted = 'distill.labeling.refit_boxes=True'
+
+    assert tool('plan', STUDENT, '--cfg-options', *DISTILL, reduced, fitted) == 2
+
+    assert 'reduced_decoding needs boxes that are known' in capsys.readouterr().err
