@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -237,14 +238,11 @@ class StoreLoop(BaseLoop):
     ) -> None:
         unfinished: dict[int, list[ImageRow]] = {}
         for number, sent in enumerate(self.dataloader):
-            samples = sent.unpacked() if isinstance(sent, SentSamples) else sent
-            batch = self.collate(samples)
             chunk = chunks[self._batches.chunks[number]]
             rows = unfinished.setdefault(chunk, [])
             before = len(rows)
-            self._run_iter(number, batch, rows)
-            if isinstance(sent, SentSamples):
-                sent.release()
+            with _received(sent) as samples:
+                self._run_iter(number, self.collate(samples), rows)
             progress.advance(len(rows) - before)
             if len(rows) == len(spans[chunk]):
                 self.check_chunk()
@@ -305,6 +303,16 @@ def _sent(samples: list[Any]) -> Any:
 
 _BLOCKS = SharedBlocks()
 """Blocks of this process, if it is a worker."""
+
+
+@contextmanager
+def _received(sent: Any) -> Iterator[list[Any]]:
+    """Samples of a batch, whose images a worker may overwrite afterwards."""
+    if isinstance(sent, SentSamples):
+        yield sent.unpacked()
+        sent.release()
+    else:
+        yield sent
 
 
 def claim_on_all_ranks(
