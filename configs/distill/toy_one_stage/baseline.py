@@ -11,7 +11,8 @@ custom_imports = dict(imports=['efficientnet_lite'], allow_failed_imports=False)
 
 num_iters = 1500
 data_root = 'data/toy/'
-# Of 256 x 192; square, since MMPose's RandomFlip takes an input's width for its height.
+# Images have 256 x 192 pixels; the input is square, as MMPose's RandomFlip takes its
+# width for its height.
 size = (192, 192)
 codec = dict(type='YOLOXPoseAnnotationProcessor', input_size=size)
 model = dict(
