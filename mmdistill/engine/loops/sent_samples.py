@@ -1,62 +1,154 @@
 """Samples of a batch as a worker of the loader sends them: pixels in one block.
 
 A worker sends each tensor through shared memory of its own, which takes as long as
-decoding the image. So the images of a batch are copied into one block, and the process
-that takes them gives out views of it. An image keeps its order in memory: to put its
-channels into planes takes time, and crops are cut where they lie side by side.
+decoding the image. So the images of a batch are copied into one block, each as soon as
+it is read, and the process that takes them gives out views of it. An image keeps its
+order in memory: to put its channels into planes takes time, and crops are cut where
+they lie side by side.
 
 The system fills new shared memory with zeros page by page, which takes longer than to
-copy images into it. So a block that was read is filled again.
+copy images into it. So a block that was read is filled again. It takes time to open it,
+too, so the process that takes it keeps it open and is sent its name only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 IMAGE = 'inputs'
 """Entry of a sample that holds its pixels."""
+BlockName = tuple[int, int]
+"""Name of a block: the process that fills it, and its number there."""
+
+
+class ReadInTurn(Dataset):
+    """Data set that reads the samples of a batch one by one, as they are asked for.
+
+    Args:
+        dataset: Data set of the samples.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.dataset[number]
+
+    def __getitems__(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Iterate over the samples of a batch; the loader collates them."""
+        return (self.dataset[number] for number in numbers)
+
+
+class SharedBlock:
+    """A block of shared memory, which is sent once and by its name after that.
+
+    The last byte, shared as the rest is, says whether it is in use.
+
+    Args:
+        memory: Its bytes and the last one, (size + 1,), uint8.
+        name: The process that fills it, and its number there.
+        replaced: Names of blocks that are not used any more.
+    """
+
+    def __init__(
+        self, memory: Tensor, name: BlockName, replaced: Sequence[BlockName] = ()
+    ) -> None:
+        self.memory = memory
+        self._name = name
+        self._replaced = tuple(replaced)
+        self._is_sent = False
+
+    @property
+    def names(self) -> Sequence[BlockName]:
+        """Its name, and those of blocks that it replaced if it was never sent."""
+        return (self._name,) if self._is_sent else (self._name, *self._replaced)
+
+    @property
+    def room(self) -> int:
+        """Number of bytes that it holds."""
+        return len(self.memory) - 1
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it is filled or read."""
+        return bool(self.memory[-1])
+
+    @in_use.setter
+    def in_use(self, value: bool) -> None:
+        self.memory[-1] = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        sent, self._is_sent = self._is_sent, True
+        if sent:
+            return _opened_block, (self._name,)
+        return _open_block, (self._name, self.memory, self._replaced)
 
 
 class SharedBlocks:
     """Blocks of shared memory that a process fills again after others have read them.
 
-    The last byte of a block, shared as the rest is, says whether it is in use.
+    Each has room for the largest batch before it, so that few are too small later.
     """
 
     def __init__(self) -> None:
-        self._blocks: list[Tensor] = []
+        self._blocks: list[SharedBlock] = []
+        self._made = 0
+        self._largest = 0
 
-    def take(self, size: int) -> Tensor:
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def take(self, size: int = 0) -> SharedBlock:
         """Return a block that nobody uses; it is in use until it is released.
 
         Args:
             size: Number of bytes that it holds, at least.
-
-        Returns:
-            The bytes, more than `size`, uint8.
         """
-        free = [block for block in self._blocks if not block[-1]]
-        block = next((block for block in free if len(block) > size), None)
+        size = max(size, self._largest)
+        free = [block for block in self._blocks if not block.in_use]
+        block = next((block for block in free if block.room >= size), None)
         if block is None:
-            # What is free is too small; batches to come may be as large as this one.
-            self._blocks = [block for block in self._blocks if block[-1]]
-            block = shared_block(size + 1)
+            self._blocks = [block for block in self._blocks if block.in_use]
+            name, self._made = (os.getpid(), self._made), self._made + 1
+            replaced = [other for small in free for other in small.names]
+            block = SharedBlock(shared_block(size + 1), name, replaced)
             self._blocks.append(block)
-        block[-1] = 1
+        block.in_use = True
         return block
 
+    def with_room(self, block: SharedBlock, used: int, size: int) -> SharedBlock:
+        """Return a block with room for more, with what a block holds so far.
 
-def release(block: Tensor) -> None:
-    """Let the process that a block came from fill it again.
+        Args:
+            block: The block, in use; the one that is returned is in use instead.
+            used: Number of bytes that it holds so far.
+            size: Number of bytes that it is to hold.
+        """
+        if size <= block.room:
+            return block
+        # Twice as much: to copy what is there for each image of a batch takes long.
+        larger = self.take(max(size, 2 * used))
+        larger.memory[:used].copy_(block.memory[:used])
+        block.in_use = False
+        return larger
 
-    Args:
-        block: A block of `SharedBlocks`, which nobody reads any more.
-    """
-    block[-1] = 0
+    def expect(self, size: int) -> None:
+        """Give blocks room for batches as large as one that was filled.
+
+        Args:
+            size: Number of its bytes.
+        """
+        self._largest = max(size, self._largest)
 
 
 class SentSamples:
@@ -64,42 +156,74 @@ class SentSamples:
 
     Args:
         samples: Dicts, whose `inputs` go into the block where they are a tensor of
-            bytes, of any shape.
+            bytes, of any shape; each is let go before the next is taken.
         blocks: Blocks of the process, of which one is taken; `release` gives it back.
     """
 
     def __init__(
-        self, samples: Sequence[Mapping[str, Any]], blocks: SharedBlocks
+        self, samples: Iterable[Mapping[str, Any]], blocks: SharedBlocks
     ) -> None:
-        self._samples = [dict(sample) for sample in samples]
-        self._packed = [s for s in self._samples if _is_image(s.get(IMAGE))]
-        images = [sample.pop(IMAGE) for sample in self._packed]
-        self._layouts = [_layout_of(image) for image in images]
-        self._block = blocks.take(sum(image.numel() for image in images))
-        for part, image in zip(self._parts(), images, strict=True):
-            part.copy_(image)
+        self._samples: list[dict[str, Any]] = []
+        self._layouts: dict[int, tuple[torch.Size, tuple[int, ...]]] = {}
+        self._pinned: Tensor | None = None
+        self._block, end = blocks.take(), 0
+        for number, sample in enumerate(map(dict, samples)):
+            if _is_image(sample.get(IMAGE)):
+                image = sample.pop(IMAGE)
+                self._layouts[number] = shape, strides = _layout_of(image)
+                begin, end = end, end + image.numel()
+                self._block = blocks.with_room(self._block, begin, end)
+                part = self._block.memory.as_strided(shape, strides, begin)
+                part.copy_(image)
+            self._samples.append(sample)
+        self._size = end
+        blocks.expect(end)
 
     def pin_memory(self) -> SentSamples:
-        """Move the block to pinned memory; the loader calls it with `pin_memory`."""
-        shared, self._block = self._block, self._block.pin_memory()
-        release(shared)
+        """Copy the images to pinned memory; the loader calls it with `pin_memory`."""
+        self._pinned = self._block.memory[: self._size].pin_memory()
+        self.release()
         return self
 
     def release(self) -> None:
-        """Give the block back, which ends the life of the samples' images."""
-        release(self._block)
+        """Give the block back, which ends the life of the images that it holds."""
+        self._block.in_use = False
 
     def unpacked(self) -> list[dict[str, Any]]:
         """Return the samples; their images are views of the block."""
-        for sample, part in zip(self._packed, self._parts(), strict=True):
-            sample[IMAGE] = part
+        memory = self._block.memory if self._pinned is None else self._pinned
+        begin = 0
+        for number, layout in self._layouts.items():
+            self._samples[number][IMAGE] = memory.as_strided(*layout, begin)
+            begin += layout[0].numel()
         return self._samples
 
-    def _parts(self) -> list[Tensor]:
-        sizes = [shape.numel() for shape, _ in self._layouts]
-        flat = self._block[: sum(sizes)].split(sizes)
-        pairs = zip(flat, self._layouts, strict=True)
-        return [part.as_strided(*layout) for part, layout in pairs]
+
+_OPENED: dict[BlockName, SharedBlock] = {}
+"""Blocks of workers that this process has open."""
+
+
+@contextmanager
+def opened_blocks() -> Iterator[None]:
+    """Close the blocks that workers sent to this process at the end."""
+    try:
+        yield
+    finally:
+        _OPENED.clear()
+
+
+def _open_block(
+    name: BlockName, memory: Tensor, replaced: Sequence[BlockName]
+) -> SharedBlock:
+    """Open a block that is sent for the first time, and close those it replaces."""
+    for other in replaced:
+        _OPENED.pop(other, None)
+    block = _OPENED[name] = SharedBlock(memory, name)
+    return block
+
+
+def _opened_block(name: BlockName) -> SharedBlock:
+    return _OPENED[name]
 
 
 def _layout_of(image: Tensor) -> tuple[torch.Size, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -25,7 +25,12 @@ from mmdistill.datasets.samplers.chunk_batch_sampler import ChunkBatchSampler
 from mmdistill.engine.console import FILE_ONLY, ProgressLines
 from mmdistill.engine.loops.chunk_writer import ChunkWriter
 from mmdistill.engine.loops.failure_limit import check_failures
-from mmdistill.engine.loops.sent_samples import SentSamples, SharedBlocks
+from mmdistill.engine.loops.sent_samples import (
+    ReadInTurn,
+    SentSamples,
+    SharedBlocks,
+    opened_blocks,
+)
 from mmdistill.engine.runner import unwrap_model
 from mmdistill.errors import ConfigError, UserError
 from mmdistill.store import ImageRow, LabelStore
@@ -218,7 +223,7 @@ class StoreLoop(BaseLoop):
             self.store.kind.doing, len(self.dataset), to_do, own_images
         )
         try:
-            with ChunkWriter(self._write) as writer:
+            with opened_blocks(), ChunkWriter(self._write) as writer:
                 self._run_batches(own_chunks, spans, progress, writer)
         finally:
             progress.close()
@@ -282,7 +287,7 @@ class StoreLoop(BaseLoop):
         lanes = max(workers, 1) if self.dataset.in_order else 1
         self._batches = ChunkBatchSampler(spans, order, config['batch_size'], lanes)
         return DataLoader(
-            self.dataset,
+            ReadInTurn(self.dataset),
             batch_sampler=self._batches,
             collate_fn=_sent,
             **{key: config[key] for key in LOADER_OPTIONS if key in config},
@@ -296,9 +301,11 @@ class StoreLoop(BaseLoop):
         )
 
 
-def _sent(samples: list[Any]) -> Any:
+def _sent(samples: Iterable[Any]) -> Any:
     """Prepare the samples of a batch for the way from a worker, if there is one."""
-    return samples if get_worker_info() is None else SentSamples(samples, _BLOCKS)
+    if get_worker_info() is None:
+        return list(samples)
+    return SentSamples(samples, _BLOCKS)
 
 
 _BLOCKS = SharedBlocks()

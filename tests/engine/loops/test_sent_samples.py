@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mmdistill.engine.loops.sent_samples import SentSamples, SharedBlocks, release
+from mmdistill.engine.loops import sent_samples
+from mmdistill.engine.loops.sent_samples import (
+    ReadInTurn,
+    SentSamples,
+    SharedBlocks,
+    opened_blocks,
+)
 from tests.helpers.devices import CUDA
+
+pytestmark = pytest.mark.usefixtures('closed')
 
 SHAPES = ((3, 4, 5), (3, 0, 0), (3, 2, 7))
 
@@ -23,6 +34,13 @@ class Images:
         generator = torch.Generator().manual_seed(number)
         pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
         return dict(inputs=pixels, data_samples=f'sample {number}')
+
+
+@pytest.fixture
+def closed():
+    """Nothing that a test opened is left open."""
+    with opened_blocks():
+        yield
 
 
 def sent(samples):
@@ -47,7 +65,7 @@ class ManyImages:
 
 def sent_again(samples):
     """Samples in a block of the worker, the number of which they have, too."""
-    return SentSamples(samples, BLOCKS), len(BLOCKS._blocks)
+    return SentSamples(samples, BLOCKS), len(BLOCKS)
 
 
 def assert_equal(samples, expected):
@@ -106,22 +124,81 @@ def test_a_worker_sends_one_tensor():
     assert len(blocks) == 1
 
 
+def address(block):
+    return block.memory.data_ptr()
+
+
 def test_a_block_is_filled_again_once_it_is_released():
     blocks = SharedBlocks()
     first, second = blocks.take(10), blocks.take(10)
-    assert first.data_ptr() != second.data_ptr()
+    assert address(first) != address(second)
 
-    release(second)
+    second.in_use = False
 
-    assert blocks.take(11).data_ptr() != second.data_ptr()  # which is too small
-    release(first)
-    assert blocks.take(9).data_ptr() == first.data_ptr()
-    assert blocks.take(9).data_ptr() != first.data_ptr()
+    assert address(blocks.take(11)) != address(second)  # which is too small
+    first.in_use = False
+    assert address(blocks.take(9)) == address(first)
+    assert address(blocks.take(9)) != address(first)
+
+
+def test_blocks_have_room_for_the_largest_batch_so_far():
+    blocks = SharedBlocks()
+    blocks.expect(100)
+    blocks.expect(50)
+    assert blocks.take().room == 100
+    assert blocks.take(120).room == 120
+    assert blocks.take(20).room == 100
+
+
+def test_a_block_without_room_is_replaced_by_a_larger_one_with_its_bytes():
+    blocks = SharedBlocks()
+    block = blocks.take(4)
+    block.memory[:4] = torch.tensor([1, 2, 3, 4])
+    assert blocks.with_room(block, used=3, size=4) is block
+
+    larger = blocks.with_room(block, used=3, size=5)
+
+    assert larger.room == 6
+    assert larger.memory[:3].tolist() == [1, 2, 3]
+    assert (block.in_use, larger.in_use) == (False, True)
+
+
+def test_a_block_is_sent_once_and_by_its_name_after_that():
+    block = SharedBlocks().take(8)
+    first = pickle.loads(ForkingPickler.dumps(block))
+    assert first is not block
+    block.memory[:8] = torch.arange(8)
+    assert first.memory[:8].tolist() == [*range(8)]
+
+    message = ForkingPickler.dumps(block)
+
+    assert pickle.loads(message) is first
+    assert pickle.loads(message) is first  # memory itself could be taken once
+
+
+def test_the_samples_of_a_batch_are_read_one_by_one():
+    read = []
+
+    class Images(ManyImages):
+        def __getitem__(self, number):
+            read.append(number)
+            return super().__getitem__(number)
+
+    samples = ReadInTurn(Images()).__getitems__([3, 5, 4])
+    assert read == []
+    assert next(samples)['data_samples'] == 3
+    assert read == [3]
+    assert [sample['data_samples'] for sample in samples] == [5, 4]
+    assert ReadInTurn(Images())[7]['data_samples'] == 7
 
 
 def test_a_worker_fills_few_blocks_and_none_that_is_read():
     loader = DataLoader(
-        ManyImages(), 2, num_workers=2, prefetch_factor=3, collate_fn=sent_again
+        ReadInTurn(ManyImages()),
+        2,
+        num_workers=2,
+        prefetch_factor=3,
+        collate_fn=sent_again,
     )
     counts, number = [], 0
     for batch, count in loader:
@@ -136,11 +213,22 @@ def test_a_worker_fills_few_blocks_and_none_that_is_read():
     assert max(counts) <= 6
 
 
-def test_blocks_that_are_not_released_are_left_alone():
-    loader = DataLoader(ManyImages(), 2, num_workers=1, collate_fn=sent_again)
-    batches = [batch for batch, _ in loader]
-    numbers = [int(s['inputs'][0, 0, 0]) for b in batches for s in b.unpacked()]
-    assert numbers == list(range(60))
+def test_a_block_is_opened_once_and_closed_at_the_end():
+    loader = DataLoader(
+        ReadInTurn(ManyImages()), 2, num_workers=2, collate_fn=sent_again
+    )
+    opened, addresses = [], set()
+    with opened_blocks():
+        for batch, count in loader:
+            for sample in batch.unpacked():
+                addresses.add(sample['inputs'].untyped_storage().data_ptr())
+            batch.release()
+            opened.append((len(sent_samples._OPENED), count))
+    assert len(addresses) < len(opened) == 30
+    # Those that were too small are closed but for the last ones of each worker.
+    last, of_one_worker = opened[-1]
+    assert last <= 2 * of_one_worker
+    assert not sent_samples._OPENED
 
 
 @pytest.mark.parametrize('device', [CUDA])
