@@ -251,23 +251,23 @@ class UnlabeledDataset:
             image: The outcome of reading it.
         """
         path = self._images.keys[number].as_py()
-        sample = PoseDataSample(
-            metainfo=dict(
-                img_id=number,
-                img_path=str(self.img_root / file_name(path)),
-                path=path,
-                source=self._images.source_of(number).name,
-                frame_before=self._frame_before(number),
-                ori_shape=image.shape,
-                status=FAILED if image.reason else OK,
-                reason=image.reason or image.note,
-                **({REDUCTION: image.reduction} if image.reduction > 1 else {}),
-            )
+        metainfo = dict(
+            img_id=number,
+            img_path=str(self.img_root / file_name(path)),
+            path=path,
+            source=self._images.source_of(number).name,
+            frame_before=self._frame_before(number),
+            ori_shape=image.shape,
+            status=FAILED if image.reason else OK,
+            reason=image.reason or image.note,
+            **({REDUCTION: image.reduction} if image.reduction > 1 else {}),
+            # The same objects for all images: a worker sends them once a batch.
+            **{name: self.metainfo[name] for name in SHARED_METAINFO},
         )
-        # The same for all images: not copied for each, and sent by a worker once a
-        # batch.
-        for name in SHARED_METAINFO:
-            sample.set_field(self.metainfo[name], name, field_type='metainfo')
+        sample = PoseDataSample()
+        # The constructor copies each value.
+        for name, value in metainfo.items():
+            sample.set_field(value, name, field_type='metainfo')
         return sample
 
     def names(self) -> Iterator[tuple[str, int | str]]:

@@ -230,6 +230,8 @@ def distinct_poses(
     while len(left):
         best, left = left[0], left[1:]
         kept.append(best)
+        if not len(left):
+            break
         # Differences and areas in the precision of the candidates, as in MMPose; those
         # of an untrained model may be too far apart for it, and then are not alike.
         with np.errstate(over='ignore', invalid='ignore'):

@@ -142,7 +142,10 @@ class Candidates:
         return len(self.instance_scores)
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> Candidates:
-        return Candidates(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return Candidates(*(getattr(self, name)[rows] for name in _COLUMNS))
+
+
+_COLUMNS = tuple(column.name for column in fields(Candidates))
 
 
 @dataclass(frozen=True)

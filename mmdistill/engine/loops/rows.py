@@ -53,17 +53,16 @@ def sample_to_row(
         score_floor: Instance score below which a candidate is not stored.
         nms_thr: OKS above which only the better of two candidates is stored.
     """
-    no_candidates = empty_candidates(len(sigmas))
     if sample.metainfo['status'] != OK or not has_instances(sample):
-        return _row(sample, no_candidates)
+        return _row(sample, empty_candidates(len(sigmas)))
     candidates, finite = _candidates(sample)
     if not finite.any():
-        return replace(_row(sample, no_candidates), status=FAILED, reason=NONE_FINITE)
+        row = _row(sample, empty_candidates(len(sigmas)))
+        return replace(row, status=FAILED, reason=NONE_FINITE)
     scored = finite.any(axis=1) & (candidates.instance_scores >= score_floor)
     if 'instance_scores' in sample.pred_instances:
         scored &= (candidates.bboxes[:, 2:] > candidates.bboxes[:, :2]).all(axis=1)
-    candidates = candidates[scored]
-    distinct = _distinct(candidates, np.array(sigmas), nms_thr)
+    distinct = _distinct(candidates, scored, np.array(sigmas), nms_thr)
     row = _row(sample, candidates[distinct])
     return row if finite.all() else _with_note(row, SOME_NOT_FINITE)
 
@@ -161,26 +160,29 @@ def _found_boxes(sample: PoseDataSample) -> np.ndarray:
     return boxes_on_image(sample.pred_instances.bboxes, width, height)
 
 
-def _distinct(candidates: Candidates, sigmas: np.ndarray, nms_thr: float) -> np.ndarray:
-    """Suppress duplicates within each category; return kept indices, best first."""
-    kept = [
-        indices[_distinct_in_category(candidates[indices], sigmas, nms_thr)]
-        for category in np.unique(candidates.category_ids)
-        for indices in [np.flatnonzero(candidates.category_ids == category)]
-    ]
-    merged = np.concatenate([np.zeros(0, dtype=np.int64), *kept])
-    return merged[np.argsort(-candidates.instance_scores[merged], kind='stable')]
-
-
-def _distinct_in_category(
-    candidates: Candidates, sigmas: np.ndarray, nms_thr: float
+def _distinct(
+    candidates: Candidates, scored: np.ndarray, sigmas: np.ndarray, nms_thr: float
 ) -> np.ndarray:
-    """Suppress duplicates among candidates of one category; return kept indices."""
-    sides = candidates.bboxes[:, 2:] - candidates.bboxes[:, :2]
-    return distinct_poses(
-        candidates.keypoints,
-        candidates.instance_scores,
-        AREA_OF_BOX * sides.prod(axis=1),
-        sigmas,
-        nms_thr,
-    )
+    """Suppress duplicates within each category; return kept indices, best first.
+
+    Args:
+        candidates: The candidates.
+        scored: Mask of those that count, (N,), bool.
+        sigmas: Per-keypoint OKS sigmas, (K,).
+        nms_thr: OKS above which only the better of two is kept.
+    """
+    categories = candidates.category_ids
+    kept = [np.zeros(0, dtype=np.int64)]
+    for category in np.unique(categories[scored]):
+        indices = np.flatnonzero(scored & (categories == category))
+        bboxes = candidates.bboxes[indices]
+        distinct = distinct_poses(
+            candidates.keypoints[indices],
+            candidates.instance_scores[indices],
+            AREA_OF_BOX * (bboxes[:, 2:] - bboxes[:, :2]).prod(axis=1),
+            sigmas,
+            nms_thr,
+        )
+        kept.append(indices[distinct])
+    merged = np.concatenate(kept)
+    return merged[np.argsort(-candidates.instance_scores[merged], kind='stable')]
