@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 help:
 	@echo 'make env     create the environment in .venv, or reuse it'
-	@echo 'make demo    the whole loop on drawn figures, about 15 minutes on 2 cores'
+	@echo 'make demo    the whole loop on drawn figures, 8 to 20 minutes on 2 cores'
 	@echo 'make test    what CI runs: lint, types, layers and unit'
 	@echo 'make test-oldest  pytest with the oldest versions, in .venv-torch2.1'
 	@echo 'make lint    ruff: rules and format'
