@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -170,11 +171,11 @@ class SentSamples:
         for number, sample in enumerate(map(dict, samples)):
             if _is_image(sample.get(IMAGE)):
                 image = sample.pop(IMAGE)
-                self._layouts[number] = shape, strides = _layout_of(image)
+                layout = image.shape, _dense_strides(image.shape, image.stride())
+                self._layouts[number] = layout
                 begin, end = end, end + image.numel()
                 self._block = blocks.with_room(self._block, begin, end)
-                part = self._block.memory.as_strided(shape, strides, begin)
-                part.copy_(image)
+                self._block.memory.as_strided(*layout, begin).copy_(image)
             self._samples.append(sample)
         self._size = end
         blocks.expect(end)
@@ -226,9 +227,11 @@ def _opened_block(name: BlockName) -> SharedBlock:
     return _OPENED[name]
 
 
-def _layout_of(image: Tensor) -> tuple[torch.Size, tuple[int, ...]]:
-    """Shape and strides of a copy without gaps, in the order of the image itself."""
-    return image.shape, torch.empty_like(image, device='meta').stride()
+@lru_cache(maxsize=256)
+def _dense_strides(shape: torch.Size, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a copy of an image without gaps, in the order of the image itself."""
+    image = torch.empty_strided(shape, strides, dtype=torch.uint8, device='meta')
+    return torch.empty_like(image).stride()
 
 
 def _is_image(value: Any) -> bool:
