@@ -27,7 +27,7 @@ from mmengine.config import Config
 from mmengine.config.config import ConfigParsingError
 from mmengine.registry import init_default_scope
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
-from mmpose.models.heads.hybrid_heads import YOLOXPoseHead
+from mmpose.models.heads.hybrid_heads import DEKRHead, YOLOXPoseHead
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
@@ -158,10 +158,13 @@ def prepare(config: Config) -> None:
 
 
 def _random_weights(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Random weights of a model, whose poses lie in the image."""
+    """Random weights of a model that predicts instances, which lie in the image."""
     module = MODELS.build(copy.deepcopy(dict(model)))
     if isinstance(module.head, YOLOXPoseHead):
         _bound_boxes(module)
+    if isinstance(module.head, DEKRHead):
+        # Its threshold of heat decides what is an instance.
+        torch.nn.init.ones_(module.head.heatmap_conv_layers[-1].bias)
     weights: dict[str, Any] = module.state_dict()
     return weights
 
