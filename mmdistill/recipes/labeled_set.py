@@ -266,7 +266,7 @@ def _find_images(
     if missing:
         listed = ', '.join(missing[:MAX_LISTED])
         raise DataError(
-            f'{len(missing)} of {len(content["images"])} images of the {role} set '
+            f'{len(missing)} of {len(annotated)} annotated images of the {role} set '
             f'{path} are not below {root}/, the first: {listed}; '
             + _remedy(path, missing, len(annotated), flag)
         )

@@ -85,6 +85,13 @@ def test_names_can_be_given_where_there_are_none(tmp_path):
     assert read_labeled_set(path, 'labeled', keypoints=names).names == names
 
 
+def one_missing(path):
+    """Miss an annotated image; one without annotations may be missing."""
+    images = json.loads(path.read_text())['images']
+    change_json(path, images=[*images, dict(images[0], id=99, file_name='none.png')])
+    (path.parent / 'images/001.png').unlink()
+
+
 def moved(path):
     (path.parent / 'images').rename(path.parent / 'photos')
 
@@ -121,8 +128,9 @@ BAD = {
     'other keypoints': (another_category, 'the categories mouse and rat of .* differ'),
     'moved images': (moved, 'name their folder with --images; the first is 000.png'),
     'one image missing': (
-        lambda path: (path.parent / 'images/001.png').unlink(),
-        r'1 of 6 images .* are not below .*images/, the first: 001.png; put them there',
+        one_missing,
+        '1 of 6 annotated images .* are not below .*images/, the first: 001.png; put '
+        'them there',
     ),
     'no json': (lambda path: path.unlink(), 'cannot be read: No such file'),
     'another json': (lambda path: path.write_text('[]'), 'must be a COCO json'),

@@ -356,7 +356,8 @@ BAD = {
     'images elsewhere': (
         lambda: None,
         dict(images=Path('more')),
-        '6 of 6 images of the labeled set .* are not below more/.*--images mice/images',
+        '6 of 6 annotated images of the labeled set .* are not below more/'
+        '.*--images mice/images',
     ),
     'keypoints without names': (no_names, {}, '--keypoints NAME NAME'),
     'one image': (one_image, {}, 'has 1 image, .* --val'),
