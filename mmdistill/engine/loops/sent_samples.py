@@ -25,6 +25,8 @@ from torch.utils.data import Dataset
 
 IMAGE = 'inputs'
 """Entry of a sample that holds its pixels."""
+GROWTH = 1.25
+"""Size of a block that takes the place of one without room, by what that one holds."""
 BlockName = tuple[int, int]
 """Name of a block: the process that fills it, and its number there."""
 
@@ -98,32 +100,24 @@ class SharedBlock:
 class SharedBlocks:
     """Blocks of shared memory that a process fills again after others have read them.
 
-    Each has room for the largest batch before it, so that few are too small later.
+    There are as many as are in use at a time, each as large as it ever had to be.
     """
 
     def __init__(self) -> None:
         self._blocks: list[SharedBlock] = []
         self._made = 0
-        self._largest = 0
+        self._expected = 0
 
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def take(self, size: int = 0) -> SharedBlock:
+    def take(self) -> SharedBlock:
         """Return a block that nobody uses; it is in use until it is released.
 
-        Args:
-            size: Number of bytes that it holds, at least.
+        A new one has room for a batch as large as the last one.
         """
-        size = max(size, self._largest)
-        free = [block for block in self._blocks if not block.in_use]
-        block = next((block for block in free if block.room >= size), None)
-        if block is None:
-            self._blocks = [block for block in self._blocks if block.in_use]
-            name, self._made = (os.getpid(), self._made), self._made + 1
-            replaced = [other for small in free for other in small.names]
-            block = SharedBlock(shared_block(size + 1), name, replaced)
-            self._blocks.append(block)
+        free = self._free()
+        block = max(free, key=lambda block: block.room) if free else self._make()
         block.in_use = True
         return block
 
@@ -137,19 +131,33 @@ class SharedBlocks:
         """
         if size <= block.room:
             return block
-        # Twice as much: to copy what is there for each image of a batch takes long.
-        larger = self.take(max(size, 2 * used))
+        larger = next((other for other in self._free() if other.room >= size), None)
+        if larger is None:
+            # Some more: to copy what is there for each image of a batch takes long.
+            larger = self._make(max(size, int(used * GROWTH)), replaced=block)
+            self._blocks.remove(block)
+        larger.in_use = True
         larger.memory[:used].copy_(block.memory[:used])
         block.in_use = False
         return larger
 
     def expect(self, size: int) -> None:
-        """Give blocks room for batches as large as one that was filled.
+        """Give blocks that are made next the size of a batch that was filled.
 
         Args:
             size: Number of its bytes.
         """
-        self._largest = max(size, self._largest)
+        self._expected = size
+
+    def _free(self) -> list[SharedBlock]:
+        return [block for block in self._blocks if not block.in_use]
+
+    def _make(self, size: int = 0, replaced: SharedBlock | None = None) -> SharedBlock:
+        name, self._made = (os.getpid(), self._made), self._made + 1
+        memory = shared_block(max(size, self._expected) + 1)
+        block = SharedBlock(memory, name, () if replaced is None else replaced.names)
+        self._blocks.append(block)
+        return block
 
 
 class SentSamples:
@@ -176,19 +184,26 @@ class SentSamples:
                 begin, end = end, end + image.numel()
                 self._block = blocks.with_room(self._block, begin, end)
                 self._block.memory.as_strided(*layout, begin).copy_(image)
+                # Its memory is free for the next one.
+                del image
             self._samples.append(sample)
         self._size = end
         blocks.expect(end)
 
     def pin_memory(self) -> SentSamples:
         """Copy the images to pinned memory; the loader calls it with `pin_memory`."""
-        self._pinned = self._block.memory[: self._size].pin_memory()
+        pinned = self._block.memory[: self._size].pin_memory()
         self.release()
+        self._pinned = pinned
         return self
 
     def release(self) -> None:
-        """Give the block back, which ends the life of the images that it holds."""
-        self._block.in_use = False
+        """Give the block back, which ends the life of the images that it holds.
+
+        One that was given back for pinned memory may be in use again by now.
+        """
+        if self._pinned is None:
+            self._block.in_use = False
 
     def unpacked(self) -> list[dict[str, Any]]:
         """Return the samples; their images are views of the block."""
@@ -206,11 +221,14 @@ _OPENED: dict[BlockName, SharedBlock] = {}
 
 @contextmanager
 def opened_blocks() -> Iterator[None]:
-    """Close the blocks that workers sent to this process at the end."""
-    try:
-        yield
-    finally:
-        _OPENED.clear()
+    """Close the blocks that workers sent to this process at the end.
+
+    After an error they stay open until the next use: the loader's thread for pinned
+    memory may still take batches.
+    """
+    _OPENED.clear()
+    yield
+    _OPENED.clear()
 
 
 def _open_block(

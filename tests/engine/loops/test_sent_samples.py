@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
@@ -130,41 +131,122 @@ def address(block):
 
 def test_a_block_is_filled_again_once_it_is_released():
     blocks = SharedBlocks()
-    first, second = blocks.take(10), blocks.take(10)
+    first, second = blocks.take(), blocks.take()
     assert address(first) != address(second)
 
     second.in_use = False
 
-    assert address(blocks.take(11)) != address(second)  # which is too small
-    first.in_use = False
-    assert address(blocks.take(9)) == address(first)
-    assert address(blocks.take(9)) != address(first)
+    assert blocks.take() is second
+    assert blocks.take() not in (first, second)
+    first.in_use = second.in_use = False
+    assert {blocks.take(), blocks.take()} == {first, second}
 
 
-def test_blocks_have_room_for_the_largest_batch_so_far():
+def test_the_largest_of_free_blocks_is_taken_and_a_new_one_is_like_the_last_batch():
     blocks = SharedBlocks()
     blocks.expect(100)
+    first = blocks.take()
     blocks.expect(50)
-    assert blocks.take().room == 100
-    assert blocks.take(120).room == 120
-    assert blocks.take(20).room == 100
+    second = blocks.take()
+    assert (first.room, second.room) == (100, 50)
+    first.in_use = second.in_use = False
+    assert blocks.take() is first
 
 
 def test_a_block_without_room_is_replaced_by_a_larger_one_with_its_bytes():
     blocks = SharedBlocks()
-    block = blocks.take(4)
-    block.memory[:4] = torch.tensor([1, 2, 3, 4])
-    assert blocks.with_room(block, used=3, size=4) is block
+    blocks.expect(8)
+    block = blocks.take()
+    block.memory[:8] = torch.arange(8)
+    assert blocks.with_room(block, used=7, size=8) is block
 
-    larger = blocks.with_room(block, used=3, size=5)
+    larger = blocks.with_room(block, used=8, size=9)
 
-    assert larger.room == 6
-    assert larger.memory[:3].tolist() == [1, 2, 3]
-    assert (block.in_use, larger.in_use) == (False, True)
+    assert larger.room == 10
+    assert larger.memory[:8].tolist() == [*range(8)]
+    assert larger.in_use
+    assert len(blocks) == 1
+    # One that is free and large enough is taken before another is made.
+    larger.in_use = False
+    blocks.expect(3)
+    small = blocks._make()
+    small.in_use = True
+    assert blocks.with_room(small, used=1, size=9) is larger
+    assert not small.in_use
+
+
+def test_one_large_batch_leaves_the_other_blocks_as_they_are():
+    """The outlier's block is used again, and none is made as large."""
+    blocks = SharedBlocks()
+
+    def sent_batch(size):
+        image = torch.zeros(size, dtype=torch.uint8)
+        return SentSamples([dict(inputs=image)], blocks)
+
+    for batch in [sent_batch(10), sent_batch(10)]:
+        batch.release()
+    sent_batch(1000).release()
+    waiting = [sent_batch(10) for _ in range(4)]
+
+    assert len(waiting) == len(blocks)
+    assert sorted(block.room for block in blocks._blocks) == [10, 10, 10, 1000]
+
+
+def test_an_image_is_let_go_before_the_next_is_read():
+    alive = weakref.WeakSet()
+
+    class Images:
+        def __getitem__(self, number):
+            assert not alive
+            image = torch.zeros(3, 4, 4, dtype=torch.uint8)
+            alive.add(image)
+            return dict(inputs=image)
+
+    samples = ReadInTurn(Images()).__getitems__([0, 1, 2])
+    assert len(SentSamples(samples, SharedBlocks()).unpacked()) == 3
+
+
+def test_pinned_images_outlive_the_next_use_of_their_block(monkeypatch):
+    # Pinned memory needs a GPU; it is a copy.
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', torch.Tensor.clone)
+    blocks = SharedBlocks()
+
+    def sent_batch(value):
+        image = torch.full((3, 4, 4), value, dtype=torch.uint8)
+        return SentSamples([dict(inputs=image)], blocks)
+
+    first = sent_batch(1).pin_memory()
+    second = sent_batch(2)  # in the block of the first, which was given back
+    assert [int(s['inputs'].max()) for s in first.unpacked()] == [1]
+    first.release()
+    sent_batch(3)
+
+    second.pin_memory()
+
+    assert [int(s['inputs'].max()) for s in second.unpacked()] == [2]
+    assert [int(s['inputs'].max()) for s in first.unpacked()] == [1]
+
+
+def test_blocks_stay_open_after_an_error_until_the_next_use():
+    block = SharedBlocks().take()
+
+    def fail():
+        with opened_blocks():
+            pickle.loads(ForkingPickler.dumps(block))
+            raise ValueError('a worker failed')
+
+    with pytest.raises(ValueError, match='a worker'):
+        fail()
+    # A thread may still take a batch that was sent by the block's name.
+    assert pickle.loads(ForkingPickler.dumps(block)) is not block
+    with opened_blocks():
+        assert not sent_samples._OPENED
 
 
 def test_a_block_is_sent_once_and_by_its_name_after_that():
-    block = SharedBlocks().take(8)
+    blocks = SharedBlocks()
+    blocks.expect(8)
+    block = blocks.take()
     first = pickle.loads(ForkingPickler.dumps(block))
     assert first is not block
     block.memory[:8] = torch.arange(8)
