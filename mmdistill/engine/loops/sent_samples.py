@@ -91,9 +91,10 @@ class SharedBlock:
         self.memory[-1] = value
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Batches of a process arrive in the order in which they are sent.
         sent, self._is_sent = self._is_sent, True
         if sent:
-            return _opened_block, (self._name,)
+            return _block_by_name, (self._name,)
         return _open_block, (self._name, self.memory, self._replaced)
 
 
@@ -241,7 +242,8 @@ def _open_block(
     return block
 
 
-def _opened_block(name: BlockName) -> SharedBlock:
+def _block_by_name(name: BlockName) -> SharedBlock:
+    """Return a block that was opened when it was sent for the first time."""
     return _OPENED[name]
 
 

@@ -295,6 +295,15 @@ def test_a_worker_fills_few_blocks_and_none_that_is_read():
     assert max(counts) <= 6
 
 
+def test_blocks_that_are_not_released_are_left_alone():
+    loader = DataLoader(
+        ReadInTurn(ManyImages()), 2, num_workers=1, collate_fn=sent_again
+    )
+    batches = [batch for batch, _ in loader]
+    numbers = [int(s['inputs'][0, 0, 0]) for b in batches for s in b.unpacked()]
+    assert numbers == list(range(60))
+
+
 def test_a_block_is_opened_once_and_closed_at_the_end():
     loader = DataLoader(
         ReadInTurn(ManyImages()), 2, num_workers=2, collate_fn=sent_again
